@@ -1,0 +1,192 @@
+//! The component: the only file that touches `wasi:http`, and the clock, randomness and standard error of WASI.
+
+use crate::{
+    bindings::{
+        exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam},
+        wasi::{
+            cli::stderr,
+            clocks::wall_clock,
+            http::types::{ErrorCode, Fields, Method, OutgoingBody, OutgoingResponse},
+            io::streams::{OutputStream, StreamError},
+            random::random,
+        },
+    },
+    handlers::{Services, handle},
+    platform::{Clock, Random},
+    request::{BodyError, Request, Response},
+    wit_repo::WitRepo,
+};
+
+/// Most bytes asked of a request body at once.
+const READ_CHUNK: u64 = 64 * 1024;
+/// Most bytes that a blocking write takes at once (`wasi:io/streams`).
+const BLOCKING_WRITE: usize = 4096;
+
+/// What the world exports.
+pub(crate) struct Component;
+
+impl Guest for Component {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        std::panic::set_hook(Box::new(|panic| log(&panic.to_string())));
+        let mut request = Incoming::new(request);
+        let services = Services { repo: &WitRepo, clock: &System, random: &System };
+        let response = handle(&mut request, &services);
+        if let Some(cause) = &response.cause {
+            log(cause);
+        }
+        send(out, &response);
+    }
+}
+
+/// A request as `wasi:http` hands it over.
+struct Incoming {
+    request: IncomingRequest,
+    headers: Fields,
+    method: Method,
+    path_and_query: String,
+}
+
+impl Incoming {
+    fn new(request: IncomingRequest) -> Self {
+        Self {
+            headers: request.headers(),
+            method: request.method(),
+            path_and_query: request.path_with_query().unwrap_or_default(),
+            request,
+        }
+    }
+}
+
+impl Request for Incoming {
+    fn method(&self) -> &str {
+        match &self.method {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Connect => "CONNECT",
+            Method::Options => "OPTIONS",
+            Method::Trace => "TRACE",
+            Method::Patch => "PATCH",
+            Method::Other(name) => name,
+        }
+    }
+
+    fn path_and_query(&self) -> &str {
+        &self.path_and_query
+    }
+
+    fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        self.headers.get(name)
+    }
+
+    fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let announced = self.announced_length();
+        if announced.is_some_and(|length| length > limit) {
+            return Err(BodyError::TooLarge);
+        }
+        let interrupted = |what: &str| BodyError::Interrupted(what.to_owned());
+        let body = self.request.consume().map_err(|()| interrupted("the body was read before"))?;
+        let stream = body.stream().map_err(|()| interrupted("the body was read before"))?;
+        let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+        loop {
+            match stream.blocking_read(READ_CHUNK) {
+                Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(BodyError::TooLarge),
+                Ok(chunk) => bytes.extend_from_slice(&chunk),
+                Err(StreamError::Closed) => return Ok(bytes),
+                Err(StreamError::LastOperationFailed(error)) => {
+                    return Err(BodyError::Interrupted(error.to_debug_string()));
+                }
+            }
+        }
+    }
+}
+
+impl Incoming {
+    fn announced_length(&self) -> Option<usize> {
+        let values = self.headers.get("content-length");
+        std::str::from_utf8(values.first()?).ok()?.parse().ok()
+    }
+}
+
+/// The clock and the randomness of WASI.
+struct System;
+
+impl Clock for System {
+    fn now_ms(&self) -> u64 {
+        let now = wall_clock::now();
+        now.seconds.saturating_mul(1000).saturating_add(u64::from(now.nanoseconds / 1_000_000))
+    }
+}
+
+impl Random for System {
+    fn bytes16(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        for (to, from) in bytes.iter_mut().zip(random::get_random_bytes(16)) {
+            *to = from;
+        }
+        bytes
+    }
+}
+
+/// Sends the answer. If the host has no more use for it (the client has gone), there is nobody to tell.
+fn send(out: ResponseOutparam, response: &Response) {
+    let outgoing = match head(response) {
+        Ok(outgoing) => outgoing,
+        Err(refused) => {
+            log(&format!("the host refuses the answer: {refused}"));
+            ResponseOutparam::set(out, Err(ErrorCode::InternalError(None)));
+            return;
+        }
+    };
+    if response.body.is_empty() {
+        // Without a body of its own: an answer to HEAD announces the length of what it leaves out.
+        ResponseOutparam::set(out, Ok(outgoing));
+        return;
+    }
+    let body = outgoing.body();
+    ResponseOutparam::set(out, Ok(outgoing));
+    let Ok(body) = body else { return };
+    let written = body.write().is_ok_and(|stream| write_all(&stream, &response.body).is_ok());
+    if written {
+        // Fails if the length is not the one announced; the host then cuts the answer.
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+fn head(response: &Response) -> Result<OutgoingResponse, String> {
+    let fields: Vec<(String, Vec<u8>)> = response
+        .headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .collect();
+    let fields = Fields::from_list(&fields).map_err(|error| format!("{error:?}"))?;
+    let outgoing = OutgoingResponse::new(fields);
+    outgoing.set_status_code(response.status).map_err(|()| format!("status {}", response.status))?;
+    Ok(outgoing)
+}
+
+fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {
+    while !bytes.is_empty() {
+        let permit = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        if permit == 0 {
+            stream.subscribe().block();
+            continue;
+        }
+        let (chunk, rest) = bytes.split_at(permit.min(bytes.len()));
+        stream.write(chunk)?;
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// Writes a line to standard error, for whoever runs the host. A host that does not listen loses it.
+fn log(line: &str) {
+    let stderr = stderr::get_stderr();
+    for chunk in format!("{line}\n").as_bytes().chunks(BLOCKING_WRITE) {
+        if stderr.blocking_write_and_flush(chunk).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Orders. Parsed, never validated later: a value of one of these types keeps the rules of the contract.
+
+mod currency;
+mod decode;
+mod fields;
+mod timestamp;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::uuid::Uuid;
+
+pub use self::currency::Currency;
+pub use self::fields::{
+    Amount, Customer, Item, ItemName, Items, Metadata, MetadataName, MetadataValue, Notes, Quantity, Sku,
+    UnitPrice,
+};
+pub use self::timestamp::Timestamp;
+
+/// An order. Its serialized form is what a client gets and what is stored.
+///
+/// Reading a stored one passes over members it does not know: a newer version may have written them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Names the order for ever.
+    pub id: OrderId,
+    /// How far it has come.
+    pub status: Status,
+    /// Which state of the order this is; every change adds one.
+    pub version: Version,
+    /// Who ordered.
+    pub customer: Customer,
+    /// What all its amounts are in.
+    pub currency: Currency,
+    /// What was ordered.
+    pub items: Items,
+    /// Σ quantity × unit price.
+    pub total: Amount,
+    /// Free text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Notes>,
+    /// The client's own members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Metadata>,
+    /// When it was made: the time in its id.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Order {
+    /// The order that a client asked for, made now.
+    #[must_use]
+    pub fn create(new: NewOrder, now: Timestamp, random: [u8; 16]) -> Self {
+        Self {
+            id: OrderId::new(now, random),
+            status: Status::Pending,
+            version: Version::FIRST,
+            total: new.items.total(),
+            customer: new.customer,
+            currency: new.currency,
+            items: new.items,
+            notes: new.notes,
+            metadata: new.metadata,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
+/// What a client says to make an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    /// Who orders.
+    pub customer: Customer,
+    /// What the amounts are in: a currency in force.
+    pub currency: Currency,
+    /// What is ordered.
+    pub items: Items,
+    /// Free text.
+    pub notes: Option<Notes>,
+    /// The client's own members.
+    pub metadata: Option<Metadata>,
+}
+
+/// Names an order: a UUID of version 7, made here. Sorts by the time of creation.
+///
+/// Its form is checked, not its version: a UUID of another version names no order, and is looked for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderId(Uuid);
+
+impl OrderId {
+    /// A new id for an order made at this time.
+    #[must_use]
+    pub const fn new(created_at: Timestamp, random: [u8; 16]) -> Self {
+        Self(Uuid::v7(created_at.unix_ms(), random))
+    }
+
+    /// The id with these bytes, whatever they are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// Its bytes in network order.
+    #[must_use]
+    pub const fn bytes(&self) -> [u8; 16] {
+        self.0.bytes()
+    }
+
+    /// Reads the one spelling an id has: see [`Uuid::parse`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for OrderId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Serialize for OrderId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for OrderId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer)
+    }
+}
+
+impl TryFrom<&str> for OrderId {
+    type Error = &'static str;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        Self::parse(text).ok_or("must be a UUID in lower case")
+    }
+}
+
+/// How far an order has come: pending → confirmed → shipped → delivered; pending or confirmed → cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Made, and nothing done about it yet.
+    Pending,
+    /// Taken on.
+    Confirmed,
+    /// On its way.
+    Shipped,
+    /// Arrived. Final.
+    Delivered,
+    /// Called off. Final.
+    Cancelled,
+}
+
+/// Counts the states of one order, from 1. Its entity tag is this number in quotes (RFC 9110 §8.8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Version(u64);
+
+impl Version {
+    /// The version of a new order.
+    pub const FIRST: Self = Self(1);
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+/// Reads a type from a string that need not be kept, without allocating one.
+fn read_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: for<'text> TryFrom<&'text str, Error = &'static str>,
+{
+    struct Text<T>(PhantomData<T>);
+
+    impl<T> Visitor<'_> for Text<T>
+    where
+        T: for<'text> TryFrom<&'text str, Error = &'static str>,
+    {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a string")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+            T::try_from(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Text(PhantomData))
+}

@@ -1,0 +1,118 @@
+//! Currencies.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::read_text;
+
+/// The alphabetic code of a currency (ISO 4217): three letters, upper case.
+///
+/// A new order names one in force: see [`Currency::in_force`]. A stored order keeps the currency it was made
+/// in, even if that has been withdrawn since: reading a record asks for three letters only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    /// The currency in force with this code, if there is one. Codes are upper case.
+    #[must_use]
+    pub fn in_force(code: &str) -> Option<Self> {
+        IN_FORCE.binary_search(&code).ok()?;
+        Self::try_from(code).ok()
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ever made from ASCII letters.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl TryFrom<&str> for Currency {
+    type Error = &'static str;
+
+    /// A code of the right form, in force or not.
+    fn try_from(code: &str) -> Result<Self, Self::Error> {
+        match <[u8; 3]>::try_from(code.as_bytes()) {
+            Ok(letters) if letters.iter().all(u8::is_ascii_uppercase) => Ok(Self(letters)),
+            _ => Err("must be three letters A-Z"),
+        }
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text(deserializer)
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// The currencies that a new order can be in, sorted.
+///
+/// Source: ISO 4217 List One, as SIX Group maintains it for ISO, after amendment 180 of 2025, which withdrew
+/// BGN as of 2026-01-01. Of that list, only money that a customer can pay with:
+///
+/// - left out are its fund codes, which are units of account (BOV CHE CHW CLF COU MXV USN UYI UYW) and
+///   those X codes that are reserve and accounting units (XAD XDR XSU XUA), bond market units (XBA XBB XBC
+///   XBD), metals (XAG XAU XPD XPT), for testing (XTS) or for no currency (XXX);
+/// - kept are the X codes of currency unions: XAF XCD XCG XOF XPF.
+const IN_FORCE: &[&str] = &[
+    "AED", "AFN", "ALL", "AMD", "AOA", "ARS", "AUD", "AWG", "AZN", //
+    "BAM", "BBD", "BDT", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", //
+    "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CUP", "CVE", "CZK", //
+    "DJF", "DKK", "DOP", "DZD", "EGP", "ERN", "ETB", "EUR", "FJD", "FKP", //
+    "GBP", "GEL", "GHS", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF", //
+    "IDR", "ILS", "INR", "IQD", "IRR", "ISK", "JMD", "JOD", "JPY", //
+    "KES", "KGS", "KHR", "KMF", "KPW", "KRW", "KWD", "KYD", "KZT", //
+    "LAK", "LBP", "LKR", "LRD", "LSL", "LYD", //
+    "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MRU", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", //
+    "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", //
+    "QAR", "RON", "RSD", "RUB", "RWF", //
+    "SAR", "SBD", "SCR", "SDG", "SEK", "SGD", "SHP", "SLE", "SOS", "SRD", "SSP", "STN", "SVC", "SYP", "SZL",
+    "THB", "TJS", "TMT", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", //
+    "VED", "VES", "VND", "VUV", "WST", "XAF", "XCD", "XCG", "XOF", "XPF", "YER", "ZAR", "ZMW", "ZWG",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{Currency, IN_FORCE};
+
+    #[test]
+    fn the_table_is_sorted_and_well_formed() {
+        assert!(IN_FORCE.is_sorted_by(|one, next| one < next));
+        for code in IN_FORCE {
+            assert_eq!(Currency::in_force(code).unwrap().as_str(), *code);
+        }
+        assert_eq!(IN_FORCE.len(), 155);
+    }
+
+    #[test]
+    fn withdrawn_and_unpayable_codes_are_not_in_force() {
+        for code in [
+            "ANG", "BGN", "CUC", "DEM", "HRK", "SLL", "STD", "MRO", "VEF", "ZWL", "BYR", "XAU", "XDR", "XTS",
+            "XXX", "XAD", "CLF", "CHE", "USN", "usd", "US", "USDX", "", "ÅÅ",
+        ] {
+            assert_eq!(Currency::in_force(code), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_record_may_hold_a_withdrawn_currency() {
+        assert_eq!(serde_json::from_str::<Currency>("\"BGN\"").unwrap().as_str(), "BGN");
+        for text in ["\"\\u0042GNX\"", "\"bgn\"", "\"BG\"", "\"BGNN\"", "\"B1N\"", "7"] {
+            assert!(serde_json::from_str::<Currency>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The types of an order's fields. A value that exists keeps its rule; each rule is worded once, as the
+//! error of its `TryFrom`. Lengths are in Unicode code points.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Defines a text type: its bounds in code points, and what else must hold.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $bounds:expr, $also:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = &'static str;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                let also: fn(&str) -> bool = $also;
+                if $bounds.contains(&text.chars().count()) && also(&text) { Ok(Self(text)) } else { Err($rule) }
+            }
+        }
+    };
+}
+
+text! {
+    /// Who ordered: 1…200 code points, not blank.
+    Customer, (1..=200), not_blank, "must have 1 to 200 code points, one of them not white space"
+}
+
+text! {
+    /// A stock keeping unit: 1…64 of `A-Z a-z 0-9 . _ -`.
+    Sku, (1..=64), |text| text.bytes().all(is_name_byte), "must have 1 to 64 characters out of A-Z a-z 0-9 . _ -"
+}
+
+text! {
+    /// What a person calls an item: 1…200 code points.
+    ItemName, (1..=200), |_| true, "must have 1 to 200 code points"
+}
+
+text! {
+    /// Free text about an order: up to 2000 code points.
+    Notes, (0..=2000), |_| true, "must have at most 2000 code points"
+}
+
+text! {
+    /// The name of a metadata member: 1…40 of `A-Z a-z 0-9 _ . -`.
+    MetadataName, (1..=40), |text| text.bytes().all(is_name_byte),
+    "must have a name of 1 to 40 characters out of A-Z a-z 0-9 _ . -"
+}
+
+text! {
+    /// The value of a metadata member: up to 500 code points.
+    MetadataValue, (0..=500), |_| true, "must have at most 500 code points"
+}
+
+/// Whether a code point is there that is not white space (Unicode property `White_Space`).
+fn not_blank(text: &str) -> bool {
+    text.chars().any(|character| !character.is_whitespace())
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+/// Defines a bounded whole number.
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident, $bounds:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "i64")]
+        pub struct $name(u32);
+
+        impl $name {
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl TryFrom<i64> for $name {
+            type Error = &'static str;
+
+            fn try_from(number: i64) -> Result<Self, Self::Error> {
+                u32::try_from(number).ok().filter(|number| $bounds.contains(number)).map(Self).ok_or($rule)
+            }
+        }
+    };
+}
+
+number! {
+    /// How many of an item: 1…10 000.
+    Quantity, (1..=10_000), "must be from 1 to 10000"
+}
+
+number! {
+    /// The price of one, in minor units of the order's currency (cents, for example): 0…10⁹.
+    UnitPrice, (0..=1_000_000_000), "must be from 0 to 1000000000"
+}
+
+/// An amount in minor units of the order's currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Amount(u64);
+
+impl Amount {
+    /// The number of minor units.
+    #[must_use]
+    pub const fn minor_units(self) -> u64 {
+        self.0
+    }
+}
+
+/// One line of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What is ordered.
+    pub sku: Sku,
+    /// What a person calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<ItemName>,
+    /// How many.
+    pub quantity: Quantity,
+    /// For how much each.
+    pub unit_price: UnitPrice,
+}
+
+/// The lines of an order, in the order given: 1…100.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Item>")]
+pub struct Items(Vec<Item>);
+
+impl Items {
+    /// What an array must keep to be the lines of an order.
+    pub(crate) const RULE: &str = "must have 1 to 100 elements";
+
+    /// Whether this many lines are allowed.
+    pub(crate) fn allows(count: usize) -> bool {
+        (1..=100).contains(&count)
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Item] {
+        &self.0
+    }
+
+    /// Σ quantity × unit price.
+    ///
+    /// Cannot overflow: at most 100 lines of at most 10⁴ × 10⁹ make at most 10¹⁵, and the types of the parts
+    /// hold them to that. It also lies below 2⁵³, so that a reader with binary64 numbers has it exactly.
+    #[must_use]
+    pub fn total(&self) -> Amount {
+        let line = |item: &Item| u64::from(item.quantity.get()) * u64::from(item.unit_price.get());
+        Amount(self.0.iter().map(line).sum())
+    }
+}
+
+impl TryFrom<Vec<Item>> for Items {
+    type Error = &'static str;
+
+    fn try_from(items: Vec<Item>) -> Result<Self, Self::Error> {
+        if Self::allows(items.len()) { Ok(Self(items)) } else { Err(Self::RULE) }
+    }
+}
+
+/// What a client keeps with an order: up to 50 members, sorted by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<MetadataName, MetadataValue>")]
+pub struct Metadata(BTreeMap<MetadataName, MetadataValue>);
+
+impl Metadata {
+    /// What an object must keep to be metadata, besides what its names and values must.
+    pub(crate) const RULE: &str = "must have at most 50 members";
+
+    /// Whether this many members are allowed.
+    pub(crate) fn allows(count: usize) -> bool {
+        count <= 50
+    }
+
+    /// The members.
+    #[must_use]
+    pub const fn members(&self) -> &BTreeMap<MetadataName, MetadataValue> {
+        &self.0
+    }
+}
+
+impl TryFrom<BTreeMap<MetadataName, MetadataValue>> for Metadata {
+    type Error = &'static str;
+
+    fn try_from(members: BTreeMap<MetadataName, MetadataValue>) -> Result<Self, Self::Error> {
+        if Self::allows(members.len()) { Ok(Self(members)) } else { Err(Self::RULE) }
+    }
+}

@@ -1,0 +1,242 @@
+//! POST /api/v1/orders: what becomes of a good order.
+
+use orders_guest::order::OrderId;
+use orders_guest::repo::{order_key, read_record, write_record};
+use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use proptest::{collection, option};
+use serde_json::{Value, json};
+
+use crate::support::{Call, NOON, Service, full, minimal, padded, uuid_version, with};
+
+/// "201, `Location`, `ETag`, the order".
+#[test]
+fn an_order_is_made() {
+    let service = Service::new();
+    let answer = service.post(full().to_string());
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+    let order = answer.json();
+    let id = order["id"].as_str().unwrap();
+    assert_eq!(answer.header("location"), Some(format!("/api/v1/orders/{id}").as_str()));
+
+    let mut expected = full();
+    expected["id"] = json!(id);
+    expected["status"] = json!("pending");
+    expected["version"] = json!(1);
+    expected["total"] = json!(3 * 1999 + 10_000_000_000_000_u64);
+    expected["created_at"] = json!("2026-11-22T12:30:06.000Z");
+    expected["updated_at"] = json!("2026-11-22T12:30:06.000Z");
+    assert_eq!(order, expected);
+}
+
+#[test]
+fn absent_members_stay_absent() {
+    let order = Service::new().post(minimal().to_string()).json();
+    let members: Vec<_> = order.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected =
+        ["created_at", "currency", "customer", "id", "items", "status", "total", "updated_at", "version"];
+    assert_eq!(members, expected);
+    assert_eq!(order["items"], minimal()["items"]);
+}
+
+/// "`id`: UUIDv7, ours": the time in it is that of `created_at`, the rest is random.
+#[test]
+fn the_id_is_a_uuid_of_version_7() {
+    let service = Service::new();
+    let id = service.post(minimal().to_string()).json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(uuid_version(&id), '7');
+    assert!(id.replace('-', "").starts_with(&format!("{NOON:012x}")));
+    let other = service.post(minimal().to_string()).json()["id"].as_str().unwrap().to_owned();
+    assert!(other.replace('-', "").starts_with(&format!("{NOON:012x}")));
+    assert_ne!(id, other);
+}
+
+#[test]
+fn ids_sort_by_time() {
+    let service = Service::new();
+    let ids: Vec<_> = (0..300).map(|_| service.create()).collect();
+    assert!(ids.is_sorted_by(|one, next| one < next));
+}
+
+/// A clock that is off does not stop the service.
+#[test]
+fn any_clock_will_do() {
+    let service = Service::new();
+    for (now, time) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (u64::MAX, "9999-12-31T23:59:59.999Z"),
+        (NOON, "2026-11-22T12:30:06.000Z"),
+    ] {
+        service.clock.0.set(now);
+        assert_eq!(service.post(minimal().to_string()).json()["created_at"], time);
+    }
+}
+
+/// "`total`: Σ quantity × unit_price, minor units; cannot overflow".
+#[test]
+fn the_largest_total() {
+    let item = json!({"sku": "s", "quantity": 10_000, "unit_price": 1_000_000_000});
+    let order = with(minimal(), "/items", json!(vec![item; 100]));
+    assert_eq!(Service::new().post(order.to_string()).json()["total"], json!(1_000_000_000_000_000_u64));
+}
+
+/// "JSON integers may be written `2` or `2.0`, as JSON Schema has it; `2.5` is 422".
+#[test]
+fn integers_may_be_written_with_a_point_or_an_exponent() {
+    for (text, expected) in
+        [("2", 2), ("2.0", 2), ("1e2", 100), ("1E+2", 100), ("20e-1", 2), ("10000.000", 10_000)]
+    {
+        let body = with(minimal(), "/items/0/quantity", json!("@")).to_string().replace("\"@\"", text);
+        let answer = Service::new().post(body);
+        assert_eq!(answer.status(), 201, "{text}: {answer:?}");
+        assert!(answer.text().contains(&format!("\"quantity\":{expected},")), "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_body_may_be_escaped_and_spaced() {
+    let item = "{\"sku\":\"s\",\"quantity\":1,\"unit_price\":-0.0}";
+    let body = format!(
+        " {{\t\"cust\\u006fmer\":\r\n\"\\ud83d\\ude00\",\"currency\":\"\\u0045UR\",\"items\" : [{item}]}}\n"
+    );
+    let order = Service::new().post(body).json();
+    assert_eq!(
+        (&order["customer"], &order["currency"], &order["total"]),
+        (&json!("😀"), &json!("EUR"), &json!(0))
+    );
+}
+
+/// "Body 1 MiB": one byte less is no reason to refuse.
+#[test]
+fn a_body_of_exactly_1_mib_is_read() {
+    assert_eq!(Service::new().post(padded(1_048_576)).status(), 201);
+}
+
+#[test]
+fn what_is_stored_is_what_was_answered() {
+    let service = Service::new();
+    let answer = service.post(full().to_string());
+    let id = OrderId::parse(answer.json()["id"].as_str().unwrap()).unwrap();
+    assert_eq!(service.repo.records.borrow().get(&order_key(id)), Some(&answer.0.body));
+}
+
+/// Values of the store end at 1 MiB; no order comes near that. What takes most room in JSON is a control
+/// character, six bytes for one code point.
+#[test]
+fn the_largest_order_fits_the_store() {
+    let answer = Service::new().post(largest());
+    assert_eq!(answer.status(), 201);
+    let size = answer.0.body.len();
+    assert!((290_000..300_000).contains(&size), "{size}");
+}
+
+/// A list of the largest orders comes in short pages, and still meets every order once.
+#[test]
+fn pages_of_large_orders_are_short() {
+    let service = Service::new();
+    let order = largest();
+    let mut all: Vec<_> = (0..40)
+        .map(|_| {
+            service.clock.0.set(service.clock.0.get() + 1);
+            service.post(&order).json()["id"].clone()
+        })
+        .collect();
+    all.reverse();
+    let (mut walked, mut pages) = (Vec::new(), 0);
+    let mut target = Some("/api/v1/orders?limit=100".to_owned());
+    while let Some(path) = target {
+        let answer = service.get(&path);
+        assert!(answer.0.body.len() < 8 << 20);
+        let page = answer.json();
+        walked.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
+        target = page["next_cursor"].as_str().map(|next| format!("/api/v1/orders?limit=100&cursor={next}"));
+        pages += 1;
+    }
+    assert_eq!(walked, all);
+    assert_eq!(pages, 3, "of 15, 15 and 10");
+}
+
+/// The largest body that is an order, in bytes as it is answered.
+fn largest() -> String {
+    let wide = |count: usize| json!("\u{1}".repeat(count));
+    let item =
+        json!({"sku": "s".repeat(64), "name": wide(200), "quantity": 10_000, "unit_price": 1_000_000_000});
+    let metadata: serde_json::Map<String, Value> =
+        (0..50).map(|index| (format!("{index:040}"), wide(500))).collect();
+    let order = json!({"customer": format!("c{}", "\u{1}".repeat(199)), "currency": "EUR",
+        "items": vec![item; 100], "notes": wide(2000), "metadata": metadata});
+    order.to_string()
+}
+
+#[test]
+fn the_body_is_read_once() {
+    let mut call = Call::post(minimal().to_string());
+    Service::new().call(&mut call);
+    assert_eq!(call.body_reads, 1);
+}
+
+/// Text of a number of code points, half of them beyond ASCII.
+fn text(range: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
+    let character = prop_oneof![any::<char>(), proptest::char::range(' ', '~')];
+    collection::vec(character, range).prop_map(String::from_iter)
+}
+
+fn item() -> impl Strategy<Value = Value> {
+    ("[A-Za-z0-9._-]{1,64}", option::of(text(1..=200)), 1..=10_000, 0..=1_000_000_000).prop_map(
+        |(sku, name, quantity, unit_price)| {
+            let mut item = json!({"sku": sku, "quantity": quantity, "unit_price": unit_price});
+            if let Some(name) = name {
+                item["name"] = json!(name);
+            }
+            item
+        },
+    )
+}
+
+/// Any order that keeps the rules.
+fn order() -> impl Strategy<Value = Value> {
+    let metadata = collection::btree_map("[A-Za-z0-9_.-]{1,40}", text(0..=30), 0..=50);
+    let items = collection::vec(item(), 1..=100);
+    (text(0..=199), items, option::of(text(0..=300)), option::of(metadata)).prop_map(
+        |(customer, items, notes, metadata)| {
+            let mut order = json!({"customer": format!("{customer}."), "currency": "JPY", "items": items});
+            if let Some(notes) = notes {
+                order["notes"] = json!(notes);
+            }
+            if let Some(metadata) = metadata {
+                order["metadata"] = json!(metadata);
+            }
+            order
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// What is accepted comes back unchanged, from the answer, from the store, and from GET.
+    #[test]
+    fn an_accepted_order_survives(order in order()) {
+        let service = Service::new();
+        let created = service.post(order.to_string());
+        prop_assert_eq!(created.status(), 201, "{}", created.text());
+        for (name, value) in order.as_object().unwrap() {
+            prop_assert_eq!(&created.json()[name], value);
+        }
+        let key = order_key(OrderId::parse(created.json()["id"].as_str().unwrap()).unwrap());
+        let loaded = read_record(&key, &created.0.body).unwrap();
+        prop_assert_eq!(&write_record(&loaded).unwrap(), &created.0.body);
+        let fetched = service.get(created.header("location").unwrap());
+        prop_assert_eq!(fetched.text(), created.text());
+    }
+
+    /// Whatever a client sends as a body, it gets an answer that is one of these.
+    #[test]
+    fn any_body_is_answered(body: Vec<u8>, almost in "[\\[\\]{}:,\"a0 .e-]{0,60}") {
+        for body in [body, almost.into_bytes()] {
+            let status = Service::new().post(body).status();
+            prop_assert_eq!(status == 400 || status == 422, true, "{}", status);
+        }
+    }
+}

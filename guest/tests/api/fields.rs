@@ -1,0 +1,300 @@
+//! The rules of an order's members, each at both of its edges, and how faults are told.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{Service, full, minimal, with, without};
+
+/// The faults of a body, as text: one `pointer: detail` a line.
+fn faults(body: impl AsRef<[u8]>) -> Vec<String> {
+    let service = Service::new();
+    let faults = service.post(body).faults();
+    assert!(service.repo.records.borrow().is_empty(), "nothing is stored");
+    faults.into_iter().map(|(pointer, detail)| format!("{pointer}: {detail}")).collect()
+}
+
+fn times(count: usize, text: &str) -> Value {
+    json!(text.repeat(count))
+}
+
+fn metadata(count: usize) -> Value {
+    (0..count).map(|index| (format!("m{index}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
+}
+
+const CUSTOMER: &str = "must have 1 to 200 code points, one of them not white space";
+const SKU: &str = "must have 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+const NAME: &str = "must have 1 to 200 code points";
+const QUANTITY: &str = "must be from 1 to 10000";
+const PRICE: &str = "must be from 0 to 1000000000";
+const NOTES: &str = "must have at most 2000 code points";
+const CURRENCY: &str = "must be the ISO 4217 code of a currency in force, such as EUR";
+const METADATA_NAME: &str = "must have a name of 1 to 40 characters out of A-Z a-z 0-9 _ . -";
+const METADATA_VALUE: &str = "must have at most 500 code points";
+
+/// The table "Order" of the contract. Lengths are in code points: `é` is two bytes, `😀` four bytes and two
+/// units of UTF-16, `e\u{301}` two code points that show as one character.
+#[test]
+fn within_the_rules() {
+    let item = minimal()["items"][0].clone();
+    for (pointer, value) in [
+        ("/customer", times(1, "c")),
+        ("/customer", times(200, "é")),
+        ("/customer", times(200, "😀")),
+        ("/customer", times(100, "e\u{301}")),
+        ("/customer", json!("\u{2003}.\n")),
+        ("/customer", json!("\u{0}")),
+        ("/currency", json!("XOF")),
+        ("/items", json!(vec![item; 100])),
+        ("/items/0/sku", times(64, "a")),
+        ("/items/0/sku", json!("AZaz09._-")),
+        ("/items/0/name", times(1, " ")),
+        ("/items/0/name", times(200, "😀")),
+        ("/items/0/quantity", json!(1)),
+        ("/items/0/quantity", json!(10_000)),
+        ("/items/0/unit_price", json!(0)),
+        ("/items/0/unit_price", json!(1_000_000_000)),
+        ("/notes", times(0, "")),
+        ("/notes", times(2000, "😀")),
+        ("/metadata", json!({})),
+        ("/metadata", metadata(50)),
+        ("/metadata/x", times(0, "")),
+        ("/metadata/x", times(500, "😀")),
+        ("/metadata/AZaz09_.-", json!("v")),
+        (concat!("/metadata/", "a123456789b123456789c123456789d123456789"), json!("v")),
+    ] {
+        let order = with(full(), pointer, value);
+        let answer = Service::new().post(order.to_string());
+        assert_eq!(answer.status(), 201, "{pointer}: {}", answer.text());
+        assert_eq!(answer.json().pointer(pointer), order.pointer(pointer));
+    }
+}
+
+#[test]
+fn outside_the_rules() {
+    let item = minimal()["items"][0].clone();
+    for (pointer, value, expected) in [
+        ("/customer", times(0, ""), CUSTOMER),
+        ("/customer", times(201, "c"), CUSTOMER),
+        ("/customer", times(201, "😀"), CUSTOMER),
+        ("/customer", json!(" \t\n\u{a0}\u{2003}\u{3000}"), CUSTOMER),
+        ("/currency", json!("EU"), CURRENCY),
+        ("/currency", json!("eur"), CURRENCY),
+        ("/currency", json!("EUR "), CURRENCY),
+        ("/currency", json!("BGN"), CURRENCY),
+        ("/currency", json!("XAU"), CURRENCY),
+        ("/items", json!([]), "must have 1 to 100 elements, not 0"),
+        ("/items", json!(vec![item; 101]), "must have 1 to 100 elements, not 101"),
+        ("/items/0/sku", times(0, ""), SKU),
+        ("/items/0/sku", times(65, "a"), SKU),
+        ("/items/0/sku", json!("a b"), SKU),
+        ("/items/0/sku", json!("a/b"), SKU),
+        ("/items/0/sku", json!("é"), SKU),
+        ("/items/0/sku", json!("a\n"), SKU),
+        ("/items/0/name", times(0, ""), NAME),
+        ("/items/0/name", times(201, "é"), NAME),
+        ("/items/0/quantity", json!(0), QUANTITY),
+        ("/items/0/quantity", json!(10_001), QUANTITY),
+        ("/items/0/quantity", json!(-1), QUANTITY),
+        ("/items/0/quantity", json!(4_294_967_297_u64), QUANTITY),
+        ("/items/0/quantity", json!(u64::MAX), QUANTITY),
+        ("/items/0/quantity", json!(1e300), QUANTITY),
+        ("/items/0/quantity", json!(2.5), "must be a whole number, not a number with a fraction"),
+        ("/items/0/quantity", json!(0.999_999_9), "must be a whole number, not a number with a fraction"),
+        ("/items/0/unit_price", json!(-1), PRICE),
+        ("/items/0/unit_price", json!(1_000_000_001), PRICE),
+        ("/items/0/unit_price", json!(-1e300), PRICE),
+        ("/notes", times(2001, "é"), NOTES),
+        ("/metadata", metadata(51), "must have at most 50 members, not 51"),
+        ("/metadata/x", times(501, "é"), METADATA_VALUE),
+        ("/metadata/a b", json!("v"), METADATA_NAME),
+        ("/metadata/é", json!("v"), METADATA_NAME),
+        ("/metadata/", json!("v"), METADATA_NAME),
+        (concat!("/metadata/", "a123456789b123456789c123456789d123456789e"), json!("v"), METADATA_NAME),
+    ] {
+        let order = with(full(), pointer, value.clone());
+        assert_eq!(faults(order.to_string()), [format!("{pointer}: {expected}")], "{value}");
+    }
+}
+
+#[test]
+fn wrong_types_say_what_was_expected_and_found() {
+    let values = [
+        (json!(null), "null"),
+        (json!(true), "a boolean"),
+        (json!(7), "a number"),
+        (json!(7.5), "a number with a fraction"),
+        (json!("7"), "a string"),
+        (json!([]), "an array"),
+        (json!({}), "an object"),
+    ];
+    for (pointer, expected) in [
+        ("/customer", "a string"),
+        ("/currency", "a string"),
+        ("/items", "an array"),
+        ("/items/1", "an object"),
+        ("/items/1/sku", "a string"),
+        ("/items/1/name", "a string"),
+        ("/items/1/quantity", "a whole number"),
+        ("/items/1/unit_price", "a whole number"),
+        ("/notes", "a string"),
+        ("/metadata", "an object"),
+        ("/metadata/z", "a string"),
+    ] {
+        for (value, found) in &values {
+            if *found == expected || (*found == "a number" && expected == "a whole number") {
+                continue;
+            }
+            let order = with(full(), pointer, value.clone());
+            assert_eq!(faults(order.to_string()), [format!("{pointer}: must be {expected}, not {found}")]);
+        }
+    }
+    for (value, found) in values.iter().filter(|(_, found)| *found != "an object") {
+        assert_eq!(faults(value.to_string()), [format!(": must be an object, not {found}")]);
+    }
+}
+
+#[test]
+fn missing_members_are_named() {
+    for pointer in
+        ["/customer", "/currency", "/items", "/items/1/sku", "/items/1/quantity", "/items/1/unit_price"]
+    {
+        assert_eq!(faults(without(full(), pointer).to_string()), [format!("{pointer}: is required")]);
+    }
+    for pointer in ["/notes", "/metadata", "/items/0/name"] {
+        assert_eq!(Service::new().post(without(full(), pointer).to_string()).status(), 201, "{pointer}");
+    }
+    assert_eq!(faults("{}"), ["/customer: is required", "/currency: is required", "/items: is required"]);
+}
+
+/// "Unknown members of a request body are an error (422, with a pointer)". Ours are unknown there, too.
+#[test]
+fn unknown_members_are_named() {
+    for name in
+        ["id", "total", "status", "version", "created_at", "updated_at", "Customer", "custome", "customer "]
+    {
+        let order = with(full(), &format!("/{name}"), json!("x"));
+        assert_eq!(faults(order.to_string()), [format!("/{name}: is not a member of a new order")]);
+        let order = with(full(), &format!("/items/0/{name}"), json!([{"deep": null}]));
+        assert_eq!(faults(order.to_string()), [format!("/items/0/{name}: is not a member of an item")]);
+    }
+}
+
+#[test]
+fn pointers_escape_tilde_and_slash() {
+    let mut order = full();
+    order["a/b~c"] = json!(1);
+    order["metadata"]["~1"] = json!("v");
+    assert_eq!(
+        faults(order.to_string()),
+        ["/a~1b~0c: is not a member of a new order", &format!("/metadata/~01: {METADATA_NAME}")]
+    );
+}
+
+/// "naming every fault at once".
+#[test]
+fn every_fault_is_told_at_once() {
+    let order = json!({
+        "customer": " ",
+        "items": [
+            {"sku": "ok", "quantity": 1, "unit_price": 0},
+            {"sku": "no good", "quantity": 2.5, "colour": "red"},
+            "three",
+        ],
+        "metadata": {"": 1, "fine": "v"},
+        "notes": null,
+        "total": 5,
+    });
+    let answer = Service::new().post(order.to_string());
+    assert_eq!(answer.problem(422, "invalid-order"), "The order has several faults.");
+    assert_eq!(
+        faults(order.to_string()),
+        [
+            format!("/customer: {CUSTOMER}"),
+            "/items/1/colour: is not a member of an item".to_owned(),
+            "/items/1/quantity: must be a whole number, not a number with a fraction".to_owned(),
+            format!("/items/1/sku: {SKU}"),
+            "/items/1/unit_price: is required".to_owned(),
+            "/items/2: must be an object, not a string".to_owned(),
+            "/metadata/: must be a string, not a number".to_owned(),
+            format!("/metadata/: {METADATA_NAME}"),
+            "/notes: must be a string, not null".to_owned(),
+            "/total: is not a member of a new order".to_owned(),
+            "/currency: is required".to_owned(),
+        ]
+    );
+    let one = Service::new().post(without(full(), "/customer").to_string());
+    assert_eq!(one.problem(422, "invalid-order"), "The order has a fault.");
+}
+
+/// Too many items are told together with what is wrong in them.
+#[test]
+fn a_wrong_count_hides_no_other_fault() {
+    let mut items = vec![minimal()["items"][0].clone(); 101];
+    items[100] = json!({});
+    assert_eq!(faults(with(minimal(), "/items", json!(items)).to_string()).len(), 4);
+    let metadata = with(metadata(51), "/m50", json!(1));
+    assert_eq!(faults(with(minimal(), "/metadata", metadata).to_string()).len(), 2);
+}
+
+/// An answer lists 50 faults, says that there are more, and stays small whatever was sent.
+#[test]
+fn the_list_of_faults_is_bounded() {
+    for (count, listed, more) in [(50, 50, false), (51, 50, true)] {
+        let mut order = minimal();
+        for index in 0..count {
+            order[format!("x{index}")] = json!(0);
+        }
+        let answer = Service::new().post(order.to_string());
+        assert_eq!(answer.faults().len(), listed);
+        let detail = answer.problem(422, "invalid-order");
+        assert_eq!(detail == "The order has more faults than are listed here.", more, "{detail}");
+    }
+}
+
+#[test]
+fn a_long_name_is_not_repeated() {
+    let names = ["n".repeat(64), "n".repeat(65), "😀".repeat(200_000)];
+    for (name, pointer, told) in [
+        (&names[0], format!("/{}", names[0]), "is not a member of a new order".to_owned()),
+        (
+            &names[1],
+            String::new(),
+            format!("the member \"{}\"… of this object is not a member of a new order", names[0]),
+        ),
+        (
+            &names[2],
+            String::new(),
+            format!("the member \"{}\"… of this object is not a member of a new order", "😀".repeat(64)),
+        ),
+    ] {
+        let order = with(minimal(), &format!("/{name}"), json!(1));
+        assert_eq!(Service::new().post(order.to_string()).faults(), [(pointer, told)]);
+    }
+    let order = with(full(), &format!("/metadata/{}", names[1]), json!("v"));
+    let told = format!("the member \"{}\"… of this object {METADATA_NAME}", names[0]);
+    assert_eq!(Service::new().post(order.to_string()).faults(), [("/metadata".to_owned(), told)]);
+}
+
+#[test]
+fn large_wrong_bodies_get_small_answers_soon() {
+    let members: Vec<String> = (0..100_000).map(|index| format!("\"{index}\":0")).collect();
+    let members = format!("{{{}}}", members.join(","));
+    assert!(members.len() <= 1_048_576);
+    for body in [
+        members.clone(),
+        format!(
+            "{{\"metadata\":{}}}",
+            members.get(..900_000).unwrap().rsplit_once(',').unwrap().0.to_owned() + "}"
+        ),
+        format!("{{\"items\":[{}0]}}", "0,".repeat(500_000)),
+        format!("{{\"items\":[{}{{}}]}}", "{},".repeat(300_000)),
+        format!("{{\"items\":[{}0]}}", "{\"\u{1f600}\":{}},".repeat(70_000)),
+    ] {
+        let started = Instant::now();
+        let answer = Service::new().post(&body);
+        assert_eq!(answer.faults().len(), 50);
+        assert!(answer.0.body.len() < 10_000, "{}", answer.0.body.len());
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    }
+}

@@ -1,0 +1,72 @@
+//! GET and HEAD /api/v1/orders/{id}.
+
+use crate::support::{Call, Service, full};
+
+/// "200 with `ETag: "<version>"`".
+#[test]
+fn an_order_is_read() {
+    let service = Service::new();
+    let created = service.post(full().to_string());
+    let answer = service.get(created.header("location").unwrap());
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("etag"), Some("\"1\""));
+    assert_eq!(answer.text(), created.text());
+}
+
+#[test]
+fn the_entity_tag_is_the_version() {
+    let service = Service::new();
+    let id = service.create();
+    for record in service.repo.records.borrow_mut().values_mut() {
+        let text = String::from_utf8(record.clone()).unwrap();
+        *record = text.replace("\"version\":1", "\"version\":42").replace("pending", "shipped").into_bytes();
+    }
+    let answer = service.get(&format!("/api/v1/orders/{id}"));
+    assert_eq!(answer.header("etag"), Some("\"42\""));
+    assert_eq!(answer.json()["status"], "shipped");
+}
+
+/// "404 (a malformed id too)": an id has one spelling.
+#[test]
+fn what_is_no_order_is_404() {
+    let service = Service::new();
+    let id = service.create();
+    for id in [
+        "01890000-0000-7000-8000-000000000000",
+        "00000000-0000-0000-0000-000000000000",
+        &id.to_uppercase(),
+        &id.replace('-', ""),
+        &format!("%3{id}"),
+        &format!("{{{id}}}"),
+        &format!("{id}0"),
+        "x",
+        "..",
+        "é",
+    ] {
+        let answer = service.get(&format!("/api/v1/orders/{id}"));
+        assert_eq!(answer.problem(404, "order-not-found"), "No order has this id.");
+        assert_eq!(answer.json()["instance"], format!("/api/v1/orders/{id}"));
+    }
+}
+
+#[test]
+fn head_is_get_without_content() {
+    let service = Service::new();
+    let id = service.create();
+    let paths = [
+        format!("/api/v1/orders/{id}"),
+        "/api/v1/orders/none".to_owned(),
+        "/api/v1/orders?limit=1".to_owned(),
+        "/api/v1/orders?limit=x".to_owned(),
+        "/nowhere".to_owned(),
+    ];
+    service.create();
+    for path in paths {
+        let get = service.call(&mut Call::new("GET", &path).header("x-request-id", "same"));
+        let head = service.call(&mut Call::new("HEAD", &path).header("x-request-id", "same"));
+        assert_eq!((head.status(), &head.0.headers), (get.status(), &get.0.headers), "{path}");
+        assert!(head.0.body.is_empty() && !get.0.body.is_empty());
+        assert_eq!(head.header("content-length"), Some(get.0.body.len().to_string().as_str()));
+    }
+}

@@ -1,0 +1,210 @@
+//! The only wiring: what is built in which order, what runs, and how it ends.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    config::{InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation},
+    connection::{BusyCount, Patience},
+    engine::{self, Runtime},
+    guest::Guest,
+    limits::Limits,
+    listener::{self, Connections, Listener},
+    module::Module,
+    service::Service,
+    shutdown::{Lifecycle, Phase, Signals},
+    store::{self, Store},
+};
+
+/// How long cut connections may take to notice.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the store may take to write what is left and close. Whatever it had acknowledged is safe anyway.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Instances beyond those that serve requests: the one that is tried at the start.
+const SPARE_INSTANCES: u32 = 1;
+
+/// Why the service could not start: one line that names what was wrong and what would be right.
+#[derive(Debug)]
+pub struct StartError(String);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// How a service that had started came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every request that was taken on was answered.
+    Orderly,
+    /// Something had to be cut, or a second signal asked for it.
+    Cut,
+}
+
+/// Serves until a signal ends it.
+///
+/// The component is checked first and the store opened last, so that a start that fails leaves nothing
+/// behind; clients can connect only once all is ready.
+///
+/// # Errors
+///
+/// [`StartError`] if it could not start.
+pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
+    let mut signals =
+        Signals::take_over().map_err(|error| StartError(format!("cannot take over signals: {error}")))?;
+    tokio::select! {
+        started = start(&config) => {
+            let running = started?;
+            Ok(running.until_told(&mut signals, &config.shutdown).await)
+        }
+        signal = signals.next() => {
+            tracing::info!(signal, "told to end before the service had started");
+            Ok(Ending::Orderly)
+        }
+    }
+}
+
+/// Checks a component as `serve` does, without serving it.
+///
+/// # Errors
+///
+/// [`StartError`] if the file is not a component.
+pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
+    let max_memory = config.max_memory.bytes();
+    let runtime = start_engine(SPARE_INSTANCES, max_memory)?;
+    let module = Module::read(&runtime, &config.component).map_err(|error| StartError(error.to_string()))?;
+    let verdict = try_out(&runtime, &module, max_memory).await;
+    Ok((module, verdict))
+}
+
+/// A service that has started.
+struct Running {
+    listener: Listener,
+    connections: Connections,
+    service: Arc<Service>,
+    busy: BusyCount,
+}
+
+async fn start(config: &ServeConfig) -> Result<Running, StartError> {
+    config.limits.check().map_err(StartError)?;
+    listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
+    let LimitsConfig { max_concurrent, max_memory, max_connections, .. } = config.limits;
+    let max_memory = max_memory.bytes();
+    let runtime = start_engine(u32::from(max_concurrent) + SPARE_INSTANCES, max_memory)?;
+    let module = Module::read(&runtime, &config.component).map_err(|error| StartError(error.to_string()))?;
+    try_out(&runtime, &module, max_memory)
+        .await
+        .map_err(|why| StartError(format!("component {}: {why}", config.component.display())))?;
+
+    let unlistenable = |error| {
+        StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
+    };
+    let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
+    let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
+    let guest = link(&runtime, &module, Arc::clone(&store), max_memory).map_err(StartError)?;
+    let listener = reserved.listen().map_err(unlistenable)?;
+
+    tracing::info!(
+        address = %listener.address,
+        component = %config.component.display(),
+        module = %module.hash,
+        store = %config.store,
+        version = env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    let service = Arc::new(Service {
+        guest,
+        module: module.hash,
+        limits: Limits::new(&config.limits),
+        store,
+        lifecycle: Lifecycle::default(),
+    });
+    let busy = BusyCount::default();
+    let patience = Patience::from(&config.limits);
+    let connections = Connections::new(Arc::clone(&service), patience, busy.clone(), max_connections);
+    Ok(Running { listener, connections, service, busy })
+}
+
+impl Running {
+    async fn until_told(self, signals: &mut Signals, config: &ShutdownConfig) -> Ending {
+        let Self { listener, connections, service, busy } = self;
+        let mut served = tokio::spawn(listener.run(connections));
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            ended = &mut served => {
+                tracing::error!(?ended, "the listener has failed");
+                return Ending::Cut;
+            }
+        };
+        tracing::info!(signal, delay = %config.drain_delay, timeout = %config.drain_timeout, "draining");
+        tokio::select! {
+            ending = drain(&service, served, &busy, config) => ending,
+            signal = signals.next() => {
+                tracing::error!(signal, cut = busy.get(), "told again to end: ending at once");
+                Ending::Cut
+            }
+        }
+    }
+}
+
+async fn drain(
+    service: &Service,
+    served: tokio::task::JoinHandle<()>,
+    busy: &BusyCount,
+    config: &ShutdownConfig,
+) -> Ending {
+    let began = Instant::now();
+    service.lifecycle.enter(Phase::Draining);
+    tokio::time::sleep(config.drain_delay.0).await;
+
+    service.lifecycle.enter(Phase::Stopping(Instant::now()));
+    let mut finish = std::pin::pin!(async {
+        let _ = served.await;
+        service.limits.all_done().await;
+    });
+    let mut ending = Ending::Orderly;
+    if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
+        // Where no request is under way, only silent connections are left, and nobody is cut short.
+        let cut = busy.get().max(service.limits.under_way());
+        if cut > 0 {
+            tracing::error!(cut, "requests outlasted the drain and are cut");
+            ending = Ending::Cut;
+        }
+        service.lifecycle.enter(Phase::Cutting);
+        let _ = timeout(CUT_TIMEOUT, &mut finish).await;
+    }
+
+    if timeout(CLOSE_TIMEOUT, service.store.close()).await.is_err() {
+        tracing::error!("the store did not close in time; what it acknowledged is safe");
+        ending = Ending::Cut;
+    }
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(duration_ms, orderly = ending == Ending::Orderly, "ended");
+    ending
+}
+
+fn start_engine(max_instances: u32, max_memory: usize) -> Result<Runtime, StartError> {
+    engine::start(max_instances, max_memory)
+        .map_err(|error| StartError(format!("cannot set up room for {max_instances} instances: {error:#}")))
+}
+
+/// Links the component and makes one instance of it, over a store that is thrown away.
+async fn try_out(runtime: &Runtime, module: &Module, max_memory: usize) -> Result<(), String> {
+    let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
+    let guest = link(runtime, module, scratch, max_memory)?;
+    guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))
+}
+
+fn link(
+    runtime: &Runtime,
+    module: &Module,
+    store: Arc<dyn Store>,
+    max_memory: usize,
+) -> Result<Guest, String> {
+    let linked = module.link(runtime).map_err(|error| error.to_string())?;
+    Ok(Guest { linked, store, max_memory })
+}

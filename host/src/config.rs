@@ -1,0 +1,284 @@
+//! Every option of the program: what it means, its unit, its default and its environment variable.
+//!
+//! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
+//! opened or bound.
+
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Serves a wasi:http component and keeps its state.
+#[derive(Debug, Parser)]
+#[command(
+    name = "orders-host",
+    version,
+    max_term_width = 110,
+    args_override_self = true,
+    arg_required_else_help = false
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands of the program.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a component over HTTP until SIGTERM or SIGINT
+    ///
+    /// Exit code: 0 after an orderly shutdown, 1 if a request had to be cut or the serving failed, 2 if it
+    /// could not start.
+    Serve(Box<ServeConfig>),
+    /// Ask a running service for its health: exit code 0 if GET answers 200, else 1
+    Healthcheck(HealthcheckConfig),
+    /// Show what a component imports and exports, and whether this host would run it
+    ///
+    /// Exit code: 0 if it would, 1 if it would not, 2 if the file cannot be read.
+    Inspect(InspectConfig),
+}
+
+/// The options of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeConfig {
+    /// The component to serve
+    #[arg(long, env = "ORDERS_COMPONENT", value_name = "FILE")]
+    pub component: PathBuf,
+
+    /// Where the state is kept: `sqlite:PATH`, or `memory:` (lost at the end)
+    #[arg(long, env = "ORDERS_STORE", value_name = "STORE", default_value = "sqlite:orders.db")]
+    pub store: StoreLocation,
+
+    /// The address and port to serve on; port 0 takes a free one and logs it
+    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The limits that one request or one connection may not exceed.
+    #[command(flatten)]
+    pub limits: LimitsConfig,
+
+    /// How the service ends.
+    #[command(flatten)]
+    pub shutdown: ShutdownConfig,
+
+    /// What is logged, and how.
+    #[command(flatten)]
+    pub log: LogConfig,
+}
+
+/// What one request or one connection may take.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitsConfig {
+    /// How long one request may take in all; beyond it 408 (body not received) or 504 (not answered)
+    #[arg(long, env = "ORDERS_REQUEST_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "10s")]
+    pub request_timeout: Period,
+
+    /// How long the head of a request may take to arrive once its first byte has
+    #[arg(long, env = "ORDERS_HEADER_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "10s")]
+    pub header_timeout: Period,
+
+    /// How long a connection may stay silent between requests; longer than the load balancer's own limit
+    #[arg(long, env = "ORDERS_IDLE_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "75s")]
+    pub idle_timeout: Period,
+
+    /// The largest body of a request; beyond it 413
+    #[arg(long, env = "ORDERS_MAX_BODY", value_name = "SIZE", default_value = "1MiB")]
+    pub max_body: Size,
+
+    /// The most that all request bodies may hold in memory together; beyond it 503
+    #[arg(long, env = "ORDERS_MAX_BUFFERED", value_name = "SIZE", default_value = "64MiB")]
+    pub max_buffered: Size,
+
+    /// The most memory that one instance of the component may have
+    #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    pub max_memory: Size,
+
+    /// The most requests in the component at once; beyond it 503
+    #[arg(long, env = "ORDERS_MAX_CONCURRENT", value_name = "COUNT", default_value = "256",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub max_concurrent: u16,
+
+    /// The most connections at once; beyond it 503
+    #[arg(long, env = "ORDERS_MAX_CONNECTIONS", value_name = "COUNT", default_value = "2048",
+          value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    pub max_connections: u16,
+}
+
+/// How the service ends after SIGTERM or SIGINT.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Shutdown")]
+pub struct ShutdownConfig {
+    /// How long to go on serving, no longer ready, so that load balancers look elsewhere
+    #[arg(long, env = "ORDERS_DRAIN_DELAY", value_name = "TIME", default_value = "5s")]
+    pub drain_delay: Period,
+
+    /// How long requests under way may then take to end before they are cut
+    #[arg(long, env = "ORDERS_DRAIN_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "30s")]
+    pub drain_timeout: Period,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Log")]
+pub struct LogConfig {
+    /// The lowest level that is logged, and exceptions by target: `info`, `warn,access=info`
+    #[arg(long, env = "ORDERS_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: tracing_subscriber::filter::Targets,
+
+    /// The form of a log line on standard output
+    #[arg(long, env = "ORDERS_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
+    pub log_format: LogFormat,
+}
+
+impl LimitsConfig {
+    /// Checks what no option can say alone.
+    ///
+    /// # Errors
+    ///
+    /// One line that says which options do not go together.
+    pub fn check(&self) -> Result<(), String> {
+        if self.max_buffered < self.max_body {
+            return Err(format!(
+                "--max-buffered is {}, but one body may have {} (--max-body): it must be at least that",
+                self.max_buffered, self.max_body
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A period that something must end in: it cannot be zero.
+fn timeout(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse()?;
+    if period.0.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(period) }
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise
+    Auto,
+    /// Text for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The options of `healthcheck`.
+#[derive(Clone, Debug, Args)]
+pub struct HealthcheckConfig {
+    /// The address and port of the service; an unspecified address (0.0.0.0) is asked on loopback
+    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// The path to ask for
+    #[arg(long, value_name = "PATH", default_value = "/health")]
+    pub path: String,
+
+    /// How long the answer may take
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub timeout: Period,
+}
+
+/// The options of `inspect`.
+#[derive(Clone, Debug, Args)]
+pub struct InspectConfig {
+    /// The component to look at
+    #[arg(value_name = "FILE")]
+    pub component: PathBuf,
+
+    /// The most memory that one instance of the component may have
+    #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    pub max_memory: Size,
+}
+
+/// Where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// In this process, until it ends.
+    Memory,
+    /// In an SQLite database file.
+    Sqlite(PathBuf),
+}
+
+impl FromStr for StoreLocation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            _ => Err("a store is `sqlite:PATH` or `memory:`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for StoreLocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// A length of time, written `500ms`, `10s` or `2m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+/// No wait is longer than this: beyond it a typing error is more likely than a wish.
+const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let period = humantime::parse_duration(text)
+            .map_err(|error| format!("{error}: a time is written like `500ms`, `10s` or `2m`"))?;
+        if period > LONGEST_PERIOD {
+            return Err("at most 24h are allowed".to_owned());
+        }
+        Ok(Self(period))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+/// A number of bytes, written `65536`, `64KiB` or `1MiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(u32);
+
+impl Size {
+    /// The number of bytes; at most 2³¹.
+    pub fn bytes(self) -> usize {
+        // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let size = text
+            .parse::<ByteSize>()
+            .map_err(|_| "a size is written like `65536`, `64KiB` or `1MiB`".to_owned())?
+            .as_u64();
+        match u32::try_from(size) {
+            Ok(size) if (1..=1 << 31).contains(&size) => Ok(Self(size)),
+            _ => Err("a size is 1 byte to 2 GiB".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ByteSize::b(u64::from(self.0)).display().iec().fmt(f)
+    }
+}

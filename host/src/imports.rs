@@ -1,0 +1,160 @@
+//! The host side of `orders:state/store`: one call of the guest becomes one call of [`Store`].
+
+use wasmtime::component::{HasData, Linker};
+
+use crate::store::{
+    Check, Commit, Key, Order, Outcome, Revision, Scan, Store, StoreError, Value, Write, check_item_count,
+    check_key_count,
+};
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit/state",
+        inline: "package orders:host; world imports { import orders:state/store@0.1.0; }",
+        world: "orders:host/imports",
+        imports: { default: async | trappable },
+    });
+}
+
+use bindings::orders::state::store as wit;
+
+/// Gives every component linked by `linker` the store that `view` finds in its instance's state.
+///
+/// # Errors
+///
+/// If the linker has an `orders:state/store` already.
+pub fn add_to_linker<T: Send>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> StateView<'_>,
+) -> wasmtime::Result<()> {
+    wit::add_to_linker::<T, State>(linker, view)
+}
+
+/// The store, borrowed from an instance's state for one call.
+#[allow(missing_debug_implementations, reason = "a borrowed trait object")]
+pub struct StateView<'a> {
+    /// What answers the call.
+    pub store: &'a dyn Store,
+}
+
+/// Ties [`StateView`] to the bindings.
+struct State;
+
+impl HasData for State {
+    type Data<'a> = StateView<'a>;
+}
+
+impl wit::Host for StateView<'_> {
+    async fn get(
+        &mut self,
+        keys: Vec<String>,
+    ) -> wasmtime::Result<Result<Vec<Option<wit::Stored>>, wit::Error>> {
+        Ok(self.look_up(keys).await.map_err(wit::Error::from))
+    }
+
+    async fn scan(
+        &mut self,
+        start: String,
+        end: String,
+        limit: u32,
+        order: wit::Order,
+    ) -> wasmtime::Result<Result<Vec<wit::Entry>, wit::Error>> {
+        Ok(self.read_range(start, end, limit, order).await.map_err(wit::Error::from))
+    }
+
+    async fn commit(
+        &mut self,
+        checks: Vec<wit::Check>,
+        writes: Vec<wit::Write>,
+    ) -> wasmtime::Result<Result<wit::Outcome, wit::Error>> {
+        Ok(self.apply(checks, writes).await.map_err(wit::Error::from))
+    }
+}
+
+impl StateView<'_> {
+    async fn look_up(&self, keys: Vec<String>) -> Result<Vec<Option<wit::Stored>>, StoreError> {
+        check_key_count(keys.len())?;
+        let keys = keys.into_iter().map(Key::try_from).collect::<Result<_, _>>()?;
+        let found = self.store.get(keys).await?;
+        Ok(found
+            .into_iter()
+            .map(|stored| {
+                stored.map(|stored| wit::Stored {
+                    value: stored.value.into_bytes(),
+                    revision: stored.revision.0,
+                })
+            })
+            .collect())
+    }
+
+    async fn read_range(
+        &self,
+        start: String,
+        end: String,
+        limit: u32,
+        order: wit::Order,
+    ) -> Result<Vec<wit::Entry>, StoreError> {
+        let order = match order {
+            wit::Order::Ascending => Order::Ascending,
+            wit::Order::Descending => Order::Descending,
+        };
+        let scan = Scan::new(start.try_into()?, end.try_into()?, limit, order)?;
+        let entries = self.store.scan(scan).await?;
+        Ok(entries
+            .into_iter()
+            .map(|entry| wit::Entry {
+                key: entry.key.into_string(),
+                value: entry.stored.value.into_bytes(),
+                revision: entry.stored.revision.0,
+            })
+            .collect())
+    }
+
+    async fn apply(
+        &self,
+        checks: Vec<wit::Check>,
+        writes: Vec<wit::Write>,
+    ) -> Result<wit::Outcome, StoreError> {
+        check_item_count(checks.len().saturating_add(writes.len()))?;
+        let checks = checks.into_iter().map(Check::try_from).collect::<Result<_, _>>()?;
+        let writes = writes.into_iter().map(Write::try_from).collect::<Result<_, _>>()?;
+        let outcome = self.store.commit(Commit::new(checks, writes)?).await?;
+        Ok(match outcome {
+            Outcome::Committed(revision) => wit::Outcome::Committed(revision.0),
+            // Lossless: a commit has at most a few hundred checks.
+            Outcome::Conflict(index) => wit::Outcome::Conflict(u32::try_from(index).unwrap_or(u32::MAX)),
+        })
+    }
+}
+
+impl TryFrom<wit::Check> for Check {
+    type Error = StoreError;
+
+    fn try_from(check: wit::Check) -> Result<Self, StoreError> {
+        Ok(match check {
+            wit::Check::Absent(key) => Self::Absent(key.try_into()?),
+            wit::Check::AtRevision((key, revision)) => Self::AtRevision(key.try_into()?, Revision(revision)),
+        })
+    }
+}
+
+impl TryFrom<wit::Write> for Write {
+    type Error = StoreError;
+
+    fn try_from(write: wit::Write) -> Result<Self, StoreError> {
+        Ok(match write {
+            wit::Write::Put((key, value)) => Self::Put(key.try_into()?, Value::try_from(value)?),
+            wit::Write::Delete(key) => Self::Delete(key.try_into()?),
+        })
+    }
+}
+
+impl From<StoreError> for wit::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::TooLarge(what) => Self::TooLarge(what),
+            StoreError::InvalidKey(what) => Self::InvalidKey(what),
+        }
+    }
+}

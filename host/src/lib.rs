@@ -1,0 +1,45 @@
+//! Serves a `wasi:http` component and owns everything that must survive a bad or outdated one: the socket,
+//! the health answers, the state, the shutdown.
+//!
+//! The path of a request, file by file; a file imports only what stands before it in this list
+//! (`tests/repository.rs` sees to that):
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`config`] | every option: what it means, its unit, default and variable |
+//! | [`shutdown`] | the phases of the service's life, and the signals that move it on |
+//! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
+//! | [`imports`] | the host side of `orders:state/store` |
+//! | [`output`] | what a component prints becomes log lines |
+//! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
+//! | [`guest`] | one call into one instance, and how it can end |
+//! | [`engine`] | the wasmtime engine: compiler, pool, linker |
+//! | [`module`] | a component's bytes: checked, compiled, ready to link |
+//! | [`limits`] | admission, the body's cap, the deadline |
+//! | [`reject`] | the only place where an error becomes a status |
+//! | [`health`] | `/health` and `/ready` |
+//! | [`answer`] | an answer on its way, and its line in the access log |
+//! | [`service`] | the steps of a request, in their order |
+//! | [`connection`] | one connection, and the clock that ends it when it lingers |
+//! | [`listener`] | accepts connections, and closes without losing one |
+//! | [`healthcheck`] | the client side of `/health` |
+//! | [`app`] | the only wiring: what is built, what runs, how it ends |
+
+pub mod answer;
+pub mod app;
+pub mod config;
+pub mod connection;
+pub mod engine;
+pub mod guest;
+pub mod health;
+pub mod healthcheck;
+pub mod imports;
+pub mod instance;
+pub mod limits;
+pub mod listener;
+pub mod module;
+pub mod output;
+pub mod reject;
+pub mod service;
+pub mod shutdown;
+pub mod store;

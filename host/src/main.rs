@@ -1,0 +1,115 @@
+//! `orders-host`: arguments, log, runtime, exit code.
+
+use std::{io::IsTerminal, process::ExitCode};
+
+use clap::Parser;
+use orders_host::{
+    app::{self, Ending},
+    config::{Cli, Command, InspectConfig, LogConfig, LogFormat, ServeConfig},
+    healthcheck,
+};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What was asked for did not come out well: a request was cut, the service is not healthy, the component
+/// would not run.
+const FAILED: u8 = 1;
+/// What was asked for could not be begun.
+const NOT_STARTED: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return complain(&summary(&error), NOT_STARTED),
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("cannot start the runtime: {error}"), NOT_STARTED),
+    };
+    let code = match cli.command {
+        Command::Serve(config) => runtime.block_on(serve(*config)),
+        Command::Healthcheck(config) => match runtime.block_on(healthcheck::run(&config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => complain(&why, FAILED),
+        },
+        Command::Inspect(config) => runtime.block_on(inspect(&config)),
+    };
+    // What is still running was cut deliberately: there is nothing to wait for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(config: ServeConfig) -> ExitCode {
+    let _flushed_when_dropped = log_to_stdout(&config.log);
+    match app::serve(config).await {
+        Ok(Ending::Orderly) => ExitCode::SUCCESS,
+        Ok(Ending::Cut) => ExitCode::from(FAILED),
+        Err(error) => complain(&error.to_string(), NOT_STARTED),
+    }
+}
+
+async fn inspect(config: &InspectConfig) -> ExitCode {
+    let (module, verdict) = match app::inspect(config).await {
+        Ok(inspected) => inspected,
+        Err(error) => return complain(&error.to_string(), NOT_STARTED),
+    };
+    println!("component  {}", config.component.display());
+    println!("sha256     {}", module.hash);
+    println!("size       {} bytes", module.size);
+    for (title, names) in [("imports", &module.imports), ("exports", &module.exports)] {
+        println!("{title}");
+        for name in names {
+            println!("  {name}");
+        }
+    }
+    match verdict {
+        Ok(()) => {
+            println!("this host would run it");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            println!("this host would not run it: {why}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Lines that wait for standard output. Beyond it they are dropped: a log that nobody reads must not stop the
+/// service.
+const LOG_LINES: usize = 10_000;
+
+fn log_to_stdout(config: &LogConfig) -> WorkerGuard {
+    let (writer, guard) =
+        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LOG_LINES).finish(std::io::stdout());
+    let text = match config.log_format {
+        LogFormat::Auto => std::io::stdout().is_terminal(),
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(std::io::stdout().is_terminal()).with_writer(writer);
+    let layer =
+        if text { lines.boxed() } else { lines.json().flatten_event(true).with_current_span(false).boxed() };
+    tracing_subscriber::registry().with(layer.with_filter(config.log.clone())).init();
+    guard
+}
+
+fn complain(what: &str, code: u8) -> ExitCode {
+    eprintln!("orders-host: {what}");
+    ExitCode::from(code)
+}
+
+/// What clap has to say, on one line: its first paragraph, and what it thinks was meant.
+fn summary(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let what = one_line(text.split("\n\n").next().unwrap_or_default());
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(one_line);
+    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
+    format!("{what}{tip}; see `orders-host --help`")
+}

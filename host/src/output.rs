@@ -1,0 +1,178 @@
+//! What a component prints becomes log lines that carry the id of the request.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::{
+    async_trait,
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
+
+/// Longest line, in bytes; a longer one is logged in pieces.
+const MAX_LINE: usize = 4096;
+/// Most bytes that one request may log; the rest is dropped, and a last line says so. Above any honest
+/// message, below what would let a guest drown the log.
+const MAX_OUTPUT: usize = 64 * 1024;
+/// What a line costs beside its own bytes: about what the log adds to it.
+const LINE_COST: usize = 256;
+/// Most bytes taken in one write.
+const WRITE_PERMIT: usize = 64 * 1024;
+
+/// What one request prints: both of its streams, and how much more it may.
+#[derive(Debug)]
+pub struct Output {
+    request_id: Arc<str>,
+    left: usize,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// One of the two streams that a component prints to.
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    /// Standard output, logged at `info`.
+    Stdout,
+    /// Standard error, logged at `warn`: a panic says there where it happened.
+    Stderr,
+}
+
+impl Output {
+    /// Nothing printed yet.
+    pub fn new(request_id: Arc<str>) -> Self {
+        Self { request_id, left: MAX_OUTPUT, stdout: Vec::new(), stderr: Vec::new() }
+    }
+
+    fn append(&mut self, stream: Stream, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let ends = part.last() == Some(&b'\n');
+            for piece in part.strip_suffix(b"\n").unwrap_or(part).chunks(MAX_LINE) {
+                if self.left == 0 {
+                    return;
+                }
+                if self.line(stream).len().saturating_add(piece.len()) > MAX_LINE {
+                    self.emit(stream);
+                }
+                self.line(stream).extend_from_slice(piece);
+            }
+            if ends {
+                self.emit(stream);
+            }
+        }
+    }
+
+    fn line(&mut self, stream: Stream) -> &mut Vec<u8> {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    fn emit(&mut self, stream: Stream) {
+        let line = std::mem::take(self.line(stream));
+        if line.is_empty() || self.left == 0 {
+            return;
+        }
+        let request_id = &*self.request_id;
+        match self.left.checked_sub(line.len().saturating_add(LINE_COST)) {
+            Some(left) => {
+                self.left = left;
+                let text = String::from_utf8_lossy(&line);
+                match stream {
+                    Stream::Stdout => tracing::info!(target: "guest", request_id, "{text}"),
+                    Stream::Stderr => tracing::warn!(target: "guest", request_id, "{text}"),
+                }
+            }
+            None => {
+                self.left = 0;
+                tracing::warn!(target: "guest", request_id, "(the component printed more than a request may log)");
+            }
+        }
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.emit(Stream::Stdout);
+        self.emit(Stream::Stderr);
+    }
+}
+
+/// A sink that logs each line written to it.
+#[derive(Clone, Debug)]
+pub struct LineLog {
+    output: Arc<Mutex<Output>>,
+    stream: Stream,
+}
+
+impl LineLog {
+    /// Standard output and standard error of one request.
+    pub fn pair(output: Output) -> (Self, Self) {
+        let output = Arc::new(Mutex::new(output));
+        (
+            Self { output: Arc::clone(&output), stream: Stream::Stdout },
+            Self { output, stream: Stream::Stderr },
+        )
+    }
+
+    fn append(&self, bytes: &[u8]) {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).append(self.stream, bytes);
+    }
+}
+
+impl IsTerminal for LineLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for LineLog {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for LineLog {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.append(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(WRITE_PERMIT)
+    }
+}
+
+#[async_trait]
+impl Pollable for LineLog {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for LineLog {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.append(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,156 @@
+//! The steps of a request, in their order, and nothing else.
+//!
+//! 1. it gets an id, which its answer, its log lines and the component all see;
+//! 2. a health path is answered here;
+//! 3. its body is read, within the limits ([`Limits`]);
+//! 4. it is admitted, and the component called ([`Guest`]);
+//! 5. what failed becomes an answer ([`Reject`]);
+//! 6. the answer streams back; its end is logged ([`Answer`]), and everything held for it is released.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
+use http_body::Body;
+use http_body_util::Full;
+
+use crate::{
+    answer::{Access, Answer, Content},
+    guest::{Guest, Terms},
+    health::Probe,
+    limits::Limits,
+    module::ModuleHash,
+    reject::Reject,
+    shutdown::{Lifecycle, Phase},
+    store::Store,
+};
+
+/// Names a request, in the request, its answer and the log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest request id that is taken from a client, in bytes.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What answers requests.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+pub struct Service {
+    /// The component.
+    pub guest: Guest,
+    /// Names the module that `guest` is.
+    pub module: ModuleHash,
+    /// What the service takes on.
+    pub limits: Limits,
+    /// The state store, asked for its health.
+    pub store: Arc<dyn Store>,
+    /// The phase the service is in.
+    pub lifecycle: Lifecycle,
+}
+
+/// Whether a connection's requests are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// They are.
+    Full,
+    /// The connection is one too many: it is told so, though health is still answered.
+    HealthOnly,
+}
+
+impl Service {
+    /// Answers one request. `hold` is dropped when the last byte of the answer has been handed over.
+    ///
+    /// # Errors
+    ///
+    /// None: whatever fails becomes an answer, or cuts the answer's body.
+    pub async fn handle<B, H>(
+        &self,
+        request: Request<B>,
+        admission: Admission,
+        hold: H,
+    ) -> Result<Response<Answer<H>>, Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (mut parts, body) = request.into_parts();
+        let (id, id_value) = identify(&parts.headers);
+        let mut access = Access::begin(&parts, Arc::clone(&id), self.module);
+        parts.headers.insert(REQUEST_ID, id_value.clone());
+        let path = parts.uri.path().to_owned();
+
+        let mut unread = !body.is_end_stream();
+        let answer = match self.answer(parts, body, admission, &id, &mut unread).await {
+            Ok(answer) => answer,
+            Err(reject) => reject.into_response(&path, &id).map(Content::Host),
+        };
+
+        let (mut head, content) = answer.into_parts();
+        head.headers.insert(REQUEST_ID, id_value);
+        head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // What follows a body that was not read cannot be trusted to be a request.
+        if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
+            head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        access.answered(&head, &content);
+        Ok(Response::from_parts(head, Answer::new(content, access, hold)))
+    }
+
+    async fn answer<B>(
+        &self,
+        parts: Parts,
+        body: B,
+        admission: Admission,
+        id: &Arc<str>,
+        unread: &mut bool,
+    ) -> Result<Response<Content>, Reject>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if let Some(probe) = Probe::at(parts.uri.path()) {
+            let answer = probe.answer(&parts.method, &self.lifecycle, &*self.store).await?;
+            return Ok(answer.map(Content::Host));
+        }
+        if admission == Admission::HealthOnly {
+            return Err(Reject::TooManyConnections);
+        }
+        Limits::check_head(&parts)?;
+        check_host(&parts)?;
+
+        let deadline = self.limits.deadline();
+        self.limits.check_room()?;
+        let body = self.limits.read_body(body, deadline).await?;
+        *unread = false;
+        let permit = self.limits.admit()?;
+        let request = Request::from_parts(parts, Full::new(body.bytes));
+        let hold = Arc::new((permit, body.share));
+        let terms = Terms { request_id: Arc::clone(id), deadline, hold };
+        Ok(self.guest.call(request, terms).await?.map(Content::Guest))
+    }
+}
+
+/// The caller's id if it is a good one, else a new UUID.
+fn identify(headers: &HeaderMap) -> (Arc<str>, HeaderValue) {
+    let mut given = headers.get_all(REQUEST_ID).iter();
+    if let (Some(value), None) = (given.next(), given.next())
+        && let Ok(text) = value.to_str()
+        && (1..=MAX_REQUEST_ID).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+    {
+        return (Arc::from(text), value.clone());
+    }
+    let mut buffer = uuid::Uuid::encode_buffer();
+    let text: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
+    // A UUID is a valid field value; the alternative only spares a panic here.
+    let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
+    (Arc::from(text), value)
+}
+
+/// Exactly one Host field, of a form that a component can be given (RFC 9112, section 3.2). HTTP/1.0 did not
+/// ask for it; but a component has to be told a host.
+fn check_host(parts: &Parts) -> Result<(), Reject> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.to_str().is_ok() => Ok(()),
+        (Some(_), None) => Err(Reject::BadRequest("The Host field has characters that are not ASCII.")),
+        (Some(_), Some(_)) => Err(Reject::BadRequest("There is more than one Host field.")),
+        (None, _) => Err(Reject::BadRequest("There is no Host field.")),
+    }
+}

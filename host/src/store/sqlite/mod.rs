@@ -1,0 +1,131 @@
+//! One SQLite file: the default backend.
+//!
+//! - [`open`]: from a path to a connection, changing nothing unless the file is good;
+//! - [`schema`]: what a good file contains;
+//! - [`refusal`]: how a refusal to open is worded;
+//! - [`writer`]: the one thread that commits, folding many commits into one transaction;
+//! - [`readers`]: a few read-only connections beside it.
+//!
+//! The journal is a write-ahead log, so that readers and the writer never wait for one another, with
+//! `synchronous=FULL`, so that a commit is on the disk when its transaction returns. The last revision
+//! lies in the file and is read inside each write transaction: two processes on one file, such as an old
+//! one that drains beside its successor, stay correct. Both must run on the same machine, because the
+//! log's index is shared memory; a network file system does not do.
+
+mod open;
+mod readers;
+mod refusal;
+mod schema;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    task,
+    time::{Instant, timeout_at},
+};
+
+use self::{readers::Readers, writer::Writer};
+use super::{Commit, Entry, Key, OpenError, Outcome, Revision, Scan, Store, StoreError, Stored};
+
+/// How long a statement waits for a lock that another process holds. Such locks last as long as one write
+/// transaction or one checkpoint: a full batch with its checkpoint takes well under this on a slow disk.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the health check waits for its read and its probe together. Load balancers commonly allow a
+/// probe a few seconds; this leaves them room to get the reason instead of a timeout.
+const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
+
+/// The last revision handed out.
+const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
+
+/// A store in one file.
+pub(super) struct SqliteStore {
+    path: PathBuf,
+    readers: Readers,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`; makes it if it is missing or empty.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the file cannot be used. Nothing on disk is changed then, save that an empty file
+    /// may stay behind where the disk was full.
+    pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
+        let given = path.to_owned();
+        let opened = task::spawn_blocking(move || Self::open_blocking(&given)).await;
+        opened.unwrap_or_else(|error| Err(OpenError(format!("cannot open the store {path:?}: {error}"))))
+    }
+
+    fn open_blocking(given: &Path) -> Result<Self, OpenError> {
+        let path = open::locate(given)?;
+        let connection = open::open_for_writing(&path)?;
+        let readers = Readers::open(&path).map_err(|error| refusal::explain(&path, &error))?;
+        let writer = Writer::start(connection, open::beside(&path, "-wal")).map_err(|error| {
+            OpenError(format!("cannot open the store {path:?}: its writer thread did not start: {error}"))
+        })?;
+        Ok(Self { path, readers, writer })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
+        self.readers.get(keys).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
+        self.readers.scan(scan).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        self.writer.commit(commit).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + HEALTH_DEADLINE;
+        let late = |what: &str| StoreError::Unavailable(format!("{what} within {HEALTH_DEADLINE:?}"));
+        timeout_at(deadline, self.readers.probe()).await.map_err(|_| late("no read was answered"))??;
+        timeout_at(deadline, self.writer.probe())
+            .await
+            .map_err(|_| late("the writer took nothing off its queue"))?
+    }
+
+    async fn close(&self) {
+        // The readers first: the writer's connection is then the last one of this process, and its end
+        // leaves one tidy file.
+        self.readers.close().await;
+        if let Some(totals) = self.writer.close().await {
+            tracing::info!(
+                path = %self.path.display(),
+                commits = totals.commits,
+                transactions = totals.transactions,
+                "the store is closed"
+            );
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Unavailable(format!("SQLite: {error}"))
+    }
+}
+
+/// A revision as SQLite keeps it.
+fn revision_to_column(revision: Revision) -> Result<i64, StoreError> {
+    i64::try_from(revision.0).map_err(|_| StoreError::out_of_revisions())
+}
+
+/// A revision as it was read.
+fn revision_from_column(column: i64) -> Result<Revision, StoreError> {
+    u64::try_from(column)
+        .map(Revision)
+        .map_err(|_| StoreError::Unavailable(format!("the file holds the negative revision {column}")))
+}

@@ -1,0 +1,17 @@
+//! Behaves: answers every request with a greeting.
+
+#![cfg(target_arch = "wasm32")]
+
+use orders_fixtures::{Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer, stream};
+
+struct Fixture;
+
+impl Guest for Fixture {
+    fn handle(_: IncomingRequest, out: ResponseOutparam) {
+        let body = answer(out);
+        stream(&body, b"hello\n", 1);
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+orders_fixtures::export!(Fixture with_types_in orders_fixtures);

@@ -1,0 +1,19 @@
+//! Answers with 1 GiB, as fast as it is taken.
+
+#![cfg(target_arch = "wasm32")]
+
+use orders_fixtures::{Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer, stream};
+
+const CHUNK: usize = 16 * 1024;
+
+struct Fixture;
+
+impl Guest for Fixture {
+    fn handle(_: IncomingRequest, out: ResponseOutparam) {
+        let body = answer(out);
+        stream(&body, &[b'x'; CHUNK], (1 << 30) / CHUNK as u64);
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+orders_fixtures::export!(Fixture with_types_in orders_fixtures);

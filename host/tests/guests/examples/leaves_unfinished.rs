@@ -1,0 +1,18 @@
+//! Sends half of its answer and returns, without finishing it.
+
+#![cfg(target_arch = "wasm32")]
+
+use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, answer, stream};
+
+struct Fixture;
+
+impl Guest for Fixture {
+    fn handle(_: IncomingRequest, out: ResponseOutparam) {
+        let body = answer(out);
+        stream(&body, &[b'x'; 1024], 1024);
+        // Neither finished nor dropped.
+        std::mem::forget(body);
+    }
+}
+
+orders_fixtures::export!(Fixture with_types_in orders_fixtures);

@@ -1,0 +1,54 @@
+//! What the orders component may import, and what the host says of components.
+
+use wit_parser::Resolve;
+
+use crate::harness::{fixture, orders, run};
+
+/// The component fits the world it was written for: it imports nothing but what every `wasi:http/proxy`
+/// host has and `orders:state/store`, and exports the handler.
+#[test]
+fn the_component_fits_its_world() {
+    let folder = tempfile::tempdir().unwrap();
+    orders_wit::write_to(folder.path()).unwrap();
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(folder.path()).unwrap();
+    let world = resolve.select_world(&[package], Some("service")).unwrap();
+    let component = std::fs::read(orders()).unwrap();
+    wit_component::targets(&resolve, world, &component, false).unwrap();
+}
+
+#[tokio::test]
+async fn inspect_lists_imports_and_exports() {
+    let ran = run(["inspect".as_ref(), orders().as_os_str()]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for line in
+        ["  orders:state/store@0.1.0", "  wasi:http/types@0.2.12", "  wasi:http/incoming-handler@0.2.12"]
+    {
+        assert!(ran.stdout.lines().any(|found| found == line), "no {line} in {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("wasi:filesystem"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("this host would run it\n"), "{}", ran.stdout);
+}
+
+#[tokio::test]
+async fn inspect_says_why_a_component_would_not_run() {
+    let ran = run(["inspect".as_ref(), fixture("imports_mail").as_os_str()]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stdout.contains("  acme:mail/send@1.0.0"), "{}", ran.stdout);
+    let verdict = ran.stdout.lines().last().unwrap();
+    assert!(verdict.starts_with("this host would not run it: "), "{verdict}");
+    assert!(verdict.contains("acme:mail/send@1.0.0"), "{verdict}");
+}
+
+#[tokio::test]
+async fn inspect_of_a_file_that_is_no_component_fails() {
+    let ran = run(["inspect", "/nowhere.wasm"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+    assert!(ran.stderr.contains("/nowhere.wasm"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_fixture_is_a_component_the_host_would_run() {
+    let ran = run(["inspect".as_ref(), fixture("answers").as_os_str()]).await;
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+}

@@ -1,0 +1,255 @@
+//! Health, signals, drain: how the service ends without failing anyone.
+
+use std::{
+    io::ErrorKind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+};
+
+use crate::harness::{Client, ORDER, TestHost, list_all, read_to_end, run, within};
+
+#[tokio::test]
+async fn health_and_readiness() {
+    let host = TestHost::orders(&[]).await;
+    for (path, body) in [("/health", r#"{"status":"ok"}"#), ("/ready", r#"{"status":"ready"}"#)] {
+        let answer = host.get(path).await;
+        assert_eq!((answer.status(), &answer.body[..]), (200, body.as_bytes()));
+        assert_eq!(answer.field("content-type"), "application/json");
+        assert_eq!(answer.field("cache-control"), "no-store");
+
+        let head = http::Request::head(path).body(Default::default()).unwrap();
+        let answer = host.connect().await.send(head).await.unwrap();
+        assert_eq!((answer.status(), answer.body.len()), (200, 0));
+
+        let delete = http::Request::delete(path).body(Default::default()).unwrap();
+        let answer = host.connect().await.send(delete).await.unwrap();
+        answer.host_problem(405);
+        assert_eq!(answer.field("allow"), "GET, HEAD");
+    }
+}
+
+#[tokio::test]
+async fn the_probe_of_the_container() {
+    let mut host = TestHost::orders(&[]).await;
+    let address = host.address.to_string();
+    let ran = run(["healthcheck", "--listen", &address]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    // A service that listens everywhere is asked on loopback.
+    let everywhere = format!("0.0.0.0:{}", host.address.port());
+    assert_eq!(run(["healthcheck", "--listen", &everywhere]).await.code, Some(0));
+
+    let ran = run(["healthcheck", "--listen", &address, "--path", "/nowhere"]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("404"), "{}", ran.stderr);
+
+    host.signal(Signal::TERM);
+    host.exit().await;
+    let ran = run(["healthcheck", "--listen", &address]).await;
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains(&address), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn while_draining_it_is_not_ready_but_serves() {
+    let mut host = TestHost::orders(&["--drain-delay", "10m"]).await;
+    let mut client = host.connect().await;
+    assert_eq!(client.create().await.unwrap().status(), 201);
+
+    host.signal(Signal::TERM);
+    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
+    // The phase changes right after the line: ask until it has.
+    let ready = within("the phase to change", async {
+        loop {
+            let answer = host.get("/ready").await;
+            if answer.status() != 200 {
+                return answer;
+            }
+        }
+    })
+    .await;
+    assert!(ready.host_problem(503).contains("shutting down"));
+    let health = host.get("/health").await;
+    assert_eq!((health.status(), health.field("connection")), (200, "close"));
+    let created = client.create().await.unwrap();
+    assert_eq!((created.status(), created.field("connection")), (201, "close"));
+    let created = host.connect().await.create().await.unwrap();
+    assert_eq!(created.status(), 201);
+
+    host.signal(Signal::INT);
+    assert_eq!(host.exit().await.code(), Some(1), "a second signal ends it at once");
+}
+
+#[tokio::test]
+async fn an_idle_service_ends_on_either_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut host = TestHost::orders(&[]).await;
+        let _silent = host.raw().await;
+        host.signal(signal);
+        assert_eq!(host.exit().await.code(), Some(0));
+        let lines = host.log().lines();
+        assert!(lines.iter().any(|line| line["message"] == "ended"), "{lines:#?}");
+    }
+}
+
+/// 32 clients that create as fast as they can while the service ends: whoever got a connection gets an answer.
+#[tokio::test]
+async fn a_shutdown_under_load_fails_no_request() {
+    let store = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", store.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location, "--drain-delay", "300ms"]).await;
+    let address = host.address;
+    let (created, counted) = watch::channel(0_usize);
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        let created = created.clone();
+        clients.push(tokio::spawn(async move {
+            loop {
+                let socket = match TcpStream::connect(address).await {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+                        return;
+                    }
+                };
+                create_until_closed(socket, &created).await;
+            }
+        }));
+    }
+    let mut counting = counted.clone();
+    within("the load", counting.wait_for(|count| *count >= 500)).await.unwrap();
+    host.signal(Signal::TERM);
+
+    assert_eq!(host.exit().await.code(), Some(0));
+    for client in clients {
+        within("a client to be refused", client).await.expect("no request failed");
+    }
+
+    let host = TestHost::orders(&["--store", &location]).await;
+    let kept = list_all(&mut host.connect().await).await.len();
+    assert_eq!(kept, *counted.borrow(), "what was acknowledged and what is there");
+}
+
+/// Creates on one connection until an answer says that it is the last.
+async fn create_until_closed(mut socket: TcpStream, created: &watch::Sender<usize>) {
+    let request = format!(
+        "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{ORDER}",
+        ORDER.len()
+    );
+    loop {
+        socket.write_all(request.as_bytes()).await.expect("a connection takes a request");
+        let answer = within("an answer", read_answer(&mut socket)).await;
+        assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+        created.send_modify(|count| *count += 1);
+        if answer.contains("\r\nconnection: close\r\n") {
+            return;
+        }
+    }
+}
+
+/// One answer that has a Content-Length.
+async fn read_answer(socket: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    loop {
+        let read = socket.read_buf(&mut answer).await.expect("a connection gives an answer");
+        let text = std::str::from_utf8(&answer).unwrap();
+        assert_ne!(read, 0, "closed after {text:?}");
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() == length.parse::<usize>().unwrap() {
+                return text.to_owned();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_after_the_listener_has_closed() {
+    let mut host = TestHost::orders(&[]).await;
+    let mut socket = host.raw().await;
+    let (first, rest) = ORDER.split_at(10);
+    let head = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
+    let begin = format!("{head}\r\nContent-Length: {}\r\n\r\n{first}", ORDER.len());
+    socket.write_all(begin.as_bytes()).await.unwrap();
+    // Another connection, answered later than the first was accepted.
+    assert_eq!(host.get("/health").await.status(), 200);
+
+    host.signal(Signal::TERM);
+    within("the listener to close", async { while Client::connect(host.address).await.is_ok() {} }).await;
+    socket.write_all(rest.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert_eq!(host.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_request_that_outlasts_the_drain_is_cut_and_the_exit_code_says_so() {
+    let options = ["--request-timeout", "10m", "--drain-timeout", "300ms"];
+    let mut host = TestHost::fixture("blocks", &options).await;
+    let mut socket = host.raw().await;
+    socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    host.log().wait_for("the request to block", |line| line["message"] == "waiting").await;
+
+    host.signal(Signal::TERM);
+    assert_eq!(read_to_end(&mut socket).await, "", "the connection is cut");
+    assert_eq!(host.exit().await.code(), Some(1));
+    let cut = host.log().lines().into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!(cut["cut"], 1, "{cut}");
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let options = ["--request-timeout", "10m", "--drain-timeout", "10m"];
+    let mut host = TestHost::fixture("blocks", &options).await;
+    let mut client = host.connect().await;
+    let request = tokio::spawn(async move { client.send(http::Request::default()).await });
+    host.log().wait_for("the request to block", |line| line["message"] == "waiting").await;
+
+    host.signal(Signal::TERM);
+    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
+    host.signal(Signal::TERM);
+    assert_eq!(host.exit().await.code(), Some(1));
+    assert!(within("the request to be cut", request).await.unwrap().is_err());
+}
+
+/// Connecting and leaving, again and again, leaves nothing behind.
+#[tokio::test]
+async fn clients_that_come_and_go_keep_no_places() {
+    let host = TestHost::orders(&["--max-connections", "4", "--max-concurrent", "2"]).await;
+    let running = Arc::new(AtomicBool::new(true));
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let (address, served, running) = (host.address, Arc::clone(&served), Arc::clone(&running));
+        clients.push(tokio::spawn(async move {
+            while running.load(Ordering::Relaxed) {
+                let mut socket = TcpStream::connect(address).await.unwrap();
+                socket.write_all(b"GET /api/v1/orders HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+                // Some leave before the answer, some after its first byte.
+                if served.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                    let _ = socket.read(&mut [0]).await;
+                }
+                if served.load(Ordering::Relaxed) > 200 {
+                    running.store(false, Ordering::Relaxed);
+                }
+            }
+        }));
+    }
+    for client in clients {
+        within("the clients to finish", client).await.unwrap();
+    }
+    within("all places to be free again", async {
+        while host.get("/api/v1/orders").await.status() != 200 {}
+    })
+    .await;
+}

@@ -1,0 +1,20 @@
+//! The host as its users see it: a process, its sockets, its signals, its log.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
+
+mod component;
+mod durability;
+mod guest_failures;
+mod harness;
+mod lifecycle;
+mod limits;
+mod logs;
+mod orders;
+mod start;

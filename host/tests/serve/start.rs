@@ -1,0 +1,206 @@
+//! A start that cannot succeed: one clear line, exit code 2, nothing bound, nothing changed on disk.
+
+use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
+
+use crate::harness::{TestHost, binary, fixture, orders, run, within};
+
+/// A folder that must not change.
+struct Untouched {
+    folder: tempfile::TempDir,
+    before: BTreeMap<String, Vec<u8>>,
+}
+
+impl Untouched {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let before = contents(folder.path());
+        Self { folder, before }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
+
+fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let file = file.unwrap();
+            let bytes = if file.path().is_file() { fs::read(file.path()).unwrap() } else { Vec::new() };
+            (file.file_name().into_string().unwrap(), bytes)
+        })
+        .collect()
+}
+
+/// Starts the service with good options, over which `options` come, and checks how it fails.
+async fn check_refused(folder: &Untouched, options: &[&str], says: &[&str]) {
+    let mut arguments = vec!["serve".to_owned()];
+    let store = format!("sqlite:{}", folder.path("fresh.db"));
+    let component = orders().display().to_string();
+    for (option, value) in
+        [("--component", component.as_str()), ("--store", &store), ("--listen", "127.0.0.1:0")]
+    {
+        if !options.contains(&option) {
+            arguments.extend([option.to_owned(), value.to_owned()]);
+        }
+    }
+    arguments.extend(options.iter().map(|option| (*option).to_owned()));
+    let ran = run(&arguments).await;
+    assert_eq!(ran.code, Some(2), "{options:?}: {}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{options:?}: {}", ran.stderr);
+    for part in says {
+        assert!(ran.stderr.contains(part), "{options:?}: no {part:?} in {}", ran.stderr);
+    }
+    assert!(!ran.stdout.contains("serving"), "{options:?}: {}", ran.stdout);
+    assert_eq!(contents(folder.folder.path()), folder.before, "{options:?}");
+}
+
+#[tokio::test]
+async fn bad_options() {
+    let folder = Untouched::new(&[]);
+    for (options, says) in [
+        (&["--no-such-option"][..], &["--no-such-option", "--help"][..]),
+        (&["--componen", "x"], &["'--component'", "--help"]),
+        (&["--store", "redis:somewhere"], &["redis:somewhere", "`sqlite:PATH` or `memory:`"]),
+        (&["--store", "sqlite:"], &["`sqlite:PATH` or `memory:`"]),
+        (&["--listen", "localhost"], &["--listen", "localhost"]),
+        (&["--request-timeout", "10"], &["--request-timeout", "`10s`"]),
+        (&["--request-timeout", "0s"], &["--request-timeout", "longer than zero"]),
+        (&["--drain-timeout", "99d"], &["--drain-timeout", "24h"]),
+        (&["--max-body", "much"], &["--max-body", "`1MiB`"]),
+        (&["--max-body", "9GiB"], &["--max-body", "2 GiB"]),
+        (&["--max-body", "65MiB"], &["--max-buffered", "--max-body"]),
+        (&["--max-concurrent", "0"], &["--max-concurrent", "1..=10000"]),
+        (&["--log", "loud=really"], &["--log", "loud"]),
+    ] {
+        check_refused(&folder, options, says).await;
+    }
+    let ran = run(["serve"]).await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--component"), "{}", ran.stderr);
+    let ran = run([] as [&str; 0]).await;
+    assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("serve, healthcheck, inspect"), "{}", ran.stderr);
+}
+
+#[tokio::test]
+async fn a_bad_component() {
+    let good = fs::read(orders()).unwrap();
+    let folder = Untouched::new(&[
+        ("empty.wasm", b""),
+        ("truncated.wasm", &good[..good.len() / 2]),
+        ("text.wasm", b"#!/bin/sh\n"),
+        ("core.wasm", b"\0asm\x01\x00\x00\x00"),
+        ("no-handler.wasm", b"\0asm\x0d\x00\x01\x00"),
+    ]);
+    for (name, says) in [
+        ("missing.wasm", "No such file"),
+        (".", "not a regular file"),
+        ("empty.wasm", "the file is empty"),
+        ("truncated.wasm", "does not compile"),
+        ("text.wasm", "not WebAssembly"),
+        ("core.wasm", "a core module"),
+        ("no-handler.wasm", "wasi:http/incoming-handler"),
+    ] {
+        let path = folder.path(name);
+        check_refused(&folder, &["--component", &path], &[&path, says]).await;
+    }
+    for (component, says) in [
+        (fixture("imports_mail"), "acme:mail/send@1.0.0"),
+        (fixture("imports_newer_store"), "orders:state/store@9.0.0"),
+    ] {
+        let path = component.to_str().unwrap();
+        check_refused(&folder, &["--component", path], &[path, "does not offer", says]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_component_of_which_no_instance_can_be_made() {
+    let folder = Untouched::new(&[]);
+    for (component, says) in
+        [(fixture("traps_at_start"), "unreachable"), (fixture("spins_at_start"), "deadline")]
+    {
+        let path = component.to_str().unwrap();
+        check_refused(&folder, &["--component", path], &[path, "it does not start", says]).await;
+    }
+    check_refused(&folder, &["--component", "/dev/zero"], &["/dev/zero", "not a regular file"]).await;
+}
+
+/// A component that needs more memory than it may have is refused at the start, not at each request.
+#[tokio::test]
+async fn a_component_that_needs_too_much_memory() {
+    let folder = Untouched::new(&[]);
+    check_refused(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "does not compile", "minimum"]).await;
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had() {
+    let folder = Untouched::new(&[]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    check_refused(&folder, &["--listen", &address], &[&address, "in use"]).await;
+    check_refused(&folder, &["--listen", "192.0.2.1:80"], &["192.0.2.1:80"]).await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened() {
+    let folder = Untouched::new(&[("garbage.db", &[b'x'; 8192])]);
+    let at = |name: &str| format!("sqlite:{}", folder.path(name));
+    for (location, says) in [
+        (at("no/such/folder.db"), "no/such"),
+        (at("."), "directory"),
+        (at("garbage.db"), "garbage.db"),
+        ("sqlite:/proc/orders.db".to_owned(), "/proc/orders.db"),
+    ] {
+        check_refused(&folder, &["--store", &location], &[says]).await;
+    }
+}
+
+/// Each option can be given by its environment variable, and the command line wins.
+#[tokio::test]
+async fn variables_are_options_too() {
+    let stderr = async |variable: &str, value: &str, arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(binary());
+        command.env_clear().env(variable, value).arg("serve").args(arguments);
+        let output = within("the start to fail", command.output()).await.unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = stderr("ORDERS_COMPONENT", "/from/variable.wasm", &[]).await;
+    assert!(said.contains("/from/variable.wasm"), "{said}");
+    let said = stderr("ORDERS_COMPONENT", "/from/variable.wasm", &["--component", "/from/option.wasm"]).await;
+    assert!(said.contains("/from/option.wasm") && !said.contains("variable"), "{said}");
+    let said = stderr("ORDERS_REQUEST_TIMEOUT", "soon", &["--component", "/from/option.wasm"]).await;
+    assert!(said.contains("soon") && said.contains("--request-timeout"), "{said}");
+}
+
+/// Fewer open files than connections would fail at the worst moment; so they are counted at the start.
+#[tokio::test]
+async fn too_few_open_files() {
+    let mut command = tokio::process::Command::new("prlimit");
+    command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);
+    let output = command.arg("--component").arg(orders()).output();
+    let output = within("the start to fail", output).await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.contains("may have 500") && stderr.contains("--max-connections"), "{stderr}");
+}
+
+/// A restart may follow at once, on the same address and the same store.
+#[tokio::test]
+async fn the_same_address_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location]).await;
+    let address = host.address.to_string();
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
+    host.signal(rustix::process::Signal::TERM);
+    host.exit().await;
+    let host = TestHost::orders(&["--store", &location, "--listen", &address]).await;
+    let listed = host.get("/api/v1/orders").await;
+    assert_eq!(listed.json()["items"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,52 @@
+//! `cargo xtask check`: everything that can be said of the code without running it.
+
+use std::process::Command;
+
+use crate::{
+    command::{Failed, cargo, output, run},
+    components, target,
+};
+
+/// The version of cargo-deny that is installed where none is, or another.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Runs all checks, the quick ones first.
+///
+/// # Errors
+///
+/// [`Failed`] with the first that fails.
+pub(crate) fn all() -> Result<(), Failed> {
+    run(&mut cargo(["fmt", "--all", "--check"]))?;
+    clippy()?;
+    run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    dependencies()
+}
+
+fn clippy() -> Result<(), Failed> {
+    components::ensure_target()?;
+    let native = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    run(&mut cargo(native))?;
+    // What only exists in a component is looked at as well.
+    let packages =
+        ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];
+    run(cargo(packages).args(["--locked", "--target", components::TARGET, "--", "-D", "warnings"]))
+}
+
+/// Licences, sources and bans. Advisories need a database from the network: the workflow on GitHub asks it.
+fn dependencies() -> Result<(), Failed> {
+    let root = target().join("tools");
+    let deny = root.join("bin/cargo-deny");
+    let installed = output(Command::new(&deny).arg("--version"));
+    if installed.as_deref() != Some(&format!("cargo-deny {CARGO_DENY}")) {
+        // Unoptimised: it runs for a second and would compile for minutes.
+        let install = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--force"];
+        run(cargo(install).arg("--root").arg(&root))?;
+    }
+    run(Command::new(&deny).current_dir(crate::workspace()).args([
+        "--workspace",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
+}

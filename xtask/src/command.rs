@@ -1,0 +1,48 @@
+//! Running other programs: said before, checked after.
+
+use std::{
+    ffi::OsStr,
+    process::{Command, Stdio},
+};
+
+use crate::workspace;
+
+/// Why a task ended: one line for the developer.
+pub(crate) struct Failed(pub(crate) String);
+
+/// The cargo that runs us, in the folder of this repository.
+pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(workspace()).args(arguments);
+    command
+}
+
+/// Runs a command to its end, with its output where ours goes.
+///
+/// # Errors
+///
+/// [`Failed`] if it cannot be started or does not succeed.
+pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
+    let words = words(command);
+    eprintln!("+ {words}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failed(format!("`{words}` failed: {status}"))),
+        Err(error) => Err(Failed(format!("`{words}` cannot be run: {error}"))),
+    }
+}
+
+/// What a command prints, if it can be run and succeeds.
+pub(crate) fn output(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn words(command: &Command) -> String {
+    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
+    std::iter::once(program)
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

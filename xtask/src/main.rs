@@ -1,0 +1,129 @@
+//! The developer's commands: `cargo xtask serve | test | build | load | check`.
+//!
+//! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
+
+mod check;
+mod command;
+mod components;
+mod load;
+
+use std::{
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use clap::{Parser, Subcommand};
+
+use command::{Failed, cargo, run};
+
+/// The developer's commands.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build everything and serve on 127.0.0.1:8080, with SQLite in ./data
+    Serve {
+        /// With the release profile: slower to build, fast to run
+        #[arg(long)]
+        release: bool,
+        /// Options for `orders-host serve`
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
+    /// Run all tests; what follows `--` goes to `cargo test`
+    Test {
+        /// Options for `cargo test`
+        #[arg(last = true)]
+        options: Vec<String>,
+    },
+    /// Build for release: target/dist/orders-host and target/dist/orders.wasm
+    Build,
+    /// Create orders as fast as some connections can, and count the fsyncs that took
+    Load(load::Options),
+    /// Check formatting, lints, documentation and dependencies
+    Check,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().task {
+        Task::Serve { release, options } => serve(release, &options),
+        Task::Test { options } => test(&options),
+        Task::Build => build(),
+        Task::Load(options) => load::measure(&options),
+        Task::Check => check::all(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(what)) => {
+            eprintln!("xtask: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(release: bool, options: &[String]) -> Result<(), Failed> {
+    let component = components::orders()?;
+    let profile = if release { "release" } else { "dev" };
+    // The whole workspace, so that what it has in common has the same features, and wasmtime is compiled once.
+    run(&mut cargo(["build", "--workspace", "--bins", "--profile", profile, "--locked"]))?;
+    let folder = workspace().join("data");
+    std::fs::create_dir_all(&folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
+
+    println!("\nOnce it is serving (here: on its default address), try:\n");
+    println!("  curl -i http://127.0.0.1:8080/api/v1/orders -H 'Content-Type: application/json' \\");
+    println!(
+        r#"    -d '{{"customer":"ada","currency":"EUR","items":[{{"sku":"tea-1","quantity":2,"unit_price":450}}]}}'"#
+    );
+    println!("  curl -i http://127.0.0.1:8080/api/v1/orders\n");
+
+    let binary = target().join(if release { "release" } else { "debug" }).join("orders-host");
+    let mut host = Command::new(&binary);
+    host.current_dir(workspace())
+        .arg("serve")
+        .arg("--component")
+        .arg(component)
+        .args(["--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
+        .args(options);
+    // In this process's place, so that it gets the terminal's signals and its exit code is the one seen.
+    Err(Failed(format!("cannot run {}: {}", binary.display(), host.exec())))
+}
+
+fn test(options: &[String]) -> Result<(), Failed> {
+    components::orders()?;
+    components::fixtures()?;
+    run(cargo(["test", "--workspace", "--locked"]).args(options))
+}
+
+fn build() -> Result<(), Failed> {
+    let component = components::orders()?;
+    run(&mut cargo(["build", "--package", "orders-host", "--profile", "release", "--locked"]))?;
+    let dist = target().join("dist");
+    let copies = [(target().join("release/orders-host"), "orders-host"), (component, "orders.wasm")];
+    let copied = std::fs::create_dir_all(&dist).and_then(|()| {
+        copies.iter().try_for_each(|(from, name)| {
+            let to = dist.join(name);
+            std::fs::copy(from, &to)?;
+            println!("{:>10} bytes  {}", std::fs::metadata(&to)?.len(), to.display());
+            Ok(())
+        })
+    });
+    copied.map_err(|error| Failed(format!("{}: {error}", dist.display())))
+}
+
+/// The folder of this repository.
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// Where cargo builds to.
+fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => workspace().join(folder),
+        None => workspace().join("target"),
+    }
+}
