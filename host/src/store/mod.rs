@@ -6,7 +6,7 @@
 //! - `memory`: a map in this process, for tests and benchmarks;
 //! - `sqlite`: one file, the default.
 //!
-//! `host/tests/store_conformance.rs` runs one suite against each of them.
+//! `host/tests/store_conformance/` runs one suite against each of them.
 
 mod memory;
 mod sqlite;

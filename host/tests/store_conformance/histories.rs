@@ -1,0 +1,360 @@
+//! Random concurrent histories, checked against a model: one sequence of commits must explain all of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::future::join_all;
+use orders_host::store::{
+    Check, Commit, Entry, Key, Order, Outcome, Revision, Scan, Store, StoreError, Stored, Write,
+};
+use proptest::{
+    collection::vec,
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use tokio::sync::Barrier;
+
+use crate::backend::{key, value};
+
+/// How many histories each backend goes through, and how many of them at one time: they use keys of their
+/// own but share the store, so that they also share its transactions.
+const HISTORIES: u32 = 2000;
+const HISTORIES_AT_ONCE: u32 = 16;
+
+/// Keys that the clients of one history fight over.
+const KEYS: usize = 4;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Get(Vec<usize>),
+    Scan { from: usize, to: usize, limit: u32, order: Order },
+    Commit { checks: Vec<PlannedCheck>, writes: Vec<PlannedWrite> },
+}
+
+#[derive(Clone, Debug)]
+enum PlannedCheck {
+    Absent(usize),
+    /// As the client last saw the key: absent, or at that revision.
+    AsSeen(usize),
+    /// At a revision that no commit has.
+    Never(usize),
+}
+
+#[derive(Clone, Debug)]
+enum PlannedWrite {
+    Put(usize),
+    Delete(usize),
+}
+
+fn programs() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    let order = prop_oneof![Just(Order::Ascending), Just(Order::Descending)];
+    let check = prop_oneof![
+        6 => (0..KEYS).prop_map(PlannedCheck::AsSeen),
+        2 => (0..KEYS).prop_map(PlannedCheck::Absent),
+        1 => (0..KEYS).prop_map(PlannedCheck::Never),
+    ];
+    let write = prop_oneof![
+        4 => (0..KEYS).prop_map(PlannedWrite::Put),
+        1 => (0..KEYS).prop_map(PlannedWrite::Delete),
+    ];
+    let step = prop_oneof![
+        2 => vec(0..KEYS, 1..=3).prop_map(Step::Get),
+        2 => (0..=KEYS, 0..=KEYS, 1..=5_u32, order)
+            .prop_map(|(from, to, limit, order)| Step::Scan { from, to, limit, order }),
+        4 => (vec(check, 0..=2), vec(write, 0..=3))
+            .prop_map(|(checks, writes)| Step::Commit { checks, writes }),
+    ];
+    vec(vec(step, 1..=5), 2..=4)
+}
+
+/// One call as it happened. The times are ticks of one counter: a call that ended before another began has
+/// a smaller `ended` than that one's `began`.
+#[derive(Debug)]
+struct Call {
+    began: u64,
+    ended: u64,
+    what: Happened,
+}
+
+#[derive(Debug)]
+enum Happened {
+    Got { keys: Vec<Key>, found: Vec<Option<Stored>> },
+    Scanned { start: Key, end: Key, limit: u32, order: Order, entries: Vec<Entry> },
+    Committed { checks: Vec<Check>, writes: Vec<Write>, revision: Revision },
+    Conflicted { checks: Vec<Check>, index: usize },
+}
+
+/// One client of a history: runs its program and keeps what happened.
+struct Client {
+    store: Arc<dyn Store>,
+    clock: Arc<AtomicU64>,
+    /// Makes this history's keys its own, and its values unique.
+    name: String,
+    number: usize,
+    seen: BTreeMap<Key, Revision>,
+    calls: Vec<Call>,
+}
+
+impl Client {
+    fn key(&self, index: usize) -> Key {
+        key(format!("{}/{index}", self.name))
+    }
+
+    fn tick(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::SeqCst)
+    }
+
+    async fn run(mut self, program: Vec<Step>) -> Result<Vec<Call>, StoreError> {
+        for step in program {
+            let began = self.tick();
+            let what = self.step(step).await?;
+            let ended = self.tick();
+            self.calls.push(Call { began, ended, what });
+        }
+        Ok(self.calls)
+    }
+
+    async fn step(&mut self, step: Step) -> Result<Happened, StoreError> {
+        match step {
+            Step::Get(indices) => {
+                let keys: Vec<_> = indices.into_iter().map(|index| self.key(index)).collect();
+                let found = self.store.get(keys.clone()).await?;
+                for (key, stored) in keys.iter().zip(&found) {
+                    self.saw(key.clone(), stored.as_ref().map(|stored| stored.revision));
+                }
+                Ok(Happened::Got { keys, found })
+            }
+            Step::Scan { from, to, limit, order } => {
+                let (start, end) = (self.key(from), self.key(to));
+                let scan = Scan::new(start.clone(), end.clone(), limit, order)?;
+                let entries = self.store.scan(scan).await?;
+                for entry in &entries {
+                    self.saw(entry.key.clone(), Some(entry.stored.revision));
+                }
+                Ok(Happened::Scanned { start, end, limit, order, entries })
+            }
+            Step::Commit { checks, writes } => self.commit(&checks, &writes).await,
+        }
+    }
+
+    async fn commit(
+        &mut self,
+        checks: &[PlannedCheck],
+        writes: &[PlannedWrite],
+    ) -> Result<Happened, StoreError> {
+        let checks: Vec<_> = checks.iter().map(|check| self.check(check)).collect();
+        let writes: Vec<_> = writes.iter().enumerate().map(|(n, write)| self.write(n, write)).collect();
+        match self.store.commit(Commit::new(checks.clone(), writes.clone())?).await? {
+            Outcome::Conflict(index) => Ok(Happened::Conflicted { checks, index }),
+            Outcome::Committed(revision) => {
+                for write in &writes {
+                    match write {
+                        Write::Put(key, _) => self.saw(key.clone(), Some(revision)),
+                        Write::Delete(key) => self.saw(key.clone(), None),
+                    }
+                }
+                Ok(Happened::Committed { checks, writes, revision })
+            }
+        }
+    }
+
+    fn check(&self, planned: &PlannedCheck) -> Check {
+        match planned {
+            PlannedCheck::Absent(index) => Check::Absent(self.key(*index)),
+            PlannedCheck::Never(index) => Check::AtRevision(self.key(*index), Revision(u64::MAX)),
+            PlannedCheck::AsSeen(index) => {
+                let key = self.key(*index);
+                match self.seen.get(&key) {
+                    None => Check::Absent(key),
+                    Some(revision) => Check::AtRevision(key, *revision),
+                }
+            }
+        }
+    }
+
+    fn write(&self, n: usize, planned: &PlannedWrite) -> Write {
+        match planned {
+            PlannedWrite::Put(index) => {
+                let unique = format!("{}.{}.{n}", self.number, self.calls.len());
+                Write::Put(self.key(*index), value(unique))
+            }
+            PlannedWrite::Delete(index) => Write::Delete(self.key(*index)),
+        }
+    }
+
+    fn saw(&mut self, key: Key, revision: Option<Revision>) {
+        match revision {
+            Some(revision) => self.seen.insert(key, revision),
+            None => self.seen.remove(&key),
+        };
+    }
+}
+
+/// What the store must hold after some of the commits.
+type Model = BTreeMap<Key, Stored>;
+
+fn holds(model: &Model, check: &Check) -> bool {
+    match check {
+        Check::Absent(key) => !model.contains_key(key),
+        Check::AtRevision(key, revision) => model.get(key).is_some_and(|stored| stored.revision == *revision),
+    }
+}
+
+/// Whether a call that wrote nothing could have been answered so in this state.
+fn agrees(model: &Model, what: &Happened) -> bool {
+    match what {
+        Happened::Got { keys, found } => {
+            keys.iter().map(|key| model.get(key)).eq(found.iter().map(Option::as_ref))
+        }
+        Happened::Scanned { start, end, limit, order, entries } => {
+            let inside = model.iter().filter(|(key, _)| *start <= **key && *key < end);
+            let mut expected: Vec<_> =
+                inside.map(|(key, stored)| Entry { key: key.clone(), stored: stored.clone() }).collect();
+            if *order == Order::Descending {
+                expected.reverse();
+            }
+            expected.truncate(usize::try_from(*limit).unwrap());
+            expected == *entries
+        }
+        Happened::Conflicted { checks, index } => {
+            checks.iter().position(|check| !holds(model, check)) == Some(*index)
+        }
+        Happened::Committed { .. } => false,
+    }
+}
+
+/// Whether the calls could have happened one after another: the commits in the order of their revisions,
+/// every other call at some point between them, none before a call that had ended when it began.
+fn verify(calls: &[Call]) -> Result<(), String> {
+    let (commits, models) = replay(calls)?;
+    let mut others: Vec<_> =
+        calls.iter().filter(|call| !matches!(call.what, Happened::Committed { .. })).collect();
+    others.sort_unstable_by_key(|call| call.began);
+    // Each takes the earliest point that it can, in the order in which they began: whatever had ended before
+    // a call began has its point by then, and taking a later one would only narrow the choice of the rest.
+    let mut points: Vec<(u64, usize)> = Vec::new();
+    for call in others {
+        let committed =
+            commits.iter().rposition(|commit| commit.ended < call.began).map_or(0, |before| before + 1);
+        let read = points.iter().filter(|(ended, _)| *ended < call.began).map(|(_, point)| *point);
+        let lowest = read.max().unwrap_or(0).max(committed);
+        let highest = commits.iter().position(|commit| commit.began > call.ended).unwrap_or(commits.len());
+        let point = (lowest..=highest)
+            .find(|point| agrees(&models[*point], &call.what))
+            .ok_or_else(|| format!("no state from commit {lowest} to commit {highest} explains {call:#?}"))?;
+        points.push((call.ended, point));
+    }
+    Ok(())
+}
+
+/// The commits by revision, and the state before the first of them and after each.
+fn replay(calls: &[Call]) -> Result<(Vec<&Call>, Vec<Model>), String> {
+    let mut commits: Vec<_> = calls
+        .iter()
+        .filter_map(|call| match &call.what {
+            Happened::Committed { checks, writes, revision } => Some((*revision, checks, writes, call)),
+            _ => None,
+        })
+        .collect();
+    commits.sort_unstable_by_key(|(revision, ..)| *revision);
+    let mut models = vec![Model::new()];
+    let mut last = Revision(0);
+    let mut latest_beginning = 0;
+    for (revision, checks, writes, call) in &commits {
+        if *revision <= last {
+            return Err(format!("two commits have the revision {revision:?}"));
+        }
+        if call.ended < latest_beginning {
+            return Err(format!("a commit that began after this one ended has a lower revision: {call:#?}"));
+        }
+        last = *revision;
+        latest_beginning = latest_beginning.max(call.began);
+        let mut model = models[models.len() - 1].clone();
+        if let Some(check) = checks.iter().find(|check| !holds(&model, check)) {
+            return Err(format!("{check:?} did not hold for {call:#?}"));
+        }
+        for write in *writes {
+            match write {
+                Write::Put(key, value) => {
+                    model.insert(key.clone(), Stored { value: value.clone(), revision: *revision });
+                }
+                Write::Delete(key) => {
+                    model.remove(key);
+                }
+            }
+        }
+        models.push(model);
+    }
+    Ok((commits.into_iter().map(|(.., call)| call).collect(), models))
+}
+
+/// Runs the programs, each by a client of its own, and a last look at every key when all have ended.
+async fn history(
+    store: &Arc<dyn Store>,
+    name: String,
+    programs: Vec<Vec<Step>>,
+) -> Result<Vec<Call>, StoreError> {
+    let clock = Arc::new(AtomicU64::new(0));
+    let start = Arc::new(Barrier::new(programs.len()));
+    let client = |number| Client {
+        store: Arc::clone(store),
+        clock: Arc::clone(&clock),
+        name: name.clone(),
+        number,
+        seen: BTreeMap::new(),
+        calls: Vec::new(),
+    };
+    let tasks: Vec<_> = programs
+        .into_iter()
+        .enumerate()
+        .map(|(number, program)| {
+            let (client, start) = (client(number), Arc::clone(&start));
+            tokio::spawn(async move {
+                start.wait().await;
+                client.run(program).await
+            })
+        })
+        .collect();
+    let mut calls = Vec::new();
+    for task in tasks {
+        calls.extend(task.await.expect("a client ran to its end")?);
+    }
+    let look = vec![Step::Get((0..KEYS).collect())];
+    calls.extend(client(usize::MAX).run(look).await?);
+    Ok(calls)
+}
+
+pub(crate) async fn random_histories_agree_with_a_model(store: &Arc<dyn Store>) {
+    let names = Arc::new(AtomicUsize::new(0));
+    let runners: Vec<_> = (0..HISTORIES_AT_ONCE)
+        .map(|_| {
+            let (store, names) = (Arc::clone(store), Arc::clone(&names));
+            let runtime = tokio::runtime::Handle::current();
+            tokio::task::spawn_blocking(move || {
+                // The interleaving is not part of the case, so a stored or shrunk case proves little.
+                let config = Config {
+                    cases: HISTORIES / HISTORIES_AT_ONCE,
+                    failure_persistence: None,
+                    max_shrink_iters: 0,
+                    ..Config::default()
+                };
+                TestRunner::new(config).run(&programs(), |programs| {
+                    let name = format!("h/{:05}", names.fetch_add(1, Ordering::SeqCst));
+                    let calls = runtime
+                        .block_on(history(&store, name, programs))
+                        .map_err(|error| TestCaseError::fail(error.to_string()))?;
+                    verify(&calls).map_err(TestCaseError::fail)
+                })
+            })
+        })
+        .collect();
+    for outcome in join_all(runners).await {
+        outcome.unwrap().unwrap_or_else(|error| panic!("{error}"));
+    }
+    assert_eq!(names.load(Ordering::SeqCst), usize::try_from(HISTORIES).unwrap());
+}

@@ -1,0 +1,66 @@
+//! The short words that these tests are written in.
+
+use std::{path::Path, sync::Arc};
+
+use orders_host::{
+    config::StoreLocation,
+    store::{self, Commit, Key, OpenError, Order, Outcome, Scan, Store, StoreError, Value, Write},
+};
+use rusqlite::Connection;
+
+pub(crate) async fn open(path: &Path) -> Result<Arc<dyn Store>, OpenError> {
+    store::open(&StoreLocation::Sqlite(path.to_owned())).await
+}
+
+pub(crate) fn key(text: impl Into<String>) -> Key {
+    Key::try_from(text.into()).unwrap()
+}
+
+pub(crate) fn put(at: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Write {
+    Write::Put(key(at), Value::try_from(bytes.into()).unwrap())
+}
+
+pub(crate) async fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<Outcome, StoreError> {
+    store.commit(Commit::new(vec![], writes).unwrap()).await
+}
+
+pub(crate) async fn all_keys(store: &dyn Store) -> Vec<String> {
+    let scan = Scan::new(key("\0"), key(char::MAX), 1000, Order::Ascending).unwrap();
+    let entries = store.scan(scan).await.unwrap();
+    entries.iter().map(|entry| entry.key.as_str().to_owned()).collect()
+}
+
+/// Writes that must be found together or not at all.
+pub(crate) fn pair(name: &str, bytes: usize) -> Vec<Write> {
+    vec![put(format!("left/{name}"), vec![1; bytes / 2]), put(format!("right/{name}"), vec![1; bytes / 2])]
+}
+
+/// The names of the pairs in the store; fails on half a pair.
+pub(crate) async fn pairs(store: &dyn Store) -> Vec<String> {
+    let keys = all_keys(store).await;
+    let side = |prefix: &str| -> Vec<String> {
+        keys.iter().filter_map(|at| at.strip_prefix(prefix)).map(str::to_owned).collect()
+    };
+    let (left, right) = (side("left/"), side("right/"));
+    assert_eq!(left, right, "half a commit");
+    left
+}
+
+pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
+    match result {
+        Err(StoreError::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A good store with enough in it to have many pages, closed.
+pub(crate) async fn make_store(path: &Path) {
+    let store = open(path).await.unwrap();
+    commit(&*store, (0..64).map(|n| put(format!("k/{n}"), vec![7; 4096])).collect()).await.unwrap();
+    store.close().await;
+}
+
+/// Runs SQL on a file behind the store's back.
+pub(crate) fn change(path: &Path, script: &str) {
+    Connection::open(path).unwrap().execute_batch(script).unwrap();
+}
