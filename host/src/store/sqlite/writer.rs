@@ -37,6 +37,10 @@ const MAX_BATCH: usize = 256;
 /// of a second. With the commit that crosses the line it stays below three times this.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 
+/// How often others are given the processor before a batch is closed. With 64 connections on two processors,
+/// once made batches of 4 to 14 commits and 16 times of 12 to 20, without a difference for one connection.
+const GIVE_WAY: u32 = 16;
+
 /// The log may grow by this many bytes before it is cut. SQLite moves it into the file every 4 MiB by itself,
 /// but begins it anew only if no read is under way just then; under steady load there always is one.
 const MAX_LOG_BYTES: u64 = 32 << 20;
@@ -184,11 +188,13 @@ impl Batch {
     }
 
     /// The next message that waits. Where none does, whoever is about to send one is given the processor first:
-    /// that makes batches several times larger on a busy machine, and costs under a microsecond on an idle one.
+    /// that makes batches several times larger on a busy machine, and costs microseconds on an idle one.
     fn next(messages: &mut mpsc::Receiver<Message>) -> Option<Message> {
-        messages.try_recv().ok().or_else(|| {
-            thread::yield_now();
-            messages.try_recv().ok()
+        (0..GIVE_WAY).find_map(|_| {
+            messages.try_recv().ok().or_else(|| {
+                thread::yield_now();
+                None
+            })
         })
     }
 }
