@@ -19,7 +19,6 @@ const TABLES: u32 = 8;
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
 /// What components are compiled by and linked with.
-#[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "an engine has nothing to show")]
 pub struct Runtime {
     /// Compiles components and holds the pool of instances.

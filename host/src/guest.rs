@@ -51,7 +51,6 @@ const MAX_WORDS: usize = 256;
 pub type Hold = Arc<dyn Any + Send + Sync>;
 
 /// What a call is made with, besides the request.
-#[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "a hold may be anything")]
 pub struct Terms {
     /// Names the request in log lines.
@@ -101,7 +100,6 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 /// A component that can be called: linked, with the store it works on and the bounds it works within.
-#[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Guest {
     /// The linked component.

@@ -31,7 +31,6 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
 /// What answers requests.
-#[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Service {
     /// The component.

@@ -43,12 +43,12 @@ macro_rules! conformance {
                 a_get_gives_a_bounded_number_of_bytes,
                 after_close_everything_is_unavailable,
             );
-            conformance!(@with_shared_store $backend:
+            conformance!(@with_shared_store $backend, concurrency:
                 readers_see_whole_commits,
                 no_update_is_lost,
                 a_dropped_commit_is_whole_or_absent,
             );
-            conformance!(@with_histories $backend: random_histories_agree_with_a_model);
+            conformance!(@with_shared_store $backend, histories: random_histories_agree_with_a_model);
         }
     };
     ($backend:ident, persistent) => {
@@ -71,24 +71,15 @@ macro_rules! conformance {
             store.close().await;
         }
     )*};
-    (@with_shared_store $backend:ident: $($test:ident),* $(,)?) => {$(
+    (@with_shared_store $backend:ident, $file:ident: $($test:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $test() {
             let backend = crate::backend::$backend();
             let store = backend.open().await;
-            crate::concurrency::$test(&store).await;
+            crate::$file::$test(&store).await;
             store.close().await;
         }
     )*};
-    (@with_histories $backend:ident: $test:ident) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-        async fn $test() {
-            let backend = crate::backend::$backend();
-            let store = backend.open().await;
-            crate::histories::$test(&store).await;
-            store.close().await;
-        }
-    };
     (@with_backend $backend:ident: $($test:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $test() {
