@@ -6,7 +6,7 @@ use crate::{
         wasi::{
             cli::stderr,
             clocks::wall_clock,
-            http::types::{ErrorCode, Fields, Method, OutgoingBody, OutgoingResponse},
+            http::types::{ErrorCode, Fields, Method, OutgoingBody, OutgoingResponse, http_error_code},
             io::streams::{OutputStream, StreamError},
             random::random,
         },
@@ -14,7 +14,7 @@ use crate::{
     handlers::{Services, handle},
     platform::{Clock, Random},
     request::{BodyError, Request, Response},
-    wit_repo::WitRepo,
+    wit_store::HostStore,
 };
 
 /// Most bytes asked of a request body at once.
@@ -29,7 +29,7 @@ impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         std::panic::set_hook(Box::new(|panic| log(&panic.to_string())));
         let mut request = Incoming::new(request);
-        let services = Services { repo: &WitRepo, clock: &System, random: &System };
+        let services = Services { store: &HostStore, clock: &System, random: &System };
         let response = handle(&mut request, &services);
         if let Some(cause) = &response.cause {
             log(cause);
@@ -82,21 +82,21 @@ impl Request for Incoming {
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let announced = self.announced_length();
-        if announced.is_some_and(|length| length > limit) {
-            return Err(BodyError::TooLarge);
-        }
         let interrupted = |what: &str| BodyError::Interrupted(what.to_owned());
         let body = self.request.consume().map_err(|()| interrupted("the body was read before"))?;
         let stream = body.stream().map_err(|()| interrupted("the body was read before"))?;
-        let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+        let mut bytes = Vec::with_capacity(self.announced_length().unwrap_or(0).min(limit));
         loop {
             match stream.blocking_read(READ_CHUNK) {
                 Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(BodyError::TooLarge),
                 Ok(chunk) => bytes.extend_from_slice(&chunk),
                 Err(StreamError::Closed) => return Ok(bytes),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    return Err(BodyError::Interrupted(error.to_debug_string()));
+                    return Err(match http_error_code(&error) {
+                        // The host's own bound.
+                        Some(ErrorCode::HttpRequestBodySize(_)) => BodyError::TooLarge,
+                        _ => BodyError::Interrupted(error.to_debug_string()),
+                    });
                 }
             }
         }
@@ -159,7 +159,7 @@ fn head(response: &Response) -> Result<OutgoingResponse, String> {
     let fields: Vec<(String, Vec<u8>)> = response
         .headers
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec()))
+        .map(|(name, value)| (name.clone().into_owned(), value.as_bytes().to_vec()))
         .collect();
     let fields = Fields::from_list(&fields).map_err(|error| format!("{error:?}"))?;
     let outgoing = OutgoingResponse::new(fields);

@@ -1,20 +1,56 @@
-//! What a request says about its body: it must be JSON, as it is.
+//! What a request says about its body: it must be of the type that is expected, as it is.
 
+use crate::field::{BLANK, parameters};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
-/// Checks that a body is announced as JSON without a content coding.
-pub(crate) fn require_json(request: &dyn Request) -> Result<(), Problem> {
-    let types = request.header("content-type");
-    match types.as_slice() {
-        [] => {
-            return Err(unsupported("The request has no Content-Type. Send Content-Type: application/json."));
+/// What a body is sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyType {
+    Json,
+    /// RFC 7396
+    MergePatch,
+}
+
+impl BodyType {
+    pub(crate) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::MergePatch => "application/merge-patch+json",
         }
-        [value] if is_json(value) => {}
+    }
+
+    /// The field of an answer that says what would have been taken: RFC 9110 §15.5.16, RFC 5789 §2.2.
+    const fn answer_field(self) -> &'static str {
+        match self {
+            Self::Json => "accept",
+            Self::MergePatch => "accept-patch",
+        }
+    }
+}
+
+/// Checks that a body is announced as `expected`, without a content coding.
+///
+/// # Errors
+/// [`Kind::UnsupportedContent`].
+pub(crate) fn require(expected: BodyType, request: &dyn Request) -> Result<(), Problem> {
+    let media_type = expected.media_type();
+    let unsupported = |detail: String| {
+        Problem::new(Kind::UnsupportedContent, detail)
+            .header(expected.answer_field(), media_type)
+            .header("accept-encoding", "identity")
+    };
+    match request.header("content-type").as_slice() {
+        [] => {
+            return Err(unsupported(format!(
+                "The request has no Content-Type. Send Content-Type: {media_type}."
+            )));
+        }
+        [value] if is(value, media_type) => {}
         _ => {
-            return Err(unsupported(
-                "The body must be JSON in UTF-8, sent with one field Content-Type: application/json.",
-            ));
+            return Err(unsupported(format!(
+                "The body must be JSON in UTF-8, sent with one field Content-Type: {media_type}."
+            )));
         }
     }
     let codings = request.header("content-encoding");
@@ -23,85 +59,34 @@ pub(crate) fn require_json(request: &dyn Request) -> Result<(), Problem> {
     if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
         Ok(())
     } else {
-        Err(unsupported("The body must be sent as it is, without a Content-Encoding."))
+        Err(unsupported("The body must be sent as it is, without a Content-Encoding.".to_owned()))
     }
 }
 
-/// What would have been taken is told in the answer's own fields (RFC 9110 §15.5.16).
-fn unsupported(detail: &'static str) -> Problem {
-    Problem::new(Kind::UnsupportedContent, detail)
-        .header("accept", "application/json")
-        .header("accept-encoding", "identity")
-}
-
-/// Whether a field value is the media type `application/json` (RFC 9110 §8.3.1), in any case and with any
-/// parameters but a `charset` that is not UTF-8.
-fn is_json(value: &[u8]) -> bool {
+/// Whether a field value is this media type (RFC 9110 §8.3.1), in any case and with any parameters but a `charset`
+/// that is not UTF-8.
+fn is(value: &[u8], media_type: &str) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
-    let (media_type, mut rest) = value.split_at(value.find(';').unwrap_or(value.len()));
-    if !media_type.trim_matches(BLANK).eq_ignore_ascii_case("application/json") {
+    let (given, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
+    if !given.trim_matches(BLANK).eq_ignore_ascii_case(media_type) {
         return false;
     }
-    loop {
-        rest = rest.trim_matches(BLANK);
-        if rest.is_empty() {
-            return true;
-        }
-        let Some(after) = rest.strip_prefix(';') else { return false };
-        rest = after.trim_start_matches(BLANK);
-        // `;` alone is an empty parameter, which RFC 9110 §5.6.6 lets pass.
-        if rest.is_empty() || rest.starts_with(';') {
-            continue;
-        }
-        let Some((name, value, after)) = parameter(rest) else { return false };
-        if name.eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
-            return false;
-        }
-        rest = after;
-    }
-}
-
-/// Optional white space (RFC 9110 §5.6.3).
-const BLANK: [char; 2] = [' ', '\t'];
-
-/// `name=value` or `name="value"`, and what follows.
-fn parameter(text: &str) -> Option<(&str, String, &str)> {
-    let (name, rest) = token(text)?;
-    let rest = rest.strip_prefix('=')?;
-    if let Some(quoted) = rest.strip_prefix('"') {
-        let (value, rest) = unquoted(quoted)?;
-        Some((name, value, rest))
-    } else {
-        let (value, rest) = token(rest)?;
-        Some((name, value.to_owned(), rest))
-    }
-}
-
-/// The token that a text begins with (RFC 9110 §5.6.2), and what follows.
-fn token(text: &str) -> Option<(&str, &str)> {
-    let in_token =
-        |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character);
-    let end = text.find(|character| !in_token(character)).unwrap_or(text.len());
-    (end > 0).then(|| text.split_at(end))
-}
-
-/// What a quoted string says, from after its first quote (RFC 9110 §5.6.4), and what follows.
-fn unquoted(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.chars();
-    loop {
-        match characters.next()? {
-            '"' => return Some((value, characters.as_str())),
-            '\\' => value.push(characters.next()?),
-            character => value.push(character),
-        }
-    }
+    parameters(rest).is_some_and(|parameters| {
+        parameters
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
+            .all(|(_, charset)| charset.eq_ignore_ascii_case("utf-8"))
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_json;
+    use super::is;
     use proptest::prelude::{any, proptest};
+
+    fn is_json(value: &[u8]) -> bool {
+        is(value, "application/json")
+    }
 
     #[test]
     fn json_in_utf_8_is_taken() {

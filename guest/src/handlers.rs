@@ -1,126 +1,142 @@
 //! One function an operation, and what all their answers have in common.
 
+mod change;
+mod create;
+mod documents;
+mod read;
+
 use serde::Serialize;
 
-use crate::content::require_json;
-use crate::cursor;
-use crate::json;
-use crate::order::{NewOrder, Order, OrderId, Timestamp};
+use crate::order::{Order, OrderId, Timestamp};
 use crate::platform::{Clock, Random};
 use crate::problem::{Kind, Problem};
-use crate::query::PageQuery;
-use crate::repo::OrderRepo;
-use crate::request::{Request, Response};
-use crate::router::{ORDERS, Route, route};
+use crate::repo::{Found, OrderRepo};
+use crate::request::{BodyError, Request, Response};
+use crate::router::{Route, route};
+use crate::store::Store;
 use crate::uuid::Uuid;
 
 /// The most that a body may have, in bytes: 1 MiB, as the contract has it.
 const MAX_BODY: usize = 1_048_576;
 
+/// How often a change is tried that others are always first to make.
+const ATTEMPTS: usize = 3;
+
 /// What the handlers need from outside. They are borrowed for one request.
 #[derive(Clone, Copy)]
 pub struct Services<'services> {
     /// Where the orders are.
-    pub repo: &'services dyn OrderRepo,
+    pub store: &'services dyn Store,
     /// When now is.
     pub clock: &'services dyn Clock,
     /// What makes ids unique.
     pub random: &'services dyn Random,
 }
 
+impl<'services> Services<'services> {
+    fn repo(&self) -> OrderRepo<'services> {
+        OrderRepo::new(self.store)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.clock.now_ms())
+    }
+}
+
 /// Answers a request. Every error is an answer too.
 #[must_use]
 pub fn handle(request: &mut dyn Request, services: &Services<'_>) -> Response {
     let request_id = request_id(request, services);
-    let mut response = match answer(request, services) {
+    let response = match answer(request, services) {
         Ok(response) => response,
         Err(problem) => problem.into_response(path_and_query(request).0),
     };
-    response.headers.extend([
-        ("content-length", response.body.len().to_string()),
-        ("x-content-type-options", "nosniff".to_owned()),
-        ("x-request-id", request_id),
-    ]);
+    let mut response = match response.status {
+        // RFC 9110 §8.6: a 204 has no Content-Length, and that of a 304 would be the length of the 200.
+        204 | 304 => response,
+        _ => {
+            let length = response.body.len().to_string();
+            response.header("content-length", length)
+        }
+    }
+    .header("x-content-type-options", "nosniff")
+    .header("x-request-id", request_id);
     if request.method() == "HEAD" {
         response.body = Vec::new();
     }
     response
 }
 
+/// Each handler checks in the order of the contract: 413 (reading the body), 406 and 415, 404, 412, 400, 422, 409.
 fn answer(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
-    let (path, query) = path_and_query(request);
-    match route(request.method(), path)? {
-        Route::CreateOrder => create_order(request, services),
-        Route::ListOrders => list_orders(query, services),
-        Route::GetOrder(id) => get_order(id, services),
+    // The route borrows from the request, whose body is read later.
+    let target = request.path_and_query().to_owned();
+    let (path, query) = split(&target);
+    let route = route(request.method(), path)?;
+    check_announced_length(request)?;
+    match route {
+        Route::CreateOrder => create::create_order(request, services),
+        Route::ListOrders => read::list_orders(request, query, services),
+        Route::GetOrder(id) => read::get_order(request, id, services),
+        Route::UpdateOrder(id) => change::update_order(request, id, services),
+        Route::AdvanceOrder(id, action) => change::advance_order(request, id, action, services),
+        Route::ListEvents(id) => read::list_events(request, path, id, query, services),
+        Route::OpenApi => documents::openapi(request),
+        Route::ProblemPage(kind) => documents::problem_page(request, kind),
+        Route::Options { allow, accept_patch } => {
+            let response = Response::new(204).header("allow", allow);
+            Ok(match accept_patch {
+                Some(body_type) => response.header("accept-patch", body_type.media_type()),
+                None => response,
+            })
+        }
     }
 }
 
-/// POST /api/v1/orders. The body is read before its type is looked at: 413 comes before 415.
-fn create_order(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
-    let body = request.body(MAX_BODY)?;
-    require_json(request)?;
-    let document = json::parse(&body).map_err(|detail| Problem::new(Kind::MalformedJson, detail))?;
-    let new = NewOrder::from_json(document)?;
-    let now = Timestamp::from_unix_ms(services.clock.now_ms());
-    let order = Order::create(new, now, services.random.bytes16());
-    services.repo.insert(&order)?;
-    Ok(order_response(201, &order)?.header("location", format!("{ORDERS}/{}", order.id)))
-}
-
-/// GET /api/v1/orders
-fn list_orders(query: Option<&str>, services: &Services<'_>) -> Result<Response, Problem> {
-    let PageQuery { limit, before } = PageQuery::parse(query)?;
-    let page = services.repo.page(before, u32::from(limit))?;
-    let next_cursor = page.orders.last().filter(|_| page.more).map(|last| cursor::encode(last.id));
-    let link = next_cursor
-        .as_ref()
-        .map(|cursor| ("link", format!("<{ORDERS}?limit={limit}&cursor={cursor}>; rel=\"next\"")));
-    let mut response = json_response(200, &List { items: &page.orders, next_cursor })?
-        .header("cache-control", "private, no-cache".to_owned());
-    response.headers.extend(link);
-    Ok(response)
-}
-
-#[derive(Serialize)]
-struct List<'page> {
-    items: &'page [Order],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
-/// GET /api/v1/orders/{id}. Text that cannot be an id names no order.
-fn get_order(id: &str, services: &Services<'_>) -> Result<Response, Problem> {
-    let order = OrderId::parse(id).map(|id| services.repo.find(id)).transpose()?.flatten();
-    match order {
-        Some(order) => order_response(200, &order),
-        None => Err(Problem::new(Kind::OrderNotFound, "No order has this id.")),
+/// Refuses a body that is announced as too large, whether or not anyone would read it.
+fn check_announced_length(request: &dyn Request) -> Result<(), Problem> {
+    let announced = request.header("content-length").into_iter().next();
+    let announced = announced.and_then(|length| String::from_utf8(length).ok()?.parse::<u64>().ok());
+    match announced {
+        Some(length) if length > MAX_BODY as u64 => Err(BodyError::TooLarge.into()),
+        _ => Ok(()),
     }
+}
+
+/// The order that a path names. Text that cannot be an id names no order.
+fn find(id: &str, services: &Services<'_>) -> Result<Found, Problem> {
+    let found = OrderId::parse(id).map(|id| services.repo().find(id)).transpose()?.flatten();
+    found.ok_or_else(|| Problem::new(Kind::OrderNotFound, "No order has this id."))
 }
 
 fn order_response(status: u16, order: &Order) -> Result<Response, Problem> {
-    Ok(json_response(status, order)?.header("etag", format!("\"{}\"", order.version)))
+    Ok(json_response(status, order)?.header("etag", entity_tag(order)))
 }
 
+/// The entity tag of an order: its version in quotes (RFC 9110 §8.8.3).
+fn entity_tag(order: &Order) -> String {
+    format!("\"{}\"", order.version)
+}
+
+/// Content that caches may keep but must ask about, and only those of the client itself.
 fn json_response(status: u16, content: &impl Serialize) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(content).map_err(|error| {
-        Problem::new(Kind::InternalError, "The answer cannot be written.").cause(error.to_string())
-    })?;
-    let headers = vec![("content-type", "application/json".to_owned())];
-    Ok(Response { status, headers, body, cause: None })
+    let body = serde_json::to_vec(content).map_err(|error| cannot_be_written(&error))?;
+    let response = Response::new(status)
+        .header("content-type", "application/json")
+        .header("cache-control", "private, no-cache");
+    Ok(Response { body, ..response })
 }
 
-impl Response {
-    /// With one more field. `name` is lower case.
-    fn header(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
-        self
-    }
+fn cannot_be_written(error: &serde_json::Error) -> Problem {
+    Problem::new(Kind::InternalError, "The answer cannot be written.").cause(error.to_string())
 }
 
-/// The request target up to the first `?`, and what follows that.
+/// The path of a request, and what follows the first `?`.
 fn path_and_query(request: &dyn Request) -> (&str, Option<&str>) {
-    let target = request.path_and_query();
+    split(request.path_and_query())
+}
+
+fn split(target: &str) -> (&str, Option<&str>) {
     target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
 }
 

@@ -5,25 +5,33 @@
 //!
 //! 1. `component` takes it from `wasi:http`, behind the trait in [`request`];
 //! 2. [`handlers::handle`] asks `router` which operation it is, and runs it;
-//! 3. a list's parameters are read by `query` and `cursor`; a body's type is checked by `content`, its
-//!    text read by `json`, and what it says becomes a [`order::NewOrder`] or the list of its faults;
-//! 4. the order goes to or comes from a [`repo::OrderRepo`]: `wit_repo` over the imported store;
+//! 3. the fields of the request are read by `accept`, `content`, `conditional` and `idempotency` (their common
+//!    grammar is in `field`), a list's parameters by `query` and `cursor`, a body by `json`; what the body says becomes
+//!    an [`order::NewOrder`], a [`order::Patch`] or a [`order::Transition`], or the list of its faults;
+//! 4. `repo` knows what is stored under which key and written together, in a [`store::Store`]: `wit_store` is
+//!    the imported one;
 //! 5. whatever went wrong is worded by `problem`, and only there.
 //!
-//! Time and randomness come in through [`platform`]. Only `component` and `wit_repo` need WebAssembly: all
+//! Time and randomness come in through [`platform`]. Only `component` and `wit_store` need WebAssembly: all
 //! the rest builds and is tested natively.
 
+mod accept;
+mod conditional;
 mod content;
 mod cursor;
+mod digest;
+mod field;
 pub mod handlers;
+mod idempotency;
 mod json;
 pub mod order;
 pub mod platform;
 mod problem;
 mod query;
-pub mod repo;
+mod repo;
 pub mod request;
 mod router;
+pub mod store;
 pub mod uuid;
 
 #[cfg(target_arch = "wasm32")]
@@ -31,4 +39,4 @@ mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod component;
 #[cfg(target_arch = "wasm32")]
-mod wit_repo;
+mod wit_store;

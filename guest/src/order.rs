@@ -1,8 +1,11 @@
 //! Orders. Parsed, never validated later: a value of one of these types keeps the rules of the contract.
 
 mod currency;
+mod date_time;
 mod decode;
 mod fields;
+mod lifecycle;
+mod patch;
 mod timestamp;
 
 use std::fmt;
@@ -14,10 +17,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::uuid::Uuid;
 
 pub use self::currency::Currency;
+pub(crate) use self::date_time::DateTime;
 pub use self::fields::{
-    Amount, Customer, Item, ItemName, Items, Metadata, MetadataName, MetadataValue, Notes, Quantity, Sku,
-    UnitPrice,
+    Amount, Customer, Item, ItemName, Items, Metadata, MetadataName, MetadataValue, Notes, Quantity, Reason,
+    Sku, Tracking, UnitPrice,
 };
+pub use self::lifecycle::{Action, Event, EventKind, NotAllowed, Status, Transition};
+pub use self::patch::{MetadataPatch, Patch};
 pub use self::timestamp::Timestamp;
 
 /// An order. Its serialized form is what a client gets and what is stored.
@@ -52,10 +58,10 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order that a client asked for, made now.
+    /// The order that a client asked for, made now, and what to note of it.
     #[must_use]
-    pub fn create(new: NewOrder, now: Timestamp, random: [u8; 16]) -> Self {
-        Self {
+    pub fn create(new: NewOrder, now: Timestamp, random: [u8; 16]) -> (Self, Event) {
+        let order = Self {
             id: OrderId::new(now, random),
             status: Status::Pending,
             version: Version::FIRST,
@@ -67,7 +73,9 @@ impl Order {
             metadata: new.metadata,
             created_at: now,
             updated_at: now,
-        }
+        };
+        let event = Event::latest(&order, EventKind::Created);
+        (order, event)
     }
 }
 
@@ -97,6 +105,23 @@ impl OrderId {
     #[must_use]
     pub const fn new(created_at: Timestamp, random: [u8; 16]) -> Self {
         Self(Uuid::v7(created_at.unix_ms(), random))
+    }
+
+    /// The last millisecond since the epoch that an id can tell: it has 48 bits for it.
+    pub(crate) const LAST_MS: u64 = (1 << 48) - 1;
+
+    /// The bound below all ids of orders made at this time or later, and above all earlier ones. Takes the low 48
+    /// bits of `unix_ms`.
+    #[must_use]
+    pub(crate) const fn first_at(unix_ms: u64) -> Self {
+        Self(Uuid::from_bytes(((unix_ms as u128) << 80).to_be_bytes()))
+    }
+
+    /// The smallest id above this one, if there is one.
+    #[must_use]
+    pub(crate) fn next(self) -> Option<Self> {
+        let next = u128::from_be_bytes(self.bytes()).checked_add(1)?;
+        Some(Self::from_bytes(next.to_be_bytes()))
     }
 
     /// The id with these bytes, whatever they are.
@@ -144,22 +169,6 @@ impl TryFrom<&str> for OrderId {
     }
 }
 
-/// How far an order has come: pending → confirmed → shipped → delivered; pending or confirmed → cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// Made, and nothing done about it yet.
-    Pending,
-    /// Taken on.
-    Confirmed,
-    /// On its way.
-    Shipped,
-    /// Arrived. Final.
-    Delivered,
-    /// Called off. Final.
-    Cancelled,
-}
-
 /// Counts the states of one order, from 1. Its entity tag is this number in quotes (RFC 9110 §8.8.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version(u64);
@@ -167,6 +176,18 @@ pub struct Version(u64);
 impl Version {
     /// The version of a new order.
     pub const FIRST: Self = Self(1);
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The version after this one.
+    #[must_use]
+    const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
 }
 
 impl fmt::Display for Version {

@@ -1,5 +1,7 @@
 //! What the handlers see of HTTP: a request to read from and a response to hand back.
 
+use std::borrow::Cow;
+
 /// An HTTP request, as far as the handlers need one.
 ///
 /// The body is read only when a handler asks for it, so that a request for a path or with a method that
@@ -37,9 +39,22 @@ pub struct Response {
     /// The status code, 200…599.
     pub status: u16,
     /// Field names in lower case, each with its value: visible ASCII and spaces only.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The content to send; empty for an answer to HEAD.
     pub body: Vec<u8>,
     /// What went wrong, for the log, never for the client.
     pub cause: Option<String>,
+}
+
+impl Response {
+    /// A response without fields and without content.
+    pub(crate) const fn new(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new(), cause: None }
+    }
+
+    /// With one more field. `name` is lower case.
+    pub(crate) fn header(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
 }

@@ -1,17 +1,30 @@
 //! Which operation a request asks for.
 
+use crate::content::BodyType;
+use crate::order::Action;
 use crate::problem::{Kind, Problem};
 
-/// What every path of the API begins with.
+/// The path of all orders; that of one order follows it with a slash and the id.
 pub(crate) const ORDERS: &str = "/api/v1/orders";
+const OPENAPI: &str = "/openapi.json";
+const PROBLEMS: &str = "/problems/";
 
-/// An operation, with what the path says about it.
+/// An operation, with what the path says about it: the segment that should be an id, for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'path> {
     CreateOrder,
     ListOrders,
-    /// With the segment that should be an id.
     GetOrder(&'path str),
+    UpdateOrder(&'path str),
+    AdvanceOrder(&'path str, Action),
+    ListEvents(&'path str),
+    OpenApi,
+    ProblemPage(Kind),
+    /// What can be done here.
+    Options {
+        allow: &'static str,
+        accept_patch: Option<BodyType>,
+    },
 }
 
 /// Finds the operation for a method and a path (without its query). Both are matched exactly. HEAD is routed as
@@ -21,18 +34,13 @@ pub(crate) enum Route<'path> {
 /// [`Kind::NoSuchPath`], and only if the path exists [`Kind::MethodNotAllowed`], with `Allow`.
 pub(crate) fn route<'path>(method: &str, path: &'path str) -> Result<Route<'path>, Problem> {
     let resource = Resource::at(path).ok_or_else(|| {
-        Problem::new(Kind::NoSuchPath, "The paths of this service are in its API description.")
+        Problem::new(Kind::NoSuchPath, "The paths of this service are in its API description, /openapi.json.")
     })?;
-    match (resource, method) {
-        (Resource::Orders, "GET" | "HEAD") => Ok(Route::ListOrders),
-        (Resource::Orders, "POST") => Ok(Route::CreateOrder),
-        (Resource::Order(id), "GET" | "HEAD") => Ok(Route::GetOrder(id)),
-        _ => {
-            let allow = resource.allow();
-            let detail = format!("The methods of this path are: {allow}.");
-            Err(Problem::new(Kind::MethodNotAllowed, detail).header("allow", allow))
-        }
-    }
+    resource.operation(method).ok_or_else(|| {
+        let allow = resource.allow();
+        let detail = format!("The methods of this path are: {allow}.");
+        Problem::new(Kind::MethodNotAllowed, detail).header("allow", allow)
+    })
 }
 
 /// What there is, whatever is done with it.
@@ -40,33 +48,67 @@ pub(crate) fn route<'path>(method: &str, path: &'path str) -> Result<Route<'path
 enum Resource<'path> {
     Orders,
     Order(&'path str),
+    Action(&'path str, Action),
+    Events(&'path str),
+    OpenApi,
+    Problem(Kind),
 }
 
 impl<'path> Resource<'path> {
     fn at(path: &'path str) -> Option<Self> {
-        let mut segments = path.strip_prefix(ORDERS)?.split('/');
-        match (segments.next(), segments.next(), segments.next()) {
-            (Some(""), None, None) => Some(Self::Orders),
-            (Some(""), Some(id), None) if !id.is_empty() => Some(Self::Order(id)),
-            _ => None,
+        if path == OPENAPI {
+            return Some(Self::OpenApi);
+        }
+        if let Some(slug) = path.strip_prefix(PROBLEMS) {
+            return Kind::named(slug).map(Self::Problem);
+        }
+        let Some(below) = path.strip_prefix(ORDERS)?.strip_prefix('/') else {
+            return (path == ORDERS).then_some(Self::Orders);
+        };
+        let (id, last) = below.split_once('/').map_or((below, None), |(id, last)| (id, Some(last)));
+        match last {
+            _ if id.is_empty() => None,
+            None => Some(Self::Order(id)),
+            Some("events") => Some(Self::Events(id)),
+            Some(last) => Action::named(last).map(|action| Self::Action(id, action)),
         }
     }
 
-    /// The methods that [`route`] knows for it, for the `Allow` of a 405 (RFC 9110 §15.5.6).
+    fn operation(self, method: &str) -> Option<Route<'path>> {
+        Some(match (self, method) {
+            (_, "OPTIONS") => {
+                let accept_patch = matches!(self, Self::Order(_)).then_some(BodyType::MergePatch);
+                Route::Options { allow: self.allow(), accept_patch }
+            }
+            (Self::Orders, "GET" | "HEAD") => Route::ListOrders,
+            (Self::Orders, "POST") => Route::CreateOrder,
+            (Self::Order(id), "GET" | "HEAD") => Route::GetOrder(id),
+            (Self::Order(id), "PATCH") => Route::UpdateOrder(id),
+            (Self::Action(id, action), "POST") => Route::AdvanceOrder(id, action),
+            (Self::Events(id), "GET" | "HEAD") => Route::ListEvents(id),
+            (Self::OpenApi, "GET" | "HEAD") => Route::OpenApi,
+            (Self::Problem(kind), "GET" | "HEAD") => Route::ProblemPage(kind),
+            _ => return None,
+        })
+    }
+
+    /// The methods that have an [`operation`](Self::operation), for the field `Allow` (RFC 9110 §10.2.1).
     const fn allow(self) -> &'static str {
         match self {
-            Self::Orders => "GET, HEAD, POST",
-            Self::Order(_) => "GET, HEAD",
+            Self::Orders => "GET, HEAD, POST, OPTIONS",
+            Self::Order(_) => "GET, HEAD, PATCH, OPTIONS",
+            Self::Action(..) => "POST, OPTIONS",
+            Self::Events(_) | Self::OpenApi | Self::Problem(_) => "GET, HEAD, OPTIONS",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Route, route};
+    use super::{Action, Kind, Route, route};
 
     const METHODS: [&str; 10] =
-        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "BREW"];
+        ["GET", "HEAD", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "TRACE", "get", "BREW"];
 
     #[test]
     fn routes() {
@@ -76,6 +118,11 @@ mod tests {
             ("HEAD", "/api/v1/orders", Route::ListOrders),
             ("GET", "/api/v1/orders/x", Route::GetOrder("x")),
             ("HEAD", "/api/v1/orders/x", Route::GetOrder("x")),
+            ("PATCH", "/api/v1/orders/x", Route::UpdateOrder("x")),
+            ("POST", "/api/v1/orders/x/ship", Route::AdvanceOrder("x", Action::Ship)),
+            ("GET", "/api/v1/orders/x/events", Route::ListEvents("x")),
+            ("HEAD", "/openapi.json", Route::OpenApi),
+            ("GET", "/problems/invalid-body", Route::ProblemPage(Kind::InvalidBody)),
         ] {
             assert_eq!(route(method, path).ok(), Some(expected), "{method} {path}");
         }
@@ -84,11 +131,28 @@ mod tests {
     /// `Allow` names exactly the methods that work.
     #[test]
     fn allow_is_what_works() {
-        for path in ["/api/v1/orders", "/api/v1/orders/x"] {
+        for path in [
+            "/api/v1/orders",
+            "/api/v1/orders/x",
+            "/api/v1/orders/x/confirm",
+            "/api/v1/orders/x/ship",
+            "/api/v1/orders/x/deliver",
+            "/api/v1/orders/x/cancel",
+            "/api/v1/orders/x/events",
+            "/openapi.json",
+            "/problems/no-such-path",
+        ] {
             let works: Vec<_> = METHODS.into_iter().filter(|method| route(method, path).is_ok()).collect();
             let refusal = route("BREW", path).unwrap_err().into_response(path);
             assert_eq!(refusal.status, 405);
-            assert!(refusal.headers.contains(&("allow", works.join(", "))), "{refusal:?}");
+            assert!(refusal.headers.contains(&("allow".into(), works.join(", "))), "{refusal:?}");
+            match route("OPTIONS", path) {
+                Ok(Route::Options { allow, accept_patch }) => {
+                    assert_eq!(allow, works.join(", "));
+                    assert_eq!(accept_patch.is_some(), works.contains(&"PATCH"));
+                }
+                other => panic!("{path}: {other:?}"),
+            }
         }
     }
 
@@ -107,6 +171,15 @@ mod tests {
             "/api/v1/ordersx",
             "/api/v1/orders/x/",
             "/api/v1/orders/x/y",
+            "/api/v1/orders/x/Ship",
+            "/api/v1/orders/x/ship/",
+            "/api/v1/orders/x/events/1",
+            "/api/v1/orders//ship",
+            "/openapi.json/",
+            "/problems",
+            "/problems/",
+            "/problems/unknown",
+            "/problems/no-such-path/",
             "/api/v1/orders//",
             "/api/v1/orders//x",
             "//api/v1/orders",

@@ -1,8 +1,12 @@
-//! What a request body must say to make an order. Strict: a member that is not known is a fault.
+//! What a request body must say to make an order or to change one. Strict: a member that is not known is a
+//! fault.
 
 use std::collections::BTreeMap;
 
-use super::{Currency, Item, Items, Metadata, MetadataName, MetadataValue, NewOrder};
+use super::{
+    Action, Currency, Item, Items, Metadata, MetadataName, MetadataPatch, MetadataValue, NewOrder, Patch,
+    Transition,
+};
 use crate::json::Value;
 use crate::json::decode::{Faults, Path, Slot, array, noted, number, object, required, text};
 
@@ -12,11 +16,39 @@ impl NewOrder {
     /// # Errors
     /// Every fault of the document, up to a bound.
     pub(crate) fn from_json(document: Value<'_>) -> Result<Self, Faults> {
-        let mut faults = Faults::default();
-        match new_order(document, &mut faults) {
-            Some(order) if faults.is_empty() => Ok(order),
-            _ => Err(faults),
+        faultless(|faults| new_order(document, faults))
+    }
+}
+
+impl Patch {
+    /// Reads a merge patch.
+    ///
+    /// # Errors
+    /// Every fault of the document, up to a bound.
+    pub(crate) fn from_json(document: Value<'_>) -> Result<Self, Faults> {
+        faultless(|faults| patch(document, faults))
+    }
+}
+
+impl Transition {
+    /// Reads what a client says about an action, if anything.
+    ///
+    /// # Errors
+    /// Every fault of the document, up to a bound.
+    pub(crate) fn from_json(action: Action, document: Option<Value<'_>>) -> Result<Self, Faults> {
+        match document {
+            Some(document) => faultless(|faults| transition(action, document, faults)),
+            None => Ok(Self { action, tracking: None, reason: None }),
         }
+    }
+}
+
+/// What a decoder gives if it has noted no fault.
+fn faultless<T>(decode: impl FnOnce(&mut Faults) -> Option<T>) -> Result<T, Faults> {
+    let mut faults = Faults::default();
+    match decode(&mut faults) {
+        Some(decoded) if faults.is_empty() => Ok(decoded),
+        _ => Err(faults),
     }
 }
 
@@ -93,6 +125,57 @@ fn item(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Item> 
     let quantity = required(quantity, path, "quantity", faults);
     let unit_price = required(unit_price, path, "unit_price", faults);
     Some(Item { sku: sku?, name: item_name, quantity: quantity?, unit_price: unit_price? })
+}
+
+fn patch(document: Value<'_>, faults: &mut Faults) -> Option<Patch> {
+    let root = Path::Root;
+    let mut patch = Patch { notes: None, metadata: None };
+    for (name, value) in object(document, &root, faults)? {
+        let path = root.member(&name);
+        match (&*name, value) {
+            ("notes", Value::Null) => patch.notes = Some(None),
+            ("notes", value) => patch.notes = text(value, &path, faults).map(Some),
+            ("metadata", Value::Null) => patch.metadata = Some(MetadataPatch::Remove),
+            ("metadata", value) => patch.metadata = merge(value, &path, faults),
+            (
+                "id" | "status" | "version" | "customer" | "currency" | "items" | "total" | "created_at"
+                | "updated_at",
+                _,
+            ) => faults.add(&path, "cannot be changed; only notes and metadata can"),
+            _ => faults.add(&path, "is not a member of an order"),
+        }
+    }
+    Some(patch)
+}
+
+fn merge(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<MetadataPatch> {
+    let mut members = BTreeMap::new();
+    for (name, value) in object(value, path, faults)? {
+        let path = path.member(&name);
+        let value = match value {
+            Value::Null => Some(None),
+            value => text(value, &path, faults).map(Some),
+        };
+        let name = noted(MetadataName::try_from(name.clone().into_owned()), &path, faults);
+        members.extend(name.zip(value));
+    }
+    Some(MetadataPatch::Merge(members))
+}
+
+fn transition(action: Action, document: Value<'_>, faults: &mut Faults) -> Option<Transition> {
+    let root = Path::Root;
+    let mut transition = Transition { action, tracking: None, reason: None };
+    for (name, value) in object(document, &root, faults)? {
+        let path = root.member(&name);
+        match (action, &*name) {
+            (Action::Ship, "tracking") => transition.tracking = text(value, &path, faults),
+            (Action::Cancel, "reason") => transition.reason = text(value, &path, faults),
+            (_, "tracking") => faults.add(&path, "can be said only when an order is shipped"),
+            (_, "reason") => faults.add(&path, "can be said only when an order is cancelled"),
+            _ => faults.add(&path, "is not known here"),
+        }
+    }
+    Some(transition)
 }
 
 fn metadata_of(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Metadata> {

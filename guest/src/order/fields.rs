@@ -63,6 +63,16 @@ text! {
     MetadataValue, (0..=500), |_| true, "must have at most 500 code points"
 }
 
+text! {
+    /// Where a parcel can be followed: 1…200 code points, not blank.
+    Tracking, (1..=200), not_blank, "must have 1 to 200 code points, one of them not white space"
+}
+
+text! {
+    /// Why an order was cancelled: 1…500 code points, not blank.
+    Reason, (1..=500), not_blank, "must have 1 to 500 code points, one of them not white space"
+}
+
 /// Whether a code point is there that is not white space (Unicode property `White_Space`).
 fn not_blank(text: &str) -> bool {
     text.chars().any(|character| !character.is_whitespace())

@@ -13,7 +13,7 @@ use super::read_text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
-const MS_PER_DAY: u64 = 86_400_000;
+pub(super) const MS_PER_DAY: u64 = 86_400_000;
 
 /// 9999-12-31T23:59:59.999Z: the last instant with a four-digit year. It fits the 48 bits of a UUIDv7.
 const LAST: u64 = 253_402_300_799_999;
@@ -81,7 +81,7 @@ impl TryFrom<&str> for Timestamp {
 const EPOCH_SHIFT: u64 = 719_468;
 
 /// Days in 400 years, after which the Gregorian calendar repeats.
-const DAYS_PER_ERA: u64 = 146_097;
+pub(super) const DAYS_PER_ERA: u64 = 146_097;
 
 /// Year, month and day of the given day, counted from 1970-01-01.
 ///
@@ -104,7 +104,7 @@ const fn civil_from_days(days: u64) -> (u64, u64, u64) {
 
 /// The inverse of [`civil_from_days`], of the same source. A day past the end of its month runs on into the
 /// next one.
-const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
+pub(super) const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year / 400;
     let year_of_era = year % 400;

@@ -22,7 +22,7 @@ fn the_order_of_checks() {
     service.call(&mut Call::post("{").without("content-type")).problem(415, "unsupported-content");
     service.post("{\"customer\":1,}").problem(400, "malformed-json");
     service.post("{\"customer\":1,\"customer\":1}").problem(400, "malformed-json");
-    service.post("{\"customer\":1}").problem(422, "invalid-order");
+    service.post("{\"customer\":1}").problem(422, "invalid-body");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{Service, full, minimal, with, without};
 fn faults(body: impl AsRef<[u8]>) -> Vec<String> {
     let service = Service::new();
     let faults = service.post(body).faults();
-    assert!(service.repo.records.borrow().is_empty(), "nothing is stored");
+    assert!(service.store.records.borrow().is_empty(), "nothing is stored");
     faults.into_iter().map(|(pointer, detail)| format!("{pointer}: {detail}")).collect()
 }
 
@@ -206,7 +206,7 @@ fn every_fault_is_told_at_once() {
         "total": 5,
     });
     let answer = Service::new().post(order.to_string());
-    assert_eq!(answer.problem(422, "invalid-order"), "The order has several faults.");
+    assert_eq!(answer.problem(422, "invalid-body"), "The body has several faults.");
     assert_eq!(
         faults(order.to_string()),
         [
@@ -224,7 +224,7 @@ fn every_fault_is_told_at_once() {
         ]
     );
     let one = Service::new().post(without(full(), "/customer").to_string());
-    assert_eq!(one.problem(422, "invalid-order"), "The order has a fault.");
+    assert_eq!(one.problem(422, "invalid-body"), "The body has a fault.");
 }
 
 /// Too many items are told together with what is wrong in them.
@@ -247,8 +247,8 @@ fn the_list_of_faults_is_bounded() {
         }
         let answer = Service::new().post(order.to_string());
         assert_eq!(answer.faults().len(), listed);
-        let detail = answer.problem(422, "invalid-order");
-        assert_eq!(detail == "The order has more faults than are listed here.", more, "{detail}");
+        let detail = answer.problem(422, "invalid-body");
+        assert_eq!(detail == "The body has more faults than are listed here.", more, "{detail}");
     }
 }
 

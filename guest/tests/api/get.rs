@@ -18,10 +18,9 @@ fn an_order_is_read() {
 fn the_entity_tag_is_the_version() {
     let service = Service::new();
     let id = service.create();
-    for record in service.repo.records.borrow_mut().values_mut() {
-        let text = String::from_utf8(record.clone()).unwrap();
-        *record = text.replace("\"version\":1", "\"version\":42").replace("pending", "shipped").into_bytes();
-    }
+    service.store.rewrite("o/", |order| {
+        order.replace("\"version\":1", "\"version\":42").replace("pending", "shipped")
+    });
     let answer = service.get(&format!("/api/v1/orders/{id}"));
     assert_eq!(answer.header("etag"), Some("\"42\""));
     assert_eq!(answer.json()["status"], "shipped");

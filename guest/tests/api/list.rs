@@ -125,7 +125,12 @@ fn cursors_of_the_right_form() {
 fn wrong_parameters_are_named() {
     const LIMIT: &str = "The parameter limit must be a whole number from 1 to 100.";
     const CURSOR: &str = "The parameter cursor must be the next_cursor of an earlier page.";
-    let unknown = |name: &str| format!("The parameter {name} is not known here; known are limit and cursor.");
+    let unknown = |name: &str| {
+        format!(
+            "The parameter {name} is not known here; known are limit, cursor, \
+        status, customer, created_after, created_before, sort."
+        )
+    };
     let coding = |name: &str| {
         format!("The parameter {name} must be UTF-8, with % only before two hexadecimal digits.")
     };

@@ -4,7 +4,11 @@
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod conditional;
+#[cfg(test)]
 mod create;
+#[cfg(test)]
+mod documents;
 #[cfg(test)]
 mod every_response;
 #[cfg(test)]
@@ -12,8 +16,16 @@ mod failures;
 #[cfg(test)]
 mod fields;
 #[cfg(test)]
+mod filters;
+#[cfg(test)]
 mod get;
 #[cfg(test)]
+mod idempotency;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
 mod list;
+#[cfg(test)]
+mod patch;
 #[cfg(test)]
 mod support;

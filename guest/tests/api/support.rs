@@ -1,24 +1,25 @@
 //! What the tests run the component with: a service over an in-memory store, an exact clock, and
 //! randomness that repeats.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+mod description;
+mod store;
+
+use std::cell::Cell;
 
 use orders_guest::handlers::{Services, handle};
-use orders_guest::order::{Order, OrderId};
 use orders_guest::platform::{Clock, Random};
-use orders_guest::repo::{
-    ORDERS_START, OrderRepo, Page, RepoError, order_key, read_page, read_record, write_record,
-};
 use orders_guest::request::{BodyError, Request, Response};
 use serde_json::{Value, json};
+
+pub(crate) use self::description::{documented, operation};
+pub(crate) use self::store::MemoryStore;
 
 /// 2026-11-22T12:30:06.000Z.
 pub(crate) const NOON: u64 = 1_795_350_606_000;
 
 /// A service of its own for each test.
 pub(crate) struct Service {
-    pub(crate) repo: MemoryRepo,
+    pub(crate) store: MemoryStore,
     pub(crate) clock: TestClock,
     pub(crate) random: TestRandom,
 }
@@ -26,19 +27,31 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new() -> Self {
         Self {
-            repo: MemoryRepo::default(),
+            store: MemoryStore::default(),
             clock: TestClock(Cell::new(NOON)),
             random: TestRandom(Cell::new(1)),
         }
     }
 
     pub(crate) fn call(&self, call: &mut Call) -> Answer {
-        let services = Services { repo: &self.repo, clock: &self.clock, random: &self.random };
-        Answer(handle(call, &services))
+        let services = Services { store: &self.store, clock: &self.clock, random: &self.random };
+        let answer = Answer(handle(call, &services));
+        description::check(&call.method, &call.target, &answer);
+        answer
     }
 
     pub(crate) fn get(&self, target: &str) -> Answer {
         self.call(&mut Call::new("GET", target))
+    }
+
+    /// POSTs to the path of an action, without a body.
+    pub(crate) fn act(&self, id: &str, action: &str) -> Answer {
+        self.call(&mut Call::new("POST", &format!("/api/v1/orders/{id}/{action}")))
+    }
+
+    /// Sends a merge patch.
+    pub(crate) fn patch(&self, id: &str, patch: &Value) -> Answer {
+        self.call(&mut Call::patch(id, patch))
     }
 
     /// POSTs a body as JSON.
@@ -48,58 +61,15 @@ impl Service {
 
     /// Makes an order one millisecond after the one before, and gives its id.
     pub(crate) fn create(&self) -> String {
+        self.create_for("c")
+    }
+
+    /// The same for a customer.
+    pub(crate) fn create_for(&self, customer: &str) -> String {
         self.clock.0.set(self.clock.0.get() + 1);
-        let answer = self.post(minimal().to_string());
+        let answer = self.post(with(minimal(), "/customer", json!(customer)).to_string());
         assert_eq!(answer.status(), 201);
         answer.json()["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// Keeps the records as the store would, under their keys. Can be told to fail.
-#[derive(Default)]
-pub(crate) struct MemoryRepo {
-    pub(crate) records: RefCell<BTreeMap<String, Vec<u8>>>,
-    pub(crate) failure: RefCell<Option<RepoError>>,
-}
-
-impl MemoryRepo {
-    fn fail(&self) -> Result<(), RepoError> {
-        self.failure.borrow().clone().map_or(Ok(()), Err)
-    }
-}
-
-impl OrderRepo for MemoryRepo {
-    fn insert(&self, order: &Order) -> Result<(), RepoError> {
-        self.fail()?;
-        let (key, record) = (order_key(order.id), write_record(order)?);
-        let mut records = self.records.borrow_mut();
-        if records.contains_key(&key) {
-            return Err(RepoError::Conflict);
-        }
-        records.insert(key, record);
-        Ok(())
-    }
-
-    fn find(&self, id: OrderId) -> Result<Option<Order>, RepoError> {
-        self.fail()?;
-        let key = order_key(id);
-        self.records.borrow().get(&key).map(|record| read_record(&key, record)).transpose()
-    }
-
-    fn page(&self, before: Option<OrderId>, limit: u32) -> Result<Page, RepoError> {
-        self.fail()?;
-        let records = self.records.borrow();
-        read_page(before, limit, |end, limit| {
-            let range = records.range(ORDERS_START.to_owned()..end.to_owned());
-            let read: Vec<_> = range
-                .rev()
-                .take(limit.try_into().unwrap())
-                .map(|(key, record)| (key.clone(), record.clone()))
-                .collect();
-            let bytes: usize = read.iter().map(|(key, record)| key.len() + record.len()).sum();
-            assert!(bytes <= 8 << 20, "more than the store gives at once");
-            Ok(read)
-        })
     }
 }
 
@@ -132,6 +102,7 @@ impl Random for TestRandom {
 }
 
 /// A request.
+#[derive(Clone)]
 pub(crate) struct Call {
     method: String,
     target: String,
@@ -152,9 +123,24 @@ impl Call {
         Self::new("POST", "/api/v1/orders").header("content-type", "application/json").body(body)
     }
 
+    /// A merge patch of an order.
+    pub(crate) fn patch(id: &str, patch: &Value) -> Self {
+        Self::new("PATCH", &format!("/api/v1/orders/{id}"))
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.to_string())
+    }
+
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
+    }
+
+    pub(crate) fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        &self.target
     }
 
     /// Without any field of this name.
@@ -240,9 +226,9 @@ impl Answer {
         problem["detail"].as_str().unwrap().to_owned()
     }
 
-    /// The pointers and details of an invalid order.
+    /// The pointers and details of an invalid body.
     pub(crate) fn faults(&self) -> Vec<(String, String)> {
-        self.problem(422, "invalid-order");
+        self.problem(422, "invalid-body");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let problem = self.json();
         let errors = problem["errors"].as_array().unwrap();
