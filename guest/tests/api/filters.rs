@@ -170,9 +170,10 @@ fn an_index_is_not_taken_at_its_word() {
 /// What the test knows of an order.
 type Known = (String, u64, &'static str, &'static str);
 
-fn filters()
--> impl Strategy<Value = (Option<&'static str>, Option<&'static str>, Option<u64>, Option<u64>, bool, usize)>
-{
+/// The parameters of a list: customer, status, after and before (in milliseconds), oldest first, limit.
+type Parameters = (Option<&'static str>, Option<&'static str>, Option<u64>, Option<u64>, bool, usize);
+
+fn filters() -> impl Strategy<Value = Parameters> {
     (
         option::of(sample::select(vec!["ada", "bob"])),
         option::of(sample::select(vec!["pending", "confirmed", "cancelled"])),

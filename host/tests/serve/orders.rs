@@ -39,7 +39,7 @@ async fn bad_requests_are_told_what_is_wrong() {
     let mut request = post("/api/v1/orders", ORDER);
     *request.method_mut() = http::Method::DELETE;
     let answer = client.send(request).await.unwrap();
-    assert_eq!((answer.status(), answer.field("allow")), (405, "GET, HEAD, POST"));
+    assert_eq!((answer.status(), answer.field("allow")), (405, "GET, HEAD, POST, OPTIONS"));
 
     let mut request = post("/api/v1/orders", ORDER);
     request.headers_mut().insert("content-type", "text/plain".parse().unwrap());
