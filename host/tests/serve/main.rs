@@ -19,3 +19,4 @@ mod logs;
 mod orders;
 mod races;
 mod start;
+mod walkthrough;
