@@ -18,6 +18,8 @@ mod fields;
 #[cfg(test)]
 mod filters;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod get;
 #[cfg(test)]
 mod idempotency;

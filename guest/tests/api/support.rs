@@ -102,7 +102,7 @@ impl Random for TestRandom {
 }
 
 /// A request.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     method: String,
     target: String,
@@ -141,6 +141,11 @@ impl Call {
 
     pub(crate) fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The same for another target.
+    pub(crate) fn at(&self, target: &str) -> Self {
+        Self { target: target.to_owned(), ..self.clone() }
     }
 
     /// Without any field of this name.

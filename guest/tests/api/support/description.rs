@@ -10,6 +10,9 @@ use super::Answer;
 static DESCRIPTION: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(include_str!("../../../openapi.json")).unwrap());
 
+/// What the host answers in the component's place.
+const OF_THE_HOST: [&str; 3] = ["/docs", "/health", "/ready"];
+
 /// The description of the operation for a method and a request target, with its name (`GET /api/v1/orders/{id}`).
 pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static Value)> {
     let path = target.split('?').next().unwrap();
@@ -25,7 +28,8 @@ pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static 
         }
     };
     let paths = DESCRIPTION["paths"].as_object().unwrap();
-    let (template, item) = paths.iter().find(|(template, _)| matches(template))?;
+    let described = |template: &str| matches(template) && !OF_THE_HOST.contains(&template);
+    let (template, item) = paths.iter().find(|(template, _)| described(template))?;
     // A method in other case is another method.
     let operation = Some(&item[method.to_lowercase()]).filter(|_| method == method.to_uppercase())?;
     operation.is_object().then(|| (format!("{method} {template}"), operation))
@@ -70,8 +74,7 @@ pub(super) fn check(method: &str, target: &str, answer: &Answer) {
 pub(crate) fn documented() -> BTreeSet<(String, String)> {
     let mut documented = BTreeSet::new();
     for (template, item) in DESCRIPTION["paths"].as_object().unwrap() {
-        // Answered by the host.
-        if matches!(template.as_str(), "/docs" | "/health" | "/ready") {
+        if OF_THE_HOST.contains(&template.as_str()) {
             continue;
         }
         for method in ["GET", "HEAD", "POST", "PATCH", "OPTIONS"] {
