@@ -9,7 +9,7 @@
 //!    grammar is in `field`), a list's parameters by `query` and `cursor`, a body by `json`; what the body says becomes
 //!    an [`order::NewOrder`], a [`order::Patch`] or a [`order::Transition`], or the list of its faults;
 //! 4. `repo` knows what is stored under which key and written together, in a [`store::Store`]: `wit_store` is
-//!    the imported one;
+//!    the imported one (`linear_store`, with the feature `portable`, one in the component's own memory);
 //! 5. whatever went wrong is worded by `problem`, and only there.
 //!
 //! Time and randomness come in through [`platform`]. Only `component` and `wit_store` need WebAssembly: all
@@ -38,5 +38,7 @@ pub mod uuid;
 mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod component;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(target_arch = "wasm32", feature = "portable"))]
+mod linear_store;
+#[cfg(all(target_arch = "wasm32", not(feature = "portable")))]
 mod wit_store;

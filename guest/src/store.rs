@@ -2,6 +2,9 @@
 //!
 //! Bounds, order and atomicity are those of that interface (`wit/state/store.wit`).
 
+#[cfg(feature = "memory")]
+pub mod memory;
+
 /// Ordered keys, opaque values, atomic conditional commits.
 pub trait Store {
     /// For each key, in the order given, what is stored under it. One consistent snapshot.

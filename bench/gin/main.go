@@ -1,0 +1,262 @@
+// What a user would otherwise have: create, get and list of orders with Gin and a map in memory.
+//
+// It follows the contract as far as the benchmark asks for it: the same fields, the same rules for them, ids of
+// version 7, the newest first. It has no idempotency keys, no conditions and no pages beyond the first.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/gin-gonic/gin/binding"
+	"github.com/go-playground/validator/v10"
+)
+
+const (
+	maxBody      = 1 << 20
+	defaultLimit = 20
+	maxLimit     = 100
+	path         = "/api/v1/orders"
+)
+
+type item struct {
+	SKU       string `json:"sku" binding:"required,sku"`
+	Name      string `json:"name,omitempty" binding:"omitempty,max=200"`
+	Quantity  int64  `json:"quantity" binding:"required,min=1,max=10000"`
+	UnitPrice *int64 `json:"unit_price" binding:"required,min=0,max=1000000000"`
+}
+
+type newOrder struct {
+	Customer string            `json:"customer" binding:"required,max=200,visible"`
+	Currency string            `json:"currency" binding:"required,currency"`
+	Items    []item            `json:"items" binding:"required,min=1,max=100,dive"`
+	Notes    string            `json:"notes,omitempty" binding:"omitempty,max=2000"`
+	Metadata map[string]string `json:"metadata,omitempty" binding:"omitempty,max=50,dive,keys,min=1,max=40,endkeys,max=500"`
+}
+
+type order struct {
+	ID      string `json:"id"`
+	Status  string `json:"status"`
+	Version int    `json:"version"`
+	newOrder
+	Total     int64  `json:"total"`
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
+}
+
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+// Orders by id, and the ids from the oldest to the newest.
+type store struct {
+	sync.RWMutex
+	orders map[string]*order
+	ids    []string
+}
+
+func (s *store) put(o *order) {
+	s.Lock()
+	defer s.Unlock()
+	s.orders[o.ID] = o
+	s.ids = append(s.ids, o.ID)
+}
+
+func (s *store) get(id string) *order {
+	s.RLock()
+	defer s.RUnlock()
+	return s.orders[id]
+}
+
+func (s *store) newest(limit int) []*order {
+	s.RLock()
+	defer s.RUnlock()
+	if limit > len(s.ids) {
+		limit = len(s.ids)
+	}
+	page := make([]*order, 0, limit)
+	for i := len(s.ids) - 1; len(page) < limit; i-- {
+		page = append(page, s.orders[s.ids[i]])
+	}
+	return page
+}
+
+// A UUID of version 7 (RFC 9562, section 5.7).
+func newID(now time.Time) (string, error) {
+	var id [16]byte
+	if _, err := rand.Read(id[6:]); err != nil {
+		return "", err
+	}
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(id[:6], ms[2:])
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	var text [36]byte
+	hex.Encode(text[:], id[:4])
+	hex.Encode(text[9:], id[4:6])
+	hex.Encode(text[14:], id[6:8])
+	hex.Encode(text[19:], id[8:10])
+	hex.Encode(text[24:], id[10:])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return string(text[:]), nil
+}
+
+func fail(c *gin.Context, status int, detail string) {
+	c.Header("Content-Type", "application/problem+json")
+	c.AbortWithStatusJSON(status, problem{"about:blank", http.StatusText(status), status, detail})
+}
+
+func (s *store) create(c *gin.Context) {
+	if c.ContentType() != "application/json" {
+		fail(c, http.StatusUnsupportedMediaType, "The body must be application/json.")
+		return
+	}
+	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)
+	var o order
+	if err := c.ShouldBindJSON(&o.newOrder); err != nil {
+		var faults validator.ValidationErrors
+		status := http.StatusBadRequest
+		if errors.As(err, &faults) {
+			status = http.StatusUnprocessableEntity
+		}
+		fail(c, status, err.Error())
+		return
+	}
+	now := time.Now().UTC()
+	id, err := newID(now)
+	if err != nil {
+		fail(c, http.StatusInternalServerError, "There is no randomness.")
+		return
+	}
+	o.ID, o.Status, o.Version = id, "pending", 1
+	o.CreatedAt = now.Format("2006-01-02T15:04:05.000Z")
+	o.UpdatedAt = o.CreatedAt
+	for _, item := range o.Items {
+		o.Total += item.Quantity * *item.UnitPrice
+	}
+	s.put(&o)
+	c.Header("Location", path+"/"+o.ID)
+	answer(c, http.StatusCreated, &o)
+}
+
+func (s *store) read(c *gin.Context) {
+	o := s.get(c.Param("id"))
+	if o == nil {
+		fail(c, http.StatusNotFound, "No order has this id.")
+		return
+	}
+	answer(c, http.StatusOK, o)
+}
+
+func answer(c *gin.Context, status int, o *order) {
+	c.Header("ETag", `"`+strconv.Itoa(o.Version)+`"`)
+	c.Header("Cache-Control", "private, no-cache")
+	c.JSON(status, o)
+}
+
+func (s *store) list(c *gin.Context) {
+	limit := defaultLimit
+	if given, ok := c.GetQuery("limit"); ok {
+		var err error
+		if limit, err = strconv.Atoi(given); err != nil || limit < 1 || limit > maxLimit {
+			fail(c, http.StatusBadRequest, "limit is a number from 1 to 100.")
+			return
+		}
+	}
+	c.Header("Cache-Control", "private, no-cache")
+	c.JSON(http.StatusOK, gin.H{"items": s.newest(limit)})
+}
+
+// What every answer has.
+func common(c *gin.Context) {
+	id := c.GetHeader("X-Request-Id")
+	if id == "" || len(id) > 128 {
+		id, _ = newID(time.Now())
+	}
+	c.Header("X-Request-Id", id)
+	c.Header("X-Content-Type-Options", "nosniff")
+}
+
+func rules() error {
+	rules, ok := binding.Validator.Engine().(*validator.Validate)
+	if !ok {
+		return errors.New("Gin has another validator than expected")
+	}
+	sku := regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	if err := rules.RegisterValidation("sku", func(field validator.FieldLevel) bool {
+		return sku.MatchString(field.Field().String())
+	}); err != nil {
+		return err
+	}
+	if err := rules.RegisterValidation("currency", func(field validator.FieldLevel) bool {
+		return currencies[field.Field().String()]
+	}); err != nil {
+		return err
+	}
+	return rules.RegisterValidation("visible", func(field validator.FieldLevel) bool {
+		return strings.TrimSpace(field.Field().String()) != ""
+	})
+}
+
+func serve(address string) error {
+	if err := rules(); err != nil {
+		return err
+	}
+	gin.SetMode(gin.ReleaseMode)
+	binding.EnableDecoderDisallowUnknownFields = true
+	orders := &store{orders: make(map[string]*order)}
+	router := gin.New()
+	router.Use(gin.Recovery(), common)
+	router.POST(path, orders.create)
+	router.GET(path, orders.list)
+	router.GET(path+"/:id", orders.read)
+
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
+	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	drained := make(chan error, 1)
+	go func() {
+		<-told.Done()
+		patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		drained <- server.Shutdown(patience)
+	}()
+	fmt.Printf("listening on %s\n", listener.Addr())
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-drained
+}
+
+func main() {
+	address := flag.String("listen", "127.0.0.1:0", "the address and port to serve on; port 0 takes a free one")
+	flag.Parse()
+	if err := serve(*address); err != nil {
+		fmt.Fprintln(os.Stderr, "orders-bench-gin:", err)
+		os.Exit(1)
+	}
+}

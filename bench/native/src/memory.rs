@@ -1,0 +1,26 @@
+//! The orders in a map of this process.
+
+use std::sync::{PoisonError, RwLock};
+
+use orders_guest::store::{
+    Check, Direction, Entry, KeyRange, Outcome, Store, StoreError, Stored, Write, memory::Records,
+};
+
+/// One map behind one lock. It is held for moments: keys and values are made before, and let go after.
+#[derive(Default)]
+pub(crate) struct MemoryStore(RwLock<Records>);
+
+// A poisoned lock is taken all the same: after a panic the figures are void, but the run ends in order.
+impl Store for MemoryStore {
+    fn get(&self, keys: Vec<String>) -> Result<Vec<Option<Stored>>, StoreError> {
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(&keys))
+    }
+
+    fn scan(&self, range: &KeyRange, limit: u32, direction: Direction) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).scan(range, limit, direction))
+    }
+
+    fn commit(&self, checks: Vec<Check>, writes: Vec<Write>) -> Result<Outcome, StoreError> {
+        Ok(self.0.write().unwrap_or_else(PoisonError::into_inner).commit(&checks, writes))
+    }
+}
