@@ -32,6 +32,24 @@ pub(crate) fn orders() -> Result<PathBuf, Failed> {
     Ok(component)
 }
 
+/// Builds the orders component with a store in its own memory, which hosts of others can run; gives the path of the file.
+///
+/// In a folder of its own: cargo would keep both variants of the library in one file.
+///
+/// # Errors
+///
+/// [`Failed`] if it does not build.
+pub(crate) fn portable() -> Result<PathBuf, Failed> {
+    let folder = target().join("portable");
+    ensure_target()?;
+    run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
+        .args(["--package", "orders-guest", "--lib", "--features", "portable", "--target-dir"])
+        .arg(&folder))?;
+    let component = target().join("components/portable.wasm");
+    encode(&folder.join(TARGET).join(PROFILE).join("orders_guest.wasm"), &component)?;
+    Ok(component)
+}
+
 /// Builds the components that the host's tests need, into `components/fixtures`.
 ///
 /// # Errors

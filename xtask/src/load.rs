@@ -5,8 +5,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::BufReader,
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -17,14 +17,12 @@ use std::{
 use clap::Args;
 
 use crate::{
+    client::Connection,
     command::{Failed, cargo, run},
-    components, target,
+    components,
+    host::{self, field, line_with},
+    target,
 };
-
-/// How long an answer, or the end of the host, may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-const ORDER: &str = r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450},{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}"#;
 
 /// How much load.
 #[derive(Args)]
@@ -88,21 +86,15 @@ struct Host {
 
 impl Host {
     fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
-        let binary = target().join("release/orders-host");
+        let binary = host::binary();
         let mut command = if strace { Command::new("strace") } else { Command::new(&binary) };
         if strace {
             command
                 .args(["--follow-forks", "--quiet=attach,exit", "--summary-only", "--trace=fsync,fdatasync"])
                 .arg(&binary);
         }
-        let mut child = command
-            .arg("serve")
-            .arg("--component")
-            .arg(component)
-            .arg("--store")
-            .arg(format!("sqlite:{}", folder.join("orders.db").display()))
-            .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s", "--log-format", "json"])
-            .args(["--log", "info,access=warn"])
+        let store = format!("sqlite:{}", folder.join("orders.db").display());
+        let mut child = host::serve(&mut command, component, &store)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| Failed(format!("cannot run {}: {error}", binary.display())))?;
@@ -141,22 +133,6 @@ impl Drop for Host {
     }
 }
 
-fn line_with(log: &mut impl BufRead, wanted: &str) -> Result<String, Failed> {
-    let mut line = String::new();
-    while log.read_line(&mut line).is_ok_and(|read| read > 0) {
-        if line.contains(wanted) {
-            return Ok(line);
-        }
-        line.clear();
-    }
-    Err(Failed(format!("the host's log ended without {wanted}")))
-}
-
-/// The text value of a member of a flat JSON object.
-fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split_once(&format!("\"{name}\":\""))?.1.split('"').next()
-}
-
 /// Creates orders on all connections until there are enough; gives the time each took.
 fn create_all(address: SocketAddr, options: &Options) -> Result<Vec<Duration>, Failed> {
     let left = AtomicUsize::new(options.creates);
@@ -185,43 +161,4 @@ fn create_all(address: SocketAddr, options: &Options) -> Result<Vec<Duration>, F
         }
         Ok(all)
     })
-}
-
-/// One kept-alive connection.
-struct Connection {
-    socket: BufReader<TcpStream>,
-    request: Vec<u8>,
-}
-
-impl Connection {
-    fn open(address: SocketAddr) -> std::io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        let request = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{ORDER}",
-            ORDER.len()
-        );
-        Ok(Self { socket: BufReader::new(socket), request: request.into_bytes() })
-    }
-
-    fn create(&mut self) -> std::io::Result<()> {
-        self.socket.get_mut().write_all(&self.request)?;
-        let mut line = String::new();
-        self.socket.read_line(&mut line)?;
-        if !line.starts_with("HTTP/1.1 201 ") {
-            return Err(std::io::Error::other(format!("answered with {line:?}")));
-        }
-        let mut length = 0;
-        while line != "\r\n" {
-            line.clear();
-            self.socket.read_line(&mut line)?;
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().map_err(std::io::Error::other)?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.socket.read_exact(&mut body)
-    }
 }

@@ -1,10 +1,13 @@
-//! The developer's commands: `cargo xtask serve | test | build | load | check`.
+//! The developer's commands: `cargo xtask serve | test | build | load | bench | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
+mod bench;
 mod check;
+mod client;
 mod command;
 mod components;
+mod host;
 mod load;
 
 use std::{
@@ -45,6 +48,8 @@ enum Task {
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
+    /// Measure the service beside others: throughput, latency, memory, cold start
+    Bench(bench::Options),
     /// Check formatting, lints, documentation and dependencies
     Check,
 }
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Task::Test { options } => test(&options),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Check => check::all(),
     };
     match outcome {

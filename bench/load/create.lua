@@ -1,0 +1,5 @@
+-- Creates orders.
+local report = require("report")
+
+report.create_only()
+done = report.done

@@ -1,0 +1,5 @@
+-- Lists the newest twenty orders.
+local report = require("report")
+
+wrk.path = report.path .. "?limit=20"
+done = report.done

@@ -1,0 +1,15 @@
+-- Nine reads of single orders, then one that creates an order.
+local report = require("report")
+
+function init(arguments)
+  local requests = {}
+  for index, get in ipairs(report.gets(arguments[1])) do
+    requests[#requests + 1] = get
+    if index % 9 == 0 then
+      requests[#requests + 1] = report.create()
+    end
+  end
+  request = report.cycle(requests)
+end
+
+done = report.done

@@ -1,0 +1,148 @@
+//! Who takes part, and how each is started.
+
+use std::{fmt, path::Path, process::Command};
+
+use clap::ValueEnum;
+
+use crate::host;
+
+use super::setup::{self, Setup};
+
+/// After how many requests a reused instance is thrown away.
+const REUSE: &str = "1000";
+
+/// Who takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Contender {
+    /// The same handlers without a sandbox, behind axum: the limit
+    Native,
+    /// The same service in Go
+    Gin,
+    /// The same component in the stock host, as it comes
+    WasmtimeServe,
+    /// Our host: a fresh instance for every request
+    Host,
+    /// Our host: instances that serve many requests
+    HostReuse,
+}
+
+impl Contender {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Native, Self::Gin, Self::WasmtimeServe, Self::Host, Self::HostReuse];
+
+    /// How the tables call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native axum",
+            Self::Gin => "Gin",
+            Self::WasmtimeServe => "wasmtime serve",
+            Self::Host => "orders-host",
+            Self::HostReuse => "orders-host, reuse",
+        }
+    }
+
+    /// What starts it on a free port over a store, `memory:` or `sqlite:PATH`. Gin and wasmtime serve know no other
+    /// store than memory.
+    pub(crate) fn command(self, setup: &Setup, store: &str) -> Command {
+        match self {
+            Self::Native => {
+                let mut command = Command::new(setup::native());
+                command.args(["--listen", "127.0.0.1:0", "--store", store]);
+                command
+            }
+            Self::Gin => {
+                let mut command = Command::new(setup::gin());
+                command.args(["--listen", "127.0.0.1:0"]);
+                command
+            }
+            Self::WasmtimeServe => wasmtime_serve(setup, &[]),
+            Self::Host => serve(&setup.component, store),
+            Self::HostReuse => {
+                let mut command = serve(&setup.component, store);
+                command.args([setup::INSTANCE_REUSE, REUSE]);
+                command
+            }
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A way to start from nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Start {
+    /// The process is all there is.
+    Native,
+    /// The same.
+    Gin,
+    /// Compiles the component first.
+    WasmtimeServe,
+    /// Finds the component in its cache of compiled ones.
+    WasmtimeServeCached,
+    /// Compiles the component first.
+    Host,
+    /// Loads a component that was compiled ahead of time.
+    HostAhead,
+}
+
+impl Start {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Native,
+        Self::Gin,
+        Self::WasmtimeServe,
+        Self::WasmtimeServeCached,
+        Self::Host,
+        Self::HostAhead,
+    ];
+
+    /// Who starts.
+    pub(crate) fn contender(self) -> Contender {
+        match self {
+            Self::Native => Contender::Native,
+            Self::Gin => Contender::Gin,
+            Self::WasmtimeServe | Self::WasmtimeServeCached => Contender::WasmtimeServe,
+            Self::Host | Self::HostAhead => Contender::Host,
+        }
+    }
+
+    /// How the tables call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Native | Self::Gin => self.contender().name(),
+            Self::WasmtimeServe => "wasmtime serve, compiling",
+            Self::WasmtimeServeCached => "wasmtime serve, from its cache",
+            Self::Host => "orders-host, compiling",
+            Self::HostAhead => "orders-host, compiled ahead of time",
+        }
+    }
+
+    /// What starts it, with orders in memory.
+    pub(crate) fn command(self, setup: &Setup) -> Command {
+        match self {
+            Self::Native | Self::Gin | Self::Host => self.contender().command(setup, "memory:"),
+            Self::WasmtimeServe => wasmtime_serve(setup, &["-C", "cache=n"]),
+            Self::WasmtimeServeCached => wasmtime_serve(setup, &["-C", "cache=y"]),
+            Self::HostAhead => {
+                let mut command = serve(&setup::compiled(), "memory:");
+                command.arg(setup::TRUST_COMPILED);
+                command
+            }
+        }
+    }
+}
+
+fn serve(component: &Path, store: &str) -> Command {
+    let mut command = Command::new(host::binary());
+    host::serve(&mut command, component, store);
+    command
+}
+
+fn wasmtime_serve(setup: &Setup, options: &[&str]) -> Command {
+    let mut command = Command::new(setup::wasmtime());
+    command.arg("serve").args(options).args(["--addr", "127.0.0.1:0"]).arg(&setup.portable);
+    command
+}

@@ -1,0 +1,124 @@
+//! Tables in Markdown.
+
+use std::fmt::Write;
+
+use super::{
+    contender::{Contender, Start},
+    measure::Workload,
+    results::Results,
+    setup::Setup,
+    targets::{self, Bound},
+};
+
+/// What stands above the tables on the page.
+pub(crate) const HEAD: &str = "# Benchmarks
+
+Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/bench.rs`.
+
+![Requests a second, by workload and contender](benchmarks.svg)
+
+- **native axum**: the same handlers without a sandbox: the limit. No deadlines, no admission, no access log.
+- **Gin**: the same create, get and list in Go, with a map in memory.
+- **wasmtime serve**: the stock host with the same component and its defaults. Each request has a fresh instance with a
+  store of its own, so that it can only be asked to create.
+- **orders-host**: this service. Deadlines and limits are on; its access log is off, for the others have none.
+
+Every contender answers the same requests: an order of three lines, sent by wrk with one thread on the same machine.
+A figure is the median over all rounds, with the least and the most of them. Under create the store grows, and the memory
+with it: the faster, the more.
+
+";
+
+/// All tables.
+pub(crate) fn markdown(setup: &Setup, results: &Results) -> String {
+    let mut page = String::new();
+    for workload in Workload::ALL.into_iter().filter(|workload| results.has(*workload)) {
+        page += &table(setup, results, workload);
+    }
+    page += &starts(setup, results);
+    page += &reached(results);
+    if results.void() > 0 {
+        line(
+            &mut page,
+            format_args!(
+                "{} measurements were void and are left out: they had wrong answers.",
+                results.void()
+            ),
+        );
+    }
+    page
+}
+
+fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(page, "{text}");
+}
+
+fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
+    let mut page = format!(
+        "## {}\n\n| | requests/s | p50, ms | p99, ms | processor, µs a request | idle, MiB | peak, MiB | of native |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|\n",
+        workload.title()
+    );
+    for contender in Contender::ALL.into_iter().filter(|contender| workload.suits(*contender)) {
+        let of = |figure: fn(&super::measure::Figures) -> f64| results.of(workload, contender, figure);
+        let (Some(rate), Some(p50), Some(p99)) =
+            (of(|f| f.rate), of(|f| f.p50 / 1000.0), of(|f| f.p99 / 1000.0))
+        else {
+            if let Some(why) = setup.missing(contender) {
+                line(&mut page, format_args!("| {contender} | not available: {why} | | | | | | |"));
+            }
+            continue;
+        };
+        let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
+        let ratio = results.ratio(workload, contender, Contender::Native);
+        let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+        line(
+            &mut page,
+            format_args!(
+                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} | {ratio} |",
+                median(|f| f.processor),
+                median(|f| f.idle),
+                median(|f| f.peak)
+            ),
+        );
+    }
+    page.push('\n');
+    page
+}
+
+fn starts(setup: &Setup, results: &Results) -> String {
+    let mut page = String::from(
+        "## Cold start\n\nFrom the start of the program to its first 201.\n\n| | ms |\n|---|--:|\n",
+    );
+    for start in Start::ALL {
+        let name = start.name();
+        match (results.start(start), setup.cannot(start)) {
+            (Some(time), _) => line(&mut page, format_args!("| {name} | {time:.1} |")),
+            (None, Some(why)) => line(&mut page, format_args!("| {name} | not available: {why} |")),
+            (None, None) => {}
+        }
+    }
+    page.push('\n');
+    page
+}
+
+fn reached(results: &Results) -> String {
+    let mut page = String::from("## Targets\n\n| | target | measured | |\n|---|--:|--:|---|\n");
+    for target in targets::all(results) {
+        let (sign, bound) = match target.bound {
+            Bound::AtLeast(bound) => ("≥", bound),
+            Bound::AtMost(bound) => ("≤", bound),
+        };
+        let measured = target.measured.map_or("not available".to_owned(), |spread| format!("{spread:.2}"));
+        let verdict = match target.reached() {
+            Some(true) => "reached",
+            Some(false) => "**not reached**",
+            None => "",
+        };
+        let (what, unit) = (target.what, target.unit);
+        line(&mut page, format_args!("| {what} | {sign} {bound}{unit} | {measured} | {verdict} |"));
+    }
+    page.push('\n');
+    page
+}

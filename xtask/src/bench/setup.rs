@@ -1,0 +1,190 @@
+//! Builds what takes part, and finds out what cannot.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    command::{Failed, cargo, output, run},
+    components, host, target, workspace,
+};
+
+use super::contender::{Contender, Start};
+
+/// The version of wasmtime-cli that is installed.
+pub(crate) const WASMTIME: &str = "48.0.8";
+/// What `wasmtime serve` needs, and its compile cache. What its default build has beyond that could only slow it down.
+const WASMTIME_FEATURES: &str =
+    "run,serve,component-model-async,cranelift,parallel-compilation,pooling-allocator,cache";
+/// The option of the host that has instances serve more than one request.
+pub(crate) const INSTANCE_REUSE: &str = "--instance-reuse";
+/// The option of the host that has it load compiled code.
+pub(crate) const TRUST_COMPILED: &str = "--trust-compiled";
+/// Where Debian keeps the sources of Go packages.
+const GO_PACKAGES: &str = "/usr/share/gocode";
+
+/// What takes part.
+pub(crate) struct Setup {
+    /// The orders component.
+    pub(crate) component: PathBuf,
+    /// The same with a store in its own memory.
+    pub(crate) portable: PathBuf,
+    missing: Vec<(Contender, &'static str)>,
+    compiles: bool,
+}
+
+impl Setup {
+    /// Checks the tools and builds the contenders that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`] with what is missing, or does not build.
+    pub(crate) fn prepare(wanted: impl Fn(Contender) -> bool, with_wasmtime: bool) -> Result<Self, Failed> {
+        check_tools(wanted(Contender::Gin))?;
+        fs::create_dir_all(folder()).map_err(|error| Failed(format!("{}: {error}", folder().display())))?;
+        let component = components::orders()?;
+        let mut portable = PathBuf::new();
+        // One at a time: built together, the host would have what only the other one asks of their dependencies.
+        for (package, contenders) in [
+            ("orders-host", &[Contender::Host, Contender::HostReuse][..]),
+            ("orders-bench-native", &[Contender::Native]),
+        ] {
+            if contenders.iter().any(|contender| wanted(*contender)) {
+                run(&mut cargo(["build", "--package", package, "--profile", "release", "--locked"]))?;
+            }
+        }
+        if wanted(Contender::Gin) {
+            build_gin()?;
+        }
+        let mut missing = Vec::new();
+        if wanted(Contender::WasmtimeServe) {
+            if with_wasmtime {
+                install_wasmtime()?;
+            }
+            if wasmtime().exists() {
+                portable = components::portable()?;
+            } else {
+                missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
+            }
+        }
+        if !knows(&["serve", "--help"], INSTANCE_REUSE) {
+            missing.push((Contender::HostReuse, "this host cannot reuse instances"));
+        }
+        let compiles = wanted(Contender::Host)
+            && knows(&["--help"], "\n  compile ")
+            && knows(&["serve", "--help"], TRUST_COMPILED);
+        if compiles {
+            run(Command::new(host::binary()).arg("compile").arg(&component).arg("--output").arg(compiled()))?;
+        }
+        Ok(Self { component, portable, missing, compiles })
+    }
+
+    /// Why a contender does not take part, if it does not.
+    pub(crate) fn missing(&self, contender: Contender) -> Option<&'static str> {
+        self.missing.iter().find(|(missing, _)| *missing == contender).map(|(_, why)| *why)
+    }
+
+    /// Why something cannot be started, if it cannot.
+    pub(crate) fn cannot(&self, start: Start) -> Option<&'static str> {
+        match start {
+            Start::HostAhead if !self.compiles => Some("this host cannot compile ahead of time"),
+            _ => self.missing(start.contender()),
+        }
+    }
+}
+
+/// Where the benchmark keeps its files.
+pub(crate) fn folder() -> PathBuf {
+    target().join("bench")
+}
+
+/// The native contender.
+pub(crate) fn native() -> PathBuf {
+    target().join("release/orders-bench-native")
+}
+
+/// The contender in Go.
+pub(crate) fn gin() -> PathBuf {
+    folder().join("gin")
+}
+
+/// The component, compiled ahead of time.
+pub(crate) fn compiled() -> PathBuf {
+    folder().join("orders.cwasm")
+}
+
+/// The stock host. It lies outside target/, for it takes minutes to build and does not change.
+pub(crate) fn wasmtime() -> PathBuf {
+    cache().join("bin/wasmtime")
+}
+
+/// The place of an empty database, as the host's `--store` has it.
+///
+/// # Errors
+///
+/// [`Failed`] if the folder cannot be made.
+pub(crate) fn fresh_database() -> Result<String, Failed> {
+    let folder = folder().join("database");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
+    Ok(format!("sqlite:{}", folder.join("orders.db").display()))
+}
+
+fn cache() -> PathBuf {
+    let home = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    home("XDG_CACHE_HOME")
+        .or_else(|| home("HOME").map(|home| home.join(".cache")))
+        .unwrap_or_else(target)
+        .join("orders-bench")
+}
+
+fn check_tools(with_go: bool) -> Result<(), Failed> {
+    let mut missing = Vec::new();
+    // It says its version and ends with an error code.
+    if Command::new("wrk").arg("-v").output().is_err() {
+        missing.push("wrk");
+    }
+    if output(Command::new("prlimit").arg("--version")).is_none() {
+        missing.push("util-linux");
+    }
+    if with_go && output(Command::new("go").arg("version")).is_none() {
+        missing.push("golang-go");
+    }
+    if with_go && !Path::new(GO_PACKAGES).join("src/github.com/gin-gonic/gin").exists() {
+        missing.push("golang-github-gin-gonic-gin-dev");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failed(format!("the benchmark needs what is not here: apt-get install {}", missing.join(" "))))
+}
+
+fn build_gin() -> Result<(), Failed> {
+    run(Command::new("go")
+        .args(["build", "-o"])
+        .arg(gin())
+        .arg(".")
+        .current_dir(workspace().join("bench/gin"))
+        // From Debian's packages, and without the network.
+        .env("GO111MODULE", "off")
+        .env("GOPATH", GO_PACKAGES))
+}
+
+fn install_wasmtime() -> Result<(), Failed> {
+    let version = output(Command::new(wasmtime()).arg("--version")).unwrap_or_default();
+    if version.split_whitespace().nth(1) == Some(WASMTIME) {
+        return Ok(());
+    }
+    let install = ["install", "wasmtime-cli", "--version", WASMTIME, "--locked", "--no-default-features"];
+    // Cargo builds where it installs to, so that an interrupted build goes on from there.
+    run(cargo(install)
+        .args(["--features", WASMTIME_FEATURES, "--root"])
+        .arg(cache())
+        .env("CARGO_TARGET_DIR", cache().join("build")))
+}
+
+fn knows(arguments: &[&str], word: &str) -> bool {
+    output(Command::new(host::binary()).args(arguments)).is_some_and(|help| help.contains(word))
+}

@@ -1,0 +1,109 @@
+//! A client of the service: one kept-alive connection, and the order that measurements are made with.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const ORDER: &str = r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450},{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}"#;
+
+/// One kept-alive connection.
+pub(crate) struct Connection {
+    socket: BufReader<TcpStream>,
+    address: SocketAddr,
+    create: Vec<u8>,
+}
+
+impl Connection {
+    /// # Errors
+    ///
+    /// If nobody listens there.
+    pub(crate) fn open(address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        let create = format!(
+            "POST /api/v1/orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{ORDER}",
+            ORDER.len()
+        );
+        Ok(Self { socket: BufReader::new(socket), address, create: create.into_bytes() })
+    }
+
+    /// Creates an order; gives it as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Any answer but 201.
+    pub(crate) fn create(&mut self) -> std::io::Result<String> {
+        self.socket.get_mut().write_all(&self.create)?;
+        self.answer("201")
+    }
+
+    /// Gets what lies at a path.
+    ///
+    /// # Errors
+    ///
+    /// Any answer but 200.
+    pub(crate) fn get(&mut self, path: &str) -> std::io::Result<String> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.answer("200")
+    }
+
+    fn answer(&mut self, status: &str) -> std::io::Result<String> {
+        let mut line = String::new();
+        self.socket.read_line(&mut line)?;
+        if line.split(' ').nth(1) != Some(status) {
+            return Err(std::io::Error::other(format!("answered with {line:?}")));
+        }
+        let mut body = Body::Nothing;
+        while line != "\r\n" {
+            line.clear();
+            self.socket.read_line(&mut line)?;
+            let field = line.to_ascii_lowercase();
+            if let Some(value) = field.strip_prefix("content-length:") {
+                body = Body::Bytes(value.trim().parse().map_err(std::io::Error::other)?);
+            } else if field.starts_with("transfer-encoding:") {
+                body = Body::Chunks;
+            }
+        }
+        let mut bytes = Vec::new();
+        match body {
+            Body::Nothing => {}
+            Body::Bytes(length) => self.read_onto(&mut bytes, length)?,
+            Body::Chunks => while self.chunk_onto(&mut bytes)? {},
+        }
+        String::from_utf8(bytes).map_err(std::io::Error::other)
+    }
+
+    fn read_onto(&mut self, bytes: &mut Vec<u8>, length: u64) -> std::io::Result<()> {
+        let read = self.socket.by_ref().take(length).read_to_end(bytes)?;
+        if u64::try_from(read).is_ok_and(|read| read == length) {
+            Ok(())
+        } else {
+            Err(std::io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// Whether there are more chunks. Nobody here sends trailers.
+    fn chunk_onto(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
+        let mut line = String::new();
+        self.socket.read_line(&mut line)?;
+        let length = u64::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
+        self.read_onto(bytes, length)?;
+        self.socket.read_line(&mut line)?;
+        Ok(length > 0)
+    }
+}
+
+/// How a body is framed.
+enum Body {
+    Nothing,
+    Bytes(u64),
+    Chunks,
+}
