@@ -94,6 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     }
     let mut results = Results::default();
     for round in 1..=options.rounds {
+        eprintln!("round {round}  the load average is {}", machine::load_average());
         measure_all(options, &setup, round, &mut results)?;
     }
     let report = report::markdown(&setup, &results);

@@ -29,7 +29,12 @@ fn clippy() -> Result<(), Failed> {
     // What only exists in a component is looked at as well.
     let packages =
         ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];
-    run(cargo(packages).args(["--locked", "--target", components::TARGET, "--", "-D", "warnings"]))
+    run(cargo(packages).args(["--locked", "--target", components::TARGET, "--", "-D", "warnings"]))?;
+    let portable = ["clippy", "--package", "orders-guest", "--lib", "--features", "portable", "--locked"];
+    run(cargo(portable)
+        .arg("--target-dir")
+        .arg(components::portable_folder())
+        .args(["--target", components::TARGET, "--", "-D", "warnings"]))
 }
 
 /// Licences, sources and bans. Advisories need a database from the network: the workflow on GitHub asks it.

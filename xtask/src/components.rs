@@ -32,15 +32,14 @@ pub(crate) fn orders() -> Result<PathBuf, Failed> {
     Ok(component)
 }
 
-/// Builds the orders component with a store in its own memory, which hosts of others can run; gives the path of the file.
-///
-/// In a folder of its own: cargo would keep both variants of the library in one file.
+/// Builds the orders component with a store in its own memory, which hosts of others can run; gives the path of the
+/// file.
 ///
 /// # Errors
 ///
 /// [`Failed`] if it does not build.
 pub(crate) fn portable() -> Result<PathBuf, Failed> {
-    let folder = target().join("portable");
+    let folder = portable_folder();
     ensure_target()?;
     run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
         .args(["--package", "orders-guest", "--lib", "--features", "portable", "--target-dir"])
@@ -48,6 +47,11 @@ pub(crate) fn portable() -> Result<PathBuf, Failed> {
     let component = target().join("components/portable.wasm");
     encode(&folder.join(TARGET).join(PROFILE).join("orders_guest.wasm"), &component)?;
     Ok(component)
+}
+
+/// Where cargo builds the portable variant: it would keep both variants of the library in one file.
+pub(crate) fn portable_folder() -> PathBuf {
+    target().join("portable")
 }
 
 /// Builds the components that the host's tests need, into `components/fixtures`.

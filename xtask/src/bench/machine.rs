@@ -4,6 +4,13 @@ use std::{fs, process::Command, thread::available_parallelism};
 
 use crate::{command::output, workspace};
 
+/// How busy the machine was in the last minute: the first figure of `/proc/loadavg`. What is there before the first
+/// round is others' work.
+pub(crate) fn load_average() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    averages.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// A list in Markdown.
 pub(crate) fn markdown(rounds: u32, seconds: u32) -> String {
     let unknown = || "unknown".to_owned();
