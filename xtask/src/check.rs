@@ -31,10 +31,13 @@ fn clippy() -> Result<(), Failed> {
         ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];
     run(cargo(packages).args(["--locked", "--target", components::TARGET, "--", "-D", "warnings"]))?;
     let portable = ["clippy", "--package", "orders-guest", "--lib", "--features", "portable", "--locked"];
-    run(cargo(portable)
-        .arg("--target-dir")
-        .arg(components::portable_folder())
-        .args(["--target", components::TARGET, "--", "-D", "warnings"]))
+    run(cargo(portable).arg("--target-dir").arg(components::portable_folder()).args([
+        "--target",
+        components::TARGET,
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// Licences, sources and bans. Advisories need a database from the network: the workflow on GitHub asks it.

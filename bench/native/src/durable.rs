@@ -43,8 +43,7 @@ impl Store for DurableStore {
         let (start, end) = (key(range.start.clone())?, key(range.end.clone())?);
         let scan = host::Scan::new(start, end, limit, order).map_err(failed)?;
         let entries = self.runtime.block_on(self.store.scan(scan)).map_err(failed)?;
-        let entry =
-            |entry: host::Entry| Entry { key: entry.key.into_string(), stored: stored(entry.stored) };
+        let entry = |entry: host::Entry| Entry { key: entry.key.into_string(), stored: stored(entry.stored) };
         Ok(entries.into_iter().map(entry).collect())
     }
 
