@@ -81,5 +81,8 @@ fn stored(stored: host::Stored) -> Stored {
 }
 
 fn failed(error: host::StoreError) -> StoreError {
-    StoreError(error.to_string())
+    use host::StoreError::{InvalidKey, TooLarge, Unavailable};
+    match error {
+        Unavailable(why) | TooLarge(why) | InvalidKey(why) => StoreError(why),
+    }
 }
