@@ -38,9 +38,10 @@ end
 
 function M.done(summary, latency, _)
   local errors = summary.errors
-  io.write(string.format("figures requests=%d duration=%d p50=%d p99=%d max=%d status=%d socket=%d timeout=%d\n",
+  io.write(string.format("figures requests=%d duration=%d p50=%d p99=%d max=%d status=%d connect=%d read=%d write=%d "
+    .. "timeout=%d\n",
     summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), latency.max,
-    errors.status, errors.connect + errors.read + errors.write, errors.timeout))
+    errors.status, errors.connect, errors.read, errors.write, errors.timeout))
 end
 
 return M

@@ -50,14 +50,20 @@ fn overload(serving: &Serving, store: &str, seconds: u32) -> Result<Vec<String>,
     let recovered = after.rate() / before.rate();
     println!("{store}: {TOO_MANY} connections that create orders without a pause");
     println!("  before          {:>9.0} creates/s over {USUAL} connections", before.rate());
-    println!("  overloaded      {:>9.0} answers/s, {offered:.1} times that", over.rate());
+    println!(
+        "  overloaded      {:>9.0} answers/s, {offered:.1} times that: as fast as one wrk gets answers",
+        over.rate()
+    );
     println!(
         "  accepted        {:>9.0} a second, 99 of 100 within {:.0} ms",
         per_second(created, &over),
         bound / 1e3
     );
     println!("  refused (503)   {:>9.0} a second", per_second(refused, &over));
-    println!("  other answers   {others:>9.0}; {:.0} connections or requests broken off", over.broken);
+    println!("  other answers   {others:>9.0}");
+    let broken = ["connect", "read", "write", "timeout"]
+        .map(|name| format!("{name} {}", figure(&over.printed, "figures ", name).unwrap_or(f64::NAN)));
+    println!("  broken off      {:>9.0} ({})", over.broken, broken.join(", "));
     println!("  resident memory {idle:>9.0} MiB before, {peak:.0} MiB at most");
     println!("  afterwards      {:>9.0} creates/s, {recovered:.2} of before", after.rate());
 

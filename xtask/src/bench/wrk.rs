@@ -67,7 +67,7 @@ fn parse(printed: &str) -> Option<Load> {
         p99: figure("p99")?,
         max: figure("max")?,
         refused: figure("status")?,
-        broken: figure("socket")? + figure("timeout")?,
+        broken: figure("connect")? + figure("read")? + figure("write")? + figure("timeout")?,
         printed: printed.to_owned(),
     })
 }
