@@ -1,10 +1,11 @@
-//! The developer's commands: `cargo xtask serve | test | build | load | check`.
+//! The developer's commands: `cargo xtask serve | test | contract | build | load | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
 mod check;
 mod command;
 mod components;
+mod contract;
 mod load;
 
 use std::{
@@ -35,12 +36,14 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Run all tests; what follows `--` goes to `cargo test`
+    /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
     Test {
         /// Options for `cargo test`
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Run the contract tests alone: the API description against the service, and the service against HTTP
+    Contract,
     /// Build for release: target/dist/orders-host and target/dist/orders.wasm
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Serve { release, options } => serve(release, &options),
         Task::Test { options } => test(&options),
+        Task::Contract => contract::test(),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
         Task::Check => check::all(),
@@ -94,9 +98,15 @@ fn serve(release: bool, options: &[String]) -> Result<(), Failed> {
 }
 
 fn test(options: &[String]) -> Result<(), Failed> {
+    // Who picks some tests means those alone.
+    let all = options.is_empty();
+    if all {
+        contract::check_tools()?;
+    }
     components::orders()?;
     components::fixtures()?;
-    run(cargo(["test", "--workspace", "--locked"]).args(options))
+    run(cargo(["test", "--workspace", "--locked"]).args(options))?;
+    if all { contract::test() } else { Ok(()) }
 }
 
 fn build() -> Result<(), Failed> {
