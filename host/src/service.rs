@@ -16,6 +16,7 @@ use http_body_util::Full;
 
 use crate::{
     answer::{Access, Answer, Content},
+    body::RequestBody,
     guest::{Guest, Terms},
     health::Probe,
     limits::Limits,
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// Names a request, in the request, its answer and the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -78,7 +79,7 @@ impl Service {
         let mut unread = !body.is_end_stream();
         let answer = match self.answer(parts, body, admission, &id, &mut unread).await {
             Ok(answer) => answer,
-            Err(reject) => reject.into_response(&path, &id).map(Content::Host),
+            Err(reject) => reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body))),
         };
 
         let (mut head, content) = answer.into_parts();
@@ -116,9 +117,9 @@ impl Service {
         let deadline = self.limits.deadline();
         self.limits.check_room()?;
         let body = self.limits.read_body(body, deadline).await?;
-        *unread = false;
+        *unread = matches!(body.body, RequestBody::TooLarge(_));
         let permit = self.limits.admit()?;
-        let request = Request::from_parts(parts, Full::new(body.bytes));
+        let request = Request::from_parts(parts, body.body);
         let hold = Arc::new((permit, body.share));
         let terms = Terms { request_id: Arc::clone(id), deadline, hold };
         Ok(self.guest.call(request, terms).await?.map(Content::Guest))
@@ -135,6 +136,11 @@ fn identify(headers: &HeaderMap) -> (Arc<str>, HeaderValue) {
     {
         return (Arc::from(text), value.clone());
     }
+    new_request_id()
+}
+
+/// A new UUID.
+pub fn new_request_id() -> (Arc<str>, HeaderValue) {
     let mut buffer = uuid::Uuid::encode_buffer();
     let text: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
     // A UUID is a valid field value; the alternative only spares a panic here.
