@@ -18,7 +18,9 @@
 //! | [`module`] | a component's bytes: checked, compiled, ready to link |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
+//! | [`head`] | what the head of a request must be |
 //! | [`health`] | `/health` and `/ready` |
+//! | [`explorer`] | `/docs`: an API explorer over `/openapi.json` |
 //! | [`answer`] | an answer on its way, and its line in the access log |
 //! | [`service`] | the steps of a request, in their order |
 //! | [`clock`] | what a connection is doing, and how long it may |
@@ -36,7 +38,9 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod engine;
+pub mod explorer;
 pub mod guest;
+pub mod head;
 pub mod health;
 pub mod healthcheck;
 pub mod imports;

@@ -1,7 +1,7 @@
 //! The steps of a request, in their order, and nothing else.
 //!
 //! 1. it gets an id, which its answer, its log lines and the component all see;
-//! 2. a health path is answered here;
+//! 2. a health path and the API explorer are answered here;
 //! 3. its body is read, within the limits ([`Limits`]);
 //! 4. it is admitted, and the component called ([`Guest`]);
 //! 5. what failed becomes an answer ([`Reject`]);
@@ -10,14 +10,16 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
     answer::{Access, Answer, Content},
     body::RequestBody,
+    explorer,
     guest::{Guest, Terms},
+    head,
     health::Probe,
     limits::Limits,
     module::ModuleHash,
@@ -111,8 +113,15 @@ impl Service {
         if admission == Admission::HealthOnly {
             return Err(Reject::TooManyConnections);
         }
-        Limits::check_head(&parts)?;
-        check_host(&parts)?;
+        head::check(&parts)?;
+        if head::is_for_the_server(&parts) {
+            let mut answer = Response::new(Content::Host(Full::default()));
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(answer);
+        }
+        if explorer::is_at(parts.uri.path()) {
+            return Ok(explorer::answer(&parts)?.map(Content::Host));
+        }
 
         let deadline = self.limits.deadline();
         self.limits.check_room()?;
@@ -146,16 +155,4 @@ pub fn new_request_id() -> (Arc<str>, HeaderValue) {
     // A UUID is a valid field value; the alternative only spares a panic here.
     let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
     (Arc::from(text), value)
-}
-
-/// Exactly one Host field, of a form that a component can be given (RFC 9112, section 3.2). HTTP/1.0 did not
-/// ask for it; but a component has to be told a host.
-fn check_host(parts: &Parts) -> Result<(), Reject> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.to_str().is_ok() => Ok(()),
-        (Some(_), None) => Err(Reject::BadRequest("The Host field has characters that are not ASCII.")),
-        (Some(_), Some(_)) => Err(Reject::BadRequest("There is more than one Host field.")),
-        (None, _) => Err(Reject::BadRequest("There is no Host field.")),
-    }
 }
