@@ -11,11 +11,15 @@ use httpdate::fmt_http_date;
 
 use crate::{
     answer::Access,
-    limits::{LimitError, MAX_FIELDS},
+    limits::{LimitError, MAX_FIELDS, MAX_HEAD},
     module::ModuleHash,
     reject::Reject,
     service::{REQUEST_ID, new_request_id},
 };
+
+/// Of a Content-Length that is none.
+const UNCLEAR_LENGTH: &str =
+    "The length of the request's body is not clear: a Content-Length is one decimal number.";
 
 /// An answer that is the last of its connection, as it is written.
 #[derive(Debug)]
@@ -76,15 +80,18 @@ pub fn unreadable(error: &hyper::Error, unread: &[u8]) -> Option<Reject> {
     error.is_parse().then(|| Reject::BadRequest(what_was_wrong(&error.to_string())))
 }
 
-/// hyper has one kind of error for all that is too much.
+/// hyper has one kind of error for all that is too much, a length beyond all bounds among it: there it has taken
+/// the head out of what is unread.
 fn too_large(unread: &[u8]) -> Reject {
-    let lines = unread.iter().filter(|byte| **byte == b'\n').count();
-    if lines > MAX_FIELDS {
-        LimitError::TooManyFields.into()
-    } else if lines == 0 && !unread.is_empty() {
+    let mut lines = unread.split(|byte| *byte == b'\n');
+    if lines.next().is_some_and(|first| first.len() > MAX_HEAD) {
         LimitError::TargetTooLong.into()
-    } else {
+    } else if lines.count() > MAX_FIELDS {
+        LimitError::TooManyFields.into()
+    } else if unread.len() > MAX_HEAD {
         LimitError::HeadTooLarge.into()
+    } else {
+        Reject::BadRequest(UNCLEAR_LENGTH)
     }
 }
 
@@ -101,7 +108,7 @@ fn what_was_wrong(words: &str) -> &'static str {
         "A line of the request's head is malformed: a field is a name, a colon and a value on one line, without \
          control characters (RFC 9112, section 5)."
     } else if words.contains("content-length") {
-        "The length of the request's body is not clear: a Content-Length is one decimal number."
+        UNCLEAR_LENGTH
     } else if words.contains("transfer-encoding") {
         "The length of the request's body is not clear: a Transfer-Encoding is `chunked`, and needs HTTP/1.1."
     } else {

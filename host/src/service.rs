@@ -10,7 +10,9 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
+};
 use http_body::Body;
 use http_body_util::Full;
 
@@ -78,7 +80,8 @@ impl Service {
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let path = parts.uri.path().to_owned();
 
-        let mut unread = !body.is_end_stream();
+        // To a client of a proxy, what follows CONNECT is no request.
+        let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
         let answer = match self.answer(parts, body, admission, &id, &mut unread).await {
             Ok(answer) => answer,
             Err(reject) => reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body))),

@@ -11,10 +11,15 @@
 
 mod component;
 mod durability;
+mod explorer;
 mod guest_failures;
 mod harness;
+mod http1;
+mod http1_bodies;
 mod lifecycle;
 mod limits;
 mod logs;
 mod orders;
+mod raw;
 mod start;
+mod transport_errors;
