@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     fs,
     io::{Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use flate2::{Compression, read::DeflateDecoder, write::GzEncoder};
@@ -31,20 +31,20 @@ const TAG: usize = 16;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/explorer");
-    let out = env::var("OUT_DIR")?;
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     let count = OURS.len() + THEIRS.len();
     let mut list = format!("static ASSETS: [Asset; {count}] = [\n");
     for (name, file) in OURS {
         let contents = fs::read(Path::new("src/explorer").join(file))?;
-        list.push_str(&pack(Path::new(&out), name, &contents)?);
+        list.push_str(&pack(&out, name, &contents)?);
     }
     for (name, file) in THEIRS {
         let contents =
             unpack(SWAGGER_UI_VENDORED, file).ok_or_else(|| format!("no {file} in the archive"))??;
-        list.push_str(&pack(Path::new(&out), name, &contents)?);
+        list.push_str(&pack(&out, name, &contents)?);
     }
     list.push_str("];\n");
-    fs::write(Path::new(&out).join("assets.rs"), list)?;
+    fs::write(out.join("assets.rs"), list)?;
     Ok(())
 }
 

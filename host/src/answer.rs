@@ -107,7 +107,7 @@ impl Access {
     }
 
     /// Of a connection on which no request could be read, and that is told so with `status`.
-    pub fn unread(request_id: Arc<str>, module: ModuleHash, status: StatusCode) -> Self {
+    pub fn without_request(request_id: Arc<str>, module: ModuleHash, status: StatusCode) -> Self {
         Self {
             method: None,
             path: UNKNOWN.to_owned(),

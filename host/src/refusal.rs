@@ -34,7 +34,7 @@ impl Refusal {
     pub fn new(reject: Reject, module: ModuleHash) -> Self {
         let (id, _) = new_request_id();
         let (head, body) = reject.into_response(None, &id).into_parts();
-        let access = Access::unread(Arc::clone(&id), module, head.status);
+        let access = Access::without_request(Arc::clone(&id), module, head.status);
         Self { head: written(&head, &body, &id), body, access }
     }
 
