@@ -85,6 +85,18 @@ async fn a_head_that_is_too_large_is_told_so() {
     assert_eq!(host.get("/health").await.status(), 200);
 }
 
+/// The connection is closed in stages: a client that sends all before it reads meets no reset.
+#[tokio::test]
+async fn who_is_told_off_is_listened_to_until_the_end() {
+    let host = TestHost::orders(&[]).await;
+    let (mut reading, mut writing) = host.raw().await.into_split();
+    let head = format!("GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n", "x".repeat(16 << 20));
+    within("all of it to be taken", writing.write_all(head.as_bytes())).await.expect("no reset");
+    let mut answer = String::new();
+    within("the end", reading.read_to_string(&mut answer)).await.expect("no reset");
+    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.ends_with('}'), "{answer}");
+}
+
 #[tokio::test]
 async fn a_head_that_does_not_arrive_in_time_is_408() {
     let host = TestHost::orders(&["--header-timeout", "300ms"]).await;
