@@ -8,7 +8,16 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use wasmtime_wasi_http::Error as HttpError;
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi_http::{Error as HttpError, WasiHttpView, p2::bindings::http::types::ErrorCode};
+
+use crate::instance::InstanceState;
+
+/// The interface of [`add_error_code`], as the library's linker knows it.
+const TYPES: &str = "wasi:http/types@0.2.12";
 
 /// The body of a request.
 ///
@@ -55,4 +64,31 @@ impl Body for RequestBody {
             Self::TooLarge(_) => SizeHint::default(),
         }
     }
+}
+
+/// Has `http-error-code` know the error of a body that is too large.
+///
+/// The library's own looks for another type than the errors of a request's body have there, and so knows none
+/// of them.
+///
+/// # Errors
+///
+/// If the interface has not been linked before.
+pub fn add_error_code(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker.instance(TYPES)?.func_wrap("http-error-code", error_code)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+fn error_code(
+    mut store: StoreContextMut<'_, InstanceState>,
+    (error,): (Resource<wasmtime::Error>,),
+) -> wasmtime::Result<(Option<ErrorCode>,)> {
+    let error = store.data_mut().http().table.get(&error)?;
+    let code = match error.downcast_ref() {
+        Some(HttpError::HttpRequestBodySize(max)) => Some(ErrorCode::HttpRequestBodySize(*max)),
+        _ => error.downcast_ref::<ErrorCode>().cloned(),
+    };
+    Ok((code,))
 }
