@@ -184,11 +184,16 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind() {
             socket.write_all(format!("{POST}{framing}").as_bytes()).await.unwrap();
         }
     }
-    within("a place to be free again", async {
-        while host.connect().await.create().await.unwrap().status() != 201 {}
+    let mut client = within("a place to be free again", async {
+        loop {
+            let mut client = host.connect().await;
+            if client.create().await.unwrap().status() == 201 {
+                return client;
+            }
+        }
     })
     .await;
-    assert_eq!(list_all(&mut host.connect().await).await.len(), 1);
+    assert_eq!(list_all(&mut client).await.len(), 1);
 }
 
 #[tokio::test]
