@@ -38,9 +38,6 @@ pub(crate) fn check_tools() -> Result<(), Failed> {
     if !has("python3", &["-c", "import ensurepip, venv"]) {
         missing.push("python3 python3-venv");
     }
-    if !has("node", &["--version"]) || !has("npm", &["--version"]) {
-        missing.push("nodejs npm");
-    }
     if !has("chromium", &["--version"]) || !has("chromedriver", &["--version"]) {
         missing.push("chromium chromium-driver");
     }
@@ -64,7 +61,7 @@ pub(crate) fn test() -> Result<(), Failed> {
     // The whole workspace, as for `serve`.
     run(&mut cargo(["build", "--workspace", "--bins", "--locked"]))?;
     let python = python()?;
-    let linters = linters()?;
+    let linters = linters(&python)?;
     let folder = target().join("contract");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
@@ -81,8 +78,8 @@ pub(crate) fn test() -> Result<(), Failed> {
     let mut browser = script("browser.py");
     browser.arg(folder.join("docs.png"));
     let parts = [
-        ("redocly", redocly(&linters), PART),
-        ("spectral", spectral(&linters), PART),
+        ("redocly", redocly(&linters, &python), PART),
+        ("spectral", spectral(&linters, &python), PART),
         ("schemathesis", script("fuzz.py"), FUZZ),
         ("httplint", script("http_lint.py"), PART),
         ("browser", browser, PART),
@@ -116,8 +113,20 @@ fn python() -> Result<PathBuf, Failed> {
     Ok(python)
 }
 
+/// A program that finds the Node.js of the virtual environment, as its scripts expect it: on the path.
+fn node_program(program: &Path, python: &Path) -> Command {
+    let mut command = Command::new(program);
+    let venv = python.parent().map(Path::as_os_str).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(PathBuf::from(venv)).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command
+}
+
 /// The folder of the programs that `contract/package-lock.json` lists.
-fn linters() -> Result<PathBuf, Failed> {
+fn linters(python: &Path) -> Result<PathBuf, Failed> {
     let folder = target().join("tools/contract-npm");
     let [package, lock] =
         ["package.json", "package-lock.json"].map(|name| workspace().join("contract").join(name));
@@ -126,9 +135,10 @@ fn linters() -> Result<PathBuf, Failed> {
             let copy = folder.join(source.file_name().unwrap_or_default());
             fs::copy(source, &copy).map_err(|error| failed(&copy, &error))?;
         }
-        // --engine-strict: a Node.js that is too old is told so here. No package needs its scripts.
+        // No package needs its scripts.
         let ci = ["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"];
-        Process::run(Command::new("npm").current_dir(&folder).args(ci), INSTALL)
+        let npm = python.with_file_name("npm");
+        Process::run(node_program(&npm, python).current_dir(&folder).args(ci), INSTALL)
     })?;
     Ok(folder.join("node_modules/.bin"))
 }
@@ -153,8 +163,8 @@ fn unless_installed(
     fs::write(&stamp, wanted).map_err(|error| failed(&stamp, &error))
 }
 
-fn redocly(linters: &Path) -> Command {
-    let mut command = Command::new(linters.join("redocly"));
+fn redocly(linters: &Path, python: &Path) -> Command {
+    let mut command = node_program(&linters.join("redocly"), python);
     command
         .current_dir(workspace())
         .args(["lint", "--config", "contract/redocly.yaml", "guest/openapi.json"])
@@ -162,8 +172,8 @@ fn redocly(linters: &Path) -> Command {
     command
 }
 
-fn spectral(linters: &Path) -> Command {
-    let mut command = Command::new(linters.join("spectral"));
+fn spectral(linters: &Path, python: &Path) -> Command {
+    let mut command = node_program(&linters.join("spectral"), python);
     command.current_dir(workspace()).args(["lint", "--ruleset", "contract/spectral.yaml"]).args([
         "--fail-severity",
         "hint",
