@@ -93,15 +93,22 @@ def create(browser):
     """Executes the operation as a visitor would; gives the id of the order that the page shows."""
     operation = wait(browser, f"POST {PATH} to show", shows.visibility_of_element_located((By.XPATH, OPERATION)))
     operation.find_element(By.CSS_SELECTOR, ".opblock-summary-control").click()
+    # The explorer shows a parameter that it cannot resolve without a name.
+    names = (By.XPATH, f"{OPERATION}//*[contains(@class, 'parameter__name')]")
+    shown = [name.text for name in wait(browser, "the parameters", shows.visibility_of_all_elements_located(names))]
+    if not all(shown):
+        raise Wrong(f"a parameter has no name: {shown}")
     execute = (By.XPATH, f"{OPERATION}//button[contains(@class, 'execute')]")
     wait(browser, "the button to execute it", shows.element_to_be_clickable(execute)).click()
 
     answer = f"{OPERATION}//*[contains(@class, 'live-responses-table')]//tbody/tr[contains(@class, 'response')]"
     status = (By.XPATH, f"{answer}/td[contains(@class, 'response-col_status')]")
-    shown = wait(browser, "the answer", shows.visibility_of_element_located(status)).text.split()
-    if shown[:1] != ["201"]:
+    shown = wait(browser, "the answer", shows.visibility_of_element_located(status))
+    # For the picture.
+    browser.execute_script("arguments[0].scrollIntoView({block: 'end'})", browser.find_element(By.XPATH, answer))
+    if shown.text.split()[:1] != ["201"]:
         body = browser.find_element(By.XPATH, answer).text
-        raise Wrong(f"the answer is {' '.join(shown) or 'empty'}, not 201: {body}")
+        raise Wrong(f"the answer is {shown.text or 'empty'}, not 201: {body}")
     body = wait(browser, "the order", shows.visibility_of_element_located((By.XPATH, f"{answer}//pre"))).text
     try:
         return json.loads(body)["id"]

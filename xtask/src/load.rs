@@ -54,7 +54,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
 
     let mut host = Host::start(&component, &folder, options.strace)?;
     let began = Instant::now();
-    let mut times = create_all(host.address, options)?;
+    let mut times = create_all(host.address, options.creates, options.connections, |_| ORDER.to_owned())?;
     let elapsed = began.elapsed();
     let (commits, transactions) = host.stop()?;
 
@@ -79,15 +79,15 @@ fn per_second(count: usize, elapsed: Duration) -> u128 {
 }
 
 /// A host that serves on a free port, with SQLite in a folder of its own.
-struct Host {
+pub(crate) struct Host {
     child: Child,
     log: BufReader<std::process::ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     strace: bool,
 }
 
 impl Host {
-    fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
+    pub(crate) fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
         let binary = target().join("release/orders-host");
         let mut command = if strace { Command::new("strace") } else { Command::new(&binary) };
         if strace {
@@ -115,7 +115,7 @@ impl Host {
     }
 
     /// Ends it, and gives the commits and transactions that its store made.
-    fn stop(&mut self) -> Result<(usize, usize), Failed> {
+    pub(crate) fn stop(&mut self) -> Result<(usize, usize), Failed> {
         let child = self.child.id().to_string();
         // Under strace the host is the child's child.
         let (program, whom) = if self.strace { ("pkill", "-P") } else { ("kill", "--") };
@@ -157,27 +157,35 @@ fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.split_once(&format!("\"{name}\":\""))?.1.split('"').next()
 }
 
-/// Creates orders on all connections until there are enough; gives the time each took.
-fn create_all(address: SocketAddr, options: &Options) -> Result<Vec<Duration>, Failed> {
-    let left = AtomicUsize::new(options.creates);
+/// Creates orders on all connections until there are enough; gives the time each took. `order` makes the body of each,
+/// from its number, which counts down.
+pub(crate) fn create_all(
+    address: SocketAddr,
+    creates: usize,
+    connections: usize,
+    order: impl Fn(usize) -> String + Sync,
+) -> Result<Vec<Duration>, Failed> {
+    let left = AtomicUsize::new(creates);
     let take_one =
-        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
+    let (order, take_one) = (&order, &take_one);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..options.connections)
+        let clients: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = Connection::open(address)?;
                     let mut times = Vec::new();
-                    while take_one() {
+                    while let Some(number) = take_one() {
+                        let order = order(number);
                         let began = Instant::now();
-                        connection.create()?;
+                        connection.create(&order)?;
                         times.push(began.elapsed());
                     }
                     Ok(times)
                 })
             })
             .collect();
-        let mut all = Vec::with_capacity(options.creates);
+        let mut all = Vec::with_capacity(creates);
         for client in clients {
             let times: Result<Vec<Duration>, std::io::Error> =
                 client.join().unwrap_or_else(|_| Err(std::io::Error::other("a client panicked")));
@@ -188,29 +196,41 @@ fn create_all(address: SocketAddr, options: &Options) -> Result<Vec<Duration>, F
 }
 
 /// One kept-alive connection.
-struct Connection {
+pub(crate) struct Connection {
     socket: BufReader<TcpStream>,
-    request: Vec<u8>,
+    address: SocketAddr,
 }
 
 impl Connection {
-    fn open(address: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> std::io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        let request = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{ORDER}",
-            ORDER.len()
-        );
-        Ok(Self { socket: BufReader::new(socket), request: request.into_bytes() })
+        Ok(Self { socket: BufReader::new(socket), address })
     }
 
-    fn create(&mut self) -> std::io::Result<()> {
-        self.socket.get_mut().write_all(&self.request)?;
+    /// Makes an order.
+    pub(crate) fn create(&mut self, order: &str) -> std::io::Result<()> {
+        let request = format!(
+            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{order}",
+            self.address,
+            order.len()
+        );
+        self.exchange(&request, "HTTP/1.1 201 ").map(|_| ())
+    }
+
+    /// Reads what is at a target.
+    pub(crate) fn get(&mut self, target: &str) -> std::io::Result<Vec<u8>> {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.exchange(&request, "HTTP/1.1 200 ")
+    }
+
+    /// Sends a request; gives the body of its answer, which must begin as expected.
+    fn exchange(&mut self, request: &str, expected: &str) -> std::io::Result<Vec<u8>> {
+        self.socket.get_mut().write_all(request.as_bytes())?;
         let mut line = String::new();
         self.socket.read_line(&mut line)?;
-        if !line.starts_with("HTTP/1.1 201 ") {
+        if !line.starts_with(expected) {
             return Err(std::io::Error::other(format!("answered with {line:?}")));
         }
         let mut length = 0;
@@ -222,6 +242,7 @@ impl Connection {
             }
         }
         let mut body = vec![0; length];
-        self.socket.read_exact(&mut body)
+        self.socket.read_exact(&mut body)?;
+        Ok(body)
     }
 }

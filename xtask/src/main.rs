@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask serve | test | contract | build | load | check`.
+//! The developer's commands: `cargo xtask serve | test | contract | fuzz | build | load | pages | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -6,7 +6,9 @@ mod check;
 mod command;
 mod components;
 mod contract;
+mod fuzz;
 mod load;
+mod pages;
 
 use std::{
     os::unix::process::CommandExt,
@@ -44,10 +46,14 @@ enum Task {
     },
     /// Run the contract tests alone: the API description against the service, and the service against HTTP
     Contract,
+    /// Give the guest's parsers and handlers random input for some minutes
+    Fuzz(fuzz::Options),
     /// Build for release: target/dist/orders-host and target/dist/orders.wasm
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
+    /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
+    Pages(pages::Options),
     /// Check formatting, lints, documentation and dependencies
     Check,
 }
@@ -57,8 +63,10 @@ fn main() -> ExitCode {
         Task::Serve { release, options } => serve(release, &options),
         Task::Test { options } => test(&options),
         Task::Contract => contract::test(),
+        Task::Fuzz(options) => fuzz::all(&options),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
+        Task::Pages(options) => pages::measure(&options),
         Task::Check => check::all(),
     };
     match outcome {

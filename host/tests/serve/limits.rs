@@ -73,7 +73,6 @@ async fn a_client_that_asks_first_is_not_told_to_go_on_with_a_body_too_large() {
 }
 
 #[tokio::test]
-#[ignore = "needs the component's side"]
 async fn a_body_that_turns_out_too_large_is_refused_on_the_way() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
     // The second announces more than a component of 32 bits can count.
