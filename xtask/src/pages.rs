@@ -76,7 +76,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
 
 fn order(number: usize) -> String {
     let customer =
-        if number % ONE_IN == 0 { "ada".to_owned() } else { format!("customer {}", number % 10_000) };
+        if number.is_multiple_of(ONE_IN) { "ada".to_owned() } else { format!("customer {}", number % 10_000) };
     format!(
         r#"{{"customer":"{customer}","currency":"EUR","items":[{{"sku":"tea-1","quantity":2,"unit_price":450}}]}}"#
     )
