@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use wasmtime::{
@@ -29,6 +30,21 @@ pub enum RequestBody {
     Whole(Full<Bytes>),
     /// It is larger than this many bytes. Reading it fails with the code `HTTP-request-body-size`.
     TooLarge(u64),
+}
+
+impl RequestBody {
+    /// Tells the length of a body that came in chunks, as RFC 9112, section 7.1.3, has it: the component is not shown the
+    /// chunks, and could not tell that there is a body without reading it. Of one that is too large it tells the
+    /// least that it can be.
+    pub fn announce(&self, headers: &mut HeaderMap) {
+        let length = match self {
+            Self::Whole(body) => body.size_hint().lower(),
+            Self::TooLarge(max) => max.saturating_add(1),
+        };
+        if length > 0 {
+            headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+    }
 }
 
 impl Default for RequestBody {

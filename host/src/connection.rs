@@ -151,7 +151,8 @@ fn failed(end: &End) -> bool {
 fn last_word(end: &End, unread: &[u8]) -> Option<Reject> {
     match end {
         End::Done(Err(error)) => unreadable(error, unread),
-        End::Overdue if !unread.is_empty() => Some(LimitError::HeadLate.into()),
+        // RFC 9112, section 2.2: an empty line before a request is no part of it.
+        End::Overdue if !unread.trim_ascii_start().is_empty() => Some(LimitError::HeadLate.into()),
         End::Done(Ok(())) | End::Overdue | End::Cut => None,
     }
 }

@@ -119,7 +119,8 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     for value in headers.get_all(header::ACCEPT_ENCODING) {
         for offer in value.to_str().unwrap_or_default().split(',') {
             let (coding, weight) = offer.split_once(';').unwrap_or((offer, ""));
-            let taken = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok()) != Some(0.0);
+            let weight = weight.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let taken = weight.strip_prefix("q=").and_then(|weight| weight.parse().ok()) != Some(0.0);
             match coding.trim() {
                 coding if coding.eq_ignore_ascii_case("gzip") => return taken,
                 "*" => any = taken,

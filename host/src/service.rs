@@ -100,7 +100,7 @@ impl Service {
 
     async fn answer<B>(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: B,
         admission: Admission,
         id: &Arc<str>,
@@ -109,6 +109,7 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
             let answer = probe.answer(&parts.method, &self.lifecycle, &*self.store).await?;
             return Ok(answer.map(Content::Host));
@@ -116,7 +117,6 @@ impl Service {
         if admission == Admission::HealthOnly {
             return Err(Reject::TooManyConnections);
         }
-        head::check(&parts)?;
         if head::is_for_the_server(&parts) {
             let mut answer = Response::new(Content::Host(Full::default()));
             *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -130,6 +130,7 @@ impl Service {
         self.limits.check_room()?;
         let body = self.limits.read_body(body, deadline).await?;
         *unread = matches!(body.body, RequestBody::TooLarge(_));
+        body.body.announce(&mut parts.headers);
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         let hold = Arc::new((permit, body.share));

@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
@@ -40,6 +41,10 @@ pub(crate) fn check_tools() -> Result<(), Failed> {
     }
     if !has("chromium", &["--version"]) || !has("chromedriver", &["--version"]) {
         missing.push("chromium chromium-driver");
+    }
+    // One of the tests runs the commands of a page of the documentation.
+    if !has("bash", &["--version"]) || !has("curl", &["--version"]) {
+        missing.push("bash curl");
     }
     if missing.is_empty() {
         return Ok(());
@@ -236,7 +241,8 @@ fn follow(output: ChildStdout, file: &Path) -> Result<Receiver<String>, Failed> 
     Ok(serving)
 }
 
-/// A program that is waited for with a deadline, and killed if it is not waited for.
+/// A program in a group of its own, with whatever it starts: waited for with a deadline, and killed if it is not
+/// waited for.
 struct Process {
     name: String,
     id: String,
@@ -257,8 +263,10 @@ impl Process {
         eprintln!("+ {command:?}");
         let name = Path::new(command.get_program()).file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
-        let mut child: Child =
-            command.spawn().map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
+        let mut child: Child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
         let (id, output) = (child.id().to_string(), child.stdout.take());
         let (sender, ended) = sync_channel(1);
         thread::spawn(move || sender.send(child.wait()));
@@ -280,7 +288,7 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) -> Result<(), Failed> {
-        run(Command::new("kill").args(["-s", signal, &self.id]))
+        run(Command::new("kill").args(["-s", signal, "--", &format!("-{}", self.id)]))
     }
 }
 

@@ -27,8 +27,9 @@ pub(crate) fn all(options: &Options) -> Result<(), Failed> {
     let limit = Duration::from_secs(options.minutes.saturating_mul(60));
     let mut rounds = 0;
     while rounds == 0 || began.elapsed() < limit {
-        // Requests as a whole, and each parser by itself: their tests have these words in their names.
-        let tests = ["test", "--package", "orders-guest", "--locked", "--", "fuzz", "any_", "takes_"];
+        // Requests as a whole, and each parser by itself; a few ordinary tests have such names too.
+        let tests =
+            ["test", "--package", "orders-guest", "--locked", "--", "fuzz", "any_", "takes_", "every_"];
         run(cargo(tests).env("PROPTEST_CASES", CASES))?;
         rounds += 1;
     }
