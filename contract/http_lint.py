@@ -226,12 +226,14 @@ def service(lint):
         lint.ask("by the host", "GET", path, 200)
         lint.ask("by the host", "HEAD", path, 200)
         lint.ask("by the host, another method", "POST", path, 405)
+    lint.ask("by the host, known", "GET", "/docs", 304, {"If-None-Match": "*"})
 
 
 def refused_by_the_host(lint):
     """Requests that never reach the component."""
     host = "Host: {}:{}\r\n".format(*lint.address).encode()
     lint.ask("too large a body, announced", "POST", ORDERS, 413, JSON | {"Content-Length": "1048577"})
+    lint.ask("too long a target", "GET", f"{ORDERS}?customer={'x' * 40_000}", 414)
     lint.ask("too large a head", "GET", ORDERS, 431, {"X-Large": "x" * 40_000})
     lint.ask("no Host", "GET", ORDERS, 400, raw=b"GET /api/v1/orders HTTP/1.1\r\n\r\n")
     lint.ask("two Hosts", "GET", ORDERS, 400, raw=b"GET /api/v1/orders HTTP/1.1\r\n" + host + host + b"\r\n")

@@ -239,7 +239,9 @@ fn sweeping_yields_to_others() {
         service.store.before_commit(|store| {
             store.records.borrow_mut().retain(|key, _| !key.starts_with("x/") && !key.starts_with("i/"));
         });
+        service.store.calls.set([0; 3]);
         assert!(!parts(&service.call(&mut keyed("c"))).0);
+        assert_eq!(service.store.calls.get()[0], 1, "it does not begin anew");
         assert_eq!((service.store.keys("i/").len(), service.store.keys("x/").len()), (1, 1));
     }
 }

@@ -138,7 +138,7 @@ async fn a_client_is_told_to_go_on_only_if_its_body_will_be_read() {
     let length = format!("Content-Length: {}\r\n", ORDER.len());
     let cases = [
         (
-            "no such path is known to the host",
+            "a body that will be read is asked for",
             format!("{POST}{expect}{length}Connection: close\r\n\r\n{ORDER}"),
             vec![100, 201],
         ),
