@@ -17,6 +17,8 @@ from httplint import HttpRequestLinter, HttpResponseLinter, levels
 ACCEPTED = {
     # It warns of every 400, since no client should cause one. Here they are caused on purpose.
     ("STATUS_BAD_REQUEST", ""),
+    # The same for the target that is too long.
+    ("STATUS_URI_TOO_LONG", ""),
     # RFC 9110 defines both fields for answers too, and for 415 above all (sections 12.5.1, 12.5.3 and 15.5.16).
     ("REQUEST_HDR_IN_RESPONSE", "accept"),
     ("REQUEST_HDR_IN_RESPONSE", "accept-encoding"),
