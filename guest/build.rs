@@ -1,6 +1,5 @@
-//! Puts the WIT packages where the bindings generator finds them, packs the API description (to an
-//! eighth of its size), and sizes the stack of
-//! the component.
+//! Puts the WIT packages where the bindings generator finds them, packs the API description (to a tenth of its size),
+//! and sizes the stack of the component.
 
 use std::{env, error::Error, fs, path::Path};
 

@@ -86,19 +86,21 @@ impl Request for Incoming {
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let too_large = |limit: usize| BodyError::TooLarge(u64::try_from(limit).unwrap_or(u64::MAX));
         let interrupted = |what: &str| BodyError::Interrupted(what.to_owned());
         let body = self.request.consume().map_err(|()| interrupted("the body was read before"))?;
         let stream = body.stream().map_err(|()| interrupted("the body was read before"))?;
         let mut bytes = Vec::with_capacity(self.announced_length().unwrap_or(0).min(limit));
         loop {
             match stream.blocking_read(READ_CHUNK) {
-                Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(BodyError::TooLarge),
+                Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large(limit)),
                 Ok(chunk) => bytes.extend_from_slice(&chunk),
                 Err(StreamError::Closed) => return Ok(bytes),
                 Err(StreamError::LastOperationFailed(error)) => {
                     return Err(match http_error_code(&error) {
                         // The host's own bound.
-                        Some(ErrorCode::HttpRequestBodySize(_)) => BodyError::TooLarge,
+                        Some(ErrorCode::HttpRequestBodySize(Some(limit))) => BodyError::TooLarge(limit),
+                        Some(ErrorCode::HttpRequestBodySize(None)) => too_large(limit),
                         _ => BodyError::Interrupted(error.to_debug_string()),
                     });
                 }

@@ -78,7 +78,7 @@ fn expected(lines: &[Vec<u8>]) -> Option<Expected> {
             }
         }
     }
-    Some(Expected::Tags(tags)).filter(|_| lines.iter().any(|line| !line.trim_ascii().is_empty()))
+    (!tags.is_empty()).then_some(Expected::Tags(tags))
 }
 
 #[cfg(test)]
@@ -102,6 +102,7 @@ mod tests {
             ("\"a,b\\\"", tags(&[(false, "\"a,b\\\"")])),
             ("\"\"", tags(&[(false, "\"\"")])),
             ("", None),
+            (" , ,", None),
             ("1", None),
             ("\"1", None),
             ("\"1\" \"2\"", None),

@@ -4,7 +4,7 @@
 pub(crate) const BLANK: [char; 2] = [' ', '\t'];
 
 /// The token that a text begins with (§5.6.2), and what follows.
-pub(crate) fn token(text: &str) -> Option<(&str, &str)> {
+fn token(text: &str) -> Option<(&str, &str)> {
     let in_token =
         |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character);
     let end = text.find(|character| !in_token(character)).unwrap_or(text.len());
@@ -12,7 +12,7 @@ pub(crate) fn token(text: &str) -> Option<(&str, &str)> {
 }
 
 /// `name=value` or `name="value"` (§5.6.6), and what follows.
-pub(crate) fn parameter(text: &str) -> Option<(&str, String, &str)> {
+fn parameter(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = token(text)?;
     let rest = rest.strip_prefix('=')?;
     if let Some(quoted) = rest.strip_prefix('"') {

@@ -7,6 +7,8 @@ mod read;
 
 use serde::Serialize;
 
+use crate::content::BodyType;
+use crate::json;
 use crate::order::{Order, OrderId, Timestamp};
 use crate::platform::{Clock, Random};
 use crate::problem::{Kind, Problem};
@@ -17,7 +19,10 @@ use crate::store::Store;
 use crate::uuid::Uuid;
 
 /// The most that a body may have, in bytes: 1 MiB, as the contract has it.
-const MAX_BODY: usize = 1_048_576;
+const MAX_BODY: usize = 1 << 20;
+
+/// What orders are written in.
+const JSON: &str = BodyType::Json.media_type();
 
 /// How often a change is tried that others are always first to make.
 const ATTEMPTS: usize = 3;
@@ -49,7 +54,7 @@ pub fn handle(request: &mut dyn Request, services: &Services<'_>) -> Response {
     let request_id = request_id(request, services);
     let response = match answer(request, services) {
         Ok(response) => response,
-        Err(problem) => problem.into_response(path_and_query(request).0),
+        Err(problem) => problem.into_response(split(request.path_and_query()).0),
     };
     let mut response = match response.status {
         // RFC 9110 §8.6: a 204 has no Content-Length, and that of a 304 would be the length of the 200.
@@ -73,7 +78,7 @@ fn answer(request: &mut dyn Request, services: &Services<'_>) -> Result<Response
     let target = request.path_and_query().to_owned();
     let (path, query) = split(&target);
     let route = route(request.method(), path)?;
-    check_announced_length(request)?;
+    refuse_large_body(&route, request)?;
     match route {
         Route::CreateOrder => create::create_order(request, services),
         Route::ListOrders => read::list_orders(request, query, services),
@@ -93,12 +98,14 @@ fn answer(request: &mut dyn Request, services: &Services<'_>) -> Result<Response
     }
 }
 
-/// Refuses a body that is announced as too large, whether or not anyone would read it.
-fn check_announced_length(request: &dyn Request) -> Result<(), Problem> {
+/// Refuses a body that is announced as too large before it is read; and has a body read that nobody will look at, for
+/// the host may allow less than is allowed here.
+fn refuse_large_body(route: &Route<'_>, request: &mut dyn Request) -> Result<(), Problem> {
     let announced = request.header("content-length").into_iter().next();
-    let announced = announced.and_then(|length| String::from_utf8(length).ok()?.parse::<u64>().ok());
+    let announced = announced.and_then(|length| String::from_utf8(length).ok()?.parse::<usize>().ok());
     match announced {
-        Some(length) if length > MAX_BODY as u64 => Err(BodyError::TooLarge.into()),
+        Some(length) if length > MAX_BODY => Err(BodyError::TooLarge(MAX_BODY as u64).into()),
+        Some(1..) if !route.reads_body() => Ok(request.body(MAX_BODY).map(drop)?),
         _ => Ok(()),
     }
 }
@@ -121,9 +128,8 @@ fn entity_tag(order: &Order) -> String {
 /// Content that caches may keep but must ask about, and only those of the client itself.
 fn json_response(status: u16, content: &impl Serialize) -> Result<Response, Problem> {
     let body = serde_json::to_vec(content).map_err(|error| cannot_be_written(&error))?;
-    let response = Response::new(status)
-        .header("content-type", "application/json")
-        .header("cache-control", "private, no-cache");
+    let response =
+        Response::new(status).header("content-type", JSON).header("cache-control", "private, no-cache");
     Ok(Response { body, ..response })
 }
 
@@ -131,11 +137,12 @@ fn cannot_be_written(error: &serde_json::Error) -> Problem {
     Problem::new(Kind::InternalError, "The answer cannot be written.").cause(error.to_string())
 }
 
-/// The path of a request, and what follows the first `?`.
-fn path_and_query(request: &dyn Request) -> (&str, Option<&str>) {
-    split(request.path_and_query())
+/// What a body says, if it is JSON.
+fn parsed(body: &[u8]) -> Result<json::Value<'_>, Problem> {
+    json::parse(body).map_err(|detail| Problem::new(Kind::MalformedJson, detail))
 }
 
+/// The path of a request target, and what follows the first `?`.
 fn split(target: &str) -> (&str, Option<&str>) {
     target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)))
 }

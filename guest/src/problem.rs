@@ -133,7 +133,9 @@ impl From<NotAllowed> for Problem {
 impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::TooLarge => Self::new(Kind::BodyTooLarge, "The body must have at most 1048576 bytes."),
+            BodyError::TooLarge(limit) => {
+                Self::new(Kind::BodyTooLarge, format!("The body must have at most {limit} bytes."))
+            }
             BodyError::Interrupted(cause) => {
                 Self::new(Kind::BodyInterrupted, "The body ended before it was complete.").cause(cause)
             }

@@ -27,8 +27,8 @@ pub trait Request {
 /// Why a request has no body to work with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyError {
-    /// It has more bytes than the caller allowed.
-    TooLarge,
+    /// It has more bytes than this many: what the caller allowed, or less if the host allows less.
+    TooLarge(u64),
     /// It ended before it was complete. The text is for the log.
     Interrupted(String),
 }

@@ -27,6 +27,13 @@ pub(crate) enum Route<'path> {
     },
 }
 
+impl Route<'_> {
+    /// Whether the operation has a use for a body.
+    pub(crate) const fn reads_body(&self) -> bool {
+        matches!(self, Self::CreateOrder | Self::UpdateOrder(_) | Self::AdvanceOrder(..))
+    }
+}
+
 /// Finds the operation for a method and a path (without its query). Both are matched exactly. HEAD is routed as
 /// GET: the answer differs in nothing but its missing content (RFC 9110 §9.3.2).
 ///

@@ -20,6 +20,8 @@ use crate::{
 
 /// Most characters of a path that a line repeats.
 const MAX_PATH: usize = 1024;
+/// Stands for what could not be read.
+const UNKNOWN: &str = "-";
 
 /// The body of an answer, from whoever made it.
 #[allow(missing_debug_implementations, reason = "a guest's body has nothing to show")]
@@ -62,7 +64,8 @@ impl Body for Content {
 /// What the access log says of a request.
 #[derive(Debug)]
 pub struct Access {
-    method: Method,
+    /// None, as the path, if no request could be read.
+    method: Option<Method>,
     path: String,
     request_id: Arc<str>,
     module: ModuleHash,
@@ -90,13 +93,28 @@ impl Access {
     /// Begins with the head of the request.
     pub fn begin(request: &request::Parts, request_id: Arc<str>, module: ModuleHash) -> Self {
         Self {
-            method: request.method.clone(),
+            method: Some(request.method.clone()),
             path: request.uri.path().chars().take(MAX_PATH).collect(),
             request_id,
             module,
             began: Instant::now(),
             // What nginx logs for a client that left before its answer; no answer of ours has it.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            announced: None,
+            sent: 0,
+            end: End::Open,
+        }
+    }
+
+    /// Of a connection on which no request could be read, and that is told so with `status`.
+    pub fn without_request(request_id: Arc<str>, module: ModuleHash, status: StatusCode) -> Self {
+        Self {
+            method: None,
+            path: UNKNOWN.to_owned(),
+            request_id,
+            module,
+            began: Instant::now(),
+            status,
             announced: None,
             sent: 0,
             end: End::Open,
@@ -111,11 +129,17 @@ impl Access {
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse().ok())
             .or_else(|| content.size_hint().exact());
-        let bodiless = self.method == Method::HEAD
+        let bodiless = self.method == Some(Method::HEAD)
             || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         if bodiless || self.announced == Some(0) || content.is_end_stream() {
             self.end = End::Whole;
         }
+    }
+
+    /// Ends with a body that was sent in one piece.
+    pub fn sent(&mut self, bytes: usize) {
+        self.announced = u64::try_from(bytes).ok();
+        self.handed_over(bytes);
     }
 
     fn handed_over(&mut self, bytes: usize) {
@@ -130,6 +154,7 @@ impl Drop for Access {
     fn drop(&mut self) {
         let Self { method, path, request_id, module, began, status, sent, end, .. } = self;
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let method = method.as_ref().map_or(UNKNOWN, Method::as_str);
         let (status, module) = (status.as_u16(), module.short());
         let end = match end {
             End::Open => "unfinished",
@@ -138,9 +163,9 @@ impl Drop for Access {
         };
         // A load balancer asks for the health every few seconds, and the answer is no news.
         if Probe::at(path).is_some() {
-            tracing::debug!(target: "access", %method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::debug!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
         } else {
-            tracing::info!(target: "access", %method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::info!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
         }
     }
 }

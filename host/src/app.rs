@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
 
 use crate::{
+    clock::{BusyCount, Patience},
     config::{InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation},
-    connection::{BusyCount, Patience},
     engine::{self, Runtime},
     guest::Guest,
     limits::Limits,

@@ -75,7 +75,7 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_REQUEST_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "10s")]
     pub request_timeout: Period,
 
-    /// How long the head of a request may take to arrive once its first byte has
+    /// How long the head of a request may take to arrive once its first byte has; beyond it 408
     #[arg(long, env = "ORDERS_HEADER_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "10s")]
     pub header_timeout: Period,
 

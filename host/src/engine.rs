@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
 
-use crate::{imports, instance::InstanceState};
+use crate::{body, imports, instance::InstanceState};
 
 /// How often a computing guest makes room for others. A deadline is noticed this much late at most.
 const TICK: Duration = Duration::from_millis(10);
@@ -57,6 +57,7 @@ pub fn start(max_instances: u32, max_memory: usize) -> wasmtime::Result<Runtime>
     let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    body::add_error_code(&mut linker)?;
     imports::add_to_linker(&mut linker, InstanceState::state_view)?;
 
     tick(&engine)?;

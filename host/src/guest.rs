@@ -17,7 +17,6 @@ use std::{
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant},
@@ -36,6 +35,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::{
+    body::RequestBody,
     instance::{InstanceState, MAX_RESOURCES},
     store::{MAX_TRANSFER_BYTES, Store},
 };
@@ -118,7 +118,7 @@ impl Guest {
     /// [`Failure`] if there is no answer to send. A failure after that ends the body with an error.
     pub async fn call(
         &self,
-        request: Request<Full<Bytes>>,
+        request: Request<RequestBody>,
         terms: Terms,
     ) -> Result<Response<GuestBody>, Failure> {
         let head_only = request.method() == Method::HEAD;

@@ -44,7 +44,7 @@ impl Probe {
         store: &dyn Store,
     ) -> Result<Response<Full<Bytes>>, Reject> {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(Reject::HealthMethod);
+            return Err(Reject::ReadOnly);
         }
         match self {
             Self::Health => Ok(say(r#"{"status":"ok"}"#)),

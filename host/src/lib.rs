@@ -12,25 +12,35 @@
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
 //! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
+//! | [`body`] | the body of a request, as a component is given it |
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
 //! | [`module`] | a component's bytes: checked, compiled, ready to link |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
+//! | [`head`] | what the head of a request must be |
 //! | [`health`] | `/health` and `/ready` |
+//! | [`explorer`] | `/docs`: an API explorer over `/openapi.json` |
 //! | [`answer`] | an answer on its way, and its line in the access log |
 //! | [`service`] | the steps of a request, in their order |
-//! | [`connection`] | one connection, and the clock that ends it when it lingers |
+//! | [`clock`] | what a connection is doing, and how long it may |
+//! | [`socket`] | the socket of a connection, watched by its clock |
+//! | [`refusal`] | what is said where no request could be read |
+//! | [`connection`] | one connection, from its first byte to its close |
 //! | [`listener`] | accepts connections, and closes without losing one |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
 
 pub mod answer;
 pub mod app;
+pub mod body;
+pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod engine;
+pub mod explorer;
 pub mod guest;
+pub mod head;
 pub mod health;
 pub mod healthcheck;
 pub mod imports;
@@ -39,7 +49,9 @@ pub mod limits;
 pub mod listener;
 pub mod module;
 pub mod output;
+pub mod refusal;
 pub mod reject;
 pub mod service;
 pub mod shutdown;
+pub mod socket;
 pub mod store;

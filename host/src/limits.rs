@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http_body::Body;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
 };
 
-use crate::config::LimitsConfig;
+use crate::{body::RequestBody, config::LimitsConfig};
 
 /// The largest head of a request, in bytes: its target and its fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
+/// The most fields in a head.
+pub const MAX_FIELDS: usize = 100;
 
 /// Why a request is not taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,12 @@ pub enum LimitError {
     Overloaded,
     /// The head is larger than [`MAX_HEAD`].
     HeadTooLarge,
-    /// The body is larger than this many bytes.
-    BodyTooLarge(usize),
+    /// The head has more than [`MAX_FIELDS`] fields.
+    TooManyFields,
+    /// The target alone is larger than [`MAX_HEAD`].
+    TargetTooLong,
+    /// The head had begun, and had not arrived when its time was over.
+    HeadLate,
     /// The body had not arrived when the request's time was over.
     BodyLate,
     /// The body broke off, or was framed wrongly.
@@ -48,9 +54,9 @@ pub struct RequestPermit(#[allow(dead_code, reason = "held for its drop")] Owned
 /// A request's body, and its share of the memory set aside for bodies.
 #[derive(Debug, Default)]
 pub struct BufferedBody {
-    /// All of the body.
-    pub bytes: Bytes,
-    /// Given back when dropped: keep it as long as the bytes.
+    /// The body.
+    pub body: RequestBody,
+    /// Given back when dropped: keep it as long as the body.
     pub share: Option<BodyShare>,
 }
 
@@ -79,11 +85,14 @@ impl Limits {
     ///
     /// # Errors
     ///
-    /// [`LimitError::HeadTooLarge`].
+    /// [`LimitError::TargetTooLong`] or [`LimitError::HeadTooLarge`].
     pub fn check_head(parts: &Parts) -> Result<(), LimitError> {
         /// What stands around a name and a value: a colon, a space, the end of the line.
         const FRAME: usize = 4;
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        if target > MAX_HEAD {
+            return Err(LimitError::TargetTooLong);
+        }
         let fields: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FRAME).sum();
         if target.saturating_add(fields) > MAX_HEAD { Err(LimitError::HeadTooLarge) } else { Ok(()) }
@@ -121,9 +130,12 @@ impl Limits {
 
     /// Reads a whole body. A client that is slow at it holds its connection, never an instance.
     ///
+    /// A body that is announced as too large is not read at all, and one that turns out to be is not read on:
+    /// what the client is told then is up to the component.
+    ///
     /// # Errors
     ///
-    /// [`LimitError`]; a body whose length is announced as too large is refused before a byte of it is read.
+    /// [`LimitError::BodyLate`], [`LimitError::BodyBroken`] or [`LimitError::Overloaded`].
     pub async fn read_body<B>(&self, body: B, deadline: Instant) -> Result<BufferedBody, LimitError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -132,7 +144,7 @@ impl Limits {
             return Ok(BufferedBody::default());
         }
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > self.max_body) {
-            return Err(LimitError::BodyTooLarge(self.max_body));
+            return Ok(self.too_large());
         }
         tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| LimitError::BodyLate)?
     }
@@ -149,7 +161,7 @@ impl Limits {
             let Ok(data) = frame.map_err(|_| LimitError::BodyBroken)?.into_data() else { continue };
             let length = whole.len().saturating_add(joined.len()).saturating_add(data.len());
             if length > self.max_body {
-                return Err(LimitError::BodyTooLarge(self.max_body));
+                return Ok(self.too_large());
             }
             self.widen(&mut share, data.len())?;
             // Most bodies come in one piece, which is passed on as it is.
@@ -161,7 +173,12 @@ impl Limits {
             }
         }
         let bytes = if joined.is_empty() { whole } else { joined.freeze() };
-        Ok(BufferedBody { bytes, share })
+        Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share })
+    }
+
+    fn too_large(&self) -> BufferedBody {
+        let max = u64::try_from(self.max_body).unwrap_or(u64::MAX);
+        BufferedBody { body: RequestBody::TooLarge(max), share: None }
     }
 
     fn widen(&self, share: &mut Option<BodyShare>, bytes: usize) -> Result<(), LimitError> {

@@ -2,8 +2,8 @@
 //! losing a client that has already connected.
 
 use std::{
-    io::{self, ErrorKind},
-    net::{SocketAddr, TcpListener as StdListener},
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener as StdListener},
     sync::Arc,
 };
 
@@ -16,7 +16,11 @@ use tokio::{
 };
 
 use crate::{
-    connection::{self, BusyCount, Patience},
+    clock::{BusyCount, Patience},
+    connection,
+    module::ModuleHash,
+    refusal::Refusal,
+    reject::Reject,
     service::{Admission, Service},
 };
 
@@ -30,6 +34,8 @@ const SPARE_CONNECTIONS: u16 = 64;
 const OTHER_FILES: u64 = 64;
 /// How long a handshake that has begun may take to end when the listener closes: a round trip, and some more.
 const HANDSHAKE: Duration = Duration::from_millis(100);
+/// Bytes read of what a client beyond all places has sent.
+const UNWANTED: usize = 4096;
 /// A program for the packet filter: drop what has the SYN bit, which begins a connection; keep all else. The
 /// bit is the second of byte 13 of a TCP header (RFC 9293, section 3.1).
 const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
@@ -177,8 +183,10 @@ impl Connections {
     }
 
     fn open(&self, socket: TcpStream) {
-        // Beyond even the spare places there is nothing left to answer with.
-        let Some((place, admission)) = self.place() else { return };
+        let Some((place, admission)) = self.place() else {
+            turn_away(socket, self.service.module);
+            return;
+        };
         // An answer is written in one piece: waiting for more would only delay it.
         if let Err(error) = socket.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone before it was served");
@@ -203,4 +211,20 @@ impl Connections {
         let _ = self.places.acquire_many(self.max_places.into()).await;
         let _ = self.spare.acquire_many(SPARE_CONNECTIONS.into()).await;
     }
+}
+
+/// Tells a client beyond even the spare places that it is one too many, without waiting for anything: accepting
+/// goes on after this.
+fn turn_away(socket: TcpStream, module: ModuleHash) {
+    let refusal = Refusal::new(Reject::TooManyConnections, module);
+    let bytes = refusal.bytes();
+    // Through the runtime it could not be written before the runtime has been told that it can.
+    let Ok(mut socket) = socket.into_std() else { return };
+    if socket.write(&bytes).is_ok_and(|written| written == bytes.len()) {
+        refusal.sent();
+    }
+    // What has been asked already is read, for closing over it would reset the connection.
+    let _ = socket.shutdown(Shutdown::Write);
+    let mut unwanted = [0; UNWANTED];
+    let _ = socket.read(&mut unwanted);
 }

@@ -1,7 +1,7 @@
 //! The steps of a request, in their order, and nothing else.
 //!
 //! 1. it gets an id, which its answer, its log lines and the component all see;
-//! 2. a health path is answered here;
+//! 2. a health path and the API explorer are answered here;
 //! 3. its body is read, within the limits ([`Limits`]);
 //! 4. it is admitted, and the component called ([`Guest`]);
 //! 5. what failed becomes an answer ([`Reject`]);
@@ -10,13 +10,18 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
+};
 use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
     answer::{Access, Answer, Content},
+    body::RequestBody,
+    explorer,
     guest::{Guest, Terms},
+    head,
     health::Probe,
     limits::Limits,
     module::ModuleHash,
@@ -26,7 +31,7 @@ use crate::{
 };
 
 /// Names a request, in the request, its answer and the log.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest request id that is taken from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -75,10 +80,11 @@ impl Service {
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let path = parts.uri.path().to_owned();
 
-        let mut unread = !body.is_end_stream();
+        // To a client of a proxy, what follows CONNECT is no request.
+        let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
         let answer = match self.answer(parts, body, admission, &id, &mut unread).await {
             Ok(answer) => answer,
-            Err(reject) => reject.into_response(&path, &id).map(Content::Host),
+            Err(reject) => reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body))),
         };
 
         let (mut head, content) = answer.into_parts();
@@ -94,7 +100,7 @@ impl Service {
 
     async fn answer<B>(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: B,
         admission: Admission,
         id: &Arc<str>,
@@ -103,6 +109,7 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
             let answer = probe.answer(&parts.method, &self.lifecycle, &*self.store).await?;
             return Ok(answer.map(Content::Host));
@@ -110,15 +117,22 @@ impl Service {
         if admission == Admission::HealthOnly {
             return Err(Reject::TooManyConnections);
         }
-        Limits::check_head(&parts)?;
-        check_host(&parts)?;
+        if head::is_for_the_server(&parts) {
+            let mut answer = Response::new(Content::Host(Full::default()));
+            *answer.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(answer);
+        }
+        if explorer::is_at(parts.uri.path()) {
+            return Ok(explorer::answer(&parts)?.map(Content::Host));
+        }
 
         let deadline = self.limits.deadline();
         self.limits.check_room()?;
         let body = self.limits.read_body(body, deadline).await?;
-        *unread = false;
+        *unread = matches!(body.body, RequestBody::TooLarge(_));
+        body.body.announce(&mut parts.headers);
         let permit = self.limits.admit()?;
-        let request = Request::from_parts(parts, Full::new(body.bytes));
+        let request = Request::from_parts(parts, body.body);
         let hold = Arc::new((permit, body.share));
         let terms = Terms { request_id: Arc::clone(id), deadline, hold };
         Ok(self.guest.call(request, terms).await?.map(Content::Guest))
@@ -135,21 +149,14 @@ fn identify(headers: &HeaderMap) -> (Arc<str>, HeaderValue) {
     {
         return (Arc::from(text), value.clone());
     }
+    new_request_id()
+}
+
+/// A new UUID.
+pub fn new_request_id() -> (Arc<str>, HeaderValue) {
     let mut buffer = uuid::Uuid::encode_buffer();
     let text: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
     // A UUID is a valid field value; the alternative only spares a panic here.
     let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
     (Arc::from(text), value)
-}
-
-/// Exactly one Host field, of a form that a component can be given (RFC 9112, section 3.2). HTTP/1.0 did not
-/// ask for it; but a component has to be told a host.
-fn check_host(parts: &Parts) -> Result<(), Reject> {
-    let mut hosts = parts.headers.get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if host.to_str().is_ok() => Ok(()),
-        (Some(_), None) => Err(Reject::BadRequest("The Host field has characters that are not ASCII.")),
-        (Some(_), Some(_)) => Err(Reject::BadRequest("There is more than one Host field.")),
-        (None, _) => Err(Reject::BadRequest("There is no Host field.")),
-    }
 }

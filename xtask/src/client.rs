@@ -9,13 +9,13 @@ use std::{
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const ORDER: &str = r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450},{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}"#;
+/// An order of three lines.
+pub(crate) const ORDER: &str = r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450},{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}"#;
 
 /// One kept-alive connection.
 pub(crate) struct Connection {
     socket: BufReader<TcpStream>,
     address: SocketAddr,
-    create: Vec<u8>,
 }
 
 impl Connection {
@@ -26,12 +26,7 @@ impl Connection {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        let create = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{ORDER}",
-            ORDER.len()
-        );
-        Ok(Self { socket: BufReader::new(socket), address, create: create.into_bytes() })
+        Ok(Self { socket: BufReader::new(socket), address })
     }
 
     /// Creates an order; gives it as JSON.
@@ -39,8 +34,14 @@ impl Connection {
     /// # Errors
     ///
     /// Any answer but 201.
-    pub(crate) fn create(&mut self) -> std::io::Result<String> {
-        self.socket.get_mut().write_all(&self.create)?;
+    pub(crate) fn create(&mut self, order: &str) -> std::io::Result<String> {
+        let request = format!(
+            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{order}",
+            self.address,
+            order.len()
+        );
+        self.socket.get_mut().write_all(request.as_bytes())?;
         self.answer("201")
     }
 

@@ -17,7 +17,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    client::Connection,
+    client::{Connection, ORDER},
     command::{Failed, cargo, run},
     components,
     host::{self, field, line_with},
@@ -52,7 +52,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
 
     let mut host = Host::start(&component, &folder, options.strace)?;
     let began = Instant::now();
-    let mut times = create_all(host.address, options)?;
+    let mut times = create_all(host.address, options.creates, options.connections, |_| ORDER.to_owned())?;
     let elapsed = began.elapsed();
     let (commits, transactions) = host.stop()?;
 
@@ -77,15 +77,15 @@ fn per_second(count: usize, elapsed: Duration) -> u128 {
 }
 
 /// A host that serves on a free port, with SQLite in a folder of its own.
-struct Host {
+pub(crate) struct Host {
     child: Child,
     log: BufReader<std::process::ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     strace: bool,
 }
 
 impl Host {
-    fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
+    pub(crate) fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
         let binary = host::binary();
         let mut command = if strace { Command::new("strace") } else { Command::new(&binary) };
         if strace {
@@ -107,7 +107,7 @@ impl Host {
     }
 
     /// Ends it, and gives the commits and transactions that its store made.
-    fn stop(&mut self) -> Result<(usize, usize), Failed> {
+    pub(crate) fn stop(&mut self) -> Result<(usize, usize), Failed> {
         let child = self.child.id().to_string();
         // Under strace the host is the child's child.
         let (program, whom) = if self.strace { ("pkill", "-P") } else { ("kill", "--") };
@@ -133,27 +133,35 @@ impl Drop for Host {
     }
 }
 
-/// Creates orders on all connections until there are enough; gives the time each took.
-fn create_all(address: SocketAddr, options: &Options) -> Result<Vec<Duration>, Failed> {
-    let left = AtomicUsize::new(options.creates);
+/// Creates orders on all connections until there are enough; gives the time each took. `order` makes the body of each,
+/// from its number, which counts down.
+pub(crate) fn create_all(
+    address: SocketAddr,
+    creates: usize,
+    connections: usize,
+    order: impl Fn(usize) -> String + Sync,
+) -> Result<Vec<Duration>, Failed> {
+    let left = AtomicUsize::new(creates);
     let take_one =
-        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
+    let (order, take_one) = (&order, &take_one);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..options.connections)
+        let clients: Vec<_> = (0..connections)
             .map(|_| {
                 scope.spawn(|| {
                     let mut connection = Connection::open(address)?;
                     let mut times = Vec::new();
-                    while take_one() {
+                    while let Some(number) = take_one() {
+                        let order = order(number);
                         let began = Instant::now();
-                        connection.create()?;
+                        connection.create(&order)?;
                         times.push(began.elapsed());
                     }
                     Ok(times)
                 })
             })
             .collect();
-        let mut all = Vec::with_capacity(options.creates);
+        let mut all = Vec::with_capacity(creates);
         for client in clients {
             let times: Result<Vec<Duration>, std::io::Error> =
                 client.join().unwrap_or_else(|_| Err(std::io::Error::other("a client panicked")));

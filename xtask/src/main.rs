@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask serve | test | build | load | bench | check`.
+//! The developer's commands: `cargo xtask serve | test | contract | fuzz | build | load | pages | bench | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -7,8 +7,11 @@ mod check;
 mod client;
 mod command;
 mod components;
+mod contract;
+mod fuzz;
 mod host;
 mod load;
+mod pages;
 
 use std::{
     os::unix::process::CommandExt,
@@ -38,16 +41,22 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Run all tests; what follows `--` goes to `cargo test`
+    /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
     Test {
         /// Options for `cargo test`
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Run the contract tests alone: the API description against the service, and the service against HTTP
+    Contract,
+    /// Give the guest's parsers and handlers random input for some minutes
+    Fuzz(fuzz::Options),
     /// Build for release: target/dist/orders-host and target/dist/orders.wasm
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
+    /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
+    Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
     Bench(bench::Options),
     /// Check formatting, lints, documentation and dependencies
@@ -58,8 +67,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Serve { release, options } => serve(release, &options),
         Task::Test { options } => test(&options),
+        Task::Contract => contract::test(),
+        Task::Fuzz(options) => fuzz::all(&options),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
+        Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Check => check::all(),
     };
@@ -100,9 +112,15 @@ fn serve(release: bool, options: &[String]) -> Result<(), Failed> {
 }
 
 fn test(options: &[String]) -> Result<(), Failed> {
+    // Who picks some tests means those alone.
+    let all = options.is_empty();
+    if all {
+        contract::check_tools()?;
+    }
     components::orders()?;
     components::fixtures()?;
-    run(cargo(["test", "--workspace", "--locked"]).args(options))
+    run(cargo(["test", "--workspace", "--locked"]).args(options))?;
+    if all { contract::test() } else { Ok(()) }
 }
 
 fn build() -> Result<(), Failed> {

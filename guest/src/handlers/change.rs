@@ -3,14 +3,13 @@
 use crate::accept;
 use crate::conditional::check_if_match;
 use crate::content::{self, BodyType};
-use crate::json;
 use crate::json::decode::{Faults, Path};
 use crate::order::{Action, Event, Order, Patch, Timestamp, Transition};
 use crate::problem::{Kind, Problem};
 use crate::repo::Written;
 use crate::request::{Request, Response};
 
-use super::{ATTEMPTS, MAX_BODY, Services, entity_tag, find, order_response};
+use super::{ATTEMPTS, JSON, MAX_BODY, Services, entity_tag, find, order_response, parsed};
 
 /// POST /api/v1/orders/{id}/{action}. A body is optional.
 pub(super) fn advance_order(
@@ -20,7 +19,7 @@ pub(super) fn advance_order(
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
     let body = request.body(MAX_BODY)?;
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     if !body.is_empty() {
         content::require(BodyType::Json, request)?;
     }
@@ -38,7 +37,7 @@ pub(super) fn update_order(
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
     let body = request.body(MAX_BODY)?;
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     content::require(BodyType::MergePatch, request)?;
     let parse = || Ok(Patch::from_json(parsed(&body)?)?);
     change(request, id, services, parse, |order, patch, now| {
@@ -48,10 +47,6 @@ pub(super) fn update_order(
             faults.into()
         })
     })
-}
-
-fn parsed(body: &[u8]) -> Result<json::Value<'_>, Problem> {
-    json::parse(body).map_err(|detail| Problem::new(Kind::MalformedJson, detail))
 }
 
 /// Reads the order, checks that it is the one the client means, and stores what `apply` makes of it, unless that is

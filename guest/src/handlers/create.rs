@@ -4,14 +4,13 @@ use crate::accept;
 use crate::content::{self, BodyType};
 use crate::digest::Digest;
 use crate::idempotency::idempotency_key;
-use crate::json;
 use crate::order::{NewOrder, Order, Timestamp};
 use crate::problem::{Kind, Problem};
 use crate::repo::{KeptAnswer, KeySlot, RequestDigest, Written};
 use crate::request::{Request, Response};
 use crate::router::ORDERS;
 
-use super::{ATTEMPTS, MAX_BODY, Services, order_response};
+use super::{ATTEMPTS, JSON, MAX_BODY, Services, order_response, parsed};
 
 /// How long the answer under an idempotency key is kept, in milliseconds: 24 hours.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
@@ -19,11 +18,10 @@ const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 /// POST /api/v1/orders
 pub(super) fn create_order(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
     let body = request.body(MAX_BODY)?;
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     content::require(BodyType::Json, request)?;
     let key = idempotency_key(request)?;
-    let document = json::parse(&body).map_err(|detail| Problem::new(Kind::MalformedJson, detail))?;
-    let new = NewOrder::from_json(document)?;
+    let new = NewOrder::from_json(parsed(&body)?)?;
     match key {
         None => create(&new, services),
         Some(key) => create_once(&new, &key, &body, services),

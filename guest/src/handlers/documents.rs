@@ -8,8 +8,8 @@ use crate::digest::Digest;
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, Response};
 
-use super::cannot_be_written;
 use super::read::not_modified;
+use super::{JSON, cannot_be_written};
 
 /// `openapi.json` without its white space, deflated (RFC 1951) by build.rs.
 const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.deflate"));
@@ -17,7 +17,6 @@ const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.deflate
 /// More bytes than the inflated description has.
 const MAX_OPENAPI: usize = 1 << 20;
 
-const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// GET /openapi.json

@@ -10,7 +10,7 @@ use crate::query::{EventQuery, ListQuery};
 use crate::request::{Request, Response};
 use crate::router::ORDERS;
 
-use super::{Services, entity_tag, find, json_response, order_response};
+use super::{JSON, Services, entity_tag, find, json_response, order_response};
 
 /// GET /api/v1/orders
 pub(super) fn list_orders(
@@ -18,7 +18,7 @@ pub(super) fn list_orders(
     query: Option<&str>,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     let ListQuery { limit, filter, ids, next } = ListQuery::parse(query)?;
     let page = services.repo().page(&filter, ids, usize::from(limit))?;
     list(&page.orders, page.next.map(cursor::of_order), |cursor| format!("{ORDERS}?{next}{cursor}"))
@@ -30,7 +30,7 @@ pub(super) fn get_order(
     id: &str,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     let order = find(id, services)?.order;
     let response = order_response(200, &order)?;
     Ok(if is_not_modified(request, &entity_tag(&order)) { not_modified(response) } else { response })
@@ -44,7 +44,7 @@ pub(super) fn list_events(
     query: Option<&str>,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &["application/json"])?;
+    accept::preferred(request, &[JSON])?;
     let order = find(id, services)?.order;
     let EventQuery { limit, after, next } = EventQuery::parse(query)?;
     let page = services.repo().events(order.id, after, usize::from(limit))?;

@@ -1,6 +1,6 @@
 //! Points in time as clients may write them: any date-time of RFC 3339.
 
-use super::timestamp::{DAYS_PER_ERA, MS_PER_DAY, days_from_civil};
+use super::timestamp::{DAYS_PER_ERA, MS_PER_DAY, civil_from_days, days_from_civil};
 
 /// Eras of 400 years by which dates are moved while they are counted, so that all lie behind the epoch.
 const ERAS: u64 = 5;
@@ -26,7 +26,7 @@ impl DateTime {
     }
 
     /// Reads a `date-time` (RFC 3339 §5.6): any offset, any number of decimals, `T` and `Z` in either case. A leap
-    /// second is taken for the second after it, as Unix time has it.
+    /// second, the last one of a month in UTC, is taken for the second after it, as Unix time has it.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let rest = rest.strip_prefix(['T', 't'])?;
@@ -40,8 +40,17 @@ impl DateTime {
         let offset = offset_minutes(rest)?;
         let days = signed(days_from_civil(year + ERAS * 400, month, day))? - signed(ERAS * DAYS_PER_ERA)?;
         let seconds = signed((hour * 60 + minute) * 60 + second)? - offset * 60;
-        Some(Self { floor_ms: days * signed(MS_PER_DAY)? + seconds * 1000 + signed(ms)?, beyond })
+        let whole_ms = days * signed(MS_PER_DAY)? + seconds * 1000;
+        if second == 60 && !begins_a_month(whole_ms) {
+            return None;
+        }
+        Some(Self { floor_ms: whole_ms + signed(ms)?, beyond })
     }
+}
+
+/// Whether a time is the first moment of a month in UTC.
+fn begins_a_month(ms: i64) -> bool {
+    u64::try_from(ms).is_ok_and(|ms| ms.is_multiple_of(MS_PER_DAY) && civil_from_days(ms / MS_PER_DAY).2 == 1)
 }
 
 /// Three numbers of so many digits, with a separator between them.
@@ -121,6 +130,7 @@ mod tests {
             ("0000-01-01T00:00:00Z", -62_167_219_200_000, -62_167_219_200_000),
             ("9999-12-31T23:59:59.999Z", 253_402_300_799_999, 253_402_300_799_999),
             ("2016-12-31T23:59:60Z", 1_483_228_800_000, 1_483_228_800_000),
+            ("2017-01-01T00:59:60.5+01:00", 1_483_228_800_500, 1_483_228_800_500),
             ("2024-02-29T00:00:00Z", 1_709_164_800_000, 1_709_164_800_000),
         ] {
             let read = DateTime::parse(text).unwrap_or_else(|| panic!("{text}"));
@@ -141,6 +151,9 @@ mod tests {
             "2026-11-22T24:00:00Z",
             "2026-11-22T12:60:00Z",
             "2026-11-22T12:30:61Z",
+            "2026-11-22T12:30:60Z",
+            "2026-11-22T23:59:60Z",
+            "2016-12-31T23:59:60+01:00",
             "2026-13-01T00:00:00Z",
             "2026-00-01T00:00:00Z",
             "2026-02-29T00:00:00Z",

@@ -88,7 +88,7 @@ pub(super) const DAYS_PER_ERA: u64 = 146_097;
 /// `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"
 /// (<https://howardhinnant.github.io/date_algorithms.html>), without its part for days before the epoch.
 /// Years begin in March there, so that a leap day is the last of its year.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+pub(super) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + EPOCH_SHIFT;
     let era = days / DAYS_PER_ERA;
     let day_of_era = days % DAYS_PER_ERA;

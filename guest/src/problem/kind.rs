@@ -150,9 +150,12 @@ impl Kind {
                 "The field If-Match names another version than the present one, so that somebody has changed the order \
                  since. Nothing was changed. Get the order, decide anew, and send its new entity tag.",
             ),
-            Self::BodyTooLarge => {
-                ("body-too-large", 413, "The body is too large", "The body of a request has at most 1 MiB.")
-            }
+            Self::BodyTooLarge => (
+                "body-too-large",
+                413,
+                "The body is too large",
+                "The body of a request has at most 1 MiB, or less where the service is set up so. The detail says how much.",
+            ),
             Self::BodyInterrupted => (
                 "body-interrupted",
                 400,

@@ -5,17 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::order::{Event, Order, Timestamp};
-use crate::store::{Check, Direction, Outcome, Revision, Write};
+use crate::store::{Check, Direction, Entry, Outcome, Revision, Write};
 
 use super::keys::{expired, expiry_key, kept_key, kept_key_of, order_key};
 use super::records::corrupt;
 use super::{OrderRepo, RepoError, Written, new_order};
 
-/// Most expired answers that one create sweeps.
-const SWEEP: u32 = 8;
-/// One create in so many sweeps. Each adds one answer, so that more go than come, and only a few creates at once
-/// want to sweep the same ones.
+/// One create in so many sweeps.
 const SWEEP_ONE_IN: u8 = 4;
+/// Most expired answers that one create sweeps. Four times as many as have come since the last one, for of two creates
+/// at the same time that sweep the same ones only one does.
+const SWEEP: usize = 16;
+/// So many of the oldest are looked at, and a part of them is picked by chance: creates at the same time mostly
+/// pick different parts.
+const WINDOW: u32 = 256;
 
 /// Names a request by its method, its path and its idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,10 +127,16 @@ impl OrderRepo<'_> {
         writes.push(Write::Put(key.clone(), record));
         writes.push(Write::Put(expiry_key(answer.expires, &slot.request), Vec::new()));
 
-        let [.., last] = order.id.bytes();
+        let [.., chance, last] = order.id.bytes();
         if last % SWEEP_ONE_IN == 0 {
             let (own_checks, own_writes) = (checks.clone(), writes.clone());
-            self.sweep(order.created_at, &key, &mut checks, &mut writes)?;
+            for place in self.expired(order.created_at, chance)? {
+                // The answer that is written here has a new place.
+                if let Some(kept) = kept_key_of(&place.key).filter(|kept| *kept != key) {
+                    checks.push(Check::AtRevision(place.key.clone(), place.stored.revision));
+                    writes.extend([Write::Delete(place.key), Write::Delete(kept)]);
+                }
+            }
             let own = own_checks.len();
             return match self.store.commit(checks, writes)? {
                 Outcome::Committed => Ok(Written::Done),
@@ -139,25 +148,14 @@ impl OrderRepo<'_> {
         self.commit(checks, writes)
     }
 
-    /// Adds the removal of some expired answers to a commit.
+    /// Places in the queue of some answers that have expired.
     ///
-    /// A place in the queue is there as long as its answer is: a new answer under an old key takes the old one's
-    /// place away. So checking the place makes sure that what is removed is what has expired.
-    fn sweep(
-        &self,
-        now: Timestamp,
-        own_key: &str,
-        checks: &mut Vec<Check>,
-        writes: &mut Vec<Write>,
-    ) -> Result<(), RepoError> {
-        for place in self.store.scan(&expired(now), SWEEP, Direction::Ascending)? {
-            let kept = kept_key_of(&place.key).filter(|kept| kept != own_key);
-            if let Some(kept) = kept {
-                checks.push(Check::AtRevision(place.key.clone(), place.stored.revision));
-                writes.extend([Write::Delete(place.key), Write::Delete(kept)]);
-            }
-        }
-        Ok(())
+    /// A place is there as long as its answer is: a new answer under an old key takes the old one's place away. So to
+    /// check the place, in the commit that removes the answer, makes sure that it is the one that has expired.
+    fn expired(&self, now: Timestamp, chance: u8) -> Result<Vec<Entry>, RepoError> {
+        let oldest = self.store.scan(&expired(now), WINDOW, Direction::Ascending)?;
+        let parts = oldest.len().div_ceil(SWEEP).max(1);
+        Ok(oldest.into_iter().skip(usize::from(chance) % parts * SWEEP).take(SWEEP).collect())
     }
 }
 

@@ -113,11 +113,14 @@ impl OrderRepo<'_> {
     /// [`RepoError`].
     pub(crate) fn page(&self, filter: &Filter, mut ids: IdRange, limit: usize) -> Result<Page, RepoError> {
         let index = filter.index();
+        // What is read may be passed over, so that it is not read one by one.
+        let selective = filter.customer.is_some() && filter.status.is_some();
         let (mut orders, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
         let mut last = None;
         loop {
             // One more than is shown tells whether there are more.
-            let at_once = (limit - orders.len() + 1).min(READ_AT_ONCE);
+            let wanted = if selective { READ_AT_ONCE } else { limit - orders.len() + 1 };
+            let at_once = wanted.min(READ_AT_ONCE);
             let found = self.read(&index, filter.sort, ids, at_once)?;
             let at_end = found.len() < at_once;
             for (id, stored) in found {

@@ -171,11 +171,13 @@ fn every_described_status_is_answered() {
     (0..3).for_each(|_| service.store.before_commit(lose));
     let raced = service.patch(&id, &json!({"notes": "lost"})).status().to_string();
     answered.insert(("PATCH /api/v1/orders/{id}".to_owned(), raced));
-    let missing: Vec<_> = described.difference(&answered).collect();
-    assert!(missing.iter().all(|(_, status)| status == "400"), "not answered: {missing:?}");
+    let mut missing: Vec<_> = described.difference(&answered).collect();
     // What is left are requests that a host refuses before the component sees them.
-    assert!(
-        missing.iter().all(|(name, _)| !name.starts_with("POST") && !name.starts_with("PATCH")),
-        "{missing:?}"
-    );
+    let of_the_host = |(name, status): &&(String, String)| {
+        let reads_nothing = !name.starts_with("POST") && !name.starts_with("PATCH");
+        let has_parameters = name.ends_with("/orders") || name.ends_with("/events");
+        status == "400" && reads_nothing && (name.starts_with("OPTIONS") || !has_parameters)
+    };
+    missing.retain(|missing| !of_the_host(missing));
+    assert!(missing.is_empty(), "not answered: {missing:?}");
 }

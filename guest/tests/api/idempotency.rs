@@ -1,5 +1,7 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07).
 
+use std::rc::Rc;
+
 use serde_json::json;
 
 use crate::support::{Answer, Call, Service, full, minimal, with};
@@ -137,6 +139,54 @@ fn an_expired_key_is_free() {
     assert_eq!(service.store.values("o/").len(), 2);
 }
 
+/// The same, when another create with that key comes first, or when the create sweeps the key's own old place: one order
+/// more and one answer, that both give.
+#[test]
+fn a_race_for_an_expired_key_has_one_winner() {
+    for seed in 0..40 {
+        let service = Rc::new(Service::new());
+        service.call(&mut keyed("k"));
+        service.clock.0.set(service.clock.0.get() + DAY);
+        service.random.0.set(seed * 7919 + 3);
+        let other = Rc::clone(&service);
+        service.store.before_commit(move |_| assert!(!parts(&other.call(&mut keyed("k"))).0));
+        assert!(parts(&service.call(&mut keyed("k"))).0, "{seed}");
+        assert!(parts(&service.call(&mut keyed("k"))).0, "{seed}");
+        assert_eq!(service.store.values("o/").len(), 2, "{seed}");
+        assert_eq!((service.store.keys("i/").len(), service.store.keys("x/").len()), (1, 1), "{seed}");
+    }
+}
+
+/// A key that is used anew, while another create is about to sweep it, keeps its new answer.
+#[test]
+fn an_answer_that_was_renewed_is_not_swept() {
+    for seed in 0..40 {
+        let service = Rc::new(Service::new());
+        service.call(&mut keyed("old"));
+        service.clock.0.set(service.clock.0.get() + DAY);
+        service.random.0.set(seed * 7919 + 3);
+        let other = Rc::clone(&service);
+        service.store.before_commit(move |_| assert!(!parts(&other.call(&mut keyed("old"))).0));
+        assert!(!parts(&service.call(&mut keyed("new"))).0, "{seed}");
+        assert!(parts(&service.call(&mut keyed("old"))).0, "{seed}");
+        assert_eq!((service.store.keys("i/").len(), service.store.keys("x/").len()), (2, 2), "{seed}");
+    }
+}
+
+/// A create that others always beat to its key's slot asks three times, then says so.
+#[test]
+fn a_slot_that_is_always_lost_is_503() {
+    for (losses, status) in [(2, 201), (3, 503)] {
+        let service = Service::new();
+        // Another answer is there at the commit, and gone when it is looked for.
+        for _ in 0..losses {
+            service.store.conflict_once();
+        }
+        assert_eq!(service.call(&mut keyed("k")).status(), status, "{losses}");
+        assert_eq!(service.store.values("o/").len(), usize::from(status == 201));
+    }
+}
+
 /// "swept after 24 h": creates with keys remove more expired records than they add.
 #[test]
 fn expired_keys_are_swept() {
@@ -152,7 +202,32 @@ fn expired_keys_are_swept() {
     assert_eq!(service.store.values("o/").len(), 150);
 }
 
-/// Whoever else sweeps the same records, the create goes through, and no record that is still good goes.
+/// The same when many creates overlap: each has read the queue before any other has committed.
+#[test]
+fn expired_keys_are_swept_by_creates_that_overlap() {
+    for width in [1, 16, 64] {
+        let service = Rc::new(Service::new());
+        (0..1000).for_each(|index| _ = service.call(&mut keyed(&format!("old-{index}"))));
+        service.clock.0.set(service.clock.0.get() + DAY);
+        for round in 0..640 / width {
+            overlapping(&service, &format!("new-{round}"), width);
+        }
+        let left = service.store.keys("i/").len();
+        assert_eq!(service.store.keys("x/").len(), left);
+        assert!(left <= 1000, "{width} at once: more come than go, {left} are there");
+    }
+}
+
+/// Makes so many creates, each of which begins when the one before is about to commit.
+fn overlapping(service: &Rc<Service>, name: &str, width: u32) {
+    if width > 1 {
+        let (next, name) = (Rc::clone(service), name.to_owned());
+        service.store.before_commit(move |_| overlapping(&next, &name, width - 1));
+    }
+    assert!(!parts(&service.call(&mut keyed(&format!("{name}-{width}")))).0);
+}
+
+/// Whoever else sweeps the same records, the create goes through.
 #[test]
 fn sweeping_yields_to_others() {
     for seed in 0..20 {
@@ -164,7 +239,9 @@ fn sweeping_yields_to_others() {
         service.store.before_commit(|store| {
             store.records.borrow_mut().retain(|key, _| !key.starts_with("x/") && !key.starts_with("i/"));
         });
+        service.store.calls.set([0; 3]);
         assert!(!parts(&service.call(&mut keyed("c"))).0);
+        assert_eq!(service.store.calls.get()[0], 1, "it does not begin anew");
         assert_eq!((service.store.keys("i/").len(), service.store.keys("x/").len()), (1, 1));
     }
 }

@@ -164,7 +164,8 @@ fn a_body_is_optional_but_must_be_json() {
     service.call(&mut call("{}")).problem(415, "unsupported-content");
     service.call(&mut call("{}").header("content-type", "text/plain")).problem(415, "unsupported-content");
     service.call(&mut call("{").header("content-type", "application/json")).problem(400, "malformed-json");
-    service.call(&mut call("").header("content-type", "text/plain"));
+    let answer = service.call(&mut call("").header("content-type", "text/plain"));
+    assert_eq!((answer.status(), &answer.json()["version"]), (200, &json!(2)), "no body has no type");
     assert_eq!(service.call(&mut call("")).status(), 200);
 }
 
@@ -191,6 +192,18 @@ fn the_order_of_checks() {
     ] {
         service.call(&mut call).problem(status, slug);
     }
+}
+
+/// A clock that goes back does not take `updated_at` with it.
+#[test]
+fn time_does_not_go_back() {
+    let service = Service::new();
+    let id = service.create();
+    service.clock.0.set(service.clock.0.get() + 5000);
+    let later = service.act(&id, "confirm").json()["updated_at"].clone();
+    service.clock.0.set(service.clock.0.get() - 9000);
+    assert_eq!(service.act(&id, "ship").json()["updated_at"], later);
+    assert_eq!(service.patch(&id, &json!({"notes": "n"})).json()["updated_at"], later);
 }
 
 /// A change that others are always first to make is tried three times.

@@ -181,7 +181,7 @@ impl Request for Call {
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
         self.body_reads += 1;
         let body = self.body.clone()?;
-        if body.len() > limit { Err(BodyError::TooLarge) } else { Ok(body) }
+        if body.len() > limit { Err(BodyError::TooLarge(limit.try_into().unwrap())) } else { Ok(body) }
     }
 }
 

@@ -17,6 +17,13 @@ fn the_component_fits_its_world() {
     wit_component::targets(&resolve, world, &component, false).unwrap();
 }
 
+/// "The component stays under 400 KB", so that it is soon sent, compiled and loaded.
+#[test]
+fn the_component_is_small() {
+    let size = std::fs::metadata(orders()).unwrap().len();
+    assert!(size < 400_000, "{size} bytes");
+}
+
 #[tokio::test]
 async fn inspect_lists_imports_and_exports() {
     let ran = run(["inspect".as_ref(), orders().as_os_str()]).await;

@@ -11,12 +11,17 @@
 
 mod component;
 mod durability;
+mod explorer;
 mod guest_failures;
 mod harness;
+mod http1;
+mod http1_bodies;
 mod lifecycle;
 mod limits;
 mod logs;
 mod orders;
 mod races;
+mod raw;
 mod start;
+mod transport_errors;
 mod walkthrough;

@@ -4,7 +4,11 @@ use std::{fmt, fs, io::Write, net::SocketAddr, path::Path};
 
 use clap::ValueEnum;
 
-use crate::{client::Connection, command::Failed, host::field};
+use crate::{
+    client::{Connection, ORDER},
+    command::Failed,
+    host::field,
+};
 
 use super::{
     contender::{Contender, Start},
@@ -149,7 +153,7 @@ fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Resu
     let seeded = if matches!(workload, Workload::Create | Workload::Durable) { 1 } else { SEEDED };
     let mut last = String::new();
     for _ in 0..seeded {
-        let order = connection.create()?;
+        let order = connection.create(ORDER)?;
         last = field(&order, "id").unwrap_or_default().to_owned();
         writeln!(file, "{last}")?;
     }
@@ -180,7 +184,7 @@ pub(crate) fn cold_start(setup: &Setup, start: Start) -> Result<f64, Failed> {
     // It says where it listens once it does: nobody has to try again and again, and take processor time for that.
     let serving = Serving::start(&mut start.command(setup))?;
     Connection::open(serving.address)
-        .and_then(|mut connection| connection.create())
+        .and_then(|mut connection| connection.create(ORDER))
         .map_err(|error| Failed(format!("{}: {error}", start.name())))?;
     Ok(serving.began.elapsed().as_secs_f64() * 1000.0)
 }

@@ -16,6 +16,7 @@ pub(crate) struct MemoryStore {
     pub(crate) failure: RefCell<Option<String>>,
     /// Counts the calls: get, scan, commit.
     pub(crate) calls: Cell<[u32; 3]>,
+    conflicts: Cell<u32>,
     interference: RefCell<Vec<Interference>>,
     revision: Cell<u64>,
 }
@@ -27,6 +28,11 @@ impl MemoryStore {
     /// Has something happen just before a commit: the first of those noted before the next one, and so on.
     pub(crate) fn before_commit(&self, interference: impl FnOnce(&Self) + 'static) {
         self.interference.borrow_mut().insert(0, Box::new(interference));
+    }
+
+    /// Has a commit fail its second check.
+    pub(crate) fn conflict_once(&self) {
+        self.conflicts.set(self.conflicts.get() + 1);
     }
 
     /// The keys that begin so.
@@ -47,8 +53,7 @@ impl MemoryStore {
     /// Rewrites the values under the keys that begin so.
     pub(crate) fn rewrite(&self, prefix: &str, change: impl Fn(&str) -> String) {
         self.revision.set(self.revision.get() + 1);
-        for (key, stored) in self.records.borrow_mut().iter_mut().filter(|(key, _)| key.starts_with(prefix)) {
-            assert!(key.starts_with(prefix));
+        for (_, stored) in self.records.borrow_mut().iter_mut().filter(|(key, _)| key.starts_with(prefix)) {
             stored.value = change(std::str::from_utf8(&stored.value).unwrap()).into_bytes();
             stored.revision = Revision(self.revision.get());
         }
@@ -107,6 +112,10 @@ impl Store for MemoryStore {
             interference(self);
         }
         self.called(2)?;
+        if let Some(left) = self.conflicts.get().checked_sub(1) {
+            self.conflicts.set(left);
+            return Ok(Outcome::Conflict(1));
+        }
         assert!(checks.len() + writes.len() <= 256, "commit takes at most 256 checks and writes");
         let mut records = self.records.borrow_mut();
         for (index, check) in checks.iter().enumerate() {

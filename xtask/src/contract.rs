@@ -1,0 +1,305 @@
+//! `cargo xtask contract`: the service as its callers see it, held against guest/openapi.json and the RFCs.
+//!
+//! The tools are Python and Node.js programs of others. What they need is pinned in `contract/`, and installed under
+//! `target/tools` only. Each part can be run by hand too: `contract/*.py` take the address of any running service.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    command::{Failed, cargo, output, run},
+    components, target, workspace,
+};
+
+/// How long an installation may take.
+const INSTALL: Duration = Duration::from_secs(600);
+/// How long Schemathesis may take. It needs about two minutes on two slow cores.
+const FUZZ: Duration = Duration::from_secs(480);
+/// How long any other part may take.
+const PART: Duration = Duration::from_secs(120);
+/// How long the host may take to start, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Checks that the programs are there that the contract tests cannot install themselves.
+///
+/// # Errors
+///
+/// [`Failed`] with what is missing, and the Debian packages that have it.
+pub(crate) fn check_tools() -> Result<(), Failed> {
+    let has = |program: &str, arguments: &[&str]| output(Command::new(program).args(arguments)).is_some();
+    let mut missing = Vec::new();
+    if !has("python3", &["-c", "import ensurepip, venv"]) {
+        missing.push("python3 python3-venv");
+    }
+    if !has("chromium", &["--version"]) || !has("chromedriver", &["--version"]) {
+        missing.push("chromium chromium-driver");
+    }
+    // One of the tests runs the commands of a page of the documentation.
+    if !has("bash", &["--version"]) || !has("curl", &["--version"]) {
+        missing.push("bash curl");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failed(format!(
+        "the contract tests need programs that are not here: apt-get install {}",
+        missing.join(" ")
+    )))
+}
+
+/// Runs all contract tests against the debug host and the orders component.
+///
+/// # Errors
+///
+/// [`Failed`] with the names of the parts that failed: all are run, and each prints what it found.
+pub(crate) fn test() -> Result<(), Failed> {
+    check_tools()?;
+    let component = components::orders()?;
+    // The whole workspace, as for `serve`.
+    run(&mut cargo(["build", "--workspace", "--bins", "--locked"]))?;
+    let python = python()?;
+    let linters = linters(&python)?;
+    let folder = target().join("contract");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+
+    let mut host = Host::start(&component, &folder)?;
+    let script = |name: &str| {
+        let mut command = Command::new(&python);
+        // -B: nothing compiled is left beside the sources.
+        command.arg("-B").arg(workspace().join("contract").join(name)).arg(&host.url);
+        // The service is asked directly, whatever the environment says of other addresses.
+        command.env("NO_PROXY", "127.0.0.1");
+        command
+    };
+    let mut browser = script("browser.py");
+    browser.arg(folder.join("docs.png"));
+    let parts = [
+        ("redocly", redocly(&linters, &python), PART),
+        ("spectral", spectral(&linters, &python), PART),
+        ("schemathesis", script("fuzz.py"), FUZZ),
+        ("httplint", script("http_lint.py"), PART),
+        ("browser", browser, PART),
+    ];
+    let failures: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(name, mut command, limit)| {
+            println!("\n== {name}\n");
+            Process::run(&mut command, limit).err().map(|Failed(why)| format!("{name} ({why})"))
+        })
+        .collect();
+    host.stop()?;
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed(format!("the contract does not hold: {}", failures.join("; "))))
+    }
+}
+
+/// The Python of a virtual environment that has what `contract/requirements.txt` lists.
+fn python() -> Result<PathBuf, Failed> {
+    let folder = target().join("tools/contract-venv");
+    let requirements = workspace().join("contract/requirements.txt");
+    let python = folder.join("bin/python");
+    unless_installed(&folder, &[&requirements], || {
+        Process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder), INSTALL)?;
+        let pip =
+            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
+        Process::run(Command::new(&python).args(pip).arg(&requirements), INSTALL)
+    })?;
+    Ok(python)
+}
+
+/// A program that finds the Node.js of the virtual environment, as its scripts expect it: on the path.
+fn node_program(program: &Path, python: &Path) -> Command {
+    let mut command = Command::new(program);
+    let venv = python.parent().map(Path::as_os_str).unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(PathBuf::from(venv)).chain(std::env::split_paths(&path));
+    if let Ok(path) = std::env::join_paths(folders) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// The folder of the programs that `contract/package-lock.json` lists.
+fn linters(python: &Path) -> Result<PathBuf, Failed> {
+    let folder = target().join("tools/contract-npm");
+    let [package, lock] =
+        ["package.json", "package-lock.json"].map(|name| workspace().join("contract").join(name));
+    unless_installed(&folder, &[&package, &lock], || {
+        for source in [&package, &lock] {
+            let copy = folder.join(source.file_name().unwrap_or_default());
+            fs::copy(source, &copy).map_err(|error| failed(&copy, &error))?;
+        }
+        // No package needs its scripts.
+        let ci = ["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"];
+        let npm = python.with_file_name("npm");
+        Process::run(node_program(&npm, python).current_dir(&folder).args(ci), INSTALL)
+    })?;
+    Ok(folder.join("node_modules/.bin"))
+}
+
+/// Installs into a folder, from nothing, if it has not been done for the present content of `sources`.
+fn unless_installed(
+    folder: &Path,
+    sources: &[&Path],
+    install: impl FnOnce() -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let mut wanted = Vec::new();
+    for source in sources {
+        wanted.extend(fs::read(source).map_err(|error| failed(source, &error))?);
+    }
+    let stamp = folder.join("installed");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+    install()?;
+    fs::write(&stamp, wanted).map_err(|error| failed(&stamp, &error))
+}
+
+fn redocly(linters: &Path, python: &Path) -> Command {
+    let mut command = node_program(&linters.join("redocly"), python);
+    command
+        .current_dir(workspace())
+        .args(["lint", "--config", "contract/redocly.yaml", "guest/openapi.json"])
+        .envs([("REDOCLY_TELEMETRY", "off"), ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")]);
+    command
+}
+
+fn spectral(linters: &Path, python: &Path) -> Command {
+    let mut command = node_program(&linters.join("spectral"), python);
+    command.current_dir(workspace()).args(["lint", "--ruleset", "contract/spectral.yaml"]).args([
+        "--fail-severity",
+        "hint",
+        "guest/openapi.json",
+    ]);
+    command
+}
+
+/// A host that serves on a free port, with SQLite in a folder of its own and its log beside that.
+struct Host {
+    process: Process,
+    url: String,
+}
+
+impl Host {
+    fn start(component: &Path, folder: &Path) -> Result<Self, Failed> {
+        let mut command = Command::new(target().join("debug/orders-host"));
+        command
+            .arg("serve")
+            .arg("--component")
+            .arg(component)
+            .arg("--store")
+            .arg(format!("sqlite:{}", folder.join("orders.db").display()))
+            .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s", "--log-format", "json"])
+            .args(["--log", "info,access=warn"])
+            .stdout(Stdio::piped());
+        let (process, output) = Process::start(&mut command)?;
+        let output = output.ok_or_else(|| Failed("the host has no output".into()))?;
+        let log = folder.join("host.log");
+        let serving = follow(output, &log)?;
+        let address = serving.recv_timeout(PATIENCE);
+        let address =
+            address.map_err(|_| Failed(format!("the host does not serve; see {}", log.display())))?;
+        Ok(Self { process, url: format!("http://{address}") })
+    }
+
+    /// Asks it to end; a shutdown in order is part of the contract.
+    fn stop(&mut self) -> Result<(), Failed> {
+        self.process.signal("TERM")?;
+        let status = self.process.end_within(PATIENCE)?;
+        if status.success() { Ok(()) } else { Err(Failed(format!("the host ended with {status}"))) }
+    }
+}
+
+/// Writes a log to a file, as long as it goes on; gives the address in its line "serving".
+fn follow(output: ChildStdout, file: &Path) -> Result<Receiver<String>, Failed> {
+    let mut copy = fs::File::create(file).map_err(|error| failed(file, &error))?;
+    let (sender, serving) = sync_channel(1);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = writeln!(copy, "{line}");
+            if line.contains("\"message\":\"serving\"")
+                && let Some((_, rest)) = line.split_once("\"address\":\"")
+                && let Some((address, _)) = rest.split_once('"')
+            {
+                let _ = sender.try_send(address.to_owned());
+            }
+        }
+    });
+    Ok(serving)
+}
+
+/// A program in a group of its own, with whatever it starts: waited for with a deadline, and killed if it is not
+/// waited for.
+struct Process {
+    name: String,
+    id: String,
+    ended: Receiver<std::io::Result<ExitStatus>>,
+    has_ended: bool,
+}
+
+impl Process {
+    /// Runs a command to its end, with its output where ours goes.
+    fn run(command: &mut Command, limit: Duration) -> Result<(), Failed> {
+        let (mut process, _) = Self::start(command)?;
+        let status = process.end_within(limit)?;
+        if status.success() { Ok(()) } else { Err(Failed(format!("{} failed: {status}", process.name))) }
+    }
+
+    /// Starts a command; gives its output too, if that is piped.
+    fn start(command: &mut Command) -> Result<(Self, Option<ChildStdout>), Failed> {
+        eprintln!("+ {command:?}");
+        let name = Path::new(command.get_program()).file_name().unwrap_or_default();
+        let name = name.to_string_lossy().into_owned();
+        let mut child: Child = command
+            .process_group(0)
+            .spawn()
+            .map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
+        let (id, output) = (child.id().to_string(), child.stdout.take());
+        let (sender, ended) = sync_channel(1);
+        thread::spawn(move || sender.send(child.wait()));
+        Ok((Self { name, id, ended, has_ended: false }, output))
+    }
+
+    fn end_within(&mut self, limit: Duration) -> Result<ExitStatus, Failed> {
+        let name = &self.name;
+        match self.ended.recv_timeout(limit) {
+            Ok(outcome) => {
+                self.has_ended = true;
+                outcome.map_err(|error| Failed(format!("{name}: {error}")))
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                Err(Failed(format!("{name} did not end in {} s", limit.as_secs())))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(Failed(format!("{name} was not waited for"))),
+        }
+    }
+
+    fn signal(&self, signal: &str) -> Result<(), Failed> {
+        run(Command::new("kill").args(["-s", signal, "--", &format!("-{}", self.id)]))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.has_ended && self.ended.try_recv().is_err() {
+            let _ = self.signal("KILL");
+        }
+    }
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Failed {
+    Failed(format!("{}: {error}", path.display()))
+}
