@@ -42,7 +42,7 @@ impl Request for Incoming {
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let read_before = Err(BodyError::Interrupted("the body was read before".into()));
         match std::mem::replace(&mut self.body, read_before)? {
-            body if body.len() > limit => Err(BodyError::TooLarge),
+            body if body.len() > limit => Err(BodyError::TooLarge(u64::try_from(limit).unwrap_or(u64::MAX))),
             body => Ok(body.into()),
         }
     }
