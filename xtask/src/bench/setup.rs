@@ -32,7 +32,7 @@ pub(crate) struct Setup {
     /// The same with a store in its own memory.
     pub(crate) portable: PathBuf,
     missing: Vec<(Contender, &'static str)>,
-    compiles: bool,
+    not_ahead: Option<&'static str>,
 }
 
 impl Setup {
@@ -69,16 +69,19 @@ impl Setup {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
         }
-        if !knows(&["serve", "--help"], INSTANCE_REUSE) {
+        if wanted(Contender::HostReuse) && !knows(&["serve", "--help"], INSTANCE_REUSE) {
             missing.push((Contender::HostReuse, "this host cannot reuse instances"));
         }
-        let compiles = wanted(Contender::Host)
-            && knows(&["--help"], "\n  compile ")
-            && knows(&["serve", "--help"], TRUST_COMPILED);
-        if compiles {
-            run(Command::new(host::binary()).arg("compile").arg(&component).arg("--output").arg(compiled()))?;
+        let mut not_ahead = None;
+        if wanted(Contender::Host) {
+            if knows(&["--help"], "\n  compile ") && knows(&["serve", "--help"], TRUST_COMPILED) {
+                let mut compile = Command::new(host::binary());
+                run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
+            } else {
+                not_ahead = Some("this host cannot compile ahead of time");
+            }
         }
-        Ok(Self { component, portable, missing, compiles })
+        Ok(Self { component, portable, missing, not_ahead })
     }
 
     /// Why a contender does not take part, if it does not.
@@ -89,7 +92,7 @@ impl Setup {
     /// Why something cannot be started, if it cannot.
     pub(crate) fn cannot(&self, start: Start) -> Option<&'static str> {
         match start {
-            Start::HostAhead if !self.compiles => Some("this host cannot compile ahead of time"),
+            Start::HostAhead => self.not_ahead,
             _ => self.missing(start.contender()),
         }
     }
