@@ -9,6 +9,9 @@ use miniz_oxide::deflate::{CompressionLevel::BestCompression, compress_to_vec};
 /// deepest need is a request body nested to the JSON reader's limit, which a test tries.
 const STACK_SIZE: u32 = 128 * 1024;
 
+/// Bytes of memory that an instance has from the start: stack, data, and a heap for an ordinary request.
+const INITIAL_MEMORY: u32 = 6 * 64 * 1024;
+
 /// How hard to compress what is compressed once and read often.
 const BEST: u8 = BestCompression as u8;
 
@@ -20,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=openapi.json");
     if env::var_os("CARGO_CFG_TARGET_ARCH").is_some_and(|arch| arch == "wasm32") {
         println!("cargo::rustc-link-arg-cdylib=-zstack-size={STACK_SIZE}");
+        println!("cargo::rustc-link-arg-cdylib=--initial-memory={INITIAL_MEMORY}");
     }
     println!("cargo::rerun-if-changed=build.rs");
     Ok(())

@@ -1,5 +1,5 @@
-//! Generated from the world `orders:service/service`, or with the feature `portable` from `wasi:http/proxy`. The only
-//! module of the component with unsafe code: the component model's calling convention passes memory by address.
+//! Generated from the world `orders:service/service`, or with the feature `portable` from `wasi:http/proxy`. Unsafe, for
+//! the component model's calling convention passes memory by address.
 
 #![allow(
     missing_docs,

@@ -45,7 +45,8 @@ impl Guest for Component {
 /// A request as `wasi:http` hands it over.
 struct Incoming {
     request: IncomingRequest,
-    headers: Fields,
+    /// Every field line: read in one crossing of the border.
+    headers: Vec<(String, Vec<u8>)>,
     method: Method,
     path_and_query: String,
 }
@@ -53,7 +54,7 @@ struct Incoming {
 impl Incoming {
     fn new(request: IncomingRequest) -> Self {
         Self {
-            headers: request.headers(),
+            headers: request.headers().entries(),
             method: request.method(),
             path_and_query: request.path_with_query().unwrap_or_default(),
             request,
@@ -82,7 +83,11 @@ impl Request for Incoming {
     }
 
     fn header(&self, name: &str) -> Vec<Vec<u8>> {
-        self.headers.get(name)
+        self.headers
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
@@ -111,7 +116,7 @@ impl Request for Incoming {
 
 impl Incoming {
     fn announced_length(&self) -> Option<usize> {
-        let values = self.headers.get("content-length");
+        let values = self.header("content-length");
         std::str::from_utf8(values.first()?).ok()?.parse().ok()
     }
 }

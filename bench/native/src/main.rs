@@ -6,8 +6,7 @@
 //!
 //! It has no deadline, no admission and no access log: what those cost is part of what is measured.
 //!
-//! It uses the same allocator as the host, so that the difference is the sandbox and nothing else: whoever gives the
-//! host's `main.rs` a `#[global_allocator]` gives it to this file too.
+//! It uses the same allocator as the host, so that the difference is the sandbox and nothing else.
 
 mod durable;
 mod http;
@@ -26,6 +25,10 @@ use orders_host::config::StoreLocation;
 use tokio::net::TcpListener;
 
 use crate::{durable::DurableStore, http::Incoming, memory::MemoryStore, world::World};
+
+/// That of the host.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The orders service without a sandbox, for the benchmark.
 #[derive(Parser)]
