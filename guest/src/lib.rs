@@ -12,8 +12,8 @@
 //!    the imported one (`linear_store`, with the feature `portable`, one in the component's own memory);
 //! 5. whatever went wrong is worded by `problem`, and only there.
 //!
-//! Time and randomness come in through [`platform`]. Only `component` and `wit_store` need WebAssembly: all
-//! the rest builds and is tested natively.
+//! Time and randomness come in through [`platform`]. Only `component`, the stores of step 4 and the
+//! `allocator` need WebAssembly: all the rest builds and is tested natively.
 
 mod accept;
 mod conditional;

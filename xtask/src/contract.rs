@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     command::{Failed, cargo, output, run},
-    components, target, workspace,
+    components, host, target, workspace,
 };
 
 /// How long an installation may take.
@@ -196,16 +196,9 @@ struct Host {
 impl Host {
     fn start(component: &Path, folder: &Path) -> Result<Self, Failed> {
         let mut command = Command::new(target().join("debug/orders-host"));
-        command
-            .arg("serve")
-            .arg("--component")
-            .arg(component)
-            .arg("--store")
-            .arg(format!("sqlite:{}", folder.join("orders.db").display()))
-            .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s", "--log-format", "json"])
-            .args(["--log", "info,access=warn"])
-            .stdout(Stdio::piped());
-        let (process, output) = Process::start(&mut command)?;
+        let store = format!("sqlite:{}", folder.join("orders.db").display());
+        let (process, output) =
+            Process::start(host::serve(&mut command, component, &store).stdout(Stdio::piped()))?;
         let output = output.ok_or_else(|| Failed("the host has no output".into()))?;
         let log = folder.join("host.log");
         let serving = follow(output, &log)?;

@@ -1,4 +1,4 @@
-//! A host for measurements: the release build on a free port, and what its log says.
+//! A host for tests and measurements: how it is started on a free port, and what its log says.
 
 use std::{
     io::BufRead,
@@ -13,7 +13,7 @@ pub(crate) fn binary() -> PathBuf {
     target().join("release/orders-host")
 }
 
-/// The arguments to serve with. The access log is off: no other contender writes one.
+/// The arguments to serve with. The access log is off: no other contender of the benchmark writes one.
 pub(crate) fn serve<'a>(command: &'a mut Command, component: &Path, store: &str) -> &'a mut Command {
     command
         .arg("serve")
