@@ -7,10 +7,10 @@ use miniz_oxide::deflate::{CompressionLevel::BestCompression, compress_to_vec};
 
 /// Bytes of stack. The default of 1 MiB would be 16 pages more to set up for every fresh instance; the
 /// deepest need is a request body nested to the JSON reader's limit, which a test tries.
-const STACK_SIZE: u32 = 128 * 1024;
+const STACK_SIZE: u32 = 64 * 1024;
 
 /// Bytes of memory that an instance has from the start: stack, data, and a heap for an ordinary request.
-const INITIAL_MEMORY: u32 = 6 * 64 * 1024;
+const INITIAL_MEMORY: u32 = 3 * 64 * 1024;
 
 /// How hard to compress what is compressed once and read often.
 const BEST: u8 = BestCompression as u8;

@@ -1,5 +1,7 @@
 //! The component: the only file that touches `wasi:http`, and the clock, randomness and standard error of WASI.
 
+use std::borrow::Cow;
+
 use crate::{
     bindings::{
         exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam},
@@ -38,7 +40,7 @@ impl Guest for Component {
         if let Some(cause) = &response.cause {
             log(cause);
         }
-        send(out, &response);
+        send(out, response);
     }
 }
 
@@ -82,11 +84,11 @@ impl Request for Incoming {
         &self.path_and_query
     }
 
-    fn header(&self, name: &str) -> Vec<Vec<u8>> {
+    fn header(&self, name: &str) -> Vec<&[u8]> {
         self.headers
             .iter()
             .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.clone())
+            .map(|(_, value)| value.as_slice())
             .collect()
     }
 
@@ -95,9 +97,16 @@ impl Request for Incoming {
         let interrupted = |what: &str| BodyError::Interrupted(what.to_owned());
         let body = self.request.consume().map_err(|()| interrupted("the body was read before"))?;
         let stream = body.stream().map_err(|()| interrupted("the body was read before"))?;
-        let mut bytes = Vec::with_capacity(self.announced_length().unwrap_or(0).min(limit));
+        let announced = self.announced_length();
+        let mut bytes = Vec::new();
         loop {
+            // The host sees to it that the body has the length that is announced: its end need not be asked for.
+            if announced == Some(bytes.len()) {
+                return Ok(bytes);
+            }
             match stream.blocking_read(READ_CHUNK) {
+                // Most bodies come in one piece.
+                Ok(chunk) if bytes.is_empty() && chunk.len() <= limit => bytes = chunk,
                 Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large(limit)),
                 Ok(chunk) => bytes.extend_from_slice(&chunk),
                 Err(StreamError::Closed) => return Ok(bytes),
@@ -142,8 +151,8 @@ impl Random for System {
 }
 
 /// Sends the answer. If the host has no more use for it (the client has gone), there is nobody to tell.
-fn send(out: ResponseOutparam, response: &Response) {
-    let outgoing = match head(response) {
+fn send(out: ResponseOutparam, response: Response) {
+    let outgoing = match head(response.status, response.headers) {
         Ok(outgoing) => outgoing,
         Err(refused) => {
             log(&format!("the host refuses the answer: {refused}"));
@@ -166,15 +175,12 @@ fn send(out: ResponseOutparam, response: &Response) {
     }
 }
 
-fn head(response: &Response) -> Result<OutgoingResponse, String> {
-    let fields: Vec<(String, Vec<u8>)> = response
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone().into_owned(), value.as_bytes().to_vec()))
-        .collect();
+fn head(status: u16, headers: Vec<(Cow<'static, str>, String)>) -> Result<OutgoingResponse, String> {
+    let fields: Vec<(String, Vec<u8>)> =
+        headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
     let fields = Fields::from_list(&fields).map_err(|error| format!("{error:?}"))?;
     let outgoing = OutgoingResponse::new(fields);
-    outgoing.set_status_code(response.status).map_err(|()| format!("status {}", response.status))?;
+    outgoing.set_status_code(status).map_err(|()| format!("status {status}"))?;
     Ok(outgoing)
 }
 

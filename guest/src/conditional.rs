@@ -50,7 +50,7 @@ enum Expected {
 }
 
 /// Reads all lines of such a field as one list; none if it has another form.
-fn expected(lines: &[Vec<u8>]) -> Option<Expected> {
+fn expected(lines: &[&[u8]]) -> Option<Expected> {
     if let [line] = lines
         && line.trim_ascii() == b"*"
     {
@@ -112,16 +112,16 @@ mod tests {
             ("*, \"1\"", None),
             ("\"1\", *", None),
         ] {
-            assert_eq!(expected(&[line.as_bytes().to_vec()]), read, "{line}");
+            assert_eq!(expected(&[line.as_bytes()]), read, "{line}");
         }
-        let lines = ["\"1\"", "\"2\""].map(|line| line.as_bytes().to_vec());
+        let lines = ["\"1\"", "\"2\""].map(str::as_bytes);
         assert_eq!(expected(&lines), tags(&[(false, "\"1\""), (false, "\"2\"")]));
     }
 
     proptest! {
         #[test]
         fn any_field_is_decided(line: Vec<u8>, text in "[W/\"\\\\, *a]{0,12}") {
-            _ = expected(&[line, text.into_bytes()]);
+            _ = expected(&[&line, text.as_bytes()]);
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::text::Text;
+
 /// The first 128 bits of a SHA-256 (FIPS 180-4 §7 allows to cut it). Written as 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u8; 16]);
@@ -28,7 +30,9 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:032x}", u128::from_be_bytes(self.0))
+        let mut text = Text::<32>::new();
+        text.hex(&self.0);
+        formatter.write_str(text.as_str())
     }
 }
 

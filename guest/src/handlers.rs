@@ -5,14 +5,12 @@ mod create;
 mod documents;
 mod read;
 
-use serde::Serialize;
-
 use crate::content::BodyType;
 use crate::json;
 use crate::order::{Order, OrderId, Timestamp};
 use crate::platform::{Clock, Random};
 use crate::problem::{Kind, Problem};
-use crate::repo::{Found, OrderRepo};
+use crate::repo::{Found, OrderRecord, OrderRepo};
 use crate::request::{BodyError, Request, Response};
 use crate::router::{Route, route};
 use crate::store::Store;
@@ -102,7 +100,7 @@ fn answer(request: &mut dyn Request, services: &Services<'_>) -> Result<Response
 /// the host may allow less than is allowed here.
 fn refuse_large_body(route: &Route<'_>, request: &mut dyn Request) -> Result<(), Problem> {
     let announced = request.header("content-length").into_iter().next();
-    let announced = announced.and_then(|length| String::from_utf8(length).ok()?.parse::<usize>().ok());
+    let announced = announced.and_then(|length| std::str::from_utf8(length).ok()?.parse::<usize>().ok());
     match announced {
         Some(length) if length > MAX_BODY => Err(BodyError::TooLarge(MAX_BODY as u64).into()),
         Some(1..) if !route.reads_body() => Ok(request.body(MAX_BODY).map(drop)?),
@@ -116,8 +114,9 @@ fn find(id: &str, services: &Services<'_>) -> Result<Found, Problem> {
     found.ok_or_else(|| Problem::new(Kind::OrderNotFound, "No order has this id."))
 }
 
-fn order_response(status: u16, order: &Order) -> Result<Response, Problem> {
-    Ok(json_response(status, order)?.header("etag", entity_tag(order)))
+fn order_response(status: u16, record: OrderRecord) -> Response {
+    let tag = entity_tag(record.order());
+    json_response(status, record.into_json()).header("etag", tag)
 }
 
 /// The entity tag of an order: its version in quotes (RFC 9110 §8.8.3).
@@ -126,11 +125,10 @@ fn entity_tag(order: &Order) -> String {
 }
 
 /// Content that caches may keep but must ask about, and only those of the client itself.
-fn json_response(status: u16, content: &impl Serialize) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(content).map_err(|error| cannot_be_written(&error))?;
+fn json_response(status: u16, body: Vec<u8>) -> Response {
     let response =
         Response::new(status).header("content-type", JSON).header("cache-control", "private, no-cache");
-    Ok(Response { body, ..response })
+    Response { body, ..response }
 }
 
 fn cannot_be_written(error: &serde_json::Error) -> Problem {
@@ -149,12 +147,12 @@ fn split(target: &str) -> (&str, Option<&str>) {
 
 /// The caller's request id if it gives exactly one, of 1…128 visible ASCII characters; otherwise a new one.
 fn request_id(request: &dyn Request, services: &Services<'_>) -> String {
-    let visible = |value: &Vec<u8>| {
+    let visible = |value: &[u8]| {
         (1..=128).contains(&value.len()) && value.iter().all(|byte| matches!(byte, 0x21..=0x7e))
     };
-    let given = <[Vec<u8>; 1]>::try_from(request.header("x-request-id")).ok();
-    given
-        .filter(|[value]| visible(value))
-        .and_then(|[value]| String::from_utf8(value).ok())
-        .unwrap_or_else(|| Uuid::v4(services.random.bytes16()).to_string())
+    let given = match request.header("x-request-id").as_slice() {
+        [value] if visible(value) => String::from_utf8(value.to_vec()).ok(),
+        _ => None,
+    };
+    given.unwrap_or_else(|| Uuid::v4(services.random.bytes16()).to_string())
 }

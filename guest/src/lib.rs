@@ -32,6 +32,7 @@ mod repo;
 pub mod request;
 mod router;
 pub mod store;
+mod text;
 pub mod uuid;
 
 #[cfg(target_arch = "wasm32")]

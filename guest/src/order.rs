@@ -14,6 +14,7 @@ use std::marker::PhantomData;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::Text;
 use crate::uuid::Uuid;
 
 pub use self::currency::Currency;
@@ -136,6 +137,11 @@ impl OrderId {
         self.0.bytes()
     }
 
+    /// The one spelling an id has: see [`Uuid::text`].
+    pub(crate) fn text(&self) -> Text<36> {
+        self.0.text()
+    }
+
     /// Reads the one spelling an id has: see [`Uuid::parse`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -151,7 +157,7 @@ impl fmt::Display for OrderId {
 
 impl Serialize for OrderId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 

@@ -21,10 +21,11 @@ use crate::order::{Event, Order, OrderId};
 use crate::store::{Check, Outcome, Revision, Store, StoreError, Write};
 
 use self::keys::{customer_key, event_key, order_key, status_key};
-use self::records::{read_order, write_event, write_order};
+use self::records::{read_order, write_event};
 
 pub(crate) use self::kept::{KeptAnswer, KeySlot, RequestDigest};
 pub(crate) use self::pages::{Filter, IdRange, Sort};
+pub(crate) use self::records::OrderRecord;
 
 /// The orders in a store.
 #[derive(Clone, Copy)]
@@ -89,18 +90,24 @@ impl<'store> OrderRepo<'store> {
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn create(&self, order: &Order, event: &Event) -> Result<Written, RepoError> {
-        self.commit(vec![Check::Absent(order_key(order.id))], new_order(order, event)?)
+    pub(crate) fn create(&self, record: &OrderRecord, event: &Event) -> Result<Written, RepoError> {
+        self.commit(vec![Check::Absent(order_key(record.order().id))], new_order(record, event)?)
     }
 
     /// Stores what has become of an order, with what happened. Lost if the order has changed since it was found.
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn change(&self, before: &Found, after: &Order, event: &Event) -> Result<Written, RepoError> {
+    pub(crate) fn change(
+        &self,
+        before: &Found,
+        record: &OrderRecord,
+        event: &Event,
+    ) -> Result<Written, RepoError> {
+        let after = record.order();
         let key = order_key(after.id);
         let mut writes = vec![
-            Write::Put(key.clone(), write_order(after)?),
+            Write::Put(key.clone(), record.json().to_vec()),
             Write::Put(event_key(after.id, event.seq), write_event(after.id, event)?),
         ];
         if before.order.status != after.status {
@@ -119,9 +126,10 @@ impl<'store> OrderRepo<'store> {
 }
 
 /// What a new order puts into the store.
-fn new_order(order: &Order, event: &Event) -> Result<Vec<Write>, RepoError> {
+fn new_order(record: &OrderRecord, event: &Event) -> Result<Vec<Write>, RepoError> {
+    let order = record.order();
     Ok(vec![
-        Write::Put(order_key(order.id), write_order(order)?),
+        Write::Put(order_key(order.id), record.json().to_vec()),
         Write::Put(status_key(order.status, order.id), Vec::new()),
         Write::Put(customer_key(&order.customer, order.id), Vec::new()),
         Write::Put(event_key(order.id, event.seq), write_event(order.id, event)?),

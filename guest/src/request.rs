@@ -14,7 +14,7 @@ pub trait Request {
     fn path_and_query(&self) -> &str;
 
     /// Every value of a field, one for each field line, in the order sent. `name` is lower case.
-    fn header(&self, name: &str) -> Vec<Vec<u8>>;
+    fn header(&self, name: &str) -> Vec<&[u8]>;
 
     /// The whole body. Called at most once.
     ///

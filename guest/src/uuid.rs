@@ -1,6 +1,8 @@
 //! UUIDs (RFC 9562): making versions 4 and 7, and the one way to write them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
+
+use crate::text::Text;
 
 /// 16 bytes in network order. Sorts as its text does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +44,21 @@ impl Uuid {
         self.0
     }
 
+    /// The canonical text form.
+    pub(crate) fn text(&self) -> Text<TEXT_LENGTH> {
+        let mut text = Text::new();
+        let mut rest = self.0.as_slice();
+        for group in [4, 2, 2, 2, 6] {
+            let (bytes, behind) = rest.split_at_checked(group).unwrap_or_default();
+            if rest.len() < self.0.len() {
+                text.push(b'-');
+            }
+            text.hex(bytes);
+            rest = behind;
+        }
+        text
+    }
+
     /// Reads the canonical text form: 32 lower-case hexadecimal digits in groups of 8-4-4-4-12. RFC 9562 §4
     /// lets readers take upper case too; here an id has one spelling, so that it has one URL and one key.
     #[must_use]
@@ -66,14 +83,7 @@ impl Uuid {
 
 impl fmt::Display for Uuid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.into_iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                formatter.write_char('-')?;
-            }
-            formatter.write_char(hex_digit(byte >> 4))?;
-            formatter.write_char(hex_digit(byte & 0x0f))?;
-        }
-        Ok(())
+        formatter.write_str(self.text().as_str())
     }
 }
 
@@ -81,11 +91,6 @@ impl fmt::Display for Uuid {
 const fn marked(bytes: [u8; 16], version: u8) -> [u8; 16] {
     let [a, b, c, d, e, f, seventh, g, ninth, h, i, j, k, l, m, n] = bytes;
     [a, b, c, d, e, f, (seventh & 0x0f) | version, g, (ninth & 0x3f) | 0x80, h, i, j, k, l, m, n]
-}
-
-/// The digit of a number below 16.
-fn hex_digit(value: u8) -> char {
-    char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 })
 }
 
 #[cfg(test)]

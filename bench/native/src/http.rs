@@ -35,8 +35,8 @@ impl Request for Incoming {
         self.head.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 
-    fn header(&self, name: &str) -> Vec<Vec<u8>> {
-        self.head.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect()
+    fn header(&self, name: &str) -> Vec<&[u8]> {
+        self.head.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect()
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {

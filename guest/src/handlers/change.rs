@@ -6,7 +6,7 @@ use crate::content::{self, BodyType};
 use crate::json::decode::{Faults, Path};
 use crate::order::{Action, Event, Order, Patch, Timestamp, Transition};
 use crate::problem::{Kind, Problem};
-use crate::repo::Written;
+use crate::repo::{OrderRecord, Written};
 use crate::request::{Request, Response};
 
 use super::{ATTEMPTS, JSON, MAX_BODY, Services, entity_tag, find, order_response, parsed};
@@ -64,10 +64,11 @@ fn change<T>(
     let wanted = parse()?;
     for attempt in 1.. {
         let Some((after, event)) = apply(&found.order, &wanted, services.now())? else {
-            return order_response(200, &found.order);
+            return Ok(order_response(200, OrderRecord::of(found.order)?));
         };
-        if services.repo().change(&found, &after, &event)? == Written::Done {
-            return order_response(200, &after);
+        let record = OrderRecord::of(after)?;
+        if services.repo().change(&found, &record, &event)? == Written::Done {
+            return Ok(order_response(200, record));
         }
         if attempt == ATTEMPTS {
             break;

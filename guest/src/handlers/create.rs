@@ -4,9 +4,9 @@ use crate::accept;
 use crate::content::{self, BodyType};
 use crate::digest::Digest;
 use crate::idempotency::idempotency_key;
-use crate::order::{NewOrder, Order, Timestamp};
+use crate::order::{NewOrder, Order, OrderId, Timestamp};
 use crate::problem::{Kind, Problem};
-use crate::repo::{KeptAnswer, KeySlot, RequestDigest, Written};
+use crate::repo::{KeptAnswer, KeySlot, OrderRecord, RequestDigest, Written};
 use crate::request::{Request, Response};
 use crate::router::ORDERS;
 
@@ -23,17 +23,20 @@ pub(super) fn create_order(request: &mut dyn Request, services: &Services<'_>) -
     let key = idempotency_key(request)?;
     let new = NewOrder::from_json(parsed(&body)?)?;
     match key {
-        None => create(&new, services),
+        None => create(new, services),
         Some(key) => create_once(&new, &key, &body, services),
     }
 }
 
-fn create(new: &NewOrder, services: &Services<'_>) -> Result<Response, Problem> {
+fn create(new: NewOrder, services: &Services<'_>) -> Result<Response, Problem> {
+    let (mut order, event) = Order::create(new, services.now(), services.random.bytes16());
     for _ in 0..ATTEMPTS {
-        let (order, event) = Order::create(new.clone(), services.now(), services.random.bytes16());
-        if services.repo().create(&order, &event)? == Written::Done {
-            return created(&order);
+        let record = OrderRecord::of(order)?;
+        if services.repo().create(&record, &event)? == Written::Done {
+            return Ok(created(record));
         }
+        order = record.into_order();
+        order.id = OrderId::new(order.created_at, services.random.bytes16());
     }
     Err(lost())
 }
@@ -57,17 +60,19 @@ fn create_once(new: &NewOrder, key: &str, body: &[u8], services: &Services<'_>) 
             KeySlot::Free(slot) => slot,
         };
         let (order, event) = Order::create(new.clone(), now, services.random.bytes16());
-        let response = created(&order)?;
+        let record = OrderRecord::of(order)?;
+        let response = created(record.clone());
         let answer = keep(&response, &fingerprint, now);
-        if services.repo().create_kept(&order, &event, &slot, &answer)? == Written::Done {
+        if services.repo().create_kept(&record, &event, &slot, &answer)? == Written::Done {
             return Ok(response);
         }
     }
     Err(lost())
 }
 
-fn created(order: &Order) -> Result<Response, Problem> {
-    Ok(order_response(201, order)?.header("location", format!("{ORDERS}/{}", order.id)))
+fn created(record: OrderRecord) -> Response {
+    let location = format!("{ORDERS}/{}", record.order().id);
+    order_response(201, record).header("location", location)
 }
 
 fn keep(response: &Response, fingerprint: &str, now: Timestamp) -> KeptAnswer {

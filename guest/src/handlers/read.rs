@@ -7,10 +7,11 @@ use crate::conditional::is_not_modified;
 use crate::cursor;
 use crate::problem::Problem;
 use crate::query::{EventQuery, ListQuery};
+use crate::repo::OrderRecord;
 use crate::request::{Request, Response};
 use crate::router::ORDERS;
 
-use super::{JSON, Services, entity_tag, find, json_response, order_response};
+use super::{JSON, Services, cannot_be_written, entity_tag, find, json_response, order_response};
 
 /// GET /api/v1/orders
 pub(super) fn list_orders(
@@ -32,8 +33,9 @@ pub(super) fn get_order(
 ) -> Result<Response, Problem> {
     accept::preferred(request, &[JSON])?;
     let order = find(id, services)?.order;
-    let response = order_response(200, &order)?;
-    Ok(if is_not_modified(request, &entity_tag(&order)) { not_modified(response) } else { response })
+    let unchanged = is_not_modified(request, &entity_tag(&order));
+    let response = order_response(200, OrderRecord::of(order)?);
+    Ok(if unchanged { not_modified(response) } else { response })
 }
 
 /// GET /api/v1/orders/{id}/events. Every order has events from its creation on.
@@ -64,7 +66,9 @@ fn list<T: Serialize>(
         #[serde(skip_serializing_if = "Option::is_none")]
         next_cursor: Option<&'page str>,
     }
-    let response = json_response(200, &Page { items, next_cursor: next_cursor.as_deref() })?;
+    let page = Page { items, next_cursor: next_cursor.as_deref() };
+    let body = serde_json::to_vec(&page).map_err(|error| cannot_be_written(&error))?;
+    let response = json_response(200, body);
     Ok(match next_cursor {
         Some(cursor) => response.header("link", format!("<{}>; rel=\"next\"", next(&cursor))),
         None => response,

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::read_text;
+use crate::text::Text;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
@@ -12,6 +13,9 @@ use super::read_text;
 /// that sort by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
+
+/// Length of the text form, in bytes.
+const TEXT_LENGTH: usize = 24;
 
 pub(super) const MS_PER_DAY: u64 = 86_400_000;
 
@@ -31,7 +35,27 @@ impl Timestamp {
         self.0
     }
 
-    /// Reads what [`fmt::Display`] writes, and no other form.
+    /// As RFC 3339 has it.
+    fn text(self) -> Text<TEXT_LENGTH> {
+        let (year, month, day) = civil_from_days(self.0 / MS_PER_DAY);
+        let ms = self.0 % MS_PER_DAY;
+        let mut text = Text::new();
+        for (number, digits, then) in [
+            (year, 4, b'-'),
+            (month, 2, b'-'),
+            (day, 2, b'T'),
+            (ms / 3_600_000, 2, b':'),
+            (ms / 60_000 % 60, 2, b':'),
+            (ms / 1000 % 60, 2, b'.'),
+            (ms % 1000, 3, b'Z'),
+        ] {
+            text.decimal(number, digits);
+            text.push(then);
+        }
+        text
+    }
+
+    /// Reads the form that [`Timestamp::text`] writes, and no other.
     fn parse(text: &str) -> Option<Self> {
         let number = |from: usize, to: usize| -> Option<u64> {
             let digits = text.get(from..to)?;
@@ -44,22 +68,19 @@ impl Timestamp {
         let time_of_day = ((hour * 60 + minute) * 60 + second) * 1000 + ms;
         let timestamp = Self(days_from_civil(year, month, day) * MS_PER_DAY + time_of_day);
         // Writing it again catches the rest: the separators, 30 February, hour 24, a 61st second.
-        (timestamp.to_string() == text).then_some(timestamp)
+        (timestamp.text().as_str() == text).then_some(timestamp)
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = civil_from_days(self.0 / MS_PER_DAY);
-        let ms = self.0 % MS_PER_DAY;
-        let (hour, minute, second, ms) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+        formatter.write_str(self.text().as_str())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text().as_str())
     }
 }
 

@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::order::{Event, Order, Timestamp};
+use crate::order::{Event, Timestamp};
 use crate::store::{Check, Direction, Entry, Outcome, Revision, Write};
 
 use super::keys::{expired, expiry_key, kept_key, kept_key_of, order_key};
 use super::records::corrupt;
-use super::{OrderRepo, RepoError, Written, new_order};
+use super::{OrderRecord, OrderRepo, RepoError, Written, new_order};
 
 /// One create in so many sweeps.
 const SWEEP_ONE_IN: u8 = 4;
@@ -108,14 +108,15 @@ impl OrderRepo<'_> {
     /// [`RepoError`].
     pub(crate) fn create_kept(
         &self,
-        order: &Order,
+        record: &OrderRecord,
         event: &Event,
         slot: &FreeSlot,
         answer: &KeptAnswer,
     ) -> Result<Written, RepoError> {
+        let order = record.order();
         let key = kept_key(&slot.request);
         let mut checks = vec![Check::Absent(order_key(order.id))];
-        let mut writes = new_order(order, event)?;
+        let mut writes = new_order(record, event)?;
         match slot.stale {
             None => checks.push(Check::Absent(key.clone())),
             Some((revision, expired)) => {

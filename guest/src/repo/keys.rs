@@ -5,6 +5,7 @@
 use crate::digest::Digest;
 use crate::order::{Customer, OrderId, Status, Timestamp, Version};
 use crate::store::KeyRange;
+use crate::text::Text;
 
 use super::kept::RequestDigest;
 use super::pages::IdRange;
@@ -31,7 +32,8 @@ pub(super) fn by_customer(customer: &Customer) -> ById {
 impl ById {
     /// The key for an order.
     pub(super) fn key(&self, id: OrderId) -> String {
-        format!("{}/{id}", self.0)
+        let id = id.text();
+        [self.0.as_str(), "/", id.as_str()].concat()
     }
 
     /// The keys for a range of ids.
@@ -67,7 +69,9 @@ pub(super) fn customer_key(customer: &Customer, id: OrderId) -> String {
 
 /// `e/{id}/{seq}`; a version has at most 20 digits.
 pub(super) fn event_key(id: OrderId, seq: Version) -> String {
-    format!("e/{id}/{:020}", seq.get())
+    let mut number = Text::<20>::new();
+    number.decimal(seq.get(), 20);
+    ["e/", id.text().as_str(), "/", number.as_str()].concat()
 }
 
 /// The events of an order after the one with this number; 0 for all.

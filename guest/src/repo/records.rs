@@ -10,18 +10,48 @@ use crate::order::{Event, Order, OrderId};
 use super::RepoError;
 use super::keys::{event_key, order_key, orders};
 
-/// The stored form of an order.
-///
-/// # Errors
-/// [`RepoError::Corrupt`] if it has none; no order is known for which that happens.
-pub(super) fn write_order(order: &Order) -> Result<Vec<u8>, RepoError> {
-    write(order, || order_key(order.id))
+/// An order with its stored form, which is what a client gets too: written once for both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrderRecord {
+    order: Order,
+    json: Vec<u8>,
+}
+
+impl OrderRecord {
+    /// The record of an order.
+    ///
+    /// # Errors
+    /// [`RepoError::Corrupt`] if it has none; no order is known for which that happens.
+    pub(crate) fn of(order: Order) -> Result<Self, RepoError> {
+        let json = write(&order, || order_key(order.id))?;
+        Ok(Self { order, json })
+    }
+
+    /// The order.
+    pub(crate) fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Its JSON.
+    pub(crate) fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The order alone.
+    pub(crate) fn into_order(self) -> Order {
+        self.order
+    }
+
+    /// Its JSON alone.
+    pub(crate) fn into_json(self) -> Vec<u8> {
+        self.json
+    }
 }
 
 /// The stored form of an event of this order.
 ///
 /// # Errors
-/// [`RepoError::Corrupt`], as for [`write_order`].
+/// [`RepoError::Corrupt`], as for [`OrderRecord::of`].
 pub(super) fn write_event(id: OrderId, event: &Event) -> Result<Vec<u8>, RepoError> {
     write(event, || event_key(id, event.seq))
 }
@@ -57,7 +87,7 @@ pub(super) fn corrupt(key: &str, cause: &dyn std::fmt::Display) -> RepoError {
 
 #[cfg(test)]
 mod tests {
-    use super::{RepoError, read_event, read_order, write_order};
+    use super::{OrderRecord, RepoError, read_event, read_order};
     use crate::order::Order;
     use proptest::prelude::{prop_assert, proptest};
 
@@ -119,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_record_is_written_as_it_is_read() {
-        let written = write_order(&record()).unwrap();
+        let written = OrderRecord::of(record()).unwrap().into_json();
         assert_eq!(read_order(KEY, &written).unwrap(), record());
         assert!(!String::from_utf8(written).unwrap().contains("notes"), "absent members stay absent");
     }

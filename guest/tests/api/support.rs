@@ -174,8 +174,8 @@ impl Request for Call {
         &self.target
     }
 
-    fn header(&self, name: &str) -> Vec<Vec<u8>> {
-        self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.clone()).collect()
+    fn header(&self, name: &str) -> Vec<&[u8]> {
+        self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value.as_slice()).collect()
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
