@@ -1,6 +1,6 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU16, sync::Arc, thread, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -8,13 +8,14 @@ use crate::{
     clock::{BusyCount, Patience},
     config::{InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation},
     engine::{self, Runtime},
-    guest::Guest,
+    guest::{Guest, InstanceBounds},
     limits::Limits,
     listener::{self, Connections, Listener},
     module::Module,
     service::Service,
     shutdown::{Lifecycle, Phase, Signals},
     store::{self, Store},
+    workers::Workers,
 };
 
 /// How long cut connections may take to notice.
@@ -92,7 +93,7 @@ struct Running {
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
-    let LimitsConfig { max_concurrent, max_memory, max_connections, .. } = config.limits;
+    let LimitsConfig { max_concurrent, max_memory, max_connections, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
     let runtime = start_engine(u32::from(max_concurrent) + SPARE_INSTANCES, max_memory)?;
     let module = Module::read(&runtime, &config.component).map_err(|error| StartError(error.to_string()))?;
@@ -103,9 +104,13 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let unlistenable = |error| {
         StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
     };
+    let threads = config.threads.or_else(processors).unwrap_or(NonZeroU16::MIN);
+    let workers = Workers::start(threads)
+        .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
     let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
     let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
-    let guest = link(&runtime, &module, Arc::clone(&store), max_memory).map_err(StartError)?;
+    let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
+    let guest = link(&runtime, &module, Arc::clone(&store), bounds).map_err(StartError)?;
     let listener = reserved.listen().map_err(unlistenable)?;
 
     tracing::info!(
@@ -113,11 +118,12 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         component = %config.component.display(),
         module = %module.hash,
         store = %config.store,
+        threads,
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
     let service = Arc::new(Service {
-        guest,
+        guest: Arc::new(guest),
         module: module.hash,
         limits: Limits::new(&config.limits),
         store,
@@ -125,7 +131,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     });
     let busy = BusyCount::default();
     let patience = Patience::from(&config.limits);
-    let connections = Connections::new(Arc::clone(&service), patience, busy.clone(), max_connections);
+    let connections =
+        Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max_connections);
     Ok(Running { listener, connections, service, busy })
 }
 
@@ -187,6 +194,11 @@ async fn drain(
     ending
 }
 
+/// How many processors this process may use.
+fn processors() -> Option<NonZeroU16> {
+    NonZeroU16::try_from(thread::available_parallelism().ok()?).ok()
+}
+
 fn start_engine(max_instances: u32, max_memory: usize) -> Result<Runtime, StartError> {
     engine::start(max_instances, max_memory)
         .map_err(|error| StartError(format!("cannot set up room for {max_instances} instances: {error:#}")))
@@ -195,7 +207,7 @@ fn start_engine(max_instances: u32, max_memory: usize) -> Result<Runtime, StartE
 /// Links the component and makes one instance of it, over a store that is thrown away.
 async fn try_out(runtime: &Runtime, module: &Module, max_memory: usize) -> Result<(), String> {
     let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
-    let guest = link(runtime, module, scratch, max_memory)?;
+    let guest = link(runtime, module, scratch, InstanceBounds { max_memory, max_requests: 1 })?;
     guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))
 }
 
@@ -203,8 +215,8 @@ fn link(
     runtime: &Runtime,
     module: &Module,
     store: Arc<dyn Store>,
-    max_memory: usize,
+    bounds: InstanceBounds,
 ) -> Result<Guest, String> {
     let linked = module.link(runtime).map_err(|error| error.to_string())?;
-    Ok(Guest { linked, store, max_memory })
+    Ok(Guest::new(linked, store, bounds))
 }

@@ -1,16 +1,17 @@
-//! One call into one instance, and how it can end.
+//! One call into one instance.
 //!
 //! The call runs in the task of the connection that asked for it. An ordinary answer is complete when the
 //! call returns, so that nothing is spawned for it and no other task is woken; a long one streams while the
 //! call goes on, driven by whoever reads it ([`GuestBody`]).
+//!
+//! Each call has an instance of its own, unless instances are to be reused: then one that ended in order is kept
+//! for another call ([`Idle`]).
 
 use std::{
     any::Any,
-    error::Error,
-    fmt,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -26,7 +27,7 @@ use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
         bindings::{
-            ProxyPre,
+            Proxy, ProxyPre,
             http::types::{ErrorCode, Scheme},
         },
         body::HyperOutgoingBody,
@@ -36,6 +37,7 @@ use wasmtime_wasi_http::{
 
 use crate::{
     body::RequestBody,
+    failure::Failure,
     instance::{InstanceState, MAX_RESOURCES},
     store::{MAX_TRANSFER_BYTES, Store},
 };
@@ -44,8 +46,6 @@ use crate::{
 const HOSTCALL_FUEL: usize = MAX_TRANSFER_BYTES + (1 << 20);
 /// How long making an instance may take when a component is tried.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most bytes of a guest's own words that are repeated in the log.
-const MAX_WORDS: usize = 256;
 
 /// Something that lives exactly as long as the call it was given to: a permit, a pinned module.
 pub type Hold = Arc<dyn Any + Send + Sync>;
@@ -61,74 +61,61 @@ pub struct Terms {
     pub hold: Hold,
 }
 
-/// How a call can fail. Each has its own answer in `reject`.
-#[derive(Debug)]
-pub enum Failure {
-    /// The guest trapped, or broke the rules of the component model. Says how.
-    Trapped(String),
-    /// The guest asked for more memory than it may have, and trapped for want of it.
-    OutOfMemory,
-    /// The deadline passed.
-    OutOfTime,
-    /// The guest returned without having answered.
-    NoAnswer,
-    /// The guest returned before its answer was finished.
-    Unfinished,
-    /// The guest answered with something that cannot be sent. Says what.
-    BadAnswer(&'static str),
-    /// The guest answered with an error code instead of a response.
-    GaveUp(ErrorCode),
+/// What an instance may take.
+#[derive(Clone, Copy, Debug)]
+pub struct InstanceBounds {
+    /// Bytes of memory.
+    pub max_memory: usize,
+    /// Requests that it serves, one after another.
+    pub max_requests: u32,
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Trapped(how) => write!(f, "the component trapped: {how}"),
-            Self::OutOfMemory => f.write_str("the component needed more memory than it may have"),
-            Self::OutOfTime => f.write_str("the component did not finish before the deadline"),
-            Self::NoAnswer => f.write_str("the component returned without an answer"),
-            Self::Unfinished => f.write_str("the component returned before its answer was finished"),
-            Self::BadAnswer(what) => write!(f, "the component's answer cannot be sent: {what}"),
-            Self::GaveUp(code) => {
-                let words: String = format!("{code:?}").chars().take(MAX_WORDS).collect();
-                write!(f, "the component answered with an error: {words}")
-            }
-        }
-    }
-}
-
-impl Error for Failure {}
 
 /// A component that can be called: linked, with the store it works on and the bounds it works within.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Guest {
-    /// The linked component.
-    pub linked: ProxyPre<InstanceState>,
-    /// What `orders:state/store` leads to.
-    pub store: Arc<dyn Store>,
-    /// Most bytes of memory that one instance may have.
-    pub max_memory: usize,
+    linked: ProxyPre<InstanceState>,
+    store: Arc<dyn Store>,
+    bounds: InstanceBounds,
+    idle: Idle,
+}
+
+/// One instance of a component.
+struct Instance {
+    store: wasmtime::Store<InstanceState>,
+    /// Its exports; none before it is instantiated.
+    proxy: Option<Proxy>,
+    /// Requests that it was given.
+    requests: u32,
 }
 
 impl Guest {
-    /// Makes an instance, has it answer the request, and throws it away.
+    /// A component, and the `store` that its `orders:state/store` leads to.
+    pub fn new(linked: ProxyPre<InstanceState>, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
+        Self { linked, store, bounds, idle: Idle::default() }
+    }
+
+    /// Has an instance answer the request.
     ///
     /// # Errors
     ///
     /// [`Failure`] if there is no answer to send. A failure after that ends the body with an error.
     pub async fn call(
-        &self,
+        self: &Arc<Self>,
         request: Request<RequestBody>,
         terms: Terms,
     ) -> Result<Response<GuestBody>, Failure> {
         let head_only = request.method() == Method::HEAD;
         let (answer, mut answered) = oneshot::channel();
-        let mut store = self.instance_store(&terms.request_id);
-        let mut view = store.data_mut().http();
-        let request = view.new_incoming_request(Scheme::Http, request).map_err(|error| trapped(&error))?;
-        let out = view.new_response_outparam(answer).map_err(|error| trapped(&error))?;
+        let mut instance = self.idle.take().unwrap_or_else(|| self.new_instance());
+        instance.requests = instance.requests.saturating_add(1);
+        let state = instance.store.data_mut();
+        state.begin(&terms.request_id);
+        let mut view = state.http();
+        let request =
+            view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
+        let out = view.new_response_outparam(answer).map_err(|error| Failure::trapped(&error))?;
         let (hold, request_id) = (Arc::clone(&terms.hold), Arc::clone(&terms.request_id));
-        let mut run: Run = Box::pin(run(self.linked.clone(), store, request, out, terms));
+        let mut run: Run = Box::pin(run(Arc::clone(self), instance, request, out, terms));
 
         let mut answerable = true;
         let ended = std::future::poll_fn(|context| {
@@ -164,16 +151,17 @@ impl Guest {
     ///
     /// [`Failure::Trapped`], [`Failure::OutOfMemory`] or [`Failure::OutOfTime`].
     pub async fn try_instantiate(&self) -> Result<(), Failure> {
-        let mut store = self.instance_store(&Arc::from("start"));
+        let Instance { mut store, .. } = self.new_instance();
+        store.data_mut().begin(&Arc::from("start"));
         match tokio::time::timeout(START_TIMEOUT, self.linked.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(classify(&error, store.data())),
+            Ok(Err(error)) => Err(store.data().failure(&error)),
             Err(_) => Err(Failure::OutOfTime),
         }
     }
 
-    fn instance_store(&self, request_id: &Arc<str>) -> wasmtime::Store<InstanceState> {
-        let state = InstanceState::new(Arc::clone(&self.store), self.max_memory, request_id);
+    fn new_instance(&self) -> Instance {
+        let state = InstanceState::new(Arc::clone(&self.store), self.bounds.max_memory);
         let mut store = wasmtime::Store::new(self.linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
@@ -183,7 +171,29 @@ impl Guest {
         store.epoch_deadline_callback(|_| {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
-        store
+        Instance { store, proxy: None, requests: 0 }
+    }
+
+    /// Keeps an instance for another call, if it may serve one. A call that failed does not come here.
+    fn recycle(&self, mut instance: Instance) {
+        if instance.requests < self.bounds.max_requests && instance.store.data_mut().end() {
+            self.idle.put(instance);
+        }
+    }
+}
+
+/// Instances between two calls. There are never more than there were calls at once.
+#[derive(Default)]
+struct Idle(Mutex<Vec<Instance>>);
+
+impl Idle {
+    /// The one that ended last: its memory is the likeliest to be in a cache.
+    fn take(&self) -> Option<Instance> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn put(&self, instance: Instance) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
     }
 }
 
@@ -197,21 +207,32 @@ enum Early {
 }
 
 async fn run(
-    linked: ProxyPre<InstanceState>,
-    mut store: wasmtime::Store<InstanceState>,
+    guest: Arc<Guest>,
+    mut instance: Instance,
     request: Resource<HostIncomingRequest>,
     out: Resource<HostResponseOutparam>,
     terms: Terms,
 ) -> Result<(), Failure> {
+    let Instance { store, proxy, .. } = &mut instance;
     let call = async {
-        let instance = linked.instantiate_async(&mut store).await?;
-        instance.wasi_http_incoming_handler().call_handle(&mut store, request, out).await
+        let proxy = match proxy {
+            Some(proxy) => proxy,
+            None => {
+                let made = guest.linked.instantiate_async(&mut *store).await?;
+                store.data_mut().made();
+                proxy.insert(made)
+            }
+        };
+        proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
     };
     match tokio::time::timeout_at(terms.deadline, call).await {
         // A body that is neither finished nor dropped would end as if it were whole.
         Ok(Ok(())) if store.data_mut().holds_open_body() => Err(Failure::Unfinished),
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(classify(&error, store.data())),
+        Ok(Ok(())) => {
+            guest.recycle(instance);
+            Ok(())
+        }
+        Ok(Err(error)) => Err(store.data().failure(&error)),
         Err(_) => Err(Failure::OutOfTime),
     }
 }
@@ -231,14 +252,6 @@ fn check_sendable(response: &Response<HyperOutgoingBody>, head_only: bool) -> Re
         return Err("its Content-Length is not the length of its body");
     }
     Ok(())
-}
-
-fn classify(error: &wasmtime::Error, state: &InstanceState) -> Failure {
-    if state.memory.denied { Failure::OutOfMemory } else { trapped(error) }
-}
-
-fn trapped(error: &wasmtime::Error) -> Failure {
-    Failure::Trapped(error.root_cause().to_string())
 }
 
 /// The body of a guest's answer. Reading it drives the call that makes it.

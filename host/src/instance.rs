@@ -10,15 +10,13 @@ use wasmtime_wasi_http::{
     p2::body::HostOutgoingBody,
 };
 
-use crate::{
-    imports::StateView,
-    output::{LineLog, Output},
-    store::Store,
-};
+use crate::{failure::Failure, imports::StateView, output::LineLog, store::Store};
 
 /// Most host resources (bodies, streams, header maps …) that one instance may hold at once. An ordinary
 /// request needs about ten; each may hold some 200 KB of the host's memory.
 pub const MAX_RESOURCES: usize = 128;
+/// Bytes of memory that an instance may grow by and still serve another request.
+const MAX_GROWTH: usize = 1 << 20;
 /// Most bytes of one header map, as it lies in memory: twice the largest head that is taken on.
 const MAX_FIELDS: usize = 64 * 1024;
 /// Most bytes of one write to a response body: what a slow client makes the host hold is about twice this.
@@ -33,23 +31,47 @@ pub struct InstanceState {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Hooks,
-    /// How much memory the instance may still take.
+    /// How much memory the instance has.
     pub memory: MemoryLimit,
+    output: LineLog,
     store: Arc<dyn Store>,
 }
 
 impl InstanceState {
     /// An instance gets a clock, randomness, two streams to print to and the store; no folder, no socket, no
     /// variable, no argument.
-    pub fn new(store: Arc<dyn Store>, max_memory: usize, request_id: &Arc<str>) -> Self {
+    pub fn new(store: Arc<dyn Store>, max_memory: usize) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
-        let (stdout, stderr) = LineLog::pair(Output::new(Arc::clone(request_id)));
+        let (stdout, stderr) = LineLog::pair();
+        let output = stdout.clone();
         let wasi = WasiCtx::builder().stdout(stdout).stderr(stderr).max_random_size(MAX_RANDOM).build();
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
-        let memory = MemoryLimit { left: max_memory, granted: 0, denied: false };
-        Self { table, wasi, http, hooks: Hooks, memory, store }
+        let memory = MemoryLimit { max: max_memory, used: 0, initial: 0, granted: 0, denied: false };
+        Self { table, wasi, http, hooks: Hooks, memory, output, store }
+    }
+
+    /// Begins a request: what is printed from now on carries its id.
+    pub fn begin(&mut self, request_id: &Arc<str>) {
+        self.output.begin(Arc::clone(request_id));
+    }
+
+    /// The instance has been made: what it grows by counts from here on.
+    pub fn made(&mut self) {
+        self.memory.initial = self.memory.used;
+    }
+
+    /// Ends a request that went well. Gives whether another one may follow: only if this one has left nothing with the
+    /// host, and the instance has not grown much.
+    pub fn end(&mut self) -> bool {
+        self.output.end();
+        self.table.is_empty() && self.memory.used.saturating_sub(self.memory.initial) <= MAX_GROWTH
+    }
+
+    /// What has happened if the component broke off with `error`.
+    pub fn failure(&self, error: &wasmtime::Error) -> Failure {
+        if self.memory.denied { Failure::OutOfMemory } else { Failure::trapped(error) }
     }
 
     /// What the imports of `orders:state/store` work on.
@@ -99,7 +121,10 @@ type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> 
 /// Counts the memory of one instance, over all its linear memories.
 #[derive(Debug)]
 pub struct MemoryLimit {
-    left: usize,
+    max: usize,
+    used: usize,
+    /// What it had before its first request.
+    initial: usize,
     /// What was granted last: given back if it could not be had after all.
     granted: usize,
     /// Whether the instance was ever refused memory.
@@ -109,16 +134,17 @@ pub struct MemoryLimit {
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let wanted = desired.saturating_sub(current);
-        let Some(left) = self.left.checked_sub(wanted) else {
+        let used = self.used.saturating_add(wanted);
+        if used > self.max {
             self.denied = true;
             return Ok(false);
-        };
-        (self.left, self.granted) = (left, wanted);
+        }
+        (self.used, self.granted) = (used, wanted);
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.left = self.left.saturating_add(std::mem::take(&mut self.granted));
+        self.used = self.used.saturating_sub(std::mem::take(&mut self.granted));
         Ok(())
     }
 

@@ -11,6 +11,7 @@
 //! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
+//! | [`failure`] | how a call into a component can fail |
 //! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
 //! | [`body`] | the body of a request, as a component is given it |
 //! | [`guest`] | one call into one instance, and how it can end |
@@ -27,6 +28,7 @@
 //! | [`socket`] | the socket of a connection, watched by its clock |
 //! | [`refusal`] | what is said where no request could be read |
 //! | [`connection`] | one connection, from its first byte to its close |
+//! | [`workers`] | the threads that serve connections |
 //! | [`listener`] | accepts connections, and closes without losing one |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
@@ -39,6 +41,7 @@ pub mod config;
 pub mod connection;
 pub mod engine;
 pub mod explorer;
+pub mod failure;
 pub mod guest;
 pub mod head;
 pub mod health;
@@ -55,3 +58,4 @@ pub mod service;
 pub mod shutdown;
 pub mod socket;
 pub mod store;
+pub mod workers;

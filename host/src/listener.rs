@@ -22,6 +22,7 @@ use crate::{
     refusal::Refusal,
     reject::Reject,
     service::{Admission, Service},
+    workers::Workers,
 };
 
 /// Connections that the kernel completes and keeps for us while we are busy accepting others.
@@ -161,6 +162,7 @@ impl Listener {
 /// The connections that are open, and what serves them.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Connections {
+    workers: Workers,
     service: Arc<Service>,
     patience: Patience,
     busy: BusyCount,
@@ -171,8 +173,15 @@ pub struct Connections {
 
 impl Connections {
     /// None yet, and at most `max` at once.
-    pub fn new(service: Arc<Service>, patience: Patience, busy: BusyCount, max: u16) -> Self {
+    pub fn new(
+        workers: Workers,
+        service: Arc<Service>,
+        patience: Patience,
+        busy: BusyCount,
+        max: u16,
+    ) -> Self {
         Self {
+            workers,
             service,
             patience,
             busy,
@@ -192,9 +201,14 @@ impl Connections {
             tracing::debug!(%error, "a connection was gone before it was served");
             return;
         }
+        // It was accepted by one runtime, and is served by another.
+        let Ok(socket) = socket.into_std() else { return };
         let (service, patience, busy) = (Arc::clone(&self.service), self.patience, self.busy.clone());
-        tokio::spawn(async move {
-            connection::serve(socket, service, admission, patience, busy).await;
+        self.workers.spawn(async move {
+            match TcpStream::from_std(socket) {
+                Ok(socket) => connection::serve(socket, service, admission, patience, busy).await,
+                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+            }
             drop(place);
         });
     }

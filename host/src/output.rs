@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
 };
 
@@ -27,7 +27,7 @@ const WRITE_PERMIT: usize = 64 * 1024;
 
 /// What one request prints: both of its streams, and how much more it may.
 #[derive(Debug)]
-pub struct Output {
+struct Output {
     request_id: Arc<str>,
     left: usize,
     stdout: Vec<u8>,
@@ -44,8 +44,7 @@ enum Stream {
 }
 
 impl Output {
-    /// Nothing printed yet.
-    pub fn new(request_id: Arc<str>) -> Self {
+    fn new(request_id: Arc<str>) -> Self {
         Self { request_id, left: MAX_OUTPUT, stdout: Vec::new(), stderr: Vec::new() }
     }
 
@@ -98,6 +97,7 @@ impl Output {
 }
 
 impl Drop for Output {
+    /// Logs what no line feed has ended.
     fn drop(&mut self) {
         self.emit(Stream::Stdout);
         self.emit(Stream::Stderr);
@@ -107,22 +107,39 @@ impl Drop for Output {
 /// A sink that logs each line written to it.
 #[derive(Clone, Debug)]
 pub struct LineLog {
-    output: Arc<Mutex<Output>>,
+    /// None while there is no request.
+    output: Arc<Mutex<Option<Output>>>,
     stream: Stream,
 }
 
 impl LineLog {
-    /// Standard output and standard error of one request.
-    pub fn pair(output: Output) -> (Self, Self) {
-        let output = Arc::new(Mutex::new(output));
+    /// Standard output and standard error of one instance.
+    pub fn pair() -> (Self, Self) {
+        let output = Arc::new(Mutex::new(None));
         (
             Self { output: Arc::clone(&output), stream: Stream::Stdout },
             Self { output, stream: Stream::Stderr },
         )
     }
 
+    /// What is printed from now on, to both streams, belongs to this request.
+    pub fn begin(&self, request_id: Arc<str>) {
+        *self.output() = Some(Output::new(request_id));
+    }
+
+    /// The request is over.
+    pub fn end(&self) {
+        *self.output() = None;
+    }
+
     fn append(&self, bytes: &[u8]) {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).append(self.stream, bytes);
+        if let Some(output) = &mut *self.output() {
+            output.append(self.stream, bytes);
+        }
+    }
+
+    fn output(&self) -> MutexGuard<'_, Option<Output>> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

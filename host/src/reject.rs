@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    guest::Failure,
+    failure::Failure,
     limits::{LimitError, MAX_FIELDS, MAX_HEAD},
 };
 

@@ -39,7 +39,7 @@ const MAX_REQUEST_ID: usize = 128;
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Service {
     /// The component.
-    pub guest: Guest,
+    pub guest: Arc<Guest>,
     /// Names the module that `guest` is.
     pub module: ModuleHash,
     /// What the service takes on.

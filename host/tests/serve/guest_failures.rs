@@ -33,15 +33,6 @@ async fn a_good_component_answers() {
 }
 
 #[tokio::test]
-async fn a_fresh_instance_remembers_nothing() {
-    let host = TestHost::fixture("remembers", &[]).await;
-    let mut client = host.connect().await;
-    for _ in 0..100 {
-        assert_eq!(&client.get("/").await.body[..], b"request 1 of this instance");
-    }
-}
-
-#[tokio::test]
 async fn a_trap_is_500_and_costs_one_request() {
     let host = TestHost::fixture("traps", &[]).await;
     let mut client = host.connect().await;
@@ -308,7 +299,8 @@ fn every_fixture_is_tested() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let tests = concat!(include_str!("guest_failures.rs"), include_str!("start.rs"));
+        let tests =
+            concat!(include_str!("guest_failures.rs"), include_str!("reuse.rs"), include_str!("start.rs"));
         assert!(tests.contains(&format!("fixture(\"{name}\"")), "{name}");
     }
 }

@@ -22,6 +22,7 @@ mod logs;
 mod orders;
 mod races;
 mod raw;
+mod reuse;
 mod start;
 mod transport_errors;
 mod walkthrough;
