@@ -17,6 +17,11 @@ use crate::{body::RequestBody, config::LimitsConfig};
 pub const MAX_HEAD: usize = 32 * 1024;
 /// The most fields in a head.
 pub const MAX_FIELDS: usize = 100;
+/// The largest body that is read only to be thrown away, in bytes: it may be on its way already, in the buffers
+/// of both ends.
+const MAX_DRAINED: usize = 64 * 1024;
+/// How long a refusal waits for such a body: a few round trips, and less than anyone minds.
+const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// Why a request is not taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +181,20 @@ impl Limits {
         Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share })
     }
 
+    /// Reads what is left of the body of a request that is refused, and holds none of it. Tells whether that was all:
+    /// then what follows on the connection is the next request.
+    ///
+    /// A body that is large, or slow to arrive, is not worth the wait: a new connection costs its client less.
+    pub async fn drain<B>(body: B) -> bool
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_DRAINED) {
+            return false;
+        }
+        tokio::time::timeout(DRAIN_TIME, discard(body)).await.unwrap_or(false)
+    }
+
     fn too_large(&self) -> BufferedBody {
         let max = u64::try_from(self.max_body).unwrap_or(u64::MAX);
         BufferedBody { body: RequestBody::TooLarge(max), share: None }
@@ -192,4 +211,18 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// Whether `body` has come to its end within [`MAX_DRAINED`].
+async fn discard<B>(mut body: B) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = MAX_DRAINED;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return false };
+        left = rest;
+    }
+    true
 }
