@@ -90,6 +90,8 @@ pub struct Clock(Arc<Mutex<State>>);
 struct State {
     doing: Doing,
     since: Instant,
+    /// A request has begun, and nobody has asked for that yet.
+    begun: bool,
     count: BusyCount,
     /// Counts the request under way until it is flushed, or the connection is gone.
     counted: Option<Counted>,
@@ -98,7 +100,8 @@ struct State {
 impl Clock {
     /// Begins idle. `count` is told of its requests.
     pub fn new(count: BusyCount) -> Self {
-        Self(Arc::new(Mutex::new(State { doing: Doing::Idle, since: Instant::now(), count, counted: None })))
+        let (doing, since) = (Doing::Idle, Instant::now());
+        Self(Arc::new(Mutex::new(State { doing, since, begun: false, count, counted: None })))
     }
 
     /// What the connection is doing.
@@ -119,9 +122,16 @@ impl Clock {
     pub fn enter(&self) -> Busy {
         self.set(Doing::Busy);
         let mut state = self.state();
+        state.begun = true;
         state.counted = Some(Counted::begin(&state.count));
         drop(state);
         Busy(self.clone())
+    }
+
+    /// Whether a request has begun since this was last asked, and is still being answered.
+    pub fn take_begun(&self) -> bool {
+        let mut state = self.state();
+        std::mem::take(&mut state.begun) && state.doing == Doing::Busy
     }
 
     /// When this has gone on for too long.

@@ -22,6 +22,12 @@ pub fn is_for_the_server(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.uri.path() == "*"
 }
 
+/// Whether the client waits to be told to send its body (RFC 9110, section 10.1.1). To read a byte of it is to
+/// tell it so.
+pub fn asks_first(parts: &Parts) -> bool {
+    parts.headers.contains_key(header::EXPECT)
+}
+
 /// A path, alone or after an authority, or an asterisk for OPTIONS (RFC 9112, section 3.2).
 fn check_target(parts: &Parts) -> Result<(), Reject> {
     if parts.method == Method::CONNECT {

@@ -1,12 +1,16 @@
 //! What the service takes on: requests at once, the size of a body, the time a request may take.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
 };
@@ -17,11 +21,24 @@ use crate::{body::RequestBody, config::LimitsConfig};
 pub const MAX_HEAD: usize = 32 * 1024;
 /// The most fields in a head.
 pub const MAX_FIELDS: usize = 100;
+/// The largest body that is read only to be thrown away, in bytes: it may be on its way already, in the buffers
+/// of both ends.
+const MAX_DRAINED: usize = 64 * 1024;
+/// How long a refusal waits for such a body: a few round trips, and less than anyone minds.
+const DRAIN_TIME: Duration = Duration::from_millis(250);
+
+/// How many connections may wait for a processor beside those that a processor has in its own queue (256 in tokio):
+/// beyond that, requests are refused. That many wait for less than a tenth of a second, if each is a create.
+const MAX_WAITING: usize = 512;
+/// Of the requests that come while too many wait, one of this many is taken on all the same. Refusing is cheap, not
+/// free: a service that refused all of them could be kept from any other work by refusals alone.
+const TAKEN_ON: usize = 4;
 
 /// Why a request is not taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// As many requests as allowed are under way, or their bodies fill the memory set aside for them.
+    /// As many requests as allowed are under way, or wait for a processor, or their bodies fill the memory set
+    /// aside for them.
     Overloaded,
     /// The head is larger than [`MAX_HEAD`].
     HeadTooLarge,
@@ -42,6 +59,8 @@ pub enum LimitError {
 pub struct Limits {
     requests: Arc<Semaphore>,
     max_concurrent: u32,
+    /// Requests that came while too many waited.
+    crowd: Arc<AtomicUsize>,
     buffered: Arc<Semaphore>,
     max_body: usize,
     request_timeout: Duration,
@@ -70,6 +89,7 @@ impl Limits {
         Self {
             requests: Arc::new(Semaphore::new(config.max_concurrent.into())),
             max_concurrent: config.max_concurrent.into(),
+            crowd: Arc::default(),
             buffered: Arc::new(Semaphore::new(config.max_buffered.bytes())),
             max_body: config.max_body.bytes(),
             request_timeout: config.request_timeout.0,
@@ -104,7 +124,15 @@ impl Limits {
     ///
     /// [`LimitError::Overloaded`].
     pub fn check_room(&self) -> Result<(), LimitError> {
-        if self.requests.available_permits() == 0 { Err(LimitError::Overloaded) } else { Ok(()) }
+        let full = self.requests.available_permits() == 0;
+        if full || self.is_crowded_out() { Err(LimitError::Overloaded) } else { Ok(()) }
+    }
+
+    /// Whether this request has to make room for those that wait for a processor. If all that the requests need is a
+    /// processor, few are ever in the component at once, and the queue is in front of it.
+    fn is_crowded_out(&self) -> bool {
+        let waiting = Handle::try_current().map_or(0, |runtime| runtime.metrics().global_queue_depth());
+        waiting > MAX_WAITING && !self.crowd.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_ON)
     }
 
     /// Takes on one more request.
@@ -176,6 +204,20 @@ impl Limits {
         Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share })
     }
 
+    /// Reads what is left of the body of a request that is refused, and holds none of it. Tells whether that was all:
+    /// then what follows on the connection is the next request.
+    ///
+    /// A body that is large, or slow to arrive, is not worth the wait: a new connection costs its client less.
+    pub async fn drain<B>(body: B) -> bool
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_DRAINED) {
+            return false;
+        }
+        tokio::time::timeout(DRAIN_TIME, discard(body)).await.unwrap_or(false)
+    }
+
     fn too_large(&self) -> BufferedBody {
         let max = u64::try_from(self.max_body).unwrap_or(u64::MAX);
         BufferedBody { body: RequestBody::TooLarge(max), share: None }
@@ -191,5 +233,58 @@ impl Limits {
             None => *share = Some(BodyShare(more)),
         }
         Ok(())
+    }
+}
+
+/// Whether `body` has come to its end within [`MAX_DRAINED`].
+async fn discard<B>(mut body: B) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut left = MAX_DRAINED;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return false };
+        left = rest;
+    }
+    true
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
+mod tests {
+    use clap::Parser;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::config::{Cli, Command};
+
+    fn limits() -> Limits {
+        let Command::Serve(config) =
+            Cli::try_parse_from(["orders-host", "serve", "--component", "x"]).unwrap().command
+        else {
+            panic!("not what was asked for")
+        };
+        Limits::new(&config.limits)
+    }
+
+    /// The only worker is busy here: whatever is spawned has to wait.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn of_a_crowd_that_waits_for_a_processor_some_are_taken_on() {
+        /// What tokio keeps in the queue of a worker.
+        const OWN: usize = 256;
+        let busy = async {
+            let limits = limits();
+            let taken = |requests: usize| (0..requests).filter(|_| limits.check_room().is_ok()).count();
+            let mut waiting = JoinSet::new();
+            assert_eq!(taken(100), 100);
+            (0..MAX_WAITING).for_each(|_| drop(waiting.spawn(async {})));
+            assert_eq!(taken(100), 100);
+            (0..2 * OWN).for_each(|_| drop(waiting.spawn(async {})));
+            assert_eq!(taken(10 * TAKEN_ON), 10);
+            waiting.join_all().await;
+            taken(100)
+        };
+        assert_eq!(tokio::spawn(busy).await.unwrap(), 100);
     }
 }

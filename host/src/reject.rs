@@ -48,6 +48,11 @@ impl From<Failure> for Reject {
 }
 
 impl Reject {
+    /// Whether there is nothing wrong with the request, and the same one may be served a moment later.
+    pub fn is_for_want_of_room(&self) -> bool {
+        matches!(self, Self::Limit(LimitError::Overloaded))
+    }
+
     /// The answer to a request for `path`, if there was one that could be read.
     pub fn into_response(self, path: Option<&str>, request_id: &str) -> Response<Bytes> {
         self.log(request_id);

@@ -4,7 +4,7 @@
 //! 2. a health path and the API explorer are answered here;
 //! 3. its body is read, within the limits ([`Limits`]);
 //! 4. it is admitted, and the component called ([`Guest`]);
-//! 5. what failed becomes an answer ([`Reject`]);
+//! 5. what failed becomes an answer ([`Reject`]); if only room was wanting, its body is drained before;
 //! 6. the answer streams back; its end is logged ([`Answer`]), and everything held for it is released.
 
 use std::{convert::Infallible, sync::Arc};
@@ -74,17 +74,24 @@ impl Service {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
         let mut access = Access::begin(&parts, Arc::clone(&id), self.module);
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let path = parts.uri.path().to_owned();
+        let asks_first = head::asks_first(&parts);
 
         // To a client of a proxy, what follows CONNECT is no request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
-        let answer = match self.answer(parts, body, admission, &id, &mut unread).await {
+        let answer = match self.answer(parts, &mut body, admission, &id, &mut unread).await {
             Ok(answer) => answer,
-            Err(reject) => reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body))),
+            Err(reject) => {
+                // Whoever is refused for want of room comes again, and would need another connection for that.
+                if unread && reject.is_for_want_of_room() && !asks_first {
+                    unread = !Limits::drain(body).await;
+                }
+                reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body)))
+            }
         };
 
         let (mut head, content) = answer.into_parts();

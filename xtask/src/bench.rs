@@ -13,6 +13,7 @@
 //! | `chart` | bars in SVG |
 //! | `machine` | what it ran on, and in which versions |
 //! | `overload` | another question: what becomes of far too many requests |
+//! | `open_loop` | the load generator for that |
 //!
 //! Contenders take turns within each round, so that whatever else the machine does meets all of them. A ratio is taken
 //! within a round, and its median and spread over the rounds.
@@ -21,6 +22,7 @@ mod chart;
 mod contender;
 mod machine;
 mod measure;
+mod open_loop;
 mod overload;
 mod process;
 mod report;
@@ -63,7 +65,7 @@ pub(crate) struct Options {
     /// Build wasmtime-cli first, if it is not there: takes some minutes, and is kept outside target/
     #[arg(long)]
     with_wasmtime_serve: bool,
-    /// Instead of all this: what becomes of 2 000 connections that create orders as fast as they can
+    /// Instead of all this: what becomes of four times the load that our host sustains, over 2 000 connections
     #[arg(long)]
     overload: bool,
     /// Write docs/benchmarks.md and docs/benchmarks.svg
@@ -88,10 +90,11 @@ impl Options {
 /// [`Failed`] if something is missing, or a contender does not start. A measurement with a wrong answer in it is void
 /// and left out.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
-    let setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve)?;
     if options.overload {
+        let setup = Setup::prepare(|contender| contender == Contender::Host, false)?;
         return overload::run(&setup, options.seconds);
     }
+    let setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve)?;
     let mut results = Results::default();
     for round in 1..=options.rounds {
         eprintln!("round {round}  the load average is {}", machine::load_average());

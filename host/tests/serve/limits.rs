@@ -182,7 +182,7 @@ async fn bodies_together_are_bounded() {
     })
     .await;
     refused.host_problem(503);
-    assert_eq!(host.connect().await.create().await.unwrap().status(), 201, "a small body still fits");
+    assert_eq!(client.create().await.unwrap().status(), 201, "a small body still fits");
 
     hoarder.shutdown().await.unwrap();
     read_to_end(&mut hoarder).await;

@@ -20,6 +20,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod orders;
+mod overload;
 mod races;
 mod raw;
 mod reuse;

@@ -19,8 +19,6 @@ pub(crate) struct Load {
     pub(crate) refused: f64,
     /// Connections that failed, and requests without an answer.
     pub(crate) broken: f64,
-    /// All that the script has printed.
-    pub(crate) printed: String,
 }
 
 impl Load {
@@ -59,7 +57,11 @@ pub(crate) fn run(
 }
 
 fn parse(printed: &str) -> Option<Load> {
-    let figure = |name| figure(printed, "figures ", name);
+    let figures = printed.lines().find_map(|line| line.strip_prefix("figures "))?;
+    let figure = |wanted| -> Option<f64> {
+        let mut figures = figures.split_whitespace().filter_map(|figure| figure.split_once('='));
+        figures.find(|(name, _)| *name == wanted)?.1.parse().ok()
+    };
     Some(Load {
         requests: figure("requests")?,
         duration: figure("duration")?,
@@ -68,13 +70,5 @@ fn parse(printed: &str) -> Option<Load> {
         max: figure("max")?,
         refused: figure("status")?,
         broken: figure("connect")? + figure("read")? + figure("write")? + figure("timeout")?,
-        printed: printed.to_owned(),
     })
-}
-
-/// A figure `name=…` in the line that begins so.
-pub(crate) fn figure(printed: &str, line: &str, name: &str) -> Option<f64> {
-    let figures = printed.lines().find_map(|printed| printed.strip_prefix(line))?;
-    let mut figures = figures.split_whitespace().filter_map(|figure| figure.split_once('='));
-    figures.find(|(found, _)| *found == name)?.1.parse().ok()
 }
