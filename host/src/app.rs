@@ -1,6 +1,6 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, num::NonZeroU16, sync::Arc, thread, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -104,7 +104,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let unlistenable = |error| {
         StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
     };
-    let threads = config.threads.or_else(processors).unwrap_or(NonZeroU16::MIN);
+    let threads = config.threads.count();
     let workers = Workers::start(threads)
         .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
     let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
@@ -192,11 +192,6 @@ async fn drain(
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(duration_ms, orderly = ending == Ending::Orderly, "ended");
     ending
-}
-
-/// How many processors this process may use.
-fn processors() -> Option<NonZeroU16> {
-    NonZeroU16::try_from(thread::available_parallelism().ok()?).ok()
 }
 
 fn start_engine(max_instances: u32, max_memory: usize) -> Result<Runtime, StartError> {

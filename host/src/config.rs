@@ -3,7 +3,7 @@
 //! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU16, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU16, path::PathBuf, str::FromStr, thread, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -54,9 +54,9 @@ pub struct ServeConfig {
     #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// How many threads serve connections; without it, one for each processor that this process may use
-    #[arg(long, env = "ORDERS_THREADS", value_name = "COUNT", value_parser = threads)]
-    pub threads: Option<NonZeroU16>,
+    /// How many threads serve connections; `auto` is one for each processor that this process may use
+    #[arg(long, env = "ORDERS_THREADS", value_name = "COUNT", default_value = "auto")]
+    pub threads: Threads,
 
     /// The limits that one request or one connection may not exceed.
     #[command(flatten)]
@@ -99,10 +99,7 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     pub max_memory: Size,
 
-    /// How many requests an instance of the component serves, one after another. With 1, the default, nothing of a
-    /// request is left in memory for the next one. With more, each costs less, and what the component keeps in its
-    /// memory stays until the instance ends: after so many requests, with one that fails, or once its memory
-    /// has grown by more than 1 MiB
+    /// How many requests an instance serves, one after another; with 1, nothing of one is in memory for the next
     #[arg(long, env = "ORDERS_INSTANCE_REUSE", value_name = "COUNT", default_value = "1",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub instance_reuse: u32,
@@ -159,14 +156,6 @@ impl LimitsConfig {
         }
         Ok(())
     }
-}
-
-/// The most threads that are of any use.
-const MAX_THREADS: u16 = 1024;
-
-fn threads(text: &str) -> Result<NonZeroU16, String> {
-    let count = text.parse().ok().filter(|count: &NonZeroU16| count.get() <= MAX_THREADS);
-    count.ok_or_else(|| format!("a number from 1 to {MAX_THREADS} is expected"))
 }
 
 /// A period that something must end in: it cannot be zero.
@@ -241,6 +230,33 @@ impl fmt::Display for StoreLocation {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
         }
+    }
+}
+
+/// A number of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads(NonZeroU16);
+
+/// More are of no use.
+const MAX_THREADS: u16 = 1024;
+
+impl Threads {
+    /// The number.
+    pub fn count(self) -> NonZeroU16 {
+        self.0
+    }
+}
+
+impl FromStr for Threads {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let count = match text {
+            "auto" => thread::available_parallelism().map_or(Ok(NonZeroU16::MIN), NonZeroU16::try_from).ok(),
+            _ => text.parse().ok(),
+        };
+        let count = count.filter(|count| count.get() <= MAX_THREADS);
+        count.map(Self).ok_or_else(|| format!("a number from 1 to {MAX_THREADS} is expected, or `auto`"))
     }
 }
 

@@ -1,16 +1,12 @@
 //! What the service takes on: requests at once, the size of a body, the time a request may take.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::{
-    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Duration, Instant},
 };
@@ -27,18 +23,10 @@ const MAX_DRAINED: usize = 64 * 1024;
 /// How long a refusal waits for such a body: a few round trips, and less than anyone minds.
 const DRAIN_TIME: Duration = Duration::from_millis(250);
 
-/// How many connections may wait for a processor beside those that a processor has in its own queue (256 in tokio):
-/// beyond that, requests are refused. That many wait for less than a tenth of a second, if each is a create.
-const MAX_WAITING: usize = 512;
-/// Of the requests that come while too many wait, one of this many is taken on all the same. Refusing is cheap, not
-/// free: a service that refused all of them could be kept from any other work by refusals alone.
-const TAKEN_ON: usize = 4;
-
 /// Why a request is not taken on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// As many requests as allowed are under way, or wait for a processor, or their bodies fill the memory set
-    /// aside for them.
+    /// As many requests as allowed are under way, or their bodies fill the memory set aside for them.
     Overloaded,
     /// The head is larger than [`MAX_HEAD`].
     HeadTooLarge,
@@ -59,8 +47,6 @@ pub enum LimitError {
 pub struct Limits {
     requests: Arc<Semaphore>,
     max_concurrent: u32,
-    /// Requests that came while too many waited.
-    crowd: Arc<AtomicUsize>,
     buffered: Arc<Semaphore>,
     max_body: usize,
     request_timeout: Duration,
@@ -89,7 +75,6 @@ impl Limits {
         Self {
             requests: Arc::new(Semaphore::new(config.max_concurrent.into())),
             max_concurrent: config.max_concurrent.into(),
-            crowd: Arc::default(),
             buffered: Arc::new(Semaphore::new(config.max_buffered.bytes())),
             max_body: config.max_body.bytes(),
             request_timeout: config.request_timeout.0,
@@ -124,15 +109,7 @@ impl Limits {
     ///
     /// [`LimitError::Overloaded`].
     pub fn check_room(&self) -> Result<(), LimitError> {
-        let full = self.requests.available_permits() == 0;
-        if full || self.is_crowded_out() { Err(LimitError::Overloaded) } else { Ok(()) }
-    }
-
-    /// Whether this request has to make room for those that wait for a processor. If all that the requests need is a
-    /// processor, few are ever in the component at once, and the queue is in front of it.
-    fn is_crowded_out(&self) -> bool {
-        let waiting = Handle::try_current().map_or(0, |runtime| runtime.metrics().global_queue_depth());
-        waiting > MAX_WAITING && !self.crowd.fetch_add(1, Ordering::Relaxed).is_multiple_of(TAKEN_ON)
+        if self.requests.available_permits() == 0 { Err(LimitError::Overloaded) } else { Ok(()) }
     }
 
     /// Takes on one more request.
@@ -248,43 +225,4 @@ where
         left = rest;
     }
     true
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
-mod tests {
-    use clap::Parser;
-    use tokio::task::JoinSet;
-
-    use super::*;
-    use crate::config::{Cli, Command};
-
-    fn limits() -> Limits {
-        let Command::Serve(config) =
-            Cli::try_parse_from(["orders-host", "serve", "--component", "x"]).unwrap().command
-        else {
-            panic!("not what was asked for")
-        };
-        Limits::new(&config.limits)
-    }
-
-    /// The only worker is busy here: whatever is spawned has to wait.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-    async fn of_a_crowd_that_waits_for_a_processor_some_are_taken_on() {
-        /// What tokio keeps in the queue of a worker.
-        const OWN: usize = 256;
-        let busy = async {
-            let limits = limits();
-            let taken = |requests: usize| (0..requests).filter(|_| limits.check_room().is_ok()).count();
-            let mut waiting = JoinSet::new();
-            assert_eq!(taken(100), 100);
-            (0..MAX_WAITING).for_each(|_| drop(waiting.spawn(async {})));
-            assert_eq!(taken(100), 100);
-            (0..2 * OWN).for_each(|_| drop(waiting.spawn(async {})));
-            assert_eq!(taken(10 * TAKEN_ON), 10);
-            waiting.join_all().await;
-            taken(100)
-        };
-        assert_eq!(tokio::spawn(busy).await.unwrap(), 100);
-    }
 }

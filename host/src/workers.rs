@@ -95,12 +95,12 @@ mod tests {
     #[tokio::test]
     async fn a_task_goes_to_the_thread_with_the_fewest() {
         let workers = Workers::start(NonZeroU16::new(2).unwrap()).unwrap();
-        let (begun, mut begins) = mpsc::unbounded_channel();
+        let (begun, mut begins) = mpsc::channel(8);
         let spawn = || {
             let begun = begun.clone();
             workers.spawn(async move {
-                begun.send(thread::current().id()).unwrap();
-                pending().await
+                begun.send(thread::current().id()).await.unwrap();
+                pending::<()>().await;
             });
         };
         for _ in 0..3 {
