@@ -1,5 +1,6 @@
 //! Packs what the API explorer consists of: a page of ours, and the files it needs out of Swagger UI's
-//! distribution. Each is compressed once, here, and lies like that in the program.
+//! distribution. Each is compressed once, here, and lies like that in the program. And tells the program what it is
+//! built for and with: its target, and the version of wasmtime.
 
 use std::{
     env,
@@ -28,9 +29,17 @@ const THEIRS: [(&str, &str); 5] = [
 /// Characters of a hash that name a version of a file.
 const TAG: usize = 16;
 
+/// What says which version of wasmtime is built: its own crate does not tell it to others.
+const LOCK_FILE: &str = "../Cargo.lock";
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=src/explorer");
+    println!("cargo::rerun-if-changed={LOCK_FILE}");
+    let version = locked_version(&fs::read_to_string(LOCK_FILE)?, "wasmtime")?;
+    println!("cargo::rustc-env=ORDERS_WASMTIME_VERSION={version}");
+    let target = env::var_os("TARGET").ok_or("cargo sets TARGET")?;
+    println!("cargo::rustc-env=ORDERS_TARGET={}", target.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     let count = OURS.len() + THEIRS.len();
     let mut list = format!("static ASSETS: [Asset; {count}] = [\n");
@@ -46,6 +55,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     list.push_str("];\n");
     fs::write(out.join("assets.rs"), list)?;
     Ok(())
+}
+
+/// The one version of a package in a lock file.
+fn locked_version(lock: &str, package: &str) -> Result<String, Box<dyn Error>> {
+    let mut versions = lock
+        .split("[[package]]")
+        .filter(|entry| entry.contains(&format!("\nname = \"{package}\"\n")))
+        .filter_map(|entry| entry.split_once("\nversion = \"")?.1.split_once('"'));
+    match (versions.next(), versions.next()) {
+        (Some((version, _)), None) => Ok(version.to_owned()),
+        _ => Err(format!("{LOCK_FILE} should have exactly one {package}").into()),
+    }
 }
 
 /// Writes a compressed copy of a file; gives the line that the program includes it by.

@@ -1,20 +1,26 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     clock::{BusyCount, Patience},
-    config::{InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation},
-    engine::{self, Runtime},
+    compiled::Compiled,
+    config::{
+        CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation, Trusted,
+    },
+    engine::{self, Compiler, Runtime},
     guest::{Guest, InstanceBounds},
+    instance::InstanceState,
     limits::Limits,
     listener::{self, Connections, Listener},
-    module::Module,
+    module::{Module, ModuleError},
     service::Service,
     shutdown::{Lifecycle, Phase, Signals},
-    store::{self, Store},
+    source::{self, Source},
+    store,
     workers::Workers,
 };
 
@@ -36,6 +42,12 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+impl From<ModuleError> for StartError {
+    fn from(error: ModuleError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// How a service that had started came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +88,44 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
 /// [`StartError`] if the file is not a component.
 pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
     let max_memory = config.max_memory.bytes();
-    let runtime = start_engine(SPARE_INSTANCES, max_memory)?;
-    let module = Module::read(&runtime, &config.component).map_err(|error| StartError(error.to_string()))?;
+    let (runtime, module) = load(&config.component, config.trust.trusted(), SPARE_INSTANCES, max_memory)?;
     let verdict = try_out(&runtime, &module, max_memory).await;
-    Ok((module, verdict))
+    Ok((module, verdict.map(drop)))
+}
+
+/// Compiles a component ahead of time, and tries it as `serve` does before it is written.
+///
+/// # Errors
+///
+/// [`StartError`] if the file is not a component, or cannot be compiled for this target. Within, one line that says why
+/// the component would not run, or could not be written.
+pub async fn compile(config: &CompileConfig) -> Result<Result<Compiled, String>, StartError> {
+    let CompileConfig { component, output, target, max_memory } = config;
+    let refused = |error: ModuleError| source::refused(component, &error);
+    let bytes = source::read_component(component)?;
+    let compiled = Compiled::make(&bytes, target.as_deref()).map_err(refused)?;
+
+    let max_memory = max_memory.bytes();
+    // What is written is tried itself if it can run here, else the component alone.
+    let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
+    let runtime = start_engine(SPARE_INSTANCES, max_memory, compiler)?;
+    let module = match compiler {
+        Compiler::Off => compiled.load(&runtime.engine),
+        Compiler::On => Module::compile(&runtime.engine, &bytes),
+    };
+    let module = module.map_err(refused)?;
+    if let Err(why) = try_out(&runtime, &module, max_memory).await {
+        return Ok(Err(source::refused(component, &why).to_string()));
+    }
+    let written = write(&compiled, component, output);
+    Ok(written.map(|()| compiled).map_err(|error| format!("cannot write {}: {error}", output.display())))
+}
+
+fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()> {
+    if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|it| it == output)) {
+        return Err(io::Error::other("it is the component itself; name another file"));
+    }
+    compiled.write(output)
 }
 
 /// A service that has started.
@@ -95,11 +141,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let LimitsConfig { max_concurrent, max_memory, max_connections, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
-    let runtime = start_engine(u32::from(max_concurrent) + SPARE_INSTANCES, max_memory)?;
-    let module = Module::read(&runtime, &config.component).map_err(|error| StartError(error.to_string()))?;
-    try_out(&runtime, &module, max_memory)
-        .await
-        .map_err(|why| StartError(format!("component {}: {why}", config.component.display())))?;
+    let instances = u32::from(max_concurrent) + SPARE_INSTANCES;
+    let (runtime, module) = load(&config.component, config.trust.trusted(), instances, max_memory)?;
+    let linked = try_out(&runtime, &module, max_memory).await;
+    let linked = linked.map_err(|why| source::refused(&config.component, &why))?;
 
     let unlistenable = |error| {
         StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
@@ -110,7 +155,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
     let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
-    let guest = link(&runtime, &module, Arc::clone(&store), bounds).map_err(StartError)?;
+    let guest = Guest::new(linked, Arc::clone(&store), bounds);
     let listener = reserved.listen().map_err(unlistenable)?;
 
     tracing::info!(
@@ -194,24 +239,33 @@ async fn drain(
     ending
 }
 
-fn start_engine(max_instances: u32, max_memory: usize) -> Result<Runtime, StartError> {
-    engine::start(max_instances, max_memory)
+/// Reads a component, compiled or not, and makes it ready to be linked, with an engine that has what this takes.
+fn load(
+    path: &Path,
+    trusted: Option<Trusted>,
+    max_instances: u32,
+    max_memory: usize,
+) -> Result<(Runtime, Module), StartError> {
+    let source = Source::read(path, trusted)?;
+    let runtime = start_engine(max_instances, max_memory, source.compiler())?;
+    let module = source.load(&runtime.engine).map_err(|error| source::refused(path, &error))?;
+    Ok((runtime, module))
+}
+
+fn start_engine(max_instances: u32, max_memory: usize, compiler: Compiler) -> Result<Runtime, StartError> {
+    engine::start(max_instances, max_memory, compiler)
         .map_err(|error| StartError(format!("cannot set up room for {max_instances} instances: {error:#}")))
 }
 
-/// Links the component and makes one instance of it, over a store that is thrown away.
-async fn try_out(runtime: &Runtime, module: &Module, max_memory: usize) -> Result<(), String> {
-    let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
-    let guest = link(runtime, module, scratch, InstanceBounds { max_memory, max_requests: 1 })?;
-    guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))
-}
-
-fn link(
+/// Links the component and makes one instance of it, over a store that is thrown away: what would run.
+async fn try_out(
     runtime: &Runtime,
     module: &Module,
-    store: Arc<dyn Store>,
-    bounds: InstanceBounds,
-) -> Result<Guest, String> {
+    max_memory: usize,
+) -> Result<ProxyPre<InstanceState>, String> {
     let linked = module.link(runtime).map_err(|error| error.to_string())?;
-    Ok(Guest::new(linked, store, bounds))
+    let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
+    let guest = Guest::new(linked.clone(), scratch, InstanceBounds { max_memory, max_requests: 1 });
+    guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))?;
+    Ok(linked)
 }

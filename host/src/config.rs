@@ -37,6 +37,15 @@ pub enum Command {
     ///
     /// Exit code: 0 if it would, 1 if it would not, 2 if the file cannot be read.
     Inspect(InspectConfig),
+    /// Compile a component ahead of time, so that `serve` need not
+    ///
+    /// The file that is written is native code for one version of this program; `serve` and `inspect` take it in
+    /// place of the component, with --trust-compiled. The component is tried first, as `serve` does it. A file of
+    /// that name is replaced in one step, or stays as it is.
+    ///
+    /// Exit code: 0 if it was written, 1 if this host would not run the component or the file cannot be written,
+    /// 2 if the component cannot be read or compiled.
+    Compile(CompileConfig),
 }
 
 /// The options of `serve`.
@@ -45,6 +54,10 @@ pub struct ServeConfig {
     /// The component to serve
     #[arg(long, env = "ORDERS_COMPONENT", value_name = "FILE")]
     pub component: PathBuf,
+
+    /// Whether native code is accepted.
+    #[command(flatten)]
+    pub trust: TrustConfig,
 
     /// Where the state is kept: `sqlite:PATH`, or `memory:` (lost at the end)
     #[arg(long, env = "ORDERS_STORE", value_name = "STORE", default_value = "sqlite:orders.db")]
@@ -69,6 +82,25 @@ pub struct ServeConfig {
     /// What is logged, and how.
     #[command(flatten)]
     pub log: LogConfig,
+}
+
+/// Whether a component may be one that was compiled ahead of time.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct TrustConfig {
+    /// Accept a component that `orders-host compile` has compiled: native code, which no sandbox holds
+    #[arg(long, env = "ORDERS_TRUST_COMPILED")]
+    pub trust_compiled: bool,
+}
+
+/// The operator's word that compiled components come from where nobody else can write. Only the option gives it.
+#[derive(Clone, Copy, Debug)]
+pub struct Trusted(());
+
+impl TrustConfig {
+    /// The operator's word, if it was given.
+    pub fn trusted(self) -> Option<Trusted> {
+        self.trust_compiled.then_some(Trusted(()))
+    }
 }
 
 /// What one request or one connection may take.
@@ -198,7 +230,32 @@ pub struct InspectConfig {
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
+    /// Whether native code is accepted.
+    #[command(flatten)]
+    pub trust: TrustConfig,
+
     /// The most memory that one instance of the component may have
+    #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
+    pub max_memory: Size,
+}
+
+/// The options of `compile`.
+#[derive(Clone, Debug, Args)]
+pub struct CompileConfig {
+    /// The component to compile
+    #[arg(value_name = "FILE")]
+    pub component: PathBuf,
+
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Compile for any processor of this target, Linux on x86_64 or aarch64: `aarch64-unknown-linux-gnu`; without it
+    /// for this machine's own processor, with all that it can do
+    #[arg(long, value_name = "TRIPLE")]
+    pub target: Option<String>,
+
+    /// The most memory that one instance of the component may have when it is tried
     #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     pub max_memory: Size,
 }

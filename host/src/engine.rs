@@ -2,9 +2,17 @@
 
 use std::{thread, time::Duration};
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, component::Linker};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails, component::Linker,
+};
 
 use crate::{body, imports, instance::InstanceState};
+
+/// The version of wasmtime that this program was built with, in full.
+pub const WASMTIME_VERSION: &str = env!("ORDERS_WASMTIME_VERSION");
+/// The target that this program was built for.
+pub const TARGET: &str = env!("ORDERS_TARGET");
 
 /// How often a computing guest makes room for others. A deadline is noticed this much late at most.
 const TICK: Duration = Duration::from_millis(10);
@@ -27,10 +35,19 @@ const KEEP_RESIDENT: usize = 1 << 20;
 /// What components are compiled by and linked with.
 #[allow(missing_debug_implementations, reason = "an engine has nothing to show")]
 pub struct Runtime {
-    /// Compiles components and holds the pool of instances.
+    /// Holds the pool of instances, and compiles components if it has a compiler.
     pub engine: Engine,
     /// Everything that a component may import.
     pub linker: Linker<InstanceState>,
+}
+
+/// Whether an engine compiles components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// It does: it has a compiler, which stays in memory and has threads of its own once it was used.
+    On,
+    /// It runs only what was compiled ahead of time.
+    Off,
 }
 
 /// An engine with room for `max_instances` instances at once, none of them with a memory of more than
@@ -39,7 +56,7 @@ pub struct Runtime {
 /// # Errors
 ///
 /// What wasmtime says if this machine cannot run it, for example for want of address space.
-pub fn start(max_instances: u32, max_memory: usize) -> wasmtime::Result<Runtime> {
+pub fn start(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime::Result<Runtime> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(max_instances)
         .total_core_instances(max_instances.saturating_mul(CORE_INSTANCES))
@@ -53,13 +70,10 @@ pub fn start(max_instances: u32, max_memory: usize) -> wasmtime::Result<Runtime>
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);
 
-    let mut config = Config::new();
+    let mut config = shaping_code(None)?;
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_reservation(MEMORY_RESERVATION)
-        .epoch_interruption(true)
-        // Neither concurrent tasks in a guest nor references to collect: a store is set up sooner without.
-        .concurrency_support(false);
+        .enable_compiler(compiler == Compiler::On);
     let engine = Engine::new(&config)?;
 
     let mut linker = Linker::new(&engine);
@@ -70,6 +84,50 @@ pub fn start(max_instances: u32, max_memory: usize) -> wasmtime::Result<Runtime>
 
     tick(&engine)?;
     Ok(Runtime { engine, linker })
+}
+
+/// An engine that compiles for a target and whatever processor it has, or without one for this machine's own
+/// processor. It runs nothing: it has neither a pool nor a clock.
+///
+/// # Errors
+///
+/// What wasmtime says if it knows no such target, or cannot compile for it.
+pub fn compiler(target: Option<&str>) -> wasmtime::Result<Engine> {
+    Engine::new(&shaping_code(target)?)
+}
+
+/// Everything of the configuration that shapes code for a target, or without one for this machine, on one line: what
+/// wasmtime shows of it, each feature of WebAssembly and each setting that is not the default of its version. Code
+/// that was compiled under another configuration must not be loaded.
+///
+/// # Errors
+///
+/// What wasmtime says if it knows no such target.
+pub fn configuration(target: Option<&str>) -> wasmtime::Result<String> {
+    // Without what is said of the compiler itself, for an engine that only loads code has none. Cranelift has settings
+    // of its own, none of which we set; they would have to be added here.
+    Ok(format!("{:?}", shaping_code(target)?.enable_compiler(false)))
+}
+
+/// The part of the configuration that shapes code: the same for compiling and for running.
+fn shaping_code(target: Option<&str>) -> wasmtime::Result<Config> {
+    let mut config = Config::new();
+    if let Some(target) = target {
+        config.target(target)?;
+    }
+    config
+        .memory_reservation(MEMORY_RESERVATION)
+        .epoch_interruption(true)
+        // Neither concurrent tasks in a guest nor references to collect: a store is set up sooner without.
+        .concurrency_support(false)
+        // Otherwise a variable of the environment decides.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // Of its own version wasmtime would compare the first number only.
+        .module_version(ModuleVersionStrategy::Custom(format!(
+            "orders-host {} wasmtime {WASMTIME_VERSION}",
+            env!("CARGO_PKG_VERSION")
+        )))?;
+    Ok(config)
 }
 
 fn tick(engine: &Engine) -> std::io::Result<()> {

@@ -16,7 +16,9 @@
 //! | [`body`] | the body of a request, as a component is given it |
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
-//! | [`module`] | a component's bytes: checked, compiled, ready to link |
+//! | [`module`] | a component: checked, compiled, ready to link |
+//! | [`compiled`] | a component that was compiled ahead of time, as a file |
+//! | [`source`] | what a file that may be served holds |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
 //! | [`head`] | what the head of a request must be |
@@ -37,6 +39,7 @@ pub mod answer;
 pub mod app;
 pub mod body;
 pub mod clock;
+pub mod compiled;
 pub mod config;
 pub mod connection;
 pub mod engine;
@@ -57,5 +60,6 @@ pub mod reject;
 pub mod service;
 pub mod shutdown;
 pub mod socket;
+pub mod source;
 pub mod store;
 pub mod workers;

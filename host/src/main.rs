@@ -5,7 +5,7 @@ use std::{io::IsTerminal, process::ExitCode};
 use clap::Parser;
 use orders_host::{
     app::{self, Ending},
-    config::{Cli, Command, InspectConfig, LogConfig, LogFormat, ServeConfig},
+    config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ServeConfig},
     healthcheck,
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
             Err(why) => complain(&why, FAILED),
         },
         Command::Inspect(config) => runtime.block_on(inspect(&config)),
+        Command::Compile(config) => runtime.block_on(compile(&config)),
     };
     // What is still running was cut deliberately: there is nothing to wait for.
     runtime.shutdown_background();
@@ -80,6 +81,25 @@ async fn inspect(config: &InspectConfig) -> ExitCode {
             println!("this host would not run it: {why}");
             ExitCode::from(FAILED)
         }
+    }
+}
+
+async fn compile(config: &CompileConfig) -> ExitCode {
+    match app::compile(config).await {
+        Ok(Ok(compiled)) => {
+            let processor =
+                if config.target.is_some() { "any processor" } else { "this machine's processor" };
+            println!(
+                "wrote {}: {} bytes, component {}, for {} and {processor}",
+                config.output.display(),
+                compiled.file_size(),
+                compiled.hash,
+                compiled.target
+            );
+            ExitCode::SUCCESS
+        }
+        Ok(Err(why)) => complain(&why, FAILED),
+        Err(error) => complain(&error.to_string(), NOT_STARTED),
     }
 }
 

@@ -1,31 +1,28 @@
 //! A module: the bytes of a component, checked, compiled and ready to be called.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    io::Read,
-    path::Path,
-};
+use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::Component;
+use wasmtime::{Engine, component::Component};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{engine::Runtime, instance::InstanceState};
-
-/// The largest component that is read, in bytes.
-pub const MAX_MODULE_BYTES: u64 = 64 << 20;
 
 /// What every component begins with: the magic number and the component layer of the binary format.
 const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
 /// What every core module begins with.
 const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
 
-/// The SHA-256 of a module's bytes, which names it. Displays as 64 hexadecimal digits.
+/// The SHA-256 of a module's bytes, which names it. Written as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ModuleHash([u8; 32]);
 
 impl ModuleHash {
+    /// The hash of a component's bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
     /// The first 12 digits: enough to tell modules apart in a log.
     pub fn short(&self) -> String {
         self.0.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
@@ -38,9 +35,25 @@ impl fmt::Display for ModuleHash {
     }
 }
 
+impl FromStr for ModuleHash {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut hash = [0; 32];
+        if text.len() != 2 * hash.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err("a hash has 64 hexadecimal digits".to_owned());
+        }
+        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = str::from_utf8(digits).map_err(|error| error.to_string())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
+        }
+        Ok(Self(hash))
+    }
+}
+
 /// Why a module cannot be served: one line that says what was wrong and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModuleError(String);
+pub struct ModuleError(pub String);
 
 impl fmt::Display for ModuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,38 +78,24 @@ pub struct Module {
 }
 
 impl Module {
-    /// Reads and compiles a component.
+    /// Compiles a component.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if the file cannot be read, or is not a valid component.
-    pub fn read(runtime: &Runtime, path: &Path) -> Result<Self, ModuleError> {
-        let refuse = |why: &dyn fmt::Display| ModuleError(format!("component {}: {why}", path.display()));
-        // Before it is opened: opening a pipe would wait for its other end.
-        if !fs::metadata(path).map_err(|error| refuse(&error))?.is_file() {
-            return Err(refuse(&"it is not a regular file; name a component's file"));
-        }
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_MODULE_BYTES.saturating_add(1)).read_to_end(&mut bytes))
-            .map_err(|error| refuse(&error))?;
-        if u64::try_from(bytes.len()).map_or(true, |size| size > MAX_MODULE_BYTES) {
-            return Err(refuse(&format_args!(
-                "it has more than the {MAX_MODULE_BYTES} bytes that are accepted"
-            )));
-        }
-        Self::compile(runtime, &bytes).map_err(|why| refuse(&why))
+    /// [`ModuleError`] if the bytes are not a valid component, or need more than an instance may have.
+    pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, ModuleError> {
+        check_header(bytes).map_err(ModuleError)?;
+        let component = Component::new(engine, bytes)
+            .map_err(|error| ModuleError(format!("it does not compile: {}", one_line(&error))))?;
+        Ok(Self::new(engine, ModuleHash::of(bytes), bytes.len(), component))
     }
 
-    fn compile(runtime: &Runtime, bytes: &[u8]) -> Result<Self, String> {
-        check_header(bytes)?;
-        let component = Component::new(&runtime.engine, bytes)
-            .map_err(|error| format!("it does not compile: {}", one_line(&error)))?;
+    /// A component that is compiled already; `hash` and `size` are those of the bytes it was compiled from.
+    pub fn new(engine: &Engine, hash: ModuleHash, size: usize, component: Component) -> Self {
         let kind = component.component_type();
-        let imports = kind.imports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-        let exports = kind.exports(&runtime.engine).map(|(name, _)| name.to_owned()).collect();
-        let hash = ModuleHash(Sha256::digest(bytes).into());
-        Ok(Self { hash, size: bytes.len(), imports, exports, component })
+        let imports = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports = kind.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        Self { hash, size, imports, exports, component }
     }
 
     /// Links the component with what this host offers.
@@ -126,7 +125,12 @@ impl Module {
     }
 }
 
-fn check_header(bytes: &[u8]) -> Result<(), String> {
+/// Checks that bytes begin as a component does.
+///
+/// # Errors
+///
+/// One line that says what they are instead.
+pub fn check_header(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {
         Err("the file is empty; a WebAssembly component is expected".into())
     } else if bytes.starts_with(CORE_HEADER) {
@@ -139,6 +143,28 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// An error with its causes, on one line.
-fn one_line(error: &wasmtime::Error) -> String {
+pub fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_written_and_read() {
+        let hash = ModuleHash::of(b"");
+        let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!((hash.to_string().as_str(), hash.short().as_str()), (text, "e3b0c44298fc"));
+        assert_eq!(text.parse(), Ok(hash));
+        for odd in [
+            "",
+            text.trim_start_matches('e'),
+            &text.replace('e', "g"),
+            &text.replace("e3", "+3"),
+            &format!("{text}0"),
+        ] {
+            assert!(odd.parse::<ModuleHash>().is_err(), "{odd}");
+        }
+    }
 }

@@ -154,6 +154,15 @@ impl TestHost {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
+    /// The names of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/task", self.pid().as_raw_nonzero()));
+        let names = folder.expect("the host is running").map(|thread| {
+            std::fs::read_to_string(thread.expect("Linux says so").path().join("comm")).unwrap_or_default()
+        });
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+
     fn pid(&self) -> Pid {
         let id = self.child.id().expect("the host is running");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")

@@ -9,6 +9,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
+mod ahead_of_time;
+mod compile;
 mod component;
 mod durability;
 mod explorer;

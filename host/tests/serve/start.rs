@@ -84,7 +84,7 @@ async fn bad_options() {
     assert!(ran.stderr.contains("--component"), "{}", ran.stderr);
     let ran = run([] as [&str; 0]).await;
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("serve, healthcheck, inspect"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("serve, healthcheck, inspect, compile"), "{}", ran.stderr);
 }
 
 #[tokio::test]

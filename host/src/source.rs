@@ -1,0 +1,130 @@
+//! What a file that may be served holds: a component, or one that was compiled ahead of time.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
+
+use wasmtime::Engine;
+
+use crate::{
+    compiled::{ANEW, Compiled, is_compiled},
+    config::Trusted,
+    engine::Compiler,
+    module::{Module, ModuleError},
+};
+
+/// The largest component that is read, in bytes.
+const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+/// The largest compiled component that is read, in bytes: native code takes some times as much.
+const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
+/// What code of wasmtime begins with that has no lines of ours before it.
+const ELF: &[u8] = b"\x7fELF";
+
+/// What a file that may be served holds.
+#[derive(Debug)]
+pub enum Source {
+    /// A component, to be compiled.
+    Component(Vec<u8>),
+    /// A component that was compiled ahead of time.
+    Compiled(Compiled),
+}
+
+impl Source {
+    /// Reads a file. One that was compiled ahead of time has to be trusted.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] if the file cannot be read, is too large, or is compiled and not acceptable.
+    pub fn read(path: &Path, trusted: Option<Trusted>) -> Result<Self, ModuleError> {
+        let refuse = |why: &str| refused(path, &why);
+        let file = read(path).map_err(|why| refuse(&why))?;
+        if file.starts_with(ELF) {
+            let why =
+                format!("it is native code of unknown origin; to have a file that can be loaded, {ANEW}");
+            return Err(refuse(&why));
+        }
+        if !is_compiled(&file) {
+            return Ok(Self::Component(file));
+        }
+        let Some(trusted) = trusted else {
+            return Err(refuse(
+                "it is compiled: native code, which runs outside of the sandbox and may do all that this process may; \
+                 if it comes from where nobody else can write, --trust-compiled accepts it",
+            ));
+        };
+        Compiled::check(file, trusted).map(Self::Compiled).map_err(|why| refuse(&why))
+    }
+
+    /// What an engine must have to load it.
+    pub fn compiler(&self) -> Compiler {
+        match self {
+            Self::Component(_) => Compiler::On,
+            Self::Compiled(_) => Compiler::Off,
+        }
+    }
+
+    /// Makes a module of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] if it is no valid component, or does not fit this machine or what an instance may have.
+    pub fn load(&self, engine: &Engine) -> Result<Module, ModuleError> {
+        match self {
+            Self::Component(bytes) => Module::compile(engine, bytes),
+            Self::Compiled(compiled) => compiled.load(engine),
+        }
+    }
+}
+
+/// Reads a component that is to be compiled.
+///
+/// # Errors
+///
+/// [`ModuleError`] if the file cannot be read, is too large, or is compiled already.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, ModuleError> {
+    let bytes = read(path).map_err(|why| refused(path, &why))?;
+    if is_compiled(&bytes) {
+        return Err(refused(path, &"it is compiled already; name the file of the component"));
+    }
+    Ok(bytes)
+}
+
+/// A fault of a file, with its name.
+pub fn refused(path: &Path, why: &dyn fmt::Display) -> ModuleError {
+    ModuleError(format!("component {}: {why}", path.display()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    // Before it is opened: opening a pipe would wait for its other end.
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file; name a component's file".to_owned());
+    }
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    let mut limit = MAX_COMPONENT_BYTES;
+    read_up_to(limit, &file, &mut bytes)?;
+    if is_compiled(&bytes) {
+        limit = MAX_COMPILED_BYTES;
+        read_up_to(limit, &file, &mut bytes)?;
+    }
+    if size(&bytes) > limit {
+        return Err(format!("it has more than the {limit} bytes that are accepted"));
+    }
+    Ok(bytes)
+}
+
+/// Reads on, up to one byte more than `limit`.
+fn read_up_to(limit: u64, file: &File, bytes: &mut Vec<u8>) -> Result<(), String> {
+    let left = limit.saturating_add(1).saturating_sub(size(bytes));
+    let expected = file.metadata().map_or(0, |metadata| metadata.len()).min(left);
+    bytes.reserve(usize::try_from(expected).unwrap_or_default());
+    file.take(left).read_to_end(bytes).map(drop).map_err(|error| error.to_string())
+}
+
+fn size(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}
