@@ -56,10 +56,10 @@ impl Contender {
                 command
             }
             Self::WasmtimeServe => wasmtime_serve(setup, &[]),
-            Self::Host => serve(&setup.component, store),
+            Self::Host => serve_compiled(store),
             Self::HostReuse => {
-                let mut command = serve(&setup.component, store);
-                command.args([setup::INSTANCE_REUSE, REUSE]);
+                let mut command = serve_compiled(store);
+                command.args(["--instance-reuse", REUSE]);
                 command
             }
         }
@@ -123,14 +123,10 @@ impl Start {
     /// What starts it, with orders in memory.
     pub(crate) fn command(self, setup: &Setup) -> Command {
         match self {
-            Self::Native | Self::Gin | Self::Host => self.contender().command(setup, "memory:"),
+            Self::Native | Self::Gin | Self::HostAhead => self.contender().command(setup, "memory:"),
+            Self::Host => serve(&setup.component, "memory:"),
             Self::WasmtimeServe => wasmtime_serve(setup, &["-C", "cache=n"]),
             Self::WasmtimeServeCached => wasmtime_serve(setup, &["-C", "cache=y"]),
-            Self::HostAhead => {
-                let mut command = serve(&setup::compiled(), "memory:");
-                command.arg(setup::TRUST_COMPILED);
-                command
-            }
         }
     }
 }
@@ -138,6 +134,13 @@ impl Start {
 fn serve(component: &Path, store: &str) -> Command {
     let mut command = Command::new(host::binary());
     host::serve(&mut command, component, store);
+    command
+}
+
+/// As it is shipped: the component compiled ahead of time.
+fn serve_compiled(store: &str) -> Command {
+    let mut command = serve(&setup::compiled(), store);
+    command.arg("--trust-compiled");
     command
 }
 

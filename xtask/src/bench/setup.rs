@@ -18,10 +18,6 @@ pub(crate) const WASMTIME: &str = "48.0.8";
 /// What `wasmtime serve` needs, and its compile cache. What its default build has beyond that could only slow it down.
 const WASMTIME_FEATURES: &str =
     "run,serve,component-model-async,cranelift,parallel-compilation,pooling-allocator,cache";
-/// The option of the host that has instances serve more than one request.
-pub(crate) const INSTANCE_REUSE: &str = "--instance-reuse";
-/// The option of the host that has it load compiled code.
-pub(crate) const TRUST_COMPILED: &str = "--trust-compiled";
 /// Where Debian keeps the sources of Go packages.
 const GO_PACKAGES: &str = "/usr/share/gocode";
 
@@ -32,7 +28,6 @@ pub(crate) struct Setup {
     /// The same with a store in its own memory.
     pub(crate) portable: PathBuf,
     missing: Vec<(Contender, &'static str)>,
-    not_ahead: Option<&'static str>,
 }
 
 impl Setup {
@@ -69,19 +64,11 @@ impl Setup {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
         }
-        if wanted(Contender::HostReuse) && !knows(&["serve", "--help"], INSTANCE_REUSE) {
-            missing.push((Contender::HostReuse, "this host cannot reuse instances"));
+        if wanted(Contender::Host) || wanted(Contender::HostReuse) {
+            let mut compile = Command::new(host::binary());
+            run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
         }
-        let mut not_ahead = None;
-        if wanted(Contender::Host) {
-            if knows(&["--help"], "\n  compile ") && knows(&["serve", "--help"], TRUST_COMPILED) {
-                let mut compile = Command::new(host::binary());
-                run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
-            } else {
-                not_ahead = Some("this host cannot compile ahead of time");
-            }
-        }
-        Ok(Self { component, portable, missing, not_ahead })
+        Ok(Self { component, portable, missing })
     }
 
     /// Why a contender does not take part, if it does not.
@@ -91,10 +78,7 @@ impl Setup {
 
     /// Why something cannot be started, if it cannot.
     pub(crate) fn cannot(&self, start: Start) -> Option<&'static str> {
-        match start {
-            Start::HostAhead => self.not_ahead,
-            _ => self.missing(start.contender()),
-        }
+        self.missing(start.contender())
     }
 }
 
@@ -186,8 +170,4 @@ fn install_wasmtime() -> Result<(), Failed> {
         .args(["--features", WASMTIME_FEATURES, "--root"])
         .arg(cache())
         .env("CARGO_TARGET_DIR", cache().join("build")))
-}
-
-fn knows(arguments: &[&str], word: &str) -> bool {
-    output(Command::new(host::binary()).args(arguments)).is_some_and(|help| help.contains(word))
 }
