@@ -12,7 +12,7 @@ use http::{Method, StatusCode, header, request, response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
-use crate::{failure::Failure, guest::GuestBody, health::Probe, module::ModuleHash};
+use crate::{failure::Failure, guest_body::GuestBody, health::Probe, module::ModuleHash};
 
 /// Most characters of a path that a line repeats.
 const MAX_PATH: usize = 1024;

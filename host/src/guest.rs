@@ -8,16 +8,16 @@
 //! for another call ([`Idle`]).
 
 use std::{
-    any::Any,
-    future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
-use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant},
@@ -38,6 +38,7 @@ use wasmtime_wasi_http::{
 use crate::{
     body::RequestBody,
     failure::Failure,
+    guest_body::{GuestBody, Hold, Run},
     instance::{InstanceState, MAX_RESOURCES},
     store::{MAX_TRANSFER_BYTES, Store},
 };
@@ -46,9 +47,6 @@ use crate::{
 const HOSTCALL_FUEL: usize = MAX_TRANSFER_BYTES + (1 << 20);
 /// How long making an instance may take when a component is tried.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Something that lives exactly as long as the call it was given to: a permit, a pinned module.
-pub type Hold = Arc<dyn Any + Send + Sync>;
 
 /// What a call is made with, besides the request.
 #[allow(missing_debug_implementations, reason = "a hold may be anything")]
@@ -106,7 +104,7 @@ impl Guest {
     ) -> Result<Response<GuestBody>, Failure> {
         let head_only = request.method() == Method::HEAD;
         let (answer, mut answered) = oneshot::channel();
-        let mut instance = self.idle.take().unwrap_or_else(|| self.new_instance());
+        let mut instance = self.instance();
         instance.requests = instance.requests.saturating_add(1);
         let state = instance.store.data_mut();
         state.begin(&terms.request_id);
@@ -160,6 +158,11 @@ impl Guest {
         }
     }
 
+    fn instance(&self) -> Instance {
+        let idle = if self.bounds.max_requests > 1 { self.idle.take() } else { None };
+        idle.unwrap_or_else(|| self.new_instance())
+    }
+
     fn new_instance(&self) -> Instance {
         let state = InstanceState::new(Arc::clone(&self.store), self.bounds.max_memory);
         let mut store = wasmtime::Store::new(self.linked.engine(), state);
@@ -184,21 +187,33 @@ impl Guest {
 
 /// Instances between two calls. There are never more than there were calls at once.
 #[derive(Default)]
-struct Idle(Mutex<Vec<Instance>>);
+struct Idle([Mutex<Vec<Instance>>; SHELVES]);
+
+/// How many threads have a shelf of their own.
+const SHELVES: usize = 16;
+
+thread_local! {
+    /// Where this thread looks first.
+    static SHELF: usize = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        THREADS.fetch_add(1, Ordering::Relaxed) % SHELVES
+    };
+}
 
 impl Idle {
-    /// The one that ended last: its memory is the likeliest to be in a cache.
+    /// The one that ended last on this thread, for its memory is the likeliest to be in a cache; else any.
     fn take(&self) -> Option<Instance> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        let (others, own) = self.0.split_at(SHELF.with(|shelf| *shelf));
+        let mut shelves = own.iter().chain(others);
+        shelves.find_map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner).pop())
     }
 
     fn put(&self, instance: Instance) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        if let Some(shelf) = self.0.get(SHELF.with(|shelf| *shelf)) {
+            shelf.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        }
     }
 }
-
-/// A call under way: resolves when the guest has returned.
-type Run = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// What happens first.
 enum Early {
@@ -252,74 +267,4 @@ fn check_sendable(response: &Response<HyperOutgoingBody>, head_only: bool) -> Re
         return Err("its Content-Length is not the length of its body");
     }
     Ok(())
-}
-
-/// The body of a guest's answer. Reading it drives the call that makes it.
-///
-/// It ends cleanly only if the call did. If the call fails, the body ends with that failure, so that the
-/// connection is cut and no client takes half an answer for a whole one.
-#[allow(missing_debug_implementations, reason = "a call under way has nothing to show")]
-pub struct GuestBody {
-    inner: HyperOutgoingBody,
-    run: Option<Run>,
-    request_id: Arc<str>,
-    hold: Hold,
-}
-
-impl Body for GuestBody {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if let Some(run) = &mut self.run
-            && let Poll::Ready(ended) = run.as_mut().poll(context)
-        {
-            self.run = None;
-            if let Err(failure) = ended {
-                return Poll::Ready(Some(Err(failure)));
-            }
-        }
-        match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            Some(Err(error)) => {
-                Poll::Ready(Some(Err(Failure::Trapped(format!("its answer broke off: {error}")))))
-            }
-            // The stream is at its end, but only the end of the call says whether that is a good one.
-            None if self.run.is_some() => Poll::Pending,
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.run.is_none() && self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for GuestBody {
-    /// Lets a guest that has answered in full finish what it is doing, within its deadline. If the client has
-    /// gone instead, the guest learns of it by its next write.
-    fn drop(&mut self) {
-        if let Some(run) = self.run.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (hold, request_id) = (Arc::clone(&self.hold), Arc::clone(&self.request_id));
-            runtime.spawn(async move {
-                if let Err(failure) = run.await {
-                    tracing::warn!(
-                        request_id = &*request_id,
-                        %failure,
-                        "a call failed after its answer was read or dropped"
-                    );
-                }
-                drop(hold);
-            });
-        }
-    }
 }

@@ -14,6 +14,7 @@
 //! | [`failure`] | how a call into a component can fail |
 //! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
 //! | [`body`] | the body of a request, as a component is given it |
+//! | [`guest_body`] | the body of a component's answer |
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
 //! | [`module`] | a component: checked, compiled, ready to link |
@@ -46,6 +47,7 @@ pub mod engine;
 pub mod explorer;
 pub mod failure;
 pub mod guest;
+pub mod guest_body;
 pub mod head;
 pub mod health;
 pub mod healthcheck;

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "failure",
     "instance",
     "body",
+    "guest_body",
     "guest",
     "engine",
     "module",
