@@ -12,6 +12,7 @@ mod fuzz;
 mod host;
 mod load;
 mod pages;
+mod profiled;
 
 use std::{
     os::unix::process::CommandExt,
@@ -51,7 +52,7 @@ enum Task {
     Contract,
     /// Give the guest's parsers and handlers random input for some minutes
     Fuzz(fuzz::Options),
-    /// Build for release: target/dist/orders-host and target/dist/orders.wasm
+    /// Build for release, with a profile: target/dist/orders-host and target/dist/orders.wasm
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
@@ -125,9 +126,9 @@ fn test(options: &[String]) -> Result<(), Failed> {
 
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
-    run(&mut cargo(["build", "--package", "orders-host", "--profile", "release", "--locked"]))?;
+    let host = profiled::build()?;
     let dist = target().join("dist");
-    let copies = [(target().join("release/orders-host"), "orders-host"), (component, "orders.wasm")];
+    let copies = [(host, "orders-host"), (component, "orders.wasm")];
     let copied = std::fs::create_dir_all(&dist).and_then(|()| {
         copies.iter().try_for_each(|(from, name)| {
             let to = dist.join(name);

@@ -56,9 +56,9 @@ impl Contender {
                 command
             }
             Self::WasmtimeServe => wasmtime_serve(setup, &[]),
-            Self::Host => serve_compiled(store),
+            Self::Host => serve_compiled(setup, store),
             Self::HostReuse => {
-                let mut command = serve_compiled(store);
+                let mut command = serve_compiled(setup, store);
                 command.args(["--instance-reuse", REUSE]);
                 command
             }
@@ -124,22 +124,22 @@ impl Start {
     pub(crate) fn command(self, setup: &Setup) -> Command {
         match self {
             Self::Native | Self::Gin | Self::HostAhead => self.contender().command(setup, "memory:"),
-            Self::Host => serve(&setup.component, "memory:"),
+            Self::Host => serve(setup, &setup.component, "memory:"),
             Self::WasmtimeServe => wasmtime_serve(setup, &["-C", "cache=n"]),
             Self::WasmtimeServeCached => wasmtime_serve(setup, &["-C", "cache=y"]),
         }
     }
 }
 
-fn serve(component: &Path, store: &str) -> Command {
-    let mut command = Command::new(host::binary());
+fn serve(setup: &Setup, component: &Path, store: &str) -> Command {
+    let mut command = Command::new(&setup.host);
     host::serve(&mut command, component, store);
     command
 }
 
 /// As it is shipped: the component compiled ahead of time.
-fn serve_compiled(store: &str) -> Command {
-    let mut command = serve(&setup::compiled(), store);
+fn serve_compiled(setup: &Setup, store: &str) -> Command {
+    let mut command = serve(setup, &setup::compiled(), store);
     command.arg("--trust-compiled");
     command
 }

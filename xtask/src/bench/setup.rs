@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     command::{Failed, cargo, output, run},
-    components, host, target, workspace,
+    components, profiled, target, workspace,
 };
 
 use super::contender::{Contender, Start};
@@ -23,6 +23,8 @@ const GO_PACKAGES: &str = "/usr/share/gocode";
 
 /// What takes part.
 pub(crate) struct Setup {
+    /// Our host.
+    pub(crate) host: PathBuf,
     /// The orders component.
     pub(crate) component: PathBuf,
     /// The same with a store in its own memory.
@@ -41,14 +43,17 @@ impl Setup {
         fs::create_dir_all(folder()).map_err(|error| Failed(format!("{}: {error}", folder().display())))?;
         let component = components::orders()?;
         let mut portable = PathBuf::new();
-        // One at a time: built together, the host would have what only the other one asks of their dependencies.
-        for (package, contenders) in [
-            ("orders-host", &[Contender::Host, Contender::HostReuse][..]),
-            ("orders-bench-native", &[Contender::Native]),
-        ] {
-            if contenders.iter().any(|contender| wanted(*contender)) {
-                run(&mut cargo(["build", "--package", package, "--profile", "release", "--locked"]))?;
-            }
+        let ours = [Contender::Host, Contender::HostReuse].into_iter().any(&wanted);
+        let host = if ours { profiled::build()? } else { PathBuf::new() };
+        if wanted(Contender::Native) {
+            run(&mut cargo([
+                "build",
+                "--package",
+                "orders-bench-native",
+                "--profile",
+                "release",
+                "--locked",
+            ]))?;
         }
         if wanted(Contender::Gin) {
             build_gin()?;
@@ -64,11 +69,11 @@ impl Setup {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
         }
-        if wanted(Contender::Host) || wanted(Contender::HostReuse) {
-            let mut compile = Command::new(host::binary());
+        if ours {
+            let mut compile = Command::new(&host);
             run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
         }
-        Ok(Self { component, portable, missing })
+        Ok(Self { host, component, portable, missing })
     }
 
     /// Why a contender does not take part, if it does not.
