@@ -21,9 +21,9 @@ Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/be
 - **Gin**: the same create, get and list in Go, with a map in memory.
 - **wasmtime serve**: the stock host with the same component and its defaults. Each request has a fresh instance with a
   store of its own, so that it can only be asked to create.
-- **orders-host**: this service as it is shipped: built with a profile of itself (the others are not; `docs/adr/0012`
-  says what that is worth), and its component compiled ahead of time. Deadlines and limits are on; its access log is
-  off, for the others have none. **reuse**: an instance serves up to 1 000 requests.
+- **orders-host**: this service as it is shipped: built with a profile of itself (the others are not;
+  [ADR 12](adr/0012-built-with-a-profile.md) says what that is worth), and its component compiled ahead of time.
+  Deadlines and limits are on; its access log is off, for the others have none. **reuse**: an instance serves up to 1 000 requests.
 
 Every contender answers the same requests: an order of three lines, sent by wrk with one thread on the same machine.
 A figure is the median over all rounds, with the least and the most of them. Under create the store grows, and the memory
