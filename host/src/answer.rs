@@ -117,6 +117,11 @@ impl Access {
         }
     }
 
+    /// The request is served by this module, whichever it was when it arrived.
+    pub fn served_by(&mut self, module: ModuleHash) {
+        self.module = module;
+    }
+
     /// Goes on with the head of the answer.
     pub fn answered(&mut self, head: &response::Parts, content: &Content) {
         self.status = head.status;

@@ -1,26 +1,26 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, io, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, io::Write, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, timeout};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
+    candidate::{self, Workshop, try_out},
     clock::{BusyCount, Patience},
     compiled::Compiled,
-    config::{
-        CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation, Trusted,
-    },
+    config::{CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig},
     engine::{self, Compiler, Runtime},
-    guest::{Guest, InstanceBounds},
-    instance::InstanceState,
+    guest::InstanceBounds,
     limits::Limits,
     listener::{self, Connections, Listener},
     module::{Module, ModuleError},
     service::Service,
-    shutdown::{Lifecycle, Phase, Signals},
-    source::{self, Source},
-    store,
+    shutdown::{Hangup, Lifecycle, Phase, Signals},
+    slot::{Serving, Slot},
+    smoke::Smoke,
+    source::{self, STANDARD, Source},
+    store::{self, Store},
+    swap::Swapper,
     workers::Workers,
 };
 
@@ -28,7 +28,7 @@ use crate::{
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the store may take to write what is left and close. Whatever it had acknowledged is safe anyway.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Instances beyond those that serve requests: the one that is tried at the start.
+/// Instances beyond those that serve requests: the one that is tried, at the start or before a swap.
 const SPARE_INSTANCES: u32 = 1;
 
 /// Why the service could not start: one line that names what was wrong and what would be right.
@@ -67,12 +67,13 @@ pub enum Ending {
 ///
 /// [`StartError`] if it could not start.
 pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
-    let mut signals =
-        Signals::take_over().map_err(|error| StartError(format!("cannot take over signals: {error}")))?;
+    let taken = Signals::take_over().and_then(|signals| Ok((signals, Hangup::take_over()?)));
+    let (mut signals, hangup) =
+        taken.map_err(|error| StartError(format!("cannot take over signals: {error}")))?;
     tokio::select! {
         started = start(&config) => {
             let running = started?;
-            Ok(running.until_told(&mut signals, &config.shutdown).await)
+            Ok(running.until_told(&mut signals, hangup, &config.shutdown).await)
         }
         signal = signals.next() => {
             tracing::info!(signal, "told to end before the service had started");
@@ -88,7 +89,9 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
 /// [`StartError`] if the file is not a component.
 pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
     let max_memory = config.max_memory.bytes();
-    let (runtime, module) = load(&config.component, config.trust.trusted(), SPARE_INSTANCES, max_memory)?;
+    let source = Source::read(&config.component, config.trust.trusted())?;
+    let runtime = start_engine(SPARE_INSTANCES, max_memory, source.compiler())?;
+    let module = source.load(&runtime.engine).map_err(|error| source::refused(&config.component, &error))?;
     let verdict = try_out(&runtime, &module, max_memory).await;
     Ok((module, verdict.map(drop)))
 }
@@ -100,28 +103,41 @@ pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), Strin
 /// [`StartError`] if the file is not a component, or cannot be compiled for this target. Within, one line that says why
 /// the component would not run, or could not be written.
 pub async fn compile(config: &CompileConfig) -> Result<Result<Compiled, String>, StartError> {
-    let CompileConfig { component, output, target, max_memory } = config;
+    let CompileConfig { component, output, untried, target, max_memory } = config;
     let refused = |error: ModuleError| source::refused(component, &error);
     let bytes = source::read_component(component)?;
     let compiled = Compiled::make(&bytes, target.as_deref()).map_err(refused)?;
 
-    let max_memory = max_memory.bytes();
-    // What is written is tried itself if it can run here, else the component alone.
-    let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
-    let runtime = start_engine(SPARE_INSTANCES, max_memory, compiler)?;
-    let module = match compiler {
-        Compiler::Off => compiled.load(&runtime.engine),
-        Compiler::On => Module::compile(&runtime.engine, &bytes),
-    };
-    let module = module.map_err(refused)?;
-    if let Err(why) = try_out(&runtime, &module, max_memory).await {
-        return Ok(Err(source::refused(component, &why).to_string()));
+    if !untried && let Err(why) = try_compiled(&compiled, &bytes, component, max_memory.bytes()).await? {
+        return Ok(Err(why));
     }
     let written = write(&compiled, component, output);
     Ok(written.map(|()| compiled).map_err(|error| format!("cannot write {}: {error}", output.display())))
 }
 
+/// Tries what was compiled if it can run here, else the component alone.
+async fn try_compiled(
+    compiled: &Compiled,
+    bytes: &[u8],
+    component: &Path,
+    max_memory: usize,
+) -> Result<Result<(), String>, StartError> {
+    let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
+    let runtime = start_engine(SPARE_INSTANCES, max_memory, compiler)?;
+    let module = match compiler {
+        Compiler::Off => compiled.load(&runtime.engine),
+        Compiler::On => Module::compile(&runtime.engine, bytes),
+    };
+    let module = module.map_err(|error| source::refused(component, &error))?;
+    let tried = try_out(&runtime, &module, max_memory).await;
+    Ok(tried.map(drop).map_err(|why| source::refused(component, &why).to_string()))
+}
+
 fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()> {
+    if output == Path::new(STANDARD) {
+        let mut output = io::stdout().lock();
+        return output.write_all(compiled.file()).and_then(|()| output.flush());
+    }
     if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|it| it == output)) {
         return Err(io::Error::other("it is the component itself; name another file"));
     }
@@ -133,18 +149,18 @@ struct Running {
     listener: Listener,
     connections: Connections,
     service: Arc<Service>,
+    swapper: Swapper,
     busy: BusyCount,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
-    let LimitsConfig { max_concurrent, max_memory, max_connections, instance_reuse, .. } = config.limits;
-    let max_memory = max_memory.bytes();
-    let instances = u32::from(max_concurrent) + SPARE_INSTANCES;
-    let (runtime, module) = load(&config.component, config.trust.trusted(), instances, max_memory)?;
-    let linked = try_out(&runtime, &module, max_memory).await;
-    let linked = linked.map_err(|why| source::refused(&config.component, &why))?;
+    let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
+    let trusted = config.trust.trusted();
+    let (module, source) = candidate::read(&config.component, trusted).await?;
+    let workshop = Arc::new(workshop(config)?);
+    let candidate = workshop.make(module, source).await.map_err(|error| refused(&error))?;
 
     let unlistenable = |error| {
         StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
@@ -154,39 +170,60 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
     let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
     let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
-    let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
-    let guest = Guest::new(linked, Arc::clone(&store), bounds);
+    let smoke = smoke(config, &store);
+    if let Err(why) = smoke.test(&candidate).await {
+        store.close().await;
+        return Err(refused(&why));
+    }
+    let slot = Arc::new(Slot::new(Serving::new(candidate, Arc::clone(&store), workshop.bounds)));
     let listener = reserved.listen().map_err(unlistenable)?;
 
     tracing::info!(
         address = %listener.address,
         component = %config.component.display(),
-        module = %module.hash,
+        %module,
         store = %config.store,
         threads,
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let service = Arc::new(Service {
-        guest: Arc::new(guest),
-        module: module.hash,
-        limits: Limits::new(&config.limits),
-        store,
-        lifecycle: Lifecycle::default(),
-    });
+    let limits = Limits::new(&config.limits);
+    let service =
+        Arc::new(Service { slot: Arc::clone(&slot), limits, store, lifecycle: Lifecycle::default() });
+    let swapper = Swapper { component: config.component.clone(), trusted, workshop, smoke, slot };
     let busy = BusyCount::default();
     let patience = Patience::from(&config.limits);
-    let connections =
-        Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max_connections);
-    Ok(Running { listener, connections, service, busy })
+    let max = config.limits.max_connections;
+    let connections = Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max);
+    Ok(Running { listener, connections, service, swapper, busy })
+}
+
+/// Room for all requests, of whichever module, and what makes components ready for it.
+fn workshop(config: &ServeConfig) -> Result<Workshop, StartError> {
+    let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
+    let max_memory = max_memory.bytes();
+    let runtime = start_engine(u32::from(max_concurrent) + SPARE_INSTANCES, max_memory, Compiler::Off)?;
+    let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
+    Ok(Workshop { runtime, checks: config.checks.clone(), bounds })
+}
+
+fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
+    Smoke {
+        requests: config.checks.smoke.clone(),
+        store: Arc::clone(store),
+        timeout: config.limits.request_timeout.0,
+        max_memory: config.limits.max_memory.bytes(),
+    }
 }
 
 impl Running {
-    async fn until_told(self, signals: &mut Signals, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, service, busy } = self;
+    async fn until_told(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
+        let Self { listener, connections, service, swapper, busy } = self;
         let mut served = tokio::spawn(listener.run(connections));
+        // Whatever is being made ready when the drain begins is let go.
         let signal = tokio::select! {
             signal = signals.next() => signal,
+            never = swapper.reload_when_told(&mut hangup) => match never {},
             ended = &mut served => {
                 tracing::error!(?ended, "the listener has failed");
                 return Ending::Cut;
@@ -239,33 +276,7 @@ async fn drain(
     ending
 }
 
-/// Reads a component, compiled or not, and makes it ready to be linked, with an engine that has what this takes.
-fn load(
-    path: &Path,
-    trusted: Option<Trusted>,
-    max_instances: u32,
-    max_memory: usize,
-) -> Result<(Runtime, Module), StartError> {
-    let source = Source::read(path, trusted)?;
-    let runtime = start_engine(max_instances, max_memory, source.compiler())?;
-    let module = source.load(&runtime.engine).map_err(|error| source::refused(path, &error))?;
-    Ok((runtime, module))
-}
-
 fn start_engine(max_instances: u32, max_memory: usize, compiler: Compiler) -> Result<Runtime, StartError> {
     engine::start(max_instances, max_memory, compiler)
         .map_err(|error| StartError(format!("cannot set up room for {max_instances} instances: {error:#}")))
-}
-
-/// Links the component and makes one instance of it, over a store that is thrown away: what would run.
-async fn try_out(
-    runtime: &Runtime,
-    module: &Module,
-    max_memory: usize,
-) -> Result<ProxyPre<InstanceState>, String> {
-    let linked = module.link(runtime).map_err(|error| error.to_string())?;
-    let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
-    let guest = Guest::new(linked.clone(), scratch, InstanceBounds { max_memory, max_requests: 1 });
-    guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))?;
-    Ok(linked)
 }

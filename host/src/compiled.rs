@@ -154,7 +154,8 @@ impl Compiled {
     /// [`ModuleError`] if this machine's processor is not up to it, or an instance needs more than it may have.
     pub fn load(&self, engine: &Engine) -> Result<Module, ModuleError> {
         let code = self.file.get(self.code_at..).unwrap_or_default();
-        // SAFETY: these are bytes that `precompile_component` made. Either this process made them just now, or the
+        // SAFETY: these are bytes that `precompile_component` made. Either this process made them just now, or a process
+        // of this program that it had started for that gave them to it through a pipe that nobody else has, or the
         // operator has said that the file is trusted (`Trusted`), and it is one that this version of the host wrote
         // for this configuration, down to the last bit (`check`). Whoever can write that file can have any code run:
         // that nobody else can is the operator's word. The bytes are copied, so that no later change matters.
@@ -174,14 +175,14 @@ impl Compiled {
         Ok(Module::new(engine, self.hash, self.component_size, component))
     }
 
+    /// The whole file.
+    pub fn file(&self) -> &[u8] {
+        &self.file
+    }
+
     /// Whether it was compiled for this kind of machine, and can be loaded.
     pub fn fits_machine(&self) -> bool {
         fits_machine(&self.target)
-    }
-
-    /// The size of the file, in bytes.
-    pub fn file_size(&self) -> usize {
-        self.file.len()
     }
 
     /// Writes the file, in the place of one of that name, in one step: whoever opens it finds the old one or the

@@ -3,10 +3,13 @@
 //! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
-use std::{fmt, net::SocketAddr, num::NonZeroU16, path::PathBuf, str::FromStr, thread, time::Duration};
+mod values;
 
-use bytesize::ByteSize;
+use std::{net::SocketAddr, path::PathBuf};
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
 /// Serves a wasi:http component and keeps its state.
 #[derive(Debug, Parser)]
@@ -27,6 +30,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a component over HTTP until SIGTERM or SIGINT
+    ///
+    /// SIGHUP reads the component again from its file and, once it has passed every check, serves it to all requests
+    /// that follow; those under way end on the one they began on. A component that fails a check changes nothing: the
+    /// log says why.
     ///
     /// Exit code: 0 after an orderly shutdown, 1 if a request had to be cut or the serving failed, 2 if it
     /// could not start.
@@ -75,6 +82,10 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub limits: LimitsConfig,
 
+    /// What a component must do before it serves, and what making it ready may take.
+    #[command(flatten)]
+    pub checks: ChecksConfig,
+
     /// How the service ends.
     #[command(flatten)]
     pub shutdown: ShutdownConfig,
@@ -92,9 +103,16 @@ pub struct TrustConfig {
     pub trust_compiled: bool,
 }
 
-/// The operator's word that compiled components come from where nobody else can write. Only the option gives it.
+/// The word that compiled code comes from where nobody else can write: the operator's, by the option, or our own.
 #[derive(Clone, Copy, Debug)]
 pub struct Trusted(());
+
+impl Trusted {
+    /// For what this program has compiled in a process that it has started itself, and has from no one else.
+    pub fn compiled_by_ourselves() -> Self {
+        Self(())
+    }
+}
 
 impl TrustConfig {
     /// The operator's word, if it was given.
@@ -145,6 +163,24 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_CONNECTIONS", value_name = "COUNT", default_value = "2048",
           value_parser = clap::value_parser!(u16).range(1..=60_000))]
     pub max_connections: u16,
+}
+
+/// What a component must do before it serves, at the start and at each reload, and what making it ready may take.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Before a component serves")]
+pub struct ChecksConfig {
+    /// A request that a component must answer, below 500 and without a write, before it serves: `GET /path`; may be
+    /// given several times, and in the variable separated by `;`
+    #[arg(long, env = "ORDERS_SMOKE", value_name = "REQUEST", value_delimiter = ';')]
+    pub smoke: Vec<SmokeRequest>,
+
+    /// How long compiling a component may take; beyond it the component is refused
+    #[arg(long, env = "ORDERS_COMPILE_TIMEOUT", value_name = "TIME", value_parser = timeout, default_value = "1m")]
+    pub compile_timeout: Period,
+
+    /// The most memory that compiling may take, in a process of its own; beyond it the component is refused
+    #[arg(long, env = "ORDERS_COMPILE_MEMORY", value_name = "SIZE", default_value = "1GiB")]
+    pub compile_memory: Size,
 }
 
 /// How the service ends after SIGTERM or SIGINT.
@@ -242,13 +278,17 @@ pub struct InspectConfig {
 /// The options of `compile`.
 #[derive(Clone, Debug, Args)]
 pub struct CompileConfig {
-    /// The component to compile
+    /// The component to compile; `-` reads it from standard input
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// The file to write
+    /// The file to write; `-` writes to standard output
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
+
+    /// Do not try the component before it is written: `serve` tries whatever it loads
+    #[arg(long)]
+    pub untried: bool,
 
     /// Compile for any processor of this target, Linux on x86_64 or aarch64: `aarch64-unknown-linux-gnu`; without it
     /// for this machine's own processor, with all that it can do
@@ -258,120 +298,4 @@ pub struct CompileConfig {
     /// The most memory that one instance of the component may have when it is tried
     #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     pub max_memory: Size,
-}
-
-/// Where the state is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreLocation {
-    /// In this process, until it ends.
-    Memory,
-    /// In an SQLite database file.
-    Sqlite(PathBuf),
-}
-
-impl FromStr for StoreLocation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("memory", "")) => Ok(Self::Memory),
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("a store is `sqlite:PATH` or `memory:`".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for StoreLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory:"),
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-        }
-    }
-}
-
-/// A number of threads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Threads(NonZeroU16);
-
-/// More are of no use.
-const MAX_THREADS: u16 = 1024;
-
-impl Threads {
-    /// The number.
-    pub fn count(self) -> NonZeroU16 {
-        self.0
-    }
-}
-
-impl FromStr for Threads {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let count = match text {
-            "auto" => thread::available_parallelism().map_or(Ok(NonZeroU16::MIN), NonZeroU16::try_from).ok(),
-            _ => text.parse().ok(),
-        };
-        let count = count.filter(|count| count.get() <= MAX_THREADS);
-        count.map(Self).ok_or_else(|| format!("a number from 1 to {MAX_THREADS} is expected, or `auto`"))
-    }
-}
-
-/// A length of time, written `500ms`, `10s` or `2m`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Period(pub Duration);
-
-/// No wait is longer than this: beyond it a typing error is more likely than a wish.
-const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
-
-impl FromStr for Period {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let period = humantime::parse_duration(text)
-            .map_err(|error| format!("{error}: a time is written like `500ms`, `10s` or `2m`"))?;
-        if period > LONGEST_PERIOD {
-            return Err("at most 24h are allowed".to_owned());
-        }
-        Ok(Self(period))
-    }
-}
-
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
-    }
-}
-
-/// A number of bytes, written `65536`, `64KiB` or `1MiB`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(u32);
-
-impl Size {
-    /// The number of bytes; at most 2³¹.
-    pub fn bytes(self) -> usize {
-        // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
-        usize::try_from(self.0).unwrap_or(usize::MAX)
-    }
-}
-
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let size = text
-            .parse::<ByteSize>()
-            .map_err(|_| "a size is written like `65536`, `64KiB` or `1MiB`".to_owned())?
-            .as_u64();
-        match u32::try_from(size) {
-            Ok(size) if (1..=1 << 31).contains(&size) => Ok(Self(size)),
-            _ => Err("a size is 1 byte to 2 GiB".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ByteSize::b(u64::from(self.0)).display().iec().fmt(f)
-    }
 }

@@ -9,11 +9,11 @@ use tokio::{net::TcpStream, time::Instant};
 use crate::{
     clock::{BusyCount, Clock, Doing, Patience},
     limits::{LimitError, MAX_FIELDS, MAX_HEAD},
-    module::ModuleHash,
     refusal::{Refusal, unreadable},
     reject::Reject,
     service::{Admission, Service},
     shutdown::{Lifecycle, Phase},
+    slot::Slot,
     socket::Watched,
 };
 
@@ -29,7 +29,7 @@ pub async fn serve(
     patience: Patience,
     busy: BusyCount,
 ) {
-    let (lifecycle, module) = (service.lifecycle.clone(), service.module);
+    let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
     let clock = Clock::new(busy);
     let watched = Watched::new(socket, clock.clone());
     let handler = {
@@ -50,7 +50,7 @@ pub async fn serve(
     // Looked at first: to take the connection apart drops the request under way.
     let doing = clock.doing();
     let parts = connection.into_parts();
-    finish(parts.io.into_inner(), &clock, doing, &end, &parts.read_buf, module).await;
+    finish(parts.io.into_inner(), &clock, doing, &end, &parts.read_buf, &slot).await;
 }
 
 /// Why a connection is not driven any more.
@@ -116,14 +116,7 @@ where
 }
 
 /// Says a last word where there is one to say, and closes.
-async fn finish(
-    mut socket: Watched,
-    clock: &Clock,
-    doing: Doing,
-    end: &End,
-    unread: &[u8],
-    module: ModuleHash,
-) {
+async fn finish(mut socket: Watched, clock: &Clock, doing: Doing, end: &End, unread: &[u8], slot: &Slot) {
     tracing::debug!(?end, ?doing, "a connection has ended");
     if !doing.is_between_answers() {
         // Without a Content-Length, an HTTP/1.0 client takes an orderly end for the end of the answer: what is
@@ -135,7 +128,7 @@ async fn finish(
     }
     let kept_back = socket.take_kept_back();
     if let Some(reject) = last_word(end, unread) {
-        let refusal = Refusal::new(reject, module);
+        let refusal = Refusal::new(reject, slot.module());
         if socket.write_last(&refusal.bytes()).await {
             refusal.sent();
         }

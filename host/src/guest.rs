@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Poll,
 };
@@ -89,7 +89,9 @@ struct Instance {
 impl Guest {
     /// A component, and the `store` that its `orders:state/store` leads to.
     pub fn new(linked: ProxyPre<InstanceState>, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
-        Self { linked, store, bounds, idle: Idle::default() }
+        let guest = Self { linked, store, bounds, idle: Idle::default() };
+        guest.keep_instances(true);
+        guest
     }
 
     /// Has an instance answer the request.
@@ -158,6 +160,12 @@ impl Guest {
         }
     }
 
+    /// Whether instances are kept between calls. If not, those that were kept are let go, and none follows: they would
+    /// take room that other components need.
+    pub fn keep_instances(&self, keep: bool) {
+        self.idle.keep(keep && self.bounds.max_requests > 1);
+    }
+
     fn instance(&self) -> Instance {
         let idle = if self.bounds.max_requests > 1 { self.idle.take() } else { None };
         idle.unwrap_or_else(|| self.new_instance())
@@ -187,7 +195,11 @@ impl Guest {
 
 /// Instances between two calls. There are never more than there were calls at once.
 #[derive(Default)]
-struct Idle([Mutex<Vec<Instance>>; SHELVES]);
+struct Idle {
+    shelves: [Mutex<Vec<Instance>>; SHELVES],
+    /// Whether more may come. Looked at while a shelf is locked.
+    open: AtomicBool,
+}
 
 /// How many threads have a shelf of their own.
 const SHELVES: usize = 16;
@@ -203,14 +215,29 @@ thread_local! {
 impl Idle {
     /// The one that ended last on this thread, for its memory is the likeliest to be in a cache; else any.
     fn take(&self) -> Option<Instance> {
-        let (others, own) = self.0.split_at(SHELF.with(|shelf| *shelf));
+        let (others, own) = self.shelves.split_at(SHELF.with(|shelf| *shelf));
         let mut shelves = own.iter().chain(others);
         shelves.find_map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner).pop())
     }
 
     fn put(&self, instance: Instance) {
-        if let Some(shelf) = self.0.get(SHELF.with(|shelf| *shelf)) {
-            shelf.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
+        if let Some(shelf) = self.shelves.get(SHELF.with(|shelf| *shelf)) {
+            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.open.load(Ordering::Relaxed) {
+                shelf.push(instance);
+            }
+        }
+    }
+
+    fn keep(&self, keep: bool) {
+        self.open.store(keep, Ordering::Relaxed);
+        if keep {
+            return;
+        }
+        for shelf in &self.shelves {
+            // Whoever locks this shelf after us sees that it is closed.
+            let instances = std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner));
+            drop(instances);
         }
     }
 }

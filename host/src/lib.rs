@@ -20,6 +20,11 @@
 //! | [`module`] | a component: checked, compiled, ready to link |
 //! | [`compiled`] | a component that was compiled ahead of time, as a file |
 //! | [`source`] | what a file that may be served holds |
+//! | [`compiling`] | a component compiled in a process of its own |
+//! | [`candidate`] | a component made ready: compiled, loaded, linked, tried |
+//! | [`smoke`] | requests that a candidate has to answer, over a store that refuses writes |
+//! | [`slot`] | which module serves |
+//! | [`swap`] | another module takes the place of the one that serves |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
 //! | [`head`] | what the head of a request must be |
@@ -39,8 +44,10 @@
 pub mod answer;
 pub mod app;
 pub mod body;
+pub mod candidate;
 pub mod clock;
 pub mod compiled;
+pub mod compiling;
 pub mod config;
 pub mod connection;
 pub mod engine;
@@ -61,7 +68,10 @@ pub mod refusal;
 pub mod reject;
 pub mod service;
 pub mod shutdown;
+pub mod slot;
+pub mod smoke;
 pub mod socket;
 pub mod source;
 pub mod store;
+pub mod swap;
 pub mod workers;

@@ -193,7 +193,7 @@ impl Connections {
 
     fn open(&self, socket: TcpStream) {
         let Some((place, admission)) = self.place() else {
-            turn_away(socket, self.service.module);
+            turn_away(socket, self.service.slot.module());
             return;
         };
         // An answer is written in one piece: waiting for more would only delay it.

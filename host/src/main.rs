@@ -1,12 +1,13 @@
 //! `orders-host`: arguments, log, runtime, exit code.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, path::Path, process::ExitCode};
 
 use clap::Parser;
 use orders_host::{
     app::{self, Ending},
     config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ServeConfig},
     healthcheck,
+    source::STANDARD,
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -86,13 +87,14 @@ async fn inspect(config: &InspectConfig) -> ExitCode {
 
 async fn compile(config: &CompileConfig) -> ExitCode {
     match app::compile(config).await {
+        Ok(Ok(_)) if config.output == Path::new(STANDARD) => ExitCode::SUCCESS,
         Ok(Ok(compiled)) => {
             let processor =
                 if config.target.is_some() { "any processor" } else { "this machine's processor" };
             println!(
                 "wrote {}: {} bytes, component {}, for {} and {processor}",
                 config.output.display(),
-                compiled.file_size(),
+                compiled.file().len(),
                 compiled.hash,
                 compiled.target
             );

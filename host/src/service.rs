@@ -3,7 +3,7 @@
 //! 1. it gets an id, which its answer, its log lines and the component all see;
 //! 2. a health path and the API explorer are answered here;
 //! 3. its body is read, within the limits ([`Limits`]);
-//! 4. it is admitted, and the component called ([`Guest`]);
+//! 4. it is admitted, and the module that serves now is called ([`Slot`]);
 //! 5. what failed becomes an answer ([`Reject`]); if only room was wanting, its body is drained before;
 //! 6. the answer streams back; its end is logged ([`Answer`]), and everything held for it is released.
 
@@ -20,13 +20,13 @@ use crate::{
     answer::{Access, Answer, Content},
     body::RequestBody,
     explorer,
-    guest::{Guest, Terms},
+    guest::Terms,
     head,
     health::Probe,
     limits::Limits,
-    module::ModuleHash,
     reject::Reject,
     shutdown::{Lifecycle, Phase},
+    slot::Slot,
     store::Store,
 };
 
@@ -38,10 +38,8 @@ const MAX_REQUEST_ID: usize = 128;
 /// What answers requests.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Service {
-    /// The component.
-    pub guest: Arc<Guest>,
-    /// Names the module that `guest` is.
-    pub module: ModuleHash,
+    /// The module that serves.
+    pub slot: Arc<Slot>,
     /// What the service takes on.
     pub limits: Limits,
     /// The state store, asked for its health.
@@ -76,14 +74,14 @@ impl Service {
     {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut access = Access::begin(&parts, Arc::clone(&id), self.module);
+        let mut access = Access::begin(&parts, Arc::clone(&id), self.slot.module());
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let path = parts.uri.path().to_owned();
         let asks_first = head::asks_first(&parts);
 
         // To a client of a proxy, what follows CONNECT is no request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
-        let answer = match self.answer(parts, &mut body, admission, &id, &mut unread).await {
+        let answer = match self.answer(parts, &mut body, admission, &id, &mut access, &mut unread).await {
             Ok(answer) => answer,
             Err(reject) => {
                 // Whoever is refused for want of room comes again, and would need another connection for that.
@@ -111,6 +109,7 @@ impl Service {
         body: B,
         admission: Admission,
         id: &Arc<str>,
+        access: &mut Access,
         unread: &mut bool,
     ) -> Result<Response<Content>, Reject>
     where
@@ -140,9 +139,13 @@ impl Service {
         body.body.announce(&mut parts.headers);
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
-        let hold = Arc::new((permit, body.share));
+        // Only now: while its body was on its way, another module may have come to serve.
+        let serving = self.slot.pin();
+        access.served_by(serving.module);
+        let guest = Arc::clone(&serving.guest);
+        let hold = Arc::new((permit, body.share, serving));
         let terms = Terms { request_id: Arc::clone(id), deadline, hold };
-        Ok(self.guest.call(request, terms).await?.map(Content::Guest))
+        Ok(guest.call(request, terms).await?.map(Content::Guest))
     }
 }
 

@@ -79,3 +79,27 @@ impl Signals {
         }
     }
 }
+
+/// The signal that asks for the component to be read again: SIGHUP.
+#[derive(Debug)]
+pub struct Hangup(Signal);
+
+impl Hangup {
+    /// Takes the signal over from its default, which ends the process at once. Where nobody waits for it any more, it
+    /// does nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses.
+    pub fn take_over() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for it. However often it came since the last time, that is once.
+    pub async fn next(&mut self) {
+        // It has no end as long as there is a runtime.
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

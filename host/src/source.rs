@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::Path,
 };
 
@@ -13,13 +13,13 @@ use crate::{
     compiled::{ANEW, Compiled, is_compiled},
     config::Trusted,
     engine::Compiler,
-    module::{Module, ModuleError},
+    module::{Module, ModuleError, ModuleHash},
 };
 
 /// The largest component that is read, in bytes.
 const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// The largest compiled component that is read, in bytes: native code takes some times as much.
-const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
+pub const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
 /// What code of wasmtime begins with that has no lines of ours before it.
 const ELF: &[u8] = b"\x7fELF";
 
@@ -58,6 +58,14 @@ impl Source {
         Compiled::check(file, trusted).map(Self::Compiled).map_err(|why| refuse(&why))
     }
 
+    /// Names the module that it holds.
+    pub fn hash(&self) -> ModuleHash {
+        match self {
+            Self::Component(bytes) => ModuleHash::of(bytes),
+            Self::Compiled(compiled) => compiled.hash,
+        }
+    }
+
     /// What an engine must have to load it.
     pub fn compiler(&self) -> Compiler {
         match self {
@@ -79,13 +87,17 @@ impl Source {
     }
 }
 
-/// Reads a component that is to be compiled.
+/// Stands for standard input or output in the place of a file.
+pub const STANDARD: &str = "-";
+
+/// Reads a component that is to be compiled, from a file or from standard input.
 ///
 /// # Errors
 ///
 /// [`ModuleError`] if the file cannot be read, is too large, or is compiled already.
 pub fn read_component(path: &Path) -> Result<Vec<u8>, ModuleError> {
-    let bytes = read(path).map_err(|why| refused(path, &why))?;
+    let bytes = if path == Path::new(STANDARD) { read_all(io::stdin().lock(), 0) } else { read(path) };
+    let bytes = bytes.map_err(|why| refused(path, &why))?;
     if is_compiled(&bytes) {
         return Err(refused(path, &"it is compiled already; name the file of the component"));
     }
@@ -104,12 +116,17 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
         return Err("it is not a regular file; name a component's file".to_owned());
     }
     let file = File::open(path).map_err(|error| error.to_string())?;
+    let expected = file.metadata().map_or(0, |metadata| metadata.len());
+    read_all(file, expected)
+}
+
+fn read_all(mut file: impl Read, expected: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let mut limit = MAX_COMPONENT_BYTES;
-    read_up_to(limit, &file, &mut bytes)?;
+    read_up_to(limit, &mut file, expected, &mut bytes)?;
     if is_compiled(&bytes) {
         limit = MAX_COMPILED_BYTES;
-        read_up_to(limit, &file, &mut bytes)?;
+        read_up_to(limit, &mut file, expected, &mut bytes)?;
     }
     if size(&bytes) > limit {
         return Err(format!("it has more than the {limit} bytes that are accepted"));
@@ -117,11 +134,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Reads on, up to one byte more than `limit`.
-fn read_up_to(limit: u64, file: &File, bytes: &mut Vec<u8>) -> Result<(), String> {
+/// Reads on, up to one byte more than `limit`; makes room for as many as are expected.
+fn read_up_to(limit: u64, file: impl Read, expected: u64, bytes: &mut Vec<u8>) -> Result<(), String> {
     let left = limit.saturating_add(1).saturating_sub(size(bytes));
-    let expected = file.metadata().map_or(0, |metadata| metadata.len()).min(left);
-    bytes.reserve(usize::try_from(expected).unwrap_or_default());
+    bytes.reserve(usize::try_from(expected.min(left)).unwrap_or_default());
     file.take(left).read_to_end(bytes).map(drop).map_err(|error| error.to_string())
 }
 

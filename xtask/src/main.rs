@@ -107,6 +107,7 @@ fn serve(release: bool, options: &[String]) -> Result<(), Failed> {
         .arg("--component")
         .arg(component)
         .args(["--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
+        .args(["--smoke", "GET /openapi.json", "--smoke", "GET /api/v1/orders?limit=1"])
         .args(options);
     // In this process's place, so that it gets the terminal's signals and its exit code is the one seen.
     Err(Failed(format!("cannot run {}: {}", binary.display(), host.exec())))

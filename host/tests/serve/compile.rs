@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::{
     ahead_of_time::{Compiled, check_refused, compile, hash_when_served, names},
-    harness::{binary, fixture, orders, within},
+    harness::{binary, fixture, orders, run, within},
 };
 
 /// Any processor of this machine's kind, and another C library.
@@ -95,6 +95,30 @@ async fn what_is_compiled_is_not_compiled_again() {
     let ran = compile(Path::new(&compiled.path), &compiled.path, &[]).await;
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
     assert!(ran.stderr.contains("compiled already"), "{}", ran.stderr);
+}
+
+/// Through pipes, as `serve` has it compiled; untried, for it tries the component itself.
+#[tokio::test]
+async fn from_standard_input_to_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    for (component, tried) in [("answers", 0), ("traps_at_start", 1)] {
+        for (option, code) in [(None, tried), (Some("--untried"), 0)] {
+            let mut command = Command::new(binary());
+            command.env_clear().args(["compile", "-", "--output", "-"]).args(option);
+            command.stdin(fs::File::open(fixture(component)).unwrap());
+            let output = within("a command to end", command.output()).await.unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{component} {option:?}: {stderr}");
+            assert_eq!(output.stdout.is_empty(), code != 0, "{component} {option:?}");
+            if code == 0 {
+                let path = folder.path().join(component);
+                fs::write(&path, output.stdout).unwrap();
+                let path = path.display().to_string();
+                let ran = run(["inspect", &path, "--trust-compiled"]).await;
+                assert_eq!(ran.code, Some(tried), "{}{}", ran.stdout, ran.stderr);
+            }
+        }
+    }
 }
 
 /// Whoever has opened the old file goes on reading it; the new one is whole from the start.

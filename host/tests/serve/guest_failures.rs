@@ -299,8 +299,12 @@ fn every_fixture_is_tested() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let tests =
-            concat!(include_str!("guest_failures.rs"), include_str!("reuse.rs"), include_str!("start.rs"));
+        let tests = concat!(
+            include_str!("guest_failures.rs"),
+            include_str!("reuse.rs"),
+            include_str!("start.rs"),
+            include_str!("swap_refused.rs")
+        );
         assert!(tests.contains(&format!("fixture(\"{name}\"")), "{name}");
     }
 }

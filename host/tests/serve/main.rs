@@ -27,5 +27,7 @@ mod races;
 mod raw;
 mod reuse;
 mod start;
+mod swap;
+mod swap_refused;
 mod transport_errors;
 mod walkthrough;

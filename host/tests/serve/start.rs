@@ -137,7 +137,7 @@ async fn a_component_of_which_no_instance_can_be_made() {
 #[tokio::test]
 async fn a_component_that_needs_too_much_memory() {
     let folder = Untouched::new(&[]);
-    check_refused(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "does not compile", "minimum"]).await;
+    check_refused(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "cannot be loaded", "minimum"]).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ mod bindings {
 pub use bindings::exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
 pub use bindings::wasi::http::types::{Fields, OutgoingBody, OutgoingResponse};
 pub use bindings::wasi::io::streams::{OutputStream, StreamError};
-pub use bindings::{export, exports, wasi};
+pub use bindings::{export, exports, orders, wasi};
 
 /// Sends the head of a 200 answer and gives its body.
 pub fn answer(out: ResponseOutparam) -> OutgoingBody {
