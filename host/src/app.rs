@@ -9,7 +9,7 @@ use crate::{
     clock::{BusyCount, Patience},
     compiled::Compiled,
     config::{
-        CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation, Trusted,
+        CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig, StoreLocation, TrustConfig,
     },
     engine::{self, Compiler, Runtime},
     guest::{Guest, InstanceBounds},
@@ -88,7 +88,7 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
 /// [`StartError`] if the file is not a component.
 pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
     let max_memory = config.max_memory.bytes();
-    let (runtime, module) = load(&config.component, config.trust.trusted(), SPARE_INSTANCES, max_memory)?;
+    let (runtime, module) = load(&config.component, &config.trust, SPARE_INSTANCES, max_memory)?;
     let verdict = try_out(&runtime, &module, max_memory).await;
     Ok((module, verdict.map(drop)))
 }
@@ -142,7 +142,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let LimitsConfig { max_concurrent, max_memory, max_connections, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
     let instances = u32::from(max_concurrent) + SPARE_INSTANCES;
-    let (runtime, module) = load(&config.component, config.trust.trusted(), instances, max_memory)?;
+    let (runtime, module) = load(&config.component, &config.trust, instances, max_memory)?;
     let linked = try_out(&runtime, &module, max_memory).await;
     let linked = linked.map_err(|why| source::refused(&config.component, &why))?;
 
@@ -242,11 +242,11 @@ async fn drain(
 /// Reads a component, compiled or not, and makes it ready to be linked, with an engine that has what this takes.
 fn load(
     path: &Path,
-    trusted: Option<Trusted>,
+    trust: &TrustConfig,
     max_instances: u32,
     max_memory: usize,
 ) -> Result<(Runtime, Module), StartError> {
-    let source = Source::read(path, trusted)?;
+    let source = Source::read(path, trust)?;
     let runtime = start_engine(max_instances, max_memory, source.compiler())?;
     let module = source.load(&runtime.engine).map_err(|error| source::refused(path, &error))?;
     Ok((runtime, module))

@@ -18,8 +18,12 @@
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
 //! | [`module`] | a component: checked, compiled, ready to link |
+//! | [`file`] | files that are written whole or not at all |
 //! | [`compiled`] | a component that was compiled ahead of time, as a file |
+//! | [`keys`] | keys that components are signed with, as files |
+//! | [`signature`] | the signature of a component: made and checked |
 //! | [`source`] | what a file that may be served holds |
+//! | [`signing`] | the commands that make keys and signatures |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
 //! | [`head`] | what the head of a request must be |
@@ -46,6 +50,7 @@ pub mod connection;
 pub mod engine;
 pub mod explorer;
 pub mod failure;
+pub mod file;
 pub mod guest;
 pub mod guest_body;
 pub mod head;
@@ -53,6 +58,7 @@ pub mod health;
 pub mod healthcheck;
 pub mod imports;
 pub mod instance;
+pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod module;
@@ -61,6 +67,8 @@ pub mod refusal;
 pub mod reject;
 pub mod service;
 pub mod shutdown;
+pub mod signature;
+pub mod signing;
 pub mod socket;
 pub mod source;
 pub mod store;

@@ -27,8 +27,12 @@ const ORDER: &[&str] = &[
     "guest",
     "engine",
     "module",
+    "file",
     "compiled",
+    "keys",
+    "signature",
     "source",
+    "signing",
     "limits",
     "reject",
     "head",
@@ -191,7 +195,8 @@ fn the_options_in_the_readme_are_those_of_the_program() {
             if takes_value { format!(" {}", option.get_value_names().unwrap()[0]) } else { String::new() };
         let default = match option.get_default_values().first() {
             Some(default) => format!("`{}`", default.to_str().unwrap()),
-            None if takes_value => "required".to_owned(),
+            None if option.is_required_set() => "required".to_owned(),
+            None if takes_value => "none".to_owned(),
             None => "`false`".to_owned(),
         };
         let name = option.get_long().unwrap();
