@@ -54,9 +54,9 @@ impl Signed {
         run(["module", "verify", component, "--trusted-keys", keys]).await
     }
 
-    /// Another component in the same folder.
-    fn with(&self, bytes: &[u8]) -> String {
-        let path = self.path("other.wasm");
+    /// Another file in the same folder.
+    fn with(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
         fs::write(&path, bytes).unwrap();
         path
     }
@@ -154,7 +154,7 @@ async fn what_is_not_signed_is_refused() {
         (b"#!/bin/sh\n".to_vec(), 2, "not WebAssembly"),
         (Vec::new(), 2, "empty"),
     ] {
-        let path = signed.with(&bytes);
+        let path = signed.with("other.wasm", &bytes);
         check_refused(&signed.verify(&path, &keys).await, code, &[&path, says]);
         check_not_served(&path, &["--trusted-keys", &keys], &[&path, says]).await;
     }
@@ -166,6 +166,7 @@ async fn keys_that_cannot_be_read() {
     let signed = Signed::new().await;
     let component = signed.path("orders.wasm");
     fs::write(signed.path("empty"), "# nobody\n").unwrap();
+    fs::write(signed.path("bytes"), b"\xff").unwrap();
     fs::write(signed.path("garbage"), "\n-----BEGIN PUBLIC KEY-----\n").unwrap();
     for (keys, says) in [
         ("missing", "No such file"),
@@ -173,7 +174,8 @@ async fn keys_that_cannot_be_read() {
         ("empty", "it has no key"),
         ("garbage", "line 2: `ed25519` and 64 hexadecimal digits"),
         ("secret", "line 2 is a secret key"),
-        ("orders.wasm", "not text"),
+        ("bytes", "not text"),
+        ("orders.wasm", "more than the 65536 bytes"),
     ] {
         let keys = signed.path(keys);
         check_refused(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, says]);
@@ -201,8 +203,12 @@ async fn what_cannot_be_signed() {
         (signed.path("missing.wasm"), 2, "No such file"),
         (signed.path("secret"), 2, "not WebAssembly"),
         (compiled.path.clone(), 2, "compiled already"),
-        (signed.with(b"\0asm\x01\x00\x00\x00"), 2, "a core module"),
-        (signed.with(b"\0asm\x0d\x00\x01\x00\x00\x0a\x09signature"), 2, "a form that is not read here"),
+        (signed.with("core.wasm", b"\0asm\x01\x00\x00\x00"), 2, "a core module"),
+        (
+            signed.with("other.wasm", b"\0asm\x0d\x00\x01\x00\x00\x0a\x09signature"),
+            2,
+            "a form that is not read here",
+        ),
     ] {
         let before = fs::read(&component).ok();
         check_refused(&signed.sign(Path::new(&component), &[]).await, code, &[&component, says]);
@@ -212,7 +218,7 @@ async fn what_cannot_be_signed() {
         let ran = signed.sign(&orders(), &["--output", &output]).await;
         check_refused(&ran, 1, &["cannot write", &output]);
     }
-    let expected = ["orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
+    let expected = ["core.wasm", "orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
     assert_eq!(names(signed.folder.path()), BTreeSet::from(expected));
 }
 
@@ -220,7 +226,7 @@ async fn what_cannot_be_signed() {
 #[tokio::test]
 async fn a_component_is_signed_in_its_place() {
     let signed = Signed::new().await;
-    let path = signed.with(&fs::read(orders()).unwrap());
+    let path = signed.with("other.wasm", &fs::read(orders()).unwrap());
     let inode = || fs::metadata(&path).unwrap().ino();
     for _ in 0..2 {
         let opened = fs::File::open(&path).unwrap();
@@ -265,7 +271,7 @@ async fn native_code_cannot_be_signed() {
     )
     .await;
     for component in [&compiled.path, &signed.path("orders.wasm")] {
-        let options = ["--trusted-keys", &keys, "--trust-compiled"];
+        let options = ["--trusted-keys", keys.as_str(), "--trust-compiled"];
         check_not_served(component, &options, &["--trusted-keys", "--trust-compiled", "only one of them"]).await;
     }
 }
