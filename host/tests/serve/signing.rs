@@ -272,6 +272,7 @@ async fn native_code_cannot_be_signed() {
     .await;
     for component in [&compiled.path, &signed.path("orders.wasm")] {
         let options = ["--trusted-keys", keys.as_str(), "--trust-compiled"];
-        check_not_served(component, &options, &["--trusted-keys", "--trust-compiled", "only one of them"]).await;
+        check_not_served(component, &options, &["--trusted-keys", "--trust-compiled", "only one of them"])
+            .await;
     }
 }
