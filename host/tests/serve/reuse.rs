@@ -113,6 +113,23 @@ async fn what_a_reused_instance_prints_carries_the_id_of_its_request() {
     }
 }
 
+/// More threads than processors, each with instances of its own.
+#[tokio::test]
+async fn an_idle_instance_of_another_thread_is_used_before_a_new_one_is_made() {
+    let host = TestHost::fixture("remembers", &["--instance-reuse", "1000", "--threads", "5"]).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(host.connect().await);
+    }
+    let mut before = 0;
+    for _ in 0..4 {
+        for client in &mut clients {
+            before += 1;
+            assert_eq!(count(client, "/").await, before);
+        }
+    }
+}
+
 #[tokio::test]
 async fn orders_are_the_same_with_reused_instances() {
     let host = TestHost::orders(&["--instance-reuse", "100"]).await;

@@ -75,6 +75,9 @@ async fn bad_options() {
         (&["--max-body", "9GiB"], &["--max-body", "2 GiB"]),
         (&["--max-body", "65MiB"], &["--max-buffered", "--max-body"]),
         (&["--max-concurrent", "0"], &["--max-concurrent", "1..=10000"]),
+        (&["--instance-reuse", "0"], &["--instance-reuse", "1..=1000000"]),
+        (&["--threads", "0"], &["--threads", "1 to 1024", "`auto`"]),
+        (&["--threads", "many"], &["--threads", "1 to 1024", "`auto`"]),
         (&["--log", "loud=really"], &["--log", "loud"]),
     ] {
         check_refused(&folder, options, says).await;
