@@ -89,7 +89,7 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
 /// [`StartError`] if the file is not a component.
 pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
     let max_memory = config.max_memory.bytes();
-    let source = Source::read(&config.component, config.trust.trusted())?;
+    let source = Source::read(&config.component, &config.trust)?;
     let runtime = start_engine(SPARE_INSTANCES, max_memory, source.compiler())?;
     let module = source.load(&runtime.engine).map_err(|error| source::refused(&config.component, &error))?;
     let verdict = try_out(&runtime, &module, max_memory).await;
@@ -157,8 +157,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
-    let trusted = config.trust.trusted();
-    let (module, source) = candidate::read(&config.component, trusted).await?;
+    let (module, source) = candidate::read(&config.component, &config.trust).await?;
     let workshop = Arc::new(workshop(config)?);
     let candidate = workshop.make(module, source).await.map_err(|error| refused(&error))?;
 
@@ -190,7 +189,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let limits = Limits::new(&config.limits);
     let service =
         Arc::new(Service { slot: Arc::clone(&slot), limits, store, lifecycle: Lifecycle::default() });
-    let swapper = Swapper { component: config.component.clone(), trusted, workshop, smoke, slot };
+    let swapper =
+        Swapper { component: config.component.clone(), trust: config.trust.clone(), workshop, smoke, slot };
     let busy = BusyCount::default();
     let patience = Patience::from(&config.limits);
     let max = config.limits.max_connections;

@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     compiling,
-    config::{ChecksConfig, StoreLocation, Trusted},
+    config::{ChecksConfig, StoreLocation, TrustConfig},
     engine::Runtime,
     guest::{Guest, InstanceBounds},
     instance::InstanceState,
@@ -40,11 +40,11 @@ pub struct Candidate {
 ///
 /// # Errors
 ///
-/// [`ModuleError`] if the file cannot be read, is too large, or is compiled and not acceptable.
-pub async fn read(path: &Path, trusted: Option<Trusted>) -> Result<(ModuleHash, Source), ModuleError> {
+/// [`ModuleError`] if the file cannot be read, is too large, or is not trusted as it has to be.
+pub async fn read(path: &Path, trust: &TrustConfig) -> Result<(ModuleHash, Source), ModuleError> {
     let began = Instant::now();
-    let file = path.to_owned();
-    let source = aside(async move { Source::read(&file, trusted).map(|source| (source.hash(), source)) });
+    let (file, trust) = (path.to_owned(), trust.clone());
+    let source = aside(async move { Source::read(&file, &trust).map(|source| (source.hash(), source)) });
     let (module, source) = source.await.map_err(ModuleError).flatten()?;
     tracing::info!(%module, component = %path.display(), duration_ms = since(began), "component read");
     Ok((module, source))

@@ -17,21 +17,15 @@
 //! Such code runs outside of the sandbox, so none of this makes it trustworthy: that is for the operator to say.
 //! The checks find what went wrong by mistake.
 
-use std::{
-    fmt,
-    fs::{self, File},
-    io::{self, Write},
-    path::Path,
-    str::Lines,
-};
+use std::{fmt, io, path::Path, str::Lines};
 
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 use wasmtime::{Engine, component::Component};
 
 use crate::{
     config::Trusted,
     engine::{self, TARGET, WASMTIME_VERSION},
+    file,
     module::{Module, ModuleError, ModuleHash, check_header, one_line},
 };
 
@@ -192,22 +186,7 @@ impl Compiled {
     ///
     /// What the operating system says, or that there is something else than a file of that name.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-        let unfinished = path.with_file_name(format!(".{}.{}", name.display(), Uuid::new_v4()));
-        let written = File::create_new(&unfinished)
-            .and_then(|mut file| {
-                file.write_all(&self.file)?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&unfinished, path));
-        if written.is_err() {
-            // If it could not be made there is nothing to remove.
-            let _ = fs::remove_file(&unfinished);
-        }
-        written
+        file::replace(path, &self.file)
     }
 }
 

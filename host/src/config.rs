@@ -3,12 +3,17 @@
 //! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
+mod module;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
 /// Serves a wasi:http component and keeps its state.
@@ -42,7 +47,7 @@ pub enum Command {
     Healthcheck(HealthcheckConfig),
     /// Show what a component imports and exports, and whether this host would run it
     ///
-    /// Exit code: 0 if it would, 1 if it would not, 2 if the file cannot be read.
+    /// Exit code: 0 if it would, 1 if it would not, 2 if the file cannot be read or is not trusted.
     Inspect(InspectConfig),
     /// Compile a component ahead of time, so that `serve` need not
     ///
@@ -53,6 +58,9 @@ pub enum Command {
     /// Exit code: 0 if it was written, 1 if this host would not run the component or the file cannot be written,
     /// 2 if the component cannot be read or compiled.
     Compile(CompileConfig),
+    /// Sign components, so that `serve --trusted-keys` serves no others
+    #[command(subcommand)]
+    Module(ModuleCommand),
 }
 
 /// The options of `serve`.
@@ -62,7 +70,7 @@ pub struct ServeConfig {
     #[arg(long, env = "ORDERS_COMPONENT", value_name = "FILE")]
     pub component: PathBuf,
 
-    /// Whether native code is accepted.
+    /// Which files are accepted.
     #[command(flatten)]
     pub trust: TrustConfig,
 
@@ -95,12 +103,27 @@ pub struct ServeConfig {
     pub log: LogConfig,
 }
 
-/// Whether a component may be one that was compiled ahead of time.
-#[derive(Clone, Copy, Debug, Args)]
+/// Where a component has to come from.
+#[derive(Clone, Debug, Args)]
 pub struct TrustConfig {
     /// Accept a component that `orders-host compile` has compiled: native code, which no sandbox holds
     #[arg(long, env = "ORDERS_TRUST_COMPILED")]
     pub trust_compiled: bool,
+
+    /// Accept only components that are signed by one of the public keys in this file, one a line; see `module sign`
+    #[arg(long, env = "ORDERS_TRUSTED_KEYS", value_name = "FILE")]
+    pub trusted_keys: Option<PathBuf>,
+}
+
+/// Which files are accepted.
+#[derive(Clone, Copy, Debug)]
+pub enum Trust<'a> {
+    /// Any component, for the sandbox holds it.
+    Components,
+    /// Any component, and what was compiled of one ahead of time.
+    Compiled(Trusted),
+    /// Components that are signed by one of the keys in this file.
+    Signed(&'a Path),
 }
 
 /// The word that compiled code comes from where nobody else can write: the operator's, by the option, or our own.
@@ -115,9 +138,22 @@ impl Trusted {
 }
 
 impl TrustConfig {
-    /// The operator's word, if it was given.
-    pub fn trusted(self) -> Option<Trusted> {
-        self.trust_compiled.then_some(Trusted(()))
+    /// Which files are accepted.
+    ///
+    /// # Errors
+    ///
+    /// One line, if the options do not go together.
+    pub fn trust(&self) -> Result<Trust<'_>, String> {
+        match (self.trust_compiled, &self.trusted_keys) {
+            (false, None) => Ok(Trust::Components),
+            (true, None) => Ok(Trust::Compiled(Trusted(()))),
+            (false, Some(keys)) => Ok(Trust::Signed(keys)),
+            (true, Some(_)) => {
+                Err("--trusted-keys asks for a signature, which native code cannot have, and \
+                 --trust-compiled accepts native code: only one of them can be given"
+                    .to_owned())
+            }
+        }
     }
 }
 
@@ -266,7 +302,7 @@ pub struct InspectConfig {
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// Whether native code is accepted.
+    /// Which files are accepted.
     #[command(flatten)]
     pub trust: TrustConfig,
 

@@ -5,7 +5,7 @@
 //! call goes on, driven by whoever reads it ([`GuestBody`]).
 //!
 //! Each call has an instance of its own, unless instances are to be reused: then one that ended in order is kept
-//! for another call ([`Idle`]).
+//! for another call (`Idle`).
 
 use std::{
     pin::Pin,

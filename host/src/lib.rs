@@ -18,13 +18,17 @@
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
 //! | [`module`] | a component: checked, compiled, ready to link |
+//! | [`file`](mod@file) | files that are written whole or not at all |
 //! | [`compiled`] | a component that was compiled ahead of time, as a file |
+//! | [`keys`] | keys that components are signed with, as files |
+//! | [`signature`] | the signature of a component: made and checked |
 //! | [`source`] | what a file that may be served holds |
 //! | [`compiling`] | a component compiled in a process of its own |
 //! | [`candidate`] | a component made ready: compiled, loaded, linked, tried |
 //! | [`smoke`] | requests that a candidate has to answer, over a store that refuses writes |
 //! | [`slot`] | which module serves |
 //! | [`swap`] | another module takes the place of the one that serves |
+//! | [`signing`] | the commands that make keys and signatures |
 //! | [`limits`] | admission, the body's cap, the deadline |
 //! | [`reject`] | the only place where an error becomes a status |
 //! | [`head`] | what the head of a request must be |
@@ -53,6 +57,7 @@ pub mod connection;
 pub mod engine;
 pub mod explorer;
 pub mod failure;
+pub mod file;
 pub mod guest;
 pub mod guest_body;
 pub mod head;
@@ -60,6 +65,7 @@ pub mod health;
 pub mod healthcheck;
 pub mod imports;
 pub mod instance;
+pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod module;
@@ -68,6 +74,8 @@ pub mod refusal;
 pub mod reject;
 pub mod service;
 pub mod shutdown;
+pub mod signature;
+pub mod signing;
 pub mod slot;
 pub mod smoke;
 pub mod socket;

@@ -5,8 +5,9 @@ use std::{io::IsTerminal, path::Path, process::ExitCode};
 use clap::Parser;
 use orders_host::{
     app::{self, Ending},
-    config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ServeConfig},
+    config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ModuleCommand, ServeConfig},
     healthcheck,
+    signing::{self, SigningError},
     source::STANDARD,
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         },
         Command::Inspect(config) => runtime.block_on(inspect(&config)),
         Command::Compile(config) => runtime.block_on(compile(&config)),
+        Command::Module(command) => module(&command),
     };
     // What is still running was cut deliberately: there is nothing to wait for.
     runtime.shutdown_background();
@@ -102,6 +104,30 @@ async fn compile(config: &CompileConfig) -> ExitCode {
         }
         Ok(Err(why)) => complain(&why, FAILED),
         Err(error) => complain(&error.to_string(), NOT_STARTED),
+    }
+}
+
+fn module(command: &ModuleCommand) -> ExitCode {
+    let done = match command {
+        ModuleCommand::Keygen(config) => signing::keygen(config).map(|key| {
+            let (secret, public) = (config.secret.display(), config.public.display());
+            format!("wrote {secret}, to be kept secret, and {public}: {key}")
+        }),
+        ModuleCommand::Sign(config) => signing::sign(config).map(|key| {
+            let output = config.output.as_ref().unwrap_or(&config.component);
+            format!("wrote {}: signed by {key}", output.display())
+        }),
+        ModuleCommand::Verify(config) => {
+            signing::verify(config).map(|key| format!("{} is signed by {key}", config.component.display()))
+        }
+    };
+    match done {
+        Ok(what) => {
+            println!("{what}");
+            ExitCode::SUCCESS
+        }
+        Err(SigningError::Failed(why)) => complain(&why, FAILED),
+        Err(SigningError::Unreadable(why)) => complain(&why, NOT_STARTED),
     }
 }
 

@@ -9,7 +9,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use crate::{engine::Runtime, instance::InstanceState};
 
 /// What every component begins with: the magic number and the component layer of the binary format.
-const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
+pub const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
 /// What every core module begins with.
 const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
 
@@ -39,16 +39,20 @@ impl FromStr for ModuleHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let mut hash = [0; 32];
-        if text.len() != 2 * hash.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err("a hash has 64 hexadecimal digits".to_owned());
-        }
-        for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = str::from_utf8(digits).map_err(|error| error.to_string())?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
-        }
-        Ok(Self(hash))
+        bytes_of_digits(text).map(Self).ok_or_else(|| "a hash has 64 hexadecimal digits".to_owned())
     }
+}
+
+/// The bytes that 64 hexadecimal digits stand for; none if it is anything else.
+pub fn bytes_of_digits(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Why a module cannot be served: one line that says what was wrong and what would be right.

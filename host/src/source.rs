@@ -11,9 +11,11 @@ use wasmtime::Engine;
 
 use crate::{
     compiled::{ANEW, Compiled, is_compiled},
-    config::Trusted,
+    config::{Trust, TrustConfig},
     engine::Compiler,
+    keys::TrustedKeys,
     module::{Module, ModuleError, ModuleHash},
+    signature,
 };
 
 /// The largest component that is read, in bytes.
@@ -33,13 +35,20 @@ pub enum Source {
 }
 
 impl Source {
-    /// Reads a file. One that was compiled ahead of time has to be trusted.
+    /// Reads a file. One that was compiled ahead of time has to be trusted; a component has to be signed if there are
+    /// keys.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if the file cannot be read, is too large, or is compiled and not acceptable.
-    pub fn read(path: &Path, trusted: Option<Trusted>) -> Result<Self, ModuleError> {
+    /// [`ModuleError`] if the file cannot be read, is too large, is compiled and not acceptable, or is not signed as it
+    /// has to be; or if the options of trust do not go together, or the keys cannot be read.
+    pub fn read(path: &Path, trust: &TrustConfig) -> Result<Self, ModuleError> {
         let refuse = |why: &str| refused(path, &why);
+        let trust = trust.trust().map_err(ModuleError)?;
+        let keys = match trust {
+            Trust::Signed(file) => Some(TrustedKeys::read(file).map_err(ModuleError)?),
+            Trust::Components | Trust::Compiled(_) => None,
+        };
         let file = read(path).map_err(|why| refuse(&why))?;
         if file.starts_with(ELF) {
             let why =
@@ -47,15 +56,25 @@ impl Source {
             return Err(refuse(&why));
         }
         if !is_compiled(&file) {
+            if let Some(keys) = keys {
+                let key = signature::check(&file, &keys).map_err(|error| refused(path, &error))?;
+                tracing::info!(component = %path.display(), %key, "signed by a trusted key");
+            }
             return Ok(Self::Component(file));
         }
-        let Some(trusted) = trusted else {
-            return Err(refuse(
+        match trust {
+            Trust::Compiled(trusted) => {
+                Compiled::check(file, trusted).map(Self::Compiled).map_err(|why| refuse(&why))
+            }
+            Trust::Components => Err(refuse(
                 "it is compiled: native code, which runs outside of the sandbox and may do all that this process may; \
                  if it comes from where nobody else can write, --trust-compiled accepts it",
-            ));
-        };
-        Compiled::check(file, trusted).map(Self::Compiled).map_err(|why| refuse(&why))
+            )),
+            Trust::Signed(_) => Err(refuse(
+                "it is compiled: native code, which no signature covers, and only signed components are accepted; \
+                 name the signed component that it was made of",
+            )),
+        }
     }
 
     /// Names the module that it holds.

@@ -7,7 +7,7 @@ use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Instant};
 
 use crate::{
     candidate::{self, Workshop, since},
-    config::Trusted,
+    config::TrustConfig,
     module::{ModuleError, ModuleHash},
     shutdown::Hangup,
     slot::{Serving, Slot},
@@ -20,8 +20,8 @@ use crate::{
 pub struct Swapper {
     /// Where each version is found.
     pub component: PathBuf,
-    /// Whether it may be compiled already.
-    pub trusted: Option<Trusted>,
+    /// Which files are accepted.
+    pub trust: TrustConfig,
     /// What makes it ready.
     pub workshop: Arc<Workshop>,
     /// What it must answer before it serves, and the store it works on.
@@ -64,7 +64,7 @@ impl Swapper {
         serving: ModuleHash,
         found: &mut Option<ModuleHash>,
     ) -> Result<Option<ModuleHash>, ModuleError> {
-        let (module, source) = candidate::read(&self.component, self.trusted).await?;
+        let (module, source) = candidate::read(&self.component, &self.trust).await?;
         *found = Some(module);
         if module == serving {
             return Ok(None);

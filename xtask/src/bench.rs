@@ -47,7 +47,10 @@ use self::{
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often each measurement is made
+    /// How many runs to make; the tables are of the last one, the targets of all
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs: u32,
+    /// How often each measurement is made in a run
     #[arg(long, default_value_t = 5)]
     rounds: u32,
     /// How long each measurement takes, in seconds
@@ -95,16 +98,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
         return overload::run(&setup, options.seconds);
     }
     let setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve)?;
-    let mut results = Results::default();
-    for round in 1..=options.rounds {
-        eprintln!("round {round}  the load average is {}", machine::load_average());
-        measure_all(options, &setup, round, &mut results)?;
+    let (mut results, mut targets) = (Results::default(), Vec::new());
+    for run in 1..=options.runs {
+        results = Results::default();
+        for round in 1..=options.rounds {
+            eprintln!("run {run}, round {round}: the load average is {}", machine::load_average());
+            measure_all(options, &setup, round, &mut results)?;
+        }
+        targets.push(targets::all(&results));
     }
-    let report = report::markdown(&setup, &results);
+    let report = report::markdown(&setup, &results, &targets);
     println!("\n{report}");
     if options.write {
         let docs = workspace().join("docs");
-        let page = format!("{}{report}{}", report::HEAD, machine::markdown(options.rounds, options.seconds));
+        let page = format!("{}{report}{}", report::HEAD, machine::markdown(options));
         write(&docs.join("benchmarks.md"), &page)?;
         write(&docs.join("benchmarks.svg"), &chart::svg(&results))?;
     }

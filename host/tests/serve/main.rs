@@ -26,6 +26,7 @@ mod overload;
 mod races;
 mod raw;
 mod reuse;
+mod signing;
 mod start;
 mod swap;
 mod swap_refused;

@@ -4,6 +4,8 @@ use std::{fs, process::Command, thread::available_parallelism};
 
 use crate::{command::output, workspace};
 
+use super::Options;
+
 /// How busy the machine was in the last minute: the first figure of `/proc/loadavg`. What is there before the first
 /// round is others' work.
 pub(crate) fn load_average() -> String {
@@ -12,7 +14,8 @@ pub(crate) fn load_average() -> String {
 }
 
 /// A list in Markdown.
-pub(crate) fn markdown(rounds: u32, seconds: u32) -> String {
+pub(crate) fn markdown(options: &Options) -> String {
+    let Options { runs, rounds, seconds, .. } = options;
     let unknown = || "unknown".to_owned();
     let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|cpus| {
         let line = cpus.lines().find(|line| line.starts_with("model name"))?;
@@ -28,7 +31,7 @@ pub(crate) fn markdown(rounds: u32, seconds: u32) -> String {
         output(Command::new("rustc").arg("--version").current_dir(workspace())).unwrap_or_else(unknown);
     format!(
         "## The run\n\n\
-         - `cargo xtask bench --rounds {rounds} --seconds {seconds} --write`\n\
+         - `cargo xtask bench --runs {runs} --rounds {rounds} --seconds {seconds} --write`\n\
          - {}, {cores} cores, Linux {}; the load generator on the same machine\n\
          - {rustc}; wasmtime {}; axum {}; {go}; Gin {gin}; wrk {wrk}\n",
         model.unwrap_or_else(unknown),

@@ -7,7 +7,7 @@ use super::{
     measure::Workload,
     results::Results,
     setup::Setup,
-    targets::{self, Bound},
+    targets::{Bound, Target},
 };
 
 /// What stands above the tables on the page.
@@ -31,14 +31,14 @@ with it: the faster, the more.
 
 ";
 
-/// All tables.
-pub(crate) fn markdown(setup: &Setup, results: &Results) -> String {
+/// All tables: of one run, and the targets of all.
+pub(crate) fn markdown(setup: &Setup, results: &Results, runs: &[Vec<Target>]) -> String {
     let mut page = String::new();
     for workload in Workload::ALL.into_iter().filter(|workload| results.has(*workload)) {
         page += &table(setup, results, workload);
     }
     page += &starts(setup, results);
-    page += &reached(results);
+    page += &reached(runs);
     if results.void() > 0 {
         line(
             &mut page,
@@ -105,22 +105,30 @@ fn starts(setup: &Setup, results: &Results) -> String {
     page
 }
 
-fn reached(results: &Results) -> String {
-    let mut page = String::from("## Targets\n\n| | target | measured | |\n|---|--:|--:|---|\n");
-    for target in targets::all(results) {
+/// The targets, with what each run has measured of them.
+fn reached(runs: &[Vec<Target>]) -> String {
+    let mut page = format!(
+        "## Targets\n\nThe median of each run, with the least and the most of its rounds. In bold: not reached.\n\n\
+         | | target |{}\n|---|--:|{}\n",
+        (1..=runs.len()).map(|run| format!(" run {run} |")).collect::<String>(),
+        "--:|".repeat(runs.len())
+    );
+    for (index, target) in runs.first().into_iter().flatten().enumerate() {
         let (sign, bound) = match target.bound {
             Bound::AtLeast(bound) => ("≥", bound),
             Bound::AtMost(bound) => ("≤", bound),
         };
-        let measured = target.measured.map_or("not available".to_owned(), |spread| format!("{spread:.2}"));
-        let verdict = match target.reached() {
-            Some(true) => "reached",
-            Some(false) => "**not reached**",
-            None => "",
-        };
-        let (what, unit) = (target.what, target.unit);
-        line(&mut page, format_args!("| {what} | {sign} {bound}{unit} | {measured} | {verdict} |"));
+        let measured = runs.iter().filter_map(|run| run.get(index)).map(verdict).collect::<String>();
+        line(&mut page, format_args!("| {} | {sign} {bound}{} |{measured}", target.what, target.unit));
     }
     page.push('\n');
     page
+}
+
+fn verdict(target: &Target) -> String {
+    match (&target.measured, target.reached()) {
+        (Some(spread), Some(false)) => format!(" **{spread:.2}** |"),
+        (Some(spread), _) => format!(" {spread:.2} |"),
+        (None, _) => " not available |".to_owned(),
+    }
 }
