@@ -18,7 +18,7 @@
 //! | [`guest`] | one call into one instance, and how it can end |
 //! | [`engine`] | the wasmtime engine: compiler, pool, linker |
 //! | [`module`] | a component: checked, compiled, ready to link |
-//! | [`file`] | files that are written whole or not at all |
+//! | [`file`](mod@file) | files that are written whole or not at all |
 //! | [`compiled`] | a component that was compiled ahead of time, as a file |
 //! | [`keys`] | keys that components are signed with, as files |
 //! | [`signature`] | the signature of a component: made and checked |
