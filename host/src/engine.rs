@@ -67,6 +67,9 @@ pub fn start(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmt
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_memory_size(max_memory)
+        // A new module takes over what another one has left before it takes room that nobody has used yet: so memory does
+        // not grow with each module that comes and goes.
+        .max_unused_warm_slots(0)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);
 

@@ -205,8 +205,7 @@ async fn memory_stays_flat_over_200_swaps() {
     /// Of what 150 more swaps may leave. Each kept module would leave more than 0.1 MiB.
     const MAX_GROWTH_KIB: u64 = 4 * 1024;
     let (answers, remembers) = compiled().await;
-    // A slot of the pool stays resident once it was used, so that memory grows until all were: here there are nine.
-    let options = ["--trust-compiled", "--instance-reuse", "100", "--max-concurrent", "8"];
+    let options = ["--trust-compiled", "--instance-reuse", "100"];
     let options = [&options[..], &["--log", "info,orders_host::slot=debug"]].concat();
     let swapped = Swapped::start(&answers, &options).await;
     let mut client = swapped.host.connect().await;
