@@ -6,12 +6,16 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
+    compiled::Compiled,
     compiling,
     config::{ChecksConfig, StoreLocation, TrustConfig},
     engine::Runtime,
+    events::Step,
     guest::{Guest, InstanceBounds},
     instance::InstanceState,
+    kept::Kept,
     module::{Module, ModuleError, ModuleHash},
+    roster::Roster,
     source::Source,
     store,
 };
@@ -25,6 +29,8 @@ pub struct Workshop {
     pub checks: ChecksConfig,
     /// What an instance may take.
     pub bounds: InstanceBounds,
+    /// Where it is told what happens.
+    pub roster: Arc<Roster>,
 }
 
 /// A component that could serve.
@@ -42,34 +48,32 @@ pub struct Candidate {
 ///
 /// [`ModuleError`] if the file cannot be read, is too large, or is not trusted as it has to be.
 pub async fn read(path: &Path, trust: &TrustConfig) -> Result<(ModuleHash, Source), ModuleError> {
-    let began = Instant::now();
     let (file, trust) = (path.to_owned(), trust.clone());
     let source = aside(async move { Source::read(&file, &trust).map(|source| (source.hash(), source)) });
-    let (module, source) = source.await.map_err(ModuleError).flatten()?;
-    tracing::info!(%module, component = %path.display(), duration_ms = since(began), "component read");
-    Ok((module, source))
+    source.await.map_err(ModuleError).flatten()
 }
 
 impl Workshop {
-    /// Makes a component ready.
+    /// Makes a component ready. It is kept, with its compiled form, and what is kept need not be compiled again.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] if it does not compile, imports what this host does not offer, exports no handler, or cannot be
-    /// started.
+    /// started; or if it cannot be kept.
     pub async fn make(
         self: &Arc<Self>,
         module: ModuleHash,
         source: Source,
+        kept: &Kept,
     ) -> Result<Candidate, ModuleError> {
         let compiled = match source {
-            Source::Compiled(compiled) => compiled,
+            Source::Compiled(compiled) => Arc::new(compiled),
             Source::Component(bytes) => {
-                let began = Instant::now();
-                let compiled = compiling::compile(&bytes, module, &self.checks).await?;
-                let code = compiled.file().len();
-                tracing::info!(%module, bytes = bytes.len(), code, duration_ms = since(began), "component compiled");
-                compiled
+                let bytes = kept.store(bytes).await.map_err(ModuleError)?;
+                match kept.compiled(module).await {
+                    Some(compiled) => Arc::new(compiled),
+                    None => self.compile(module, &bytes, kept).await?,
+                }
             }
         };
         let began = Instant::now();
@@ -80,8 +84,22 @@ impl Workshop {
             try_out(&workshop.runtime, &loaded, workshop.bounds.max_memory).await
         });
         let linked = linked.await.flatten().map_err(ModuleError)?;
-        tracing::info!(%module, duration_ms = since(began), "component loaded and tried");
+        self.roster.note(module, Step::Loaded { duration_ms: since(began) });
         Ok(Candidate { module, linked })
+    }
+
+    async fn compile(
+        &self,
+        module: ModuleHash,
+        bytes: &[u8],
+        kept: &Kept,
+    ) -> Result<Arc<Compiled>, ModuleError> {
+        let began = Instant::now();
+        let compiled = Arc::new(compiling::compile(bytes, module, &self.checks).await?);
+        let code = u64::try_from(compiled.file().len()).unwrap_or(u64::MAX);
+        self.roster.note(module, Step::Compiled { duration_ms: since(began), code });
+        kept.store_compiled(&compiled).await;
+        Ok(compiled)
     }
 }
 

@@ -174,6 +174,11 @@ impl Compiled {
         &self.file
     }
 
+    /// The size of the component it was compiled from, in bytes.
+    pub fn component_size(&self) -> u64 {
+        u64::try_from(self.component_size).unwrap_or(u64::MAX)
+    }
+
     /// Whether it was compiled for this kind of machine, and can be loaded.
     pub fn fits_machine(&self) -> bool {
         fits_machine(&self.target)

@@ -4,6 +4,7 @@
 //! opened or bound.
 
 mod module;
+mod swaps;
 mod values;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
 /// Serves a wasi:http component and keeps its state.
@@ -93,6 +95,14 @@ pub struct ServeConfig {
     /// What a component must do before it serves, and what making it ready may take.
     #[command(flatten)]
     pub checks: ChecksConfig,
+
+    /// How a module takes the place of another.
+    #[command(flatten)]
+    pub terms: TermsConfig,
+
+    /// Where operators are heard.
+    #[command(flatten)]
+    pub admin: AdminConfig,
 
     /// How the service ends.
     #[command(flatten)]

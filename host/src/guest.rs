@@ -41,6 +41,7 @@ use crate::{
     guest_body::{GuestBody, Hold, Run},
     instance::{InstanceState, MAX_RESOURCES},
     store::{MAX_TRANSFER_BYTES, Store},
+    tally::{Fault, Tally},
 };
 
 /// Most bytes that one call may move from the guest to the host: a full commit, and room for its structure.
@@ -75,6 +76,8 @@ pub struct Guest {
     store: Arc<dyn Store>,
     bounds: InstanceBounds,
     idle: Idle,
+    /// What it has done.
+    pub tally: Arc<Tally>,
 }
 
 /// One instance of a component.
@@ -89,17 +92,33 @@ struct Instance {
 impl Guest {
     /// A component, and the `store` that its `orders:state/store` leads to.
     pub fn new(linked: ProxyPre<InstanceState>, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
-        let guest = Self { linked, store, bounds, idle: Idle::default() };
+        let guest = Self { linked, store, bounds, idle: Idle::default(), tally: Arc::default() };
         guest.keep_instances(true);
         guest
     }
 
-    /// Has an instance answer the request.
+    /// Has an instance answer the request, and counts what comes of it.
     ///
     /// # Errors
     ///
     /// [`Failure`] if there is no answer to send. A failure after that ends the body with an error.
     pub async fn call(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        terms: Terms,
+    ) -> Result<Response<GuestBody>, Failure> {
+        let counted = self.tally.begin();
+        let answer = self.ask(request, terms).await;
+        match &answer {
+            Ok(answer) if answer.status().is_server_error() => self.tally.failed(Fault::ServerError),
+            Ok(_) => {}
+            Err(failure) => self.tally.failed(failure.into()),
+        }
+        drop(counted);
+        answer
+    }
+
+    async fn ask(
         self: &Arc<Self>,
         request: Request<RequestBody>,
         terms: Terms,
@@ -142,7 +161,8 @@ impl Guest {
         };
         let response = answer.map_err(Failure::GaveUp)?;
         check_sendable(&response, head_only).map_err(Failure::BadAnswer)?;
-        Ok(response.map(|inner| GuestBody { inner, run, request_id, hold }))
+        let tally = Arc::clone(&self.tally);
+        Ok(response.map(|inner| GuestBody { inner, run, request_id, tally, hold }))
     }
 
     /// Makes an instance and throws it away, to see whether the component starts at all.

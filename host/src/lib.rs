@@ -12,6 +12,7 @@
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
 //! | [`failure`] | how a call into a component can fail |
+//! | [`tally`] | what a module has done: requests, failures, times |
 //! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
 //! | [`body`] | the body of a request, as a component is given it |
 //! | [`guest_body`] | the body of a component's answer |
@@ -23,10 +24,15 @@
 //! | [`keys`] | keys that components are signed with, as files |
 //! | [`signature`] | the signature of a component: made and checked |
 //! | [`source`] | what a file that may be served holds |
+//! | [`events`] | what happens to modules, as operators are told |
+//! | [`kept`] | what is kept of modules beyond the end of the process |
 //! | [`compiling`] | a component compiled in a process of its own |
+//! | [`roster`] | what is known of modules, and what happened to them |
 //! | [`candidate`] | a component made ready: compiled, loaded, linked, tried |
 //! | [`smoke`] | requests that a candidate has to answer, over a store that refuses writes |
-//! | [`slot`] | which module serves |
+//! | [`slot`] | which module serves, and which is on trial |
+//! | [`verdict`] | whether a module is worse than another one |
+//! | [`trial`] | a candidate on trial, and a module that is watched |
 //! | [`swap`] | another module takes the place of the one that serves |
 //! | [`signing`] | the commands that make keys and signatures |
 //! | [`limits`] | admission, the body's cap, the deadline |
@@ -55,6 +61,7 @@ pub mod compiling;
 pub mod config;
 pub mod connection;
 pub mod engine;
+pub mod events;
 pub mod explorer;
 pub mod failure;
 pub mod file;
@@ -65,6 +72,7 @@ pub mod health;
 pub mod healthcheck;
 pub mod imports;
 pub mod instance;
+pub mod kept;
 pub mod keys;
 pub mod limits;
 pub mod listener;
@@ -72,6 +80,7 @@ pub mod module;
 pub mod output;
 pub mod refusal;
 pub mod reject;
+pub mod roster;
 pub mod service;
 pub mod shutdown;
 pub mod signature;
@@ -82,4 +91,7 @@ pub mod socket;
 pub mod source;
 pub mod store;
 pub mod swap;
+pub mod tally;
+pub mod trial;
+pub mod verdict;
 pub mod workers;

@@ -17,8 +17,10 @@ use crate::{
     body::RequestBody,
     candidate::{Candidate, aside, since},
     config::SmokeRequest,
+    events::Step,
     failure::Failure,
     guest::{Guest, InstanceBounds, Terms},
+    roster::Roster,
     store::{Commit, Entry, Key, Outcome, Scan, Store, StoreError, Stored},
 };
 
@@ -44,14 +46,13 @@ impl Smoke {
     /// # Errors
     ///
     /// One line about the first that was not answered, was answered with 500 or above, or wanted to write.
-    pub async fn test(&self, candidate: &Candidate) -> Result<(), String> {
+    pub async fn test(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
         for request in &self.requests {
             let began = Instant::now();
             let store = Arc::new(ReadOnly { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
             let bounds = InstanceBounds { max_memory: self.max_memory, max_requests: 1 };
             let guest = Guest::new(candidate.linked.clone(), Arc::clone(&store) as Arc<dyn Store>, bounds);
             let answer = aside(ask(Arc::new(guest), request.clone(), self.timeout)).await?;
-            let module = candidate.module;
             let refuse = |what: &str| Err(format!("smoke request {request}: {what}"));
             if store.wrote.load(Ordering::Relaxed) {
                 return refuse("it wants to write to the store");
@@ -61,7 +62,8 @@ impl Smoke {
                 Ok(status) => status.as_u16(),
                 Err(failure) => return refuse(&failure.to_string()),
             };
-            tracing::info!(%module, %request, status, duration_ms = since(began), "smoke request answered");
+            let step = Step::Smoked { request: request.to_string(), status, duration_ms: since(began) };
+            roster.note(candidate.module, step);
         }
         Ok(())
     }

@@ -85,6 +85,14 @@ impl Source {
         }
     }
 
+    /// The size of the component, in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Component(bytes) => size(bytes),
+            Self::Compiled(compiled) => compiled.component_size(),
+        }
+    }
+
     /// What an engine must have to load it.
     pub fn compiler(&self) -> Compiler {
         match self {
