@@ -1,6 +1,6 @@
 //! Every option of the program: what it means, its unit, its default and its environment variable.
 //!
-//! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
+//! Nothing else reads the environment, but for the faults that tests ask for (`fault`). A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
 mod module;
@@ -13,7 +13,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
 /// Serves a wasi:http component and keeps its state.
@@ -94,6 +94,10 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub checks: ChecksConfig,
 
+    /// Where modules outlive the process.
+    #[command(flatten)]
+    pub module_dir: ModuleDirConfig,
+
     /// How the service ends.
     #[command(flatten)]
     pub shutdown: ShutdownConfig,
@@ -131,7 +135,8 @@ pub enum Trust<'a> {
 pub struct Trusted(());
 
 impl Trusted {
-    /// For what this program has compiled in a process that it has started itself, and has from no one else.
+    /// For what this program has compiled in a process that it has started itself, and has from no one else: through a
+    /// pipe, or from a folder where nobody else can write.
     pub fn compiled_by_ourselves() -> Self {
         Self(())
     }

@@ -7,6 +7,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`config`] | every option: what it means, its unit, default and variable |
+//! | [`fault`] | points at which a test has this process killed |
 //! | [`shutdown`] | the phases of the service's life, and the signals that move it on |
 //! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
 //! | [`imports`] | the host side of `orders:state/store` |
@@ -23,6 +24,7 @@
 //! | [`keys`] | keys that components are signed with, as files |
 //! | [`signature`] | the signature of a component: made and checked |
 //! | [`source`] | what a file that may be served holds |
+//! | [`shelf`] | modules that outlive the process, and which of them serves |
 //! | [`compiling`] | a component compiled in a process of its own |
 //! | [`candidate`] | a component made ready: compiled, loaded, linked, tried |
 //! | [`smoke`] | requests that a candidate has to answer, over a store that refuses writes |
@@ -57,6 +59,7 @@ pub mod connection;
 pub mod engine;
 pub mod explorer;
 pub mod failure;
+pub mod fault;
 pub mod file;
 pub mod guest;
 pub mod guest_body;
@@ -73,6 +76,7 @@ pub mod output;
 pub mod refusal;
 pub mod reject;
 pub mod service;
+pub mod shelf;
 pub mod shutdown;
 pub mod signature;
 pub mod signing;
