@@ -1,6 +1,6 @@
 //! Every option of the program: what it means, its unit, its default and its environment variable.
 //!
-//! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
+//! Nothing else reads the environment, but for the faults that tests ask for (`fault`). A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
 mod module;
@@ -14,7 +14,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
 pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
@@ -104,6 +104,10 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub admin: AdminConfig,
 
+    /// Where modules outlive the process.
+    #[command(flatten)]
+    pub module_dir: ModuleDirConfig,
+
     /// How the service ends.
     #[command(flatten)]
     pub shutdown: ShutdownConfig,
@@ -141,7 +145,8 @@ pub enum Trust<'a> {
 pub struct Trusted(());
 
 impl Trusted {
-    /// For what this program has compiled in a process that it has started itself, and has from no one else.
+    /// For what this program has compiled in a process that it has started itself, and has from no one else: through a
+    /// pipe, or from a folder where nobody else can write.
     pub fn compiled_by_ourselves() -> Self {
         Self(())
     }

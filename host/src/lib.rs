@@ -7,6 +7,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`config`] | every option: what it means, its unit, default and variable |
+//! | [`fault`] | points at which a test has this process killed |
 //! | [`shutdown`] | the phases of the service's life, and the signals that move it on |
 //! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
 //! | [`imports`] | the host side of `orders:state/store` |
@@ -24,6 +25,7 @@
 //! | [`keys`] | keys that components are signed with, as files |
 //! | [`signature`] | the signature of a component: made and checked |
 //! | [`source`] | what a file that may be served holds |
+//! | [`shelf`] | modules that outlive the process, and which of them serves |
 //! | [`events`] | what happens to modules, as operators are told |
 //! | [`kept`] | what is kept of modules beyond the end of the process |
 //! | [`compiling`] | a component compiled in a process of its own |
@@ -64,6 +66,7 @@ pub mod engine;
 pub mod events;
 pub mod explorer;
 pub mod failure;
+pub mod fault;
 pub mod file;
 pub mod guest;
 pub mod guest_body;
@@ -82,6 +85,7 @@ pub mod refusal;
 pub mod reject;
 pub mod roster;
 pub mod service;
+pub mod shelf;
 pub mod shutdown;
 pub mod signature;
 pub mod signing;

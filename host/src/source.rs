@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The largest component that is read, in bytes.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// The largest compiled component that is read, in bytes: native code takes some times as much.
 pub const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
 /// What code of wasmtime begins with that has no lines of ours before it.

@@ -16,6 +16,7 @@ use orders_host::config::Cli;
 /// A file imports only what stands before it. `lib.rs` lists them in this order too.
 const ORDER: &[&str] = &[
     "config",
+    "fault",
     "shutdown",
     "store",
     "imports",
@@ -33,6 +34,7 @@ const ORDER: &[&str] = &[
     "keys",
     "signature",
     "source",
+    "shelf",
     "events",
     "kept",
     "compiling",

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::{
+    FAULTS,
     command::{Failed, cargo, output, run},
     components, target,
 };
@@ -26,6 +27,9 @@ fn clippy() -> Result<(), Failed> {
     components::ensure_target()?;
     let native = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     run(&mut cargo(native))?;
+    // What only tests have.
+    let faults = ["clippy", "--package", "orders-host", "--all-targets", "--features", FAULTS, "--locked"];
+    run(cargo(faults).args(["--", "-D", "warnings"]))?;
     // What only exists in a component is looked at as well.
     let packages =
         ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];

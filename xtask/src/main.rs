@@ -64,6 +64,10 @@ enum Task {
     Check,
 }
 
+/// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
+/// only the host is compiled once more.
+const FAULTS: &str = "orders-host/fault-injection";
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Serve { release, options } => serve(release, &options),
@@ -121,7 +125,7 @@ fn test(options: &[String]) -> Result<(), Failed> {
     }
     components::orders()?;
     components::fixtures()?;
-    run(cargo(["test", "--workspace", "--locked"]).args(options))?;
+    run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
     if all { contract::test() } else { Ok(()) }
 }
 

@@ -1,4 +1,4 @@
-//! The options of `orders-host module`.
+//! The options of `orders-host module`, and those of the folder that modules are kept in.
 
 use std::path::PathBuf;
 
@@ -67,4 +67,19 @@ pub struct VerifyConfig {
     /// The file of the public keys, one a line
     #[arg(long, env = "ORDERS_TRUSTED_KEYS", value_name = "FILE")]
     pub trusted_keys: PathBuf,
+}
+
+/// Where modules outlive the process.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Modules")]
+pub struct ModuleDirConfig {
+    /// The folder that keeps pushed modules, and which one serves; made if missing, nobody else may write to it; without
+    /// it, pushed modules last until the process ends
+    #[arg(long, env = "ORDERS_MODULE_DIR", value_name = "DIR")]
+    pub module_dir: Option<PathBuf>,
+
+    /// How many modules that folder keeps: the newest, and those in use in any case
+    #[arg(long, env = "ORDERS_KEEP_MODULES", value_name = "COUNT", default_value = "5",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub keep_modules: u16,
 }
