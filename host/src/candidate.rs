@@ -66,16 +66,27 @@ impl Workshop {
         source: Source,
         kept: &Kept,
     ) -> Result<Candidate, ModuleError> {
-        let compiled = match source {
-            Source::Compiled(compiled) => Arc::new(compiled),
-            Source::Component(bytes) => {
-                let bytes = kept.store(bytes).await.map_err(ModuleError)?;
-                match kept.compiled(module).await {
-                    Some(compiled) => Arc::new(compiled),
-                    None => self.compile(module, &bytes, kept).await?,
-                }
-            }
+        let bytes = match source {
+            Source::Compiled(compiled) => return self.load(module, Arc::new(compiled)).await,
+            Source::Component(bytes) => kept.store(bytes).await.map_err(ModuleError)?,
         };
+        if let Some(compiled) = kept.compiled(module).await {
+            match self.load(module, Arc::new(compiled)).await {
+                Ok(candidate) => return Ok(candidate),
+                // It may be of another machine.
+                Err(why) => tracing::warn!(%module, %why, "stored code cannot be used"),
+            }
+        }
+        let compiled = self.compile(module, &bytes, kept).await?;
+        drop(bytes);
+        self.load(module, compiled).await
+    }
+
+    async fn load(
+        self: &Arc<Self>,
+        module: ModuleHash,
+        compiled: Arc<Compiled>,
+    ) -> Result<Candidate, ModuleError> {
         let began = Instant::now();
         let workshop = Arc::clone(self);
         let linked = aside(async move {

@@ -50,9 +50,11 @@
 //! | [`connection`] | one connection, from its first byte to its close |
 //! | [`workers`] | the threads that serve connections |
 //! | [`listener`] | accepts connections, and closes without losing one |
+//! | [`admin`] | the operators' API, on a port of its own |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
 
+pub mod admin;
 pub mod answer;
 pub mod app;
 pub mod body;

@@ -210,10 +210,11 @@ fn log(module: ModuleHash, step: &Step) {
         Step::Measured(trial) => {
             tracing::debug!(%module, ?trial, "compared");
         }
-        Step::Promoted { trial, replaced, duration_ms } => {
-            let replaced = replaced.map(tracing::field::display);
-            tracing::info!(%module, replaced, duration_ms, trial = told(trial.as_ref()), "promoted");
+        Step::Promoted { trial, replaced: Some(replaced), duration_ms } => {
+            tracing::info!(%module, %replaced, duration_ms, trial = told(trial.as_ref()), "promoted");
         }
+        // The start says so itself.
+        Step::Promoted { replaced: None, .. } => {}
         Step::Refused { why } => {
             tracing::error!(%module, why, "refused: nothing has changed");
         }

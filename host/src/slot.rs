@@ -79,10 +79,7 @@ impl Trial {
 impl Slot {
     /// A slot in which this module serves.
     pub fn new(serving: Arc<Serving>) -> Self {
-        Self {
-            lineup: ArcSwap::from_pointee(Lineup { serving, trial: None }),
-            previous: Mutex::default(),
-        }
+        Self { lineup: ArcSwap::from_pointee(Lineup { serving, trial: None }), previous: Mutex::default() }
     }
 
     /// The module for a request that is admitted now. It stays whole for as long as it is held, whatever serves then.

@@ -20,7 +20,7 @@ use crate::{
     smoke::Smoke,
     source::{Source, refused},
     tally::Counts,
-    trial::{Ended, Trial, Watched},
+    trial::{Trial, Watched},
 };
 
 /// What it takes to serve another module.
@@ -167,7 +167,7 @@ impl Swapper {
                 Some(Offer { module, source, from: Origin::Reload, terms, began, turn })
             }
             Err(why) => {
-                tracing::error!(%serving, %why, duration_ms = since(began), "reload refused: nothing has changed");
+                tracing::error!(%serving, %why, duration_ms = since(began), "refused: nothing has changed");
                 None
             }
         }
@@ -188,7 +188,9 @@ impl Swapper {
                 None
             }
         };
-        self.kept.tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)]).await;
+        self.kept
+            .tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
+            .await;
         drop(turn);
         taken.and_then(|usual| Watched::begin(self.slot.serving(), usual, terms.watch.0))
     }

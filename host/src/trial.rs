@@ -133,7 +133,10 @@ impl Trial<'_> {
                 Window::Time(time) if seen.began.elapsed() >= time.0 => return None,
                 Window::Requests(wanted) if counts.requests() >= u64::from(wanted) => return None,
                 Window::Requests(wanted) if seen.began.elapsed() >= LONGEST => {
-                    return Some(format!("it got only {} of {wanted} requests within an hour", counts.requests()));
+                    return Some(format!(
+                        "it got only {} of {wanted} requests within an hour",
+                        counts.requests()
+                    ));
                 }
                 Window::Time(_) | Window::Requests(_) => {}
             }

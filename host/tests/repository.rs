@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "connection",
     "workers",
     "listener",
+    "admin",
     "healthcheck",
     "app",
 ];

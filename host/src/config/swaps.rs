@@ -128,7 +128,8 @@ impl TokenConfig {
     pub fn token(&self) -> Result<Option<Token>, String> {
         let (from, text) = match &self.admin_token_file {
             Some(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                let text =
+                    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
                 (file.display().to_string(), text)
             }
             None => match std::env::var(TOKEN) {

@@ -74,10 +74,13 @@ pub struct TestHost {
     log: Log,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it hears operators.
+    pub admin: Option<SocketAddr>,
 }
 
 impl TestHost {
-    /// Starts `orders-host serve` with the component, an in-memory store and no drain delay, then `options`.
+    /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, operators on a free port
+    /// and no trials, then `options`.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
@@ -88,8 +91,11 @@ impl TestHost {
             "--log-format",
             "json",
         ]);
-        if !options.contains(&"--store") {
-            command.args(["--store", "memory:"]);
+        for (option, value) in [("--store", "memory:"), ("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")]
+        {
+            if !options.contains(&option) {
+                command.args([option, value]);
+            }
         }
         command.args(options);
         let mut child = command
@@ -102,8 +108,9 @@ impl TestHost {
             .expect("the host can be run");
         let log = Log::follow(child.stdout.take().expect("its output is piped"));
         let serving = log.wait_for("the host to serve", |line| line["message"] == "serving").await;
-        let address = serving["address"].as_str().and_then(|address| address.parse().ok());
-        Self { child, log, address: address.expect("the log says where it serves") }
+        let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
+        let (address, admin) = (address("address"), address("admin_address"));
+        Self { child, log, address: address.expect("the log says where it serves"), admin }
     }
 
     /// Starts it with the orders component.
