@@ -82,6 +82,11 @@ impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, operators on a free port
     /// and no trials, then `options`.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
+        Self::start_with(component, options, &[]).await
+    }
+
+    /// The same with these variables, and no others.
+    pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
@@ -100,6 +105,7 @@ impl TestHost {
         command.args(options);
         let mut child = command
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -10,6 +10,7 @@
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
 mod ahead_of_time;
+mod canary;
 mod compile;
 mod component;
 mod durability;
@@ -22,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod orders;
+mod module_dir;
 mod overload;
 mod races;
 mod raw;
@@ -29,6 +31,7 @@ mod reuse;
 mod signing;
 mod start;
 mod swap;
+mod swap_orders;
 mod swap_refused;
 mod transport_errors;
 mod walkthrough;
