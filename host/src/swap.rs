@@ -192,7 +192,9 @@ impl Swapper {
                 (Step::Refused { why }, None)
             }
         };
-        self.kept.tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)]).await;
+        self.kept
+            .tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
+            .await;
         // Whoever hears how it ended may offer the next one.
         drop(turn);
         self.roster.note(module, step);

@@ -138,12 +138,12 @@ impl Drop for Counted<'_> {
 pub struct Counts {
     begun: u64,
     faults: [u64; FAULTS],
-    times: [u64; BUCKETS],
+    times: Box<[u64]>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
-        Self { begun: 0, faults: [0; FAULTS], times: [0; BUCKETS] }
+        Self { begun: 0, faults: [0; FAULTS], times: vec![0; BUCKETS].into() }
     }
 }
 

@@ -226,7 +226,10 @@ mod tests {
         assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_millis(9)), &quick), None);
         assert_eq!(IN_SUCCESSION.worse(&slow(1_000, 1_000, Duration::from_millis(18)), &quick), None);
         // Nothing is said against a hundred times a microsecond.
-        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)), None);
+        assert_eq!(
+            SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)),
+            None
+        );
         // Nor is a few requests' p99 a measure.
         assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_secs(1)), &counts(99, 0)), None);
     }

@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Answer, Client, TestHost, fixture, within};
+use crate::harness::{Answer, Client, TestHost, fixture, version_of, within};
 
 /// What `answers` and those like it say.
 const HELLO: &[u8] = b"hello\n";
@@ -54,6 +54,27 @@ async fn serving(host: &TestHost) -> String {
 /// Waits for a line about this module.
 pub async fn line(host: &TestHost, module: &str, message: &str) -> Value {
     host.log().wait_for(message, |line| line["message"] == message && line["module"] == module).await
+}
+
+/// Waits for what becomes of this module.
+pub async fn outcome(host: &TestHost, module: &str) -> Value {
+    let ends = ["promoted", "rolled back", "refused: nothing has changed"];
+    let is_end = |line: &Value| ends.iter().any(|end| line["message"] == *end) && line["module"] == module;
+    host.log().wait_for("the end of a push", is_end).await
+}
+
+/// The same, and that it came to serve.
+pub async fn promoted(host: &TestHost, module: &str) -> Value {
+    let line = outcome(host, module).await;
+    assert_eq!(line["message"], "promoted", "{line}");
+    line
+}
+
+/// The same, and that it had requests and gets none any more.
+async fn rolled_back(host: &TestHost, module: &str) -> Value {
+    let line = outcome(host, module).await;
+    assert_eq!(line["message"], "rolled back", "{line}");
+    line
 }
 
 /// Clients that ask without a pause.
@@ -115,15 +136,17 @@ async fn a_good_candidate_is_promoted() {
     let host = TestHost::fixture("answers", &["--watch", "300ms"]).await;
     let before = serving(&host).await;
     let load = Load::begin(&host, 4).await;
-    let module = push(&host, &fixture("leaks"), "canary=25&window=300").await;
-    let promoted = line(&host, &module, "promoted").await;
-    assert_eq!(promoted["replaced"], before.as_str());
+    let folder = tempfile::tempdir().unwrap();
+    let module =
+        push(&host, &version_of(&fixture("answers"), 2, folder.path()), "canary=25&window=300").await;
+    let end = promoted(&host, &module).await;
+    assert_eq!(end["replaced"], before.as_str());
     assert_eq!(serving(&host).await, module);
     line(&host, &module, "watched, and kept").await;
     assert_eq!(hurt(&load.end().await), 0);
     let (now, then) = (known(&host, &module).await, known(&host, &before).await);
     assert_eq!((&now["state"], &then["state"]), (&"serving".into(), &"replaced".into()));
-    let trial: Value = serde_json::from_str(promoted["trial"].as_str().unwrap()).unwrap();
+    let trial: Value = serde_json::from_str(end["trial"].as_str().unwrap()).unwrap();
     let (its, others) = (number(&trial["module"]["requests"]), number(&trial["other"]["requests"]));
     assert!(its >= 300, "{trial}");
     // A quarter of all; what was under way when it began and ended makes a small difference.
@@ -137,9 +160,9 @@ async fn a_good_candidate_is_promoted() {
 async fn a_candidate_of_an_idle_service_is_promoted() {
     let host = TestHost::fixture("answers", &[]).await;
     let module = push(&host, &fixture("leaks"), "canary=0").await;
-    assert_eq!(line(&host, &module, "promoted").await["trial"], Value::Null);
+    assert_eq!(promoted(&host, &module).await["trial"], Value::Null);
     let module = push(&host, &fixture("dawdles"), "canary=50&window=100ms").await;
-    line(&host, &module, "promoted").await;
+    promoted(&host, &module).await;
 }
 
 /// One request in five fails: it is found out long before its window is over, and has hurt no more than its share.
@@ -149,10 +172,10 @@ async fn a_candidate_that_fails_goes_back_by_itself() {
     let before = serving(&host).await;
     let load = Load::begin(&host, 8).await;
     let module = push(&host, &fixture("fails_some"), LONG).await;
-    let line = line(&host, &module, "rolled back").await;
+    let end = rolled_back(&host, &module).await;
     let seen = load.end().await;
     let (hurt, all) = (hurt(&seen), seen.len());
-    assert!(hurt >= 3, "{line}");
+    assert!(hurt >= 3, "{end}");
     assert!(hurt * 10 <= all, "{hurt} of {all} requests were hurt");
     assert_eq!(serving(&host).await, before);
     let record = known(&host, &module).await;
@@ -171,7 +194,7 @@ async fn a_candidate_that_is_slow_goes_back_by_itself() {
     let host = TestHost::fixture("answers", &[]).await;
     let load = Load::begin(&host, 8).await;
     let module = push(&host, &fixture("dawdles"), LONG).await;
-    line(&host, &module, "rolled back").await;
+    rolled_back(&host, &module).await;
     let seen = load.end().await;
     assert_eq!(hurt(&seen), 0);
     let slow = seen.iter().filter(|seen| seen.took >= Duration::from_millis(250)).count();
@@ -190,7 +213,7 @@ async fn a_candidate_that_hangs_goes_back_by_itself() {
     let host = TestHost::fixture("answers", &["--request-timeout", "2s"]).await;
     let load = Load::begin(&host, 8).await;
     let module = push(&host, &fixture("blocks"), "canary=10&window=200ms").await;
-    line(&host, &module, "rolled back").await;
+    rolled_back(&host, &module).await;
     let seen = load.end().await;
     let record = known(&host, &module).await;
     assert!(record["why"].as_str().unwrap().contains("timed out"), "{record}");
@@ -204,7 +227,7 @@ async fn a_candidate_that_takes_memory_without_end_goes_back_by_itself() {
     let host = TestHost::fixture("answers", &["--max-memory", "16MiB"]).await;
     let load = Load::begin(&host, 4).await;
     let module = push(&host, &fixture("exhausts_memory"), LONG).await;
-    line(&host, &module, "rolled back").await;
+    rolled_back(&host, &module).await;
     let seen = load.end().await;
     assert!(hurt(&seen) * 10 <= seen.len());
     let record = known(&host, &module).await;
@@ -218,8 +241,8 @@ async fn a_candidate_that_leaks_harms_nobody() {
     let options = ["--instance-reuse", "1000000", "--max-memory", "8MiB"];
     let host = TestHost::fixture("answers", &options).await;
     let load = Load::begin(&host, 2).await;
-    let module = push(&host, &fixture("leaks"), "canary=50&window=100").await;
-    line(&host, &module, "promoted").await;
+    let module = push(&host, &fixture("leaks"), "canary=0").await;
+    promoted(&host, &module).await;
     assert_eq!(hurt(&load.end().await), 0);
     let before = host.resident_memory_kib();
     let mut client = host.connect().await;
@@ -237,7 +260,7 @@ async fn a_module_that_turns_bad_while_it_is_watched_goes_back_by_itself() {
     let host = TestHost::fixture("answers", &["--watch", "10m"]).await;
     let before = serving(&host).await;
     let module = push(&host, &fixture("traps_on_demand"), "canary=0").await;
-    line(&host, &module, "promoted").await;
+    promoted(&host, &module).await;
     let mut client = host.connect().await;
     for _ in 0..100 {
         assert_eq!(client.get("/").await.status(), 200);
@@ -261,7 +284,7 @@ async fn an_operator_goes_back_at_once() {
     let before = serving(&host).await;
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
     let module = push(&host, &fixture("remembers"), "canary=0").await;
-    line(&host, &module, "promoted").await;
+    promoted(&host, &module).await;
     let mut client = host.connect().await;
     assert_eq!(client.get("/").await.body, "request 1 of this instance");
     let answer = ask(&host, "POST", "/v1/rollback", "").await;
@@ -288,11 +311,11 @@ async fn an_operator_takes_back_what_is_on_trial() {
     let answer = ask(&host, "POST", "/v1/rollback", "").await;
     assert_eq!(client.get("/").await.body, HELLO);
     assert_eq!(answer.json()["module"].as_str(), Some(&*before));
-    let rolled = line(&host, &module, "rolled back").await;
+    let rolled = rolled_back(&host, &module).await;
     assert_eq!(rolled["why"], "an operator has taken it back");
     // The next one is taken.
     let module = push(&host, &fixture("leaks"), "canary=0").await;
-    line(&host, &module, "promoted").await;
+    promoted(&host, &module).await;
 }
 
 #[tokio::test]

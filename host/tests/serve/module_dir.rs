@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    canary::{ask, line, push},
+    canary::{ask, promoted, push},
     harness::{TestHost, fixture, run},
 };
 
@@ -64,7 +64,7 @@ async fn body(host: &TestHost) -> Vec<u8> {
 
 async fn serve_pushed(host: &TestHost, name: &str) -> String {
     let module = push(host, &fixture(name), "canary=0").await;
-    line(host, &module, "promoted").await;
+    promoted(host, &module).await;
     module
 }
 
@@ -138,17 +138,24 @@ async fn code_that_is_damaged_is_compiled_again_and_a_component_that_is_damaged_
     flip(&folder.file(&module, "compiled"));
     let host = folder.start(&[]).await;
     assert_eq!((body(&host).await, compiled(&host)), (REQUEST_1.to_vec(), 1));
-    let warned = |line: &Value| line["level"] == "WARN" && line["file"].as_str().is_some_and(|it| it.contains(&module));
+    let warned = |line: &Value| {
+        line["level"] == "WARN" && line["file"].as_str().is_some_and(|it| it.contains(&module))
+    };
     assert!(host.log().lines().iter().any(warned));
     kill(host).await;
 
     flip(&folder.file(&module, "wasm"));
-    let (component, modules) = (folder.component().display().to_string(), folder.modules().display().to_string());
+    let (component, modules) =
+        (folder.component().display().to_string(), folder.modules().display().to_string());
     let serve = ["serve", "--component", &component, "--module-dir", &modules, "--store", "memory:"];
     let refused = run(serve.iter().chain(&["--listen", "127.0.0.1:0", "--admin-listen", "off"])).await;
     assert_eq!((refused.code, refused.stdout.contains("\"serving\"")), (Some(2), false));
-    assert!(refused.stderr.contains(&folder.file(&module, "wasm").display().to_string()), "{}", refused.stderr);
-    // What it says helps.
+    assert!(
+        refused.stderr.contains(&folder.file(&module, "wasm").display().to_string()),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("put the same component there again"), "{}", refused.stderr);
     fs::copy(fixture("remembers"), folder.file(&module, "wasm")).unwrap();
     assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
 }
@@ -167,7 +174,8 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         // The answer may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
         let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
-        let request = http::Request::put("/v1/modules?canary=50&window=100ms").body(http_body_util::Full::from(bytes));
+        let request =
+            http::Request::put("/v1/modules?canary=50&window=100ms").body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;
         let ended = host.exit().await;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{point}: {ended}");
@@ -176,9 +184,9 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         let body = body(&host).await;
         assert!(body == REQUEST_1 || body == HELLO, "{point}: {body:?}");
         after.push(body == HELLO);
-        let unfinished = fs::read_dir(folder.modules()).unwrap().filter(|entry| {
-            entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.')
-        });
+        let unfinished = fs::read_dir(folder.modules())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
         assert_eq!(unfinished.count(), 0, "{point}");
         // And the next push works.
         serve_pushed(&host, "dawdles").await;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,24 +11,12 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    canary::{line, push},
-    harness::{Client, TestHost, orders, within},
+    canary::{promoted, push},
+    harness::{Client, TestHost, orders, version_of, within},
 };
 
 const SWAPS: usize = 100;
 const CLIENTS: usize = 32;
-
-/// Another version of the orders component: a custom section says which, and nothing else differs.
-fn version(folder: &Path, version: u8) -> PathBuf {
-    let mut bytes = std::fs::read(orders()).unwrap();
-    // Section 0, its size, the size of its name, its name, what it holds.
-    bytes.extend_from_slice(&[0, 9, 7]);
-    bytes.extend_from_slice(b"version");
-    bytes.push(version);
-    let path = folder.join(format!("orders-{version}.wasm"));
-    std::fs::write(&path, bytes).unwrap();
-    path
-}
 
 /// Creates an order, reads it back, and finds it in the list; gives the ids of the requests.
 async fn make_and_read(client: &mut Client) -> Vec<String> {
@@ -59,12 +46,12 @@ async fn make_and_read(client: &mut Client) -> Vec<String> {
 async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
     let folder = tempfile::tempdir().unwrap();
     let modules = folder.path().join("modules").display().to_string();
-    let versions = [version(folder.path(), 1), version(folder.path(), 2)];
+    let versions = [1, 2].map(|version| version_of(&orders(), version, folder.path()));
     let host = TestHost::start(&versions[0], &["--module-dir", &modules]).await;
     let start = host.log().wait_for("the start", |line| line["message"] == "serving").await;
     // Compiled once before, as it is when a version comes back.
     let second = push(&host, &versions[1], "canary=0").await;
-    line(&host, &second, "promoted").await;
+    promoted(&host, &second).await;
 
     let done = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
@@ -78,10 +65,10 @@ async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
             ids
         }));
     }
-    let promoted = |line: &Value| line["message"] == "promoted";
+    let swapped = |line: &Value| line["message"] == "promoted";
     for swap in 0..SWAPS {
         push(&host, &versions[swap % 2], "canary=0").await;
-        host.log().wait_for_count("a swap", swap + 2, promoted).await;
+        host.log().wait_for_count("a swap", swap + 2, swapped).await;
     }
     done.store(true, Ordering::Relaxed);
     let mut ids = Vec::new();
@@ -102,7 +89,7 @@ async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
     let mut named: Vec<_> = by.keys().copied().collect();
     named.sort_unstable();
     let first = start["module"].as_str().unwrap().to_owned();
-    let mut expected = [&first[..12], &second[..12]];
+    let mut expected = [first.split_at(12).0, second.split_at(12).0];
     expected.sort_unstable();
     assert_eq!(named, expected);
     assert!(by.values().all(|requests| *requests > SWAPS), "{by:?}");
