@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use crate::workspace;
@@ -30,6 +31,12 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
         Ok(status) => Err(Failed(format!("`{words}` failed: {status}"))),
         Err(error) => Err(Failed(format!("`{words}` cannot be run: {error}"))),
     }
+}
+
+/// Lets time go by: something is measured for so long, or looked at so often.
+#[allow(clippy::disallowed_methods, reason = "here the time itself is what is waited for")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// What a command prints, if it can be run and succeeds.
