@@ -11,9 +11,11 @@ use crate::{
     config::{CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig},
     engine::{self, Compiler, Runtime},
     guest::InstanceBounds,
+    instance::Reach,
     limits::Limits,
     listener::{self, Connections, Listener},
     module::{Module, ModuleError},
+    outbound::Outbound,
     service::Service,
     shutdown::{Hangup, Lifecycle, Phase, Signals},
     slot::{Serving, Slot},
@@ -174,7 +176,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         store.close().await;
         return Err(refused(&why));
     }
-    let slot = Arc::new(Slot::new(Serving::new(candidate, Arc::clone(&store), workshop.bounds)));
+    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
+    let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
     let listener = reserved.listen().map_err(unlistenable)?;
 
     tracing::info!(
@@ -189,8 +192,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let limits = Limits::new(&config.limits);
     let service =
         Arc::new(Service { slot: Arc::clone(&slot), limits, store, lifecycle: Lifecycle::default() });
-    let swapper =
-        Swapper { component: config.component.clone(), trust: config.trust.clone(), workshop, smoke, slot };
+    let (component, trust) = (config.component.clone(), config.trust.clone());
+    let swapper = Swapper { component, trust, workshop, smoke, reach, slot };
     let busy = BusyCount::default();
     let patience = Patience::from(&config.limits);
     let max = config.limits.max_connections;

@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use crate::{
     candidate::Candidate,
     guest::{Guest, InstanceBounds},
+    instance::Reach,
     module::ModuleHash,
-    store::Store,
 };
 
 /// A module that serves, did, or may.
@@ -25,10 +25,10 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// What a candidate becomes, with the store it works on and the bounds it works within.
-    pub fn new(candidate: Candidate, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
+    /// What a candidate becomes, with what it may reach and the bounds it works within.
+    pub fn new(candidate: Candidate, reach: Reach, bounds: InstanceBounds) -> Self {
         let Candidate { module, linked } = candidate;
-        Self { module, guest: Arc::new(Guest::new(linked, store, bounds)) }
+        Self { module, guest: Arc::new(Guest::new(linked, reach, bounds)) }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Instant};
 use crate::{
     candidate::{self, Workshop, since},
     config::TrustConfig,
+    instance::Reach,
     module::{ModuleError, ModuleHash},
     shutdown::Hangup,
     slot::{Serving, Slot},
@@ -24,8 +25,10 @@ pub struct Swapper {
     pub trust: TrustConfig,
     /// What makes it ready.
     pub workshop: Arc<Workshop>,
-    /// What it must answer before it serves, and the store it works on.
+    /// What it must answer before it serves.
     pub smoke: Smoke,
+    /// What it may reach once it serves.
+    pub reach: Reach,
     /// Where it serves.
     pub slot: Arc<Slot>,
 }
@@ -72,8 +75,7 @@ impl Swapper {
         let refuse = |why: &dyn std::fmt::Display| refused(&self.component, why);
         let candidate = self.workshop.make(module, source).await.map_err(|error| refuse(&error))?;
         self.smoke.test(&candidate).await.map_err(|why| refuse(&why))?;
-        let store = Arc::clone(&self.smoke.store);
-        self.slot.replace(Serving::new(candidate, store, self.workshop.bounds));
+        self.slot.replace(Serving::new(candidate, self.reach.clone(), self.workshop.bounds));
         Ok(Some(module))
     }
 }

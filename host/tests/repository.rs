@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "store",
     "imports",
     "output",
+    "outbound",
     "failure",
     "instance",
     "body",
