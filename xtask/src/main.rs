@@ -10,9 +10,12 @@ mod components;
 mod contract;
 mod fuzz;
 mod host;
+mod languages;
 mod load;
 mod pages;
+mod process;
 mod profiled;
+mod tools;
 
 use std::{
     os::unix::process::CommandExt,
@@ -121,6 +124,7 @@ fn test(options: &[String]) -> Result<(), Failed> {
     }
     components::orders()?;
     components::fixtures()?;
+    languages::components()?;
     run(cargo(["test", "--workspace", "--locked"]).args(options))?;
     if all { contract::test() } else { Ok(()) }
 }

@@ -38,9 +38,11 @@ impl FromStr for OutboundServer {
         };
         match port {
             Some(port) if is_host(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
-            _ => Err("a server is written like `api.example.com` or `api.example.com:8080`: one host name or \
+            _ => {
+                Err("a server is written like `api.example.com` or `api.example.com:8080`: one host name or \
                       address, without a scheme, a path or a `*`"
-                .to_owned()),
+                    .to_owned())
+            }
         }
     }
 }
@@ -94,8 +96,25 @@ mod tests {
     fn what_is_no_server_is_refused() {
         let long = "a.".repeat(127);
         let bad = [
-            "", ":80", "a:", "a:0", "a:65536", "a:b", "*.example.com", "http://a", "a/b", "a b", "a@b", "a..b",
-            "a.", "::1", "[::1", "[::1]x", "[a]", "é.example", &long,
+            "",
+            ":80",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:b",
+            "*.example.com",
+            "http://a",
+            "a/b",
+            "a b",
+            "a@b",
+            "a..b",
+            "a.",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "[a]",
+            "é.example",
+            &long,
         ];
         for text in bad {
             assert!(text.parse::<OutboundServer>().is_err(), "{text}");

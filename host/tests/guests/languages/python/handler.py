@@ -1,7 +1,8 @@
 """A handler in Python, over the bindings that componentize-py makes of the WIT.
 
-GET /hello answers, POST /echo sends the body back, GET /fetch?url=... asks another server, GET /world shows what the
-host has given, over the interfaces themselves: the interpreter's own view (`os.environ`) was taken when it was built.
+GET /hello answers, POST /echo sends the body back, GET /fetch?url=... asks another server, GET /world?port=... shows
+what the host has given, asked of the interfaces themselves: the interpreter's own view (`os.environ`) is from when it
+was built. The port is that of a server on this machine.
 """
 
 import asyncio
@@ -12,7 +13,15 @@ import poll_loop
 from componentize_py_types import Err, Ok
 from poll_loop import PollLoop, Sink, Stream
 from wit_world import exports
-from wit_world.imports import environment, instance_network, preopens, stdin, tcp_create_socket
+from wit_world.imports import (
+    environment,
+    instance_network,
+    ip_name_lookup,
+    preopens,
+    stdin,
+    tcp_create_socket,
+    udp_create_socket,
+)
 from wit_world.imports.network import IpAddressFamily, IpSocketAddress_Ipv4, Ipv4SocketAddress
 from wit_world.imports.types import (
     Fields,
@@ -37,15 +46,16 @@ class IncomingHandler(exports.IncomingHandler):
 
 async def answer(request: IncomingRequest, out: ResponseOutparam) -> None:
     url = urlsplit(request.path_with_query() or "/")
+    query = parse_qs(url.query)
     match request.method(), url.path:
         case Method_Get(), "/hello":
             await send(out, 200, b"Hello from Python.\n")
         case Method_Post(), "/echo":
             await send(out, 200, await read(request), "application/octet-stream")
         case Method_Get(), "/fetch":
-            await send(out, *await fetch(parse_qs(url.query)["url"][0]))
+            await send(out, *await fetch(query["url"][0]))
         case Method_Get(), "/world":
-            await send(out, 200, json.dumps(world()).encode(), "application/json")
+            await send(out, 200, json.dumps(world(int(query["port"][0]))).encode(), "application/json")
         case _:
             await send(out, 404, b"There is nothing here.\n")
 
@@ -80,30 +90,28 @@ async def fetch(address: str) -> tuple[int, bytes]:
         return 502, f"{type(error.value).__name__}\n".encode()
 
 
-def world() -> dict:
+def world(port: int) -> dict:
+    here = IpSocketAddress_Ipv4(Ipv4SocketAddress(port, (127, 0, 0, 1)))
+    anywhere = IpSocketAddress_Ipv4(Ipv4SocketAddress(0, (0, 0, 0, 0)))
+    network = instance_network.instance_network()
+    tcp, udp = tcp_create_socket.create_tcp_socket, udp_create_socket.create_udp_socket
+    ipv4 = IpAddressFamily.IPV4
     return {
         "variables": environment.get_environment(),
         "arguments": environment.get_arguments(),
         "folder": environment.initial_cwd(),
         "folders": [path for _, path in preopens.get_directories()],
-        "input": read_input(),
-        "connection": connect(),
+        "input": outcome(lambda: stdin.get_stdin().blocking_read(16)),
+        "connection": outcome(lambda: tcp(ipv4).start_connect(network, here)),
+        "server": outcome(lambda: tcp(ipv4).start_bind(network, anywhere)),
+        "datagrams": outcome(lambda: udp(ipv4).start_bind(network, anywhere)),
+        "name": outcome(lambda: ip_name_lookup.resolve_addresses(network, "localhost")),
     }
 
 
-def read_input() -> str:
+def outcome(attempt) -> str:
+    """The name of the error that an attempt ends with."""
     try:
-        return stdin.get_stdin().blocking_read(16).decode()
+        return f"allowed: {attempt()}"
     except Err as error:
-        return type(error.value).__name__
-
-
-def connect() -> str:
-    """What a connection to a server that is there comes to."""
-    try:
-        socket = tcp_create_socket.create_tcp_socket(IpAddressFamily.IPV4)
-        address = IpSocketAddress_Ipv4(Ipv4SocketAddress(80, (127, 0, 0, 1)))
-        socket.start_connect(instance_network.instance_network(), address)
-        return "allowed"
-    except Err as error:
-        return error.value.name
+        return getattr(error.value, "name", type(error.value).__name__)
