@@ -165,7 +165,11 @@ async fn exchange(
     let answer = within(options.first_byte_timeout, Error::ConnectionReadTimeout, answer).await?;
     let patience = options.between_bytes_timeout;
     let answer = answer.map(|body| AnswerBody { body, patience, waiting: None }.boxed_unsync());
-    Ok((answer, Box::new(async move { Ok(connection.await) })))
+    let ended = async move {
+        connection.await;
+        Ok(())
+    };
+    Ok((answer, Box::new(ended)))
 }
 
 /// Waits for as long as the component has asked for; without a limit its deadline is one.
