@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -46,10 +47,15 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
 }
 
 fn words(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
+    let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
     std::iter::once(program)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// What went wrong with a file or a folder.
+pub(crate) fn failed(path: &Path, error: &std::io::Error) -> Failed {
+    Failed(format!("{}: {error}", path.display()))
 }

@@ -11,10 +11,13 @@ mod components;
 mod contract;
 mod fuzz;
 mod host;
+mod languages;
 mod load;
 mod pages;
+mod process;
 mod profiled;
 mod swaps;
+mod tools;
 mod watch;
 
 use std::{
@@ -134,6 +137,7 @@ fn test(options: &[String]) -> Result<(), Failed> {
     }
     components::orders()?;
     components::fixtures()?;
+    languages::components()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
     if all { contract::test() } else { Ok(()) }
 }
