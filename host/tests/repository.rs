@@ -60,6 +60,7 @@ const ORDER: &[&str] = &[
     "workers",
     "listener",
     "admin",
+    "operator",
     "healthcheck",
     "app",
 ];

@@ -82,6 +82,11 @@ impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, operators on a free port
     /// and no trials, then `options`.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
+        Self::start_with(component, options, &[]).await
+    }
+
+    /// The same, with these variables.
+    pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
@@ -100,6 +105,7 @@ impl TestHost {
         command.args(options);
         let mut child = command
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -121,6 +127,16 @@ impl TestHost {
     /// Starts it with the fixture of this name.
     pub async fn fixture(name: &str, options: &[&str]) -> Self {
         Self::start(&fixture(name), options).await
+    }
+
+    /// The same with a token that operators have to show.
+    pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
+        Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
+    }
+
+    /// A new connection to where it hears operators.
+    pub async fn operator(&self) -> Client {
+        Client::connect(self.admin.expect("it hears operators")).await.expect("the host accepts connections")
     }
 
     /// Its log.
@@ -372,7 +388,17 @@ pub struct Ran {
 
 /// Runs the program to its end, with nothing in its environment.
 pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
-    let output = Command::new(binary()).env_clear().args(arguments).kill_on_drop(true).output();
+    run_with(&[], arguments).await
+}
+
+/// Runs the program to its end, with these variables alone.
+pub async fn run_with(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Ran {
+    let mut command = Command::new(binary());
+    command.env_clear().envs(variables.iter().copied()).args(arguments).kill_on_drop(true);
+    let output = command.output();
     let output = within("a command to end", output).await.expect("the host can be run");
     Ran {
         code: output.status.code(),

@@ -9,6 +9,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
+mod admin;
+mod admin_uploads;
 mod ahead_of_time;
 mod compile;
 mod component;
@@ -21,6 +23,8 @@ mod http1_bodies;
 mod lifecycle;
 mod limits;
 mod logs;
+mod operator;
+mod operator_trials;
 mod orders;
 mod overload;
 mod races;
