@@ -112,9 +112,9 @@ fn decided(outcome: Outcome) -> Result<(), Trouble> {
 pub async fn list(config: &ListConfig) -> Result<(), Trouble> {
     let (overview, json) = Client::new(&config.ask)?.overview().await?;
     if config.json {
-        say_json(&json)
+        say_json(&json);
     } else {
-        say(&shown::table(&overview))
+        say(&shown::table(&overview));
     }
     Ok(())
 }

@@ -232,13 +232,15 @@ where
     }
 }
 
-/// In one piece from the start: a body that was announced is held once.
+/// In one piece from the start, so that no more is ever held than a component may have. Room that is not used costs
+/// nothing.
 async fn collect<B>(body: B) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut bytes = Vec::with_capacity(usize::try_from(body.size_hint().lower()).unwrap_or_default());
+    let room = body.size_hint().exact().unwrap_or(MAX_COMPONENT_BYTES).min(MAX_COMPONENT_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     let mut limited = Limited::new(body, usize::try_from(MAX_COMPONENT_BYTES).unwrap_or(usize::MAX));
     while let Some(frame) = limited.frame().await {
         if let Ok(data) = frame?.into_data() {
