@@ -188,6 +188,9 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         store.close().await;
         return Err(refused(&why));
     }
+    if from == Origin::Start {
+        kept.settle().await.map_err(StartError)?;
+    }
     let slot = Arc::new(Slot::new(Serving::new(candidate, Arc::clone(&store), workshop.bounds)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -47,6 +47,21 @@ impl Kept {
         self.with(served).await.unwrap_or(Ok(None))
     }
 
+    /// What `--component` names serves: whatever was pushed over another one is over.
+    ///
+    /// # Errors
+    ///
+    /// One line, if that cannot be kept.
+    pub async fn settle(&self) -> Result<(), String> {
+        let named = self.named();
+        let settled = Active { module: named, component: named };
+        let settle = move |shelf: &Shelf| match shelf.active()? {
+            Some(active) if active == settled => Ok(()),
+            Some(_) | None => shelf.activate(settled),
+        };
+        self.with(settle).await.unwrap_or(Ok(()))
+    }
+
     /// Keeps a component, and gives it back.
     ///
     /// # Errors

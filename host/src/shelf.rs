@@ -51,7 +51,8 @@ const ACTIVE: &str = "active";
 /// The largest such file that is read, in bytes: it has 149.
 const MAX_POINTER: u64 = 1024;
 /// What helps against a component that is not as it was.
-const PUSH: &str = "put the same component there again, or push it";
+const HELP: &str =
+    "put the same component there again; without the file `active` beside it, --component is served";
 
 /// Points at which tests kill this process: when a file is written, has its name, has it for good.
 const STORING: [&str; 3] = ["component written", "component renamed", "component stored"];
@@ -150,7 +151,7 @@ impl Shelf {
     pub fn component(&self, module: ModuleHash) -> Result<Vec<u8>, String> {
         let path = self.path(module, COMPONENT);
         let unusable =
-            |why: &dyn fmt::Display| format!("{}: {PUSH}", refused("stored component", &path, why));
+            |why: &dyn fmt::Display| format!("{}: {HELP}", refused("stored component", &path, why));
         let component = own::read(&path, MAX_COMPONENT_BYTES).map_err(|error| unusable(&error))?;
         if ModuleHash::of(&component) == module {
             Ok(component)
@@ -160,11 +161,15 @@ impl Shelf {
     }
 
     /// What was compiled of a component, if there is such a file, whole and of this version of the host. Otherwise none,
-    /// the log says why, and the component has to be compiled anew. Whether this machine's processor is up to it is
+    /// and the component has to be compiled anew; if there is a file, the log says what is wrong with it. Whether this machine's processor is up to it is
     /// found when it is loaded.
     pub fn compiled(&self, module: ModuleHash) -> Option<Compiled> {
         let path = self.path(module, COMPILED);
-        let checked = own::read(&path, MAX_COMPILED_BYTES)
+        let read = own::read(&path, MAX_COMPILED_BYTES);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return None;
+        }
+        let checked = read
             .map_err(|error| error.to_string())
             .and_then(|file| Compiled::check(file, Trusted::compiled_by_ourselves()))
             .and_then(|compiled| match compiled.hash {

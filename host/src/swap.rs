@@ -12,6 +12,7 @@ use crate::{
     candidate::{self, Candidate, Workshop, since},
     config::{TermsConfig, TrustConfig},
     events::{Comparison, Origin, Step},
+    fault,
     kept::Kept,
     module::{ModuleError, ModuleHash},
     roster::Roster,
@@ -22,6 +23,9 @@ use crate::{
     tally::Counts,
     trial::{Trial, Watched},
 };
+
+/// Points at which tests kill this process, besides those of the module folder.
+pub const POINTS: [&str; 4] = ["module received", "module made", "trial ended", "module promoted"];
 
 /// What it takes to serve another module.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
@@ -177,22 +181,24 @@ impl Swapper {
     async fn take(&self, offer: Offer) -> Option<Watched> {
         let Offer { module, source, from, terms, began, turn } = offer;
         self.roster.note(module, Step::Received { from, size: source.size() });
-        let taken = match self.make(module, source).await {
+        fault::point("module received");
+        let (step, usual) = match self.make(module, source).await {
             Ok(candidate) => self.put_on_trial(candidate, from, &terms, began).await,
             Err(error) => {
                 let why = match from {
                     Origin::Reload => refused(&self.component, &error).to_string(),
                     Origin::Start | Origin::Restart | Origin::Push => error.to_string(),
                 };
-                self.roster.note(module, Step::Refused { why });
-                None
+                (Step::Refused { why }, None)
             }
         };
         self.kept
             .tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
             .await;
+        // Whoever hears how it ended may offer the next one.
         drop(turn);
-        taken.and_then(|usual| Watched::begin(self.slot.serving(), usual, terms.watch.0))
+        self.roster.note(module, step);
+        usual.and_then(|usual| Watched::begin(self.slot.serving(), usual, terms.watch.0))
     }
 
     /// Makes a candidate of it that has passed every check.
@@ -202,16 +208,18 @@ impl Swapper {
         Ok(candidate)
     }
 
-    /// Gives it requests, and serves it if it is no worse. Gives what the module before it usually does.
+    /// Gives it requests, and serves it if it is no worse. Tells how it ended, and what the module before it usually does
+    /// if it serves.
     async fn put_on_trial(
         &self,
         candidate: Candidate,
         from: Origin,
         terms: &TermsConfig,
         began: Instant,
-    ) -> Option<Counts> {
+    ) -> (Step, Option<Counts>) {
         let candidate = Serving::new(candidate, Arc::clone(&self.smoke.store), self.workshop.bounds);
         let module = candidate.module;
+        fault::point("module made");
         let replaced = self.slot.module();
         let mut trial: Option<Comparison> = None;
         let mut usual = self.slot.serving().guest.tally.counts();
@@ -221,21 +229,20 @@ impl Swapper {
             let ended = conducted.run(&candidate, terms).await;
             if let Some(why) = ended.why {
                 let step = Step::RolledBack { why, trial: Some(ended.seen), serving: self.slot.module() };
-                self.roster.note(module, step);
-                return None;
+                return (step, None);
             }
             (trial, usual) = (Some(ended.seen), ended.usual);
         }
+        fault::point("trial ended");
         // First what outlives this process: a restart serves either of them, whole.
         if let Err(why) = self.kept.promote(module, from).await {
             self.slot.withdraw();
-            self.roster.note(module, Step::Refused { why });
-            return None;
+            return (Step::Refused { why }, None);
         }
         self.slot.replace(candidate);
+        fault::point("module promoted");
         let duration_ms = since(began);
-        self.roster.note(module, Step::Promoted { trial, replaced: Some(replaced), duration_ms });
-        Some(usual)
+        (Step::Promoted { trial, replaced: Some(replaced), duration_ms }, Some(usual))
     }
 
     /// Goes back from a module that has turned out to be worse.

@@ -146,3 +146,91 @@ fn tail(hits: f64, tries: f64, chance: f64) -> f64 {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Tally;
+
+    /// So many requests at once, of which some failed.
+    fn counts(requests: u64, failures: u64) -> Counts {
+        let tally = Tally::default();
+        (0..requests).for_each(|_| drop(tally.begin()));
+        (0..failures).for_each(|_| tally.failed(Fault::Trap));
+        tally.counts()
+    }
+
+    /// So many requests, of which some took as long as this.
+    fn slow(requests: u64, slow: u64, time: Duration) -> Counts {
+        let mut counts = counts(requests - slow, 0);
+        counts.add_for_test(slow, time);
+        counts
+    }
+
+    #[test]
+    fn the_tail_is_that_of_the_binomial_distribution() {
+        // Computed exactly, with fractions.
+        for (hits, tries, chance, expected) in [
+            (4.0, 20.0, 0.01, 4.262e-5),
+            (1.0, 1.0, 0.01, 0.01),
+            (3.0, 3.0, 0.01, 1e-6),
+            (30.0, 1000.0, 0.01, 2.060e-7),
+            (11.0, 1000.0, 0.01, 0.4170),
+            (600.0, 10_000.0, 0.05, 4.509e-6),
+        ] {
+            let tail = tail(hits, tries, chance);
+            assert!((tail / expected - 1.0).abs() < 0.01, "{hits} of {tries}: {tail}, not {expected}");
+        }
+        assert!((tail(0.0, 100.0, 0.1) - 1.0).abs() < f64::EPSILON);
+        assert!((tail(5.0, 100.0, 0.1) - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_module_that_fails_is_found_soon() {
+        let good = counts(180, 0);
+        assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(20, 1), &good), None);
+        let why = SIDE_BY_SIDE.evidently_worse(&counts(20, 4), &good).unwrap();
+        assert_eq!(why, "4 of its 20 requests failed (4 trapped), against 0 of 180 of the module before it");
+        // Where nothing is known of the other one, as where it gets no requests.
+        assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(20, 2), &Counts::default()), None);
+        assert!(SIDE_BY_SIDE.evidently_worse(&counts(20, 4), &Counts::default()).is_some());
+    }
+
+    #[test]
+    fn a_module_that_fails_as_the_other_one_does_is_no_worse() {
+        let other = counts(9_000, 900);
+        for failures in [80, 100, 109] {
+            assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(1_000, failures), &other), None);
+            assert_eq!(SIDE_BY_SIDE.worse(&counts(1_000, failures), &other), None);
+        }
+        assert!(SIDE_BY_SIDE.evidently_worse(&counts(1_000, 150), &other).is_some());
+        assert!(SIDE_BY_SIDE.worse(&counts(1_000, 120), &other).is_some());
+    }
+
+    #[test]
+    fn at_the_end_one_failure_of_few_is_enough() {
+        assert!(SIDE_BY_SIDE.worse(&counts(20, 1), &counts(180, 0)).is_some());
+        assert_eq!(SIDE_BY_SIDE.worse(&counts(1_000, 1), &counts(9_000, 0)), None);
+        assert_eq!(SIDE_BY_SIDE.worse(&Counts::default(), &counts(9_000, 0)), None);
+    }
+
+    #[test]
+    fn a_module_that_is_slow_is_found_soon() {
+        let quick = slow(1_000, 50, Duration::from_millis(5));
+        let why = SIDE_BY_SIDE.evidently_worse(&slow(10, 10, Duration::from_millis(50)), &quick).unwrap();
+        assert!(why.starts_with("10 of its 10 answers took longer than "), "{why}");
+        // One can always be slow, and so can the other one's slowest.
+        assert_eq!(SIDE_BY_SIDE.evidently_worse(&slow(10, 1, Duration::from_millis(50)), &quick), None);
+        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 10, Duration::from_millis(50)), &quick), None);
+        assert!(SIDE_BY_SIDE.worse(&slow(1_000, 30, Duration::from_millis(50)), &quick).is_some());
+        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_millis(9)), &quick), None);
+        assert_eq!(IN_SUCCESSION.worse(&slow(1_000, 1_000, Duration::from_millis(18)), &quick), None);
+        // Nothing is said against a hundred times a microsecond.
+        assert_eq!(
+            SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)),
+            None
+        );
+        // Nor is a few requests' p99 a measure.
+        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_secs(1)), &counts(99, 0)), None);
+    }
+}

@@ -28,7 +28,7 @@ fn clippy() -> Result<(), Failed> {
     let native = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     run(&mut cargo(native))?;
     // What only tests have.
-    let faults = ["clippy", "--package", "orders-host", "--all-targets", "--features", FAULTS, "--locked"];
+    let faults = ["clippy", "--workspace", "--all-targets", "--features", FAULTS, "--locked"];
     run(cargo(faults).args(["--", "-D", "warnings"]))?;
     // What only exists in a component is looked at as well.
     let packages =

@@ -1,6 +1,6 @@
 //! The options of how one module takes the place of another.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{env::VarError, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
@@ -132,9 +132,9 @@ impl TokenConfig {
                     std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
                 (file.display().to_string(), text)
             }
-            None => match std::env::var(TOKEN) {
+            None => match variable() {
                 Ok(text) => (TOKEN.to_owned(), text),
-                Err(std::env::VarError::NotPresent) => return Ok(None),
+                Err(VarError::NotPresent) => return Ok(None),
                 Err(error) => return Err(format!("{TOKEN}: {error}")),
             },
         };
@@ -147,6 +147,11 @@ impl TokenConfig {
         }
         Ok(Some(Token(token.to_owned())))
     }
+}
+
+#[allow(clippy::disallowed_methods, reason = "as an option, it would be seen by whoever may list processes")]
+fn variable() -> Result<String, VarError> {
+    std::env::var(TOKEN)
 }
 
 /// Where operators are heard.
@@ -169,7 +174,7 @@ impl AdminConfig {
     /// # Errors
     ///
     /// One line, if the token cannot be read, or there is none where others can connect.
-    pub fn door(&self) -> Result<Option<(std::net::SocketAddr, Option<Token>)>, String> {
+    pub fn door(&self) -> Result<Option<(SocketAddr, Option<Token>)>, String> {
         let AdminAddress(Some(address)) = self.admin_listen else { return Ok(None) };
         let token = self.token.token()?;
         if token.is_none() && !address.ip().is_loopback() {
@@ -184,7 +189,7 @@ impl AdminConfig {
 
 /// An address, or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminAddress(pub Option<std::net::SocketAddr>);
+pub struct AdminAddress(pub Option<SocketAddr>);
 
 impl FromStr for AdminAddress {
     type Err = String;

@@ -68,6 +68,18 @@ fn component(name: &str) -> PathBuf {
     path
 }
 
+/// Another version of a component, in this folder: a custom section says which, and nothing else differs.
+pub fn version_of(component: &Path, version: u8, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(component).unwrap();
+    // Section 0, its size, the size of its name, its name, what it holds.
+    bytes.extend_from_slice(&[0, 9, 7]);
+    bytes.extend_from_slice(b"version");
+    bytes.push(version);
+    let path = folder.join(format!("version-{version}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// A host process that serves; killed when dropped.
 pub struct TestHost {
     child: Child,
@@ -85,7 +97,7 @@ impl TestHost {
         Self::start_with(component, options, &[]).await
     }
 
-    /// The same, with these variables.
+    /// The same with these variables, and no others.
     pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([

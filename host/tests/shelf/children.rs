@@ -17,7 +17,7 @@ pub(crate) fn unlimited() -> Command {
     Command::new(env::current_exe().unwrap())
 }
 
-/// This binary, unable to make a file larger than `bytes`. A write beyond fails, or ends it by a signal.
+/// This binary, unable to make a file larger than `bytes`. A write beyond fails, or ends it by SIGXFSZ.
 pub(crate) fn limited(bytes: usize, beyond: Beyond) -> Command {
     let trap = match beyond {
         Beyond::Fails => "trap '' XFSZ; ",
@@ -29,6 +29,8 @@ pub(crate) fn limited(bytes: usize, beyond: Beyond) -> Command {
     command
 }
 
+/// What becomes of a write beyond the limit.
+#[derive(Clone, Copy)]
 pub(crate) enum Beyond {
     Fails,
     Ends,

@@ -41,13 +41,13 @@ fn the_pointer_is_two_lines_that_people_can_read() {
     let folder = tempfile::tempdir().unwrap();
     let shelf = open(folder.path());
     let module = shelf.put(&component(b'1')).unwrap();
-    let active = active(module);
-    shelf.activate(active).unwrap();
+    let one = active(module);
+    shelf.activate(one).unwrap();
     let text = fs::read_to_string(folder.path().join("active")).unwrap();
-    assert_eq!(text, format!("module {module}\ncomponent {}\n", active.component));
+    assert_eq!(text, format!("module {module}\ncomponent {}\n", one.component));
     let other = shelf.put(&component(b'2')).unwrap();
-    shelf.activate(crate::support::active(other)).unwrap();
-    assert_eq!(shelf.active(), Ok(Some(crate::support::active(other))));
+    shelf.activate(active(other)).unwrap();
+    assert_eq!(shelf.active(), Ok(Some(active(other))));
 }
 
 #[test]

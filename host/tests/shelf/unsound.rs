@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     children::{Beyond, assert_succeeded, limited, run},
-    support::{compile, component, logged, names, open},
+    support::{active, compile, component, logged, names, open},
 };
 
 struct Folder {
@@ -74,8 +74,11 @@ fn vanish(path: &Path) {
     fs::remove_file(path).unwrap();
 }
 
-/// What can be wrong with any file, and what is said of it.
-const FAULTS: [(fn(&Path), &str); 6] = [
+/// Something that is done to a file, and what is said of it.
+type Damage = (fn(&Path), &'static str);
+
+/// What can be wrong with any file.
+const FAULTS: [Damage; 6] = [
     (let_others_write, "others can write to it"),
     (become_link, "it is a link"),
     (become_pipe, "not a regular file"),
@@ -86,7 +89,7 @@ const FAULTS: [(fn(&Path), &str); 6] = [
 
 #[test]
 fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
-    let changed = [(flip_last_bit as fn(&Path), "not as it was stored"), (truncate, "not as it was stored")];
+    let changed: [Damage; 2] = [(flip_last_bit, "not as it was stored"), (truncate, "not as it was stored")];
     for (damage, says) in FAULTS.into_iter().chain(changed) {
         let at = folder();
         let path = at.file("wasm");
@@ -109,8 +112,8 @@ fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
 
 #[test]
 fn code_that_is_not_as_it_was_is_compiled_anew() {
-    let changed =
-        [(flip_last_bit as fn(&Path), "SHA-256 differs"), (truncate, "is missing or cannot be read")];
+    let changed: [Damage; 2] =
+        [(flip_last_bit, "SHA-256 differs"), (truncate, "is missing or cannot be read")];
     for (damage, says) in FAULTS.into_iter().chain(changed) {
         let at = folder();
         let path = at.file("compiled");
@@ -158,7 +161,7 @@ fn a_pointer_that_cannot_be_read_is_refused_and_not_guessed() {
         good.replacen('\n', " \n", 1),
         "x".repeat(2000),
     ];
-    bad.extend((0..good.len()).map(|end| good[..end].to_owned()));
+    bad.extend((0..good.len()).map(|end| good.chars().take(end).collect()));
     let refused = |what: &str| {
         let error = at.shelf.active().unwrap_err();
         assert!(error.contains("/active: ") && error.lines().count() == 1, "{what}: {error}");
@@ -196,7 +199,7 @@ fn nothing_is_written_through_a_link() {
     }
     at.shelf.put(&component(b'1')).unwrap();
     at.shelf.put_compiled(&compile(&component(b'1'))).unwrap();
-    at.shelf.activate(crate::support::active(at.module)).unwrap();
+    at.shelf.activate(active(at.module)).unwrap();
     assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "as it was");
     assert_eq!(at.shelf.component(at.module), Ok(component(b'1')));
     assert_eq!(at.shelf.active().unwrap().unwrap().module, at.module);
