@@ -41,8 +41,8 @@ use crate::{
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 32;
-/// How long the head of a request may take to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the head of a request may take to arrive: some hundred bytes, after which the place is free for another one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may last. Whoever follows events for longer connects again.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How long, and for how many bytes, a client that was answered may go on sending: or it would miss the answer.

@@ -4,6 +4,7 @@
 //! opened or bound.
 
 mod module;
+mod operator;
 mod outbound;
 mod swaps;
 mod values;
@@ -16,6 +17,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
+pub use operator::{AdminUrl, AskConfig, HashPrefix, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use outbound::{HTTP_PORT, OutboundServer};
 pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
@@ -62,7 +64,7 @@ pub enum Command {
     /// Exit code: 0 if it was written, 1 if this host would not run the component or the file cannot be written,
     /// 2 if the component cannot be read or compiled.
     Compile(CompileConfig),
-    /// Sign components, so that `serve --trusted-keys` serves no others
+    /// Replace the module that serves, see what became of it, go back; and sign components
     #[command(subcommand)]
     Module(ModuleCommand),
 }

@@ -52,6 +52,7 @@
 //! | [`workers`] | the threads that serve connections |
 //! | [`listener`] | accepts connections, and closes without losing one |
 //! | [`admin`] | the operators' API, on a port of its own |
+//! | [`operator`] | the client side of it: the commands that push modules, show them and take them back |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
 
@@ -83,6 +84,7 @@ pub mod keys;
 pub mod limits;
 pub mod listener;
 pub mod module;
+pub mod operator;
 pub mod outbound;
 pub mod output;
 pub mod refusal;

@@ -52,6 +52,8 @@ pub struct Record {
     pub since: String,
     /// Why it was refused or rolled back.
     pub why: Option<String>,
+    /// How much was to be seen of it when it was last on trial: as the option is written.
+    pub window: Option<String>,
     /// How it did when it was last compared.
     pub trial: Option<Comparison>,
 }
@@ -127,6 +129,7 @@ impl Kept {
                 state: State::Checking,
                 since: event.at.clone(),
                 why: None,
+                window: None,
                 trial: None,
             },
             |place| self.records.remove(place),
@@ -136,10 +139,13 @@ impl Kept {
             Step::Received { size, .. } => {
                 record.size = Some(*size);
                 record.state = State::Checking;
-                (record.why, record.trial) = (None, None);
+                (record.why, record.window, record.trial) = (None, None, None);
             }
             Step::Compiled { .. } | Step::Loaded { .. } | Step::Smoked { .. } => {}
-            Step::OnTrial { .. } => record.state = State::OnTrial,
+            Step::OnTrial { window, .. } => {
+                record.state = State::OnTrial;
+                record.window = Some(window.clone());
+            }
             Step::Measured(trial) | Step::Kept { trial } => record.trial = Some(trial.clone()),
             Step::Promoted { trial, replaced, .. } => {
                 record.state = State::Serving;

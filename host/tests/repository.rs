@@ -61,6 +61,7 @@ const ORDER: &[&str] = &[
     "workers",
     "listener",
     "admin",
+    "operator",
     "healthcheck",
     "app",
 ];

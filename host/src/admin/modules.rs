@@ -187,10 +187,10 @@ impl Desk {
     fn busy(&self) -> String {
         let records = self.swapper.roster.records();
         let other = records.iter().find(|record| matches!(record.state, State::Checking | State::OnTrial));
-        let other = other.map(|record| format!(" ({})", record.module)).unwrap_or_default();
+        let other = other.map(|record| format!(" ({})", record.module.short())).unwrap_or_default();
         format!(
-            "Another module is being made ready or on trial{other}. Wait for what becomes of it, or take it back: POST \
-             /v1/rollback."
+            "Another module{other} is being made ready or on trial. Wait for what becomes of it; one that is on trial can be \
+             taken back by a rollback."
         )
     }
 
@@ -220,9 +220,8 @@ where
     if body.size_hint().lower() > MAX_COMPONENT_BYTES {
         return Err(too_large());
     }
-    let limited = Limited::new(body, usize::try_from(MAX_COMPONENT_BYTES).unwrap_or(usize::MAX));
-    match timeout(UPLOAD_TIMEOUT, limited.collect()).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_bytes().into()),
+    match timeout(UPLOAD_TIMEOUT, collect(body)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "The body broke off or is framed wrongly.")),
         Err(_) => {
@@ -233,8 +232,34 @@ where
     }
 }
 
+/// In one piece from the start, so that no more is ever held than a component may have. Room that is not used costs
+/// nothing.
+async fn collect<B>(body: B) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let room = body.size_hint().exact().unwrap_or(MAX_COMPONENT_BYTES).min(MAX_COMPONENT_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    let mut limited = Limited::new(body, usize::try_from(MAX_COMPONENT_BYTES).unwrap_or(usize::MAX));
+    while let Some(frame) = limited.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(bytes)
+}
+
 fn stored_record(module: ModuleHash, size: u64, since: std::time::SystemTime) -> Record {
-    Record { module, size: Some(size), state: State::Stored, since: written(since), why: None, trial: None }
+    Record {
+        module,
+        size: Some(size),
+        state: State::Stored,
+        since: written(since),
+        why: None,
+        window: None,
+        trial: None,
+    }
 }
 
 fn failed(why: String) -> Refusal {

@@ -142,6 +142,16 @@ impl TestHost {
         Self::start(&fixture(name), options).await
     }
 
+    /// The same with a token that operators have to show.
+    pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
+        Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
+    }
+
+    /// A new connection to where it hears operators.
+    pub async fn operator(&self) -> Client {
+        Client::connect(self.admin.expect("it hears operators")).await.expect("the host accepts connections")
+    }
+
     /// Its log.
     pub fn log(&self) -> &Log {
         &self.log
@@ -391,7 +401,17 @@ pub struct Ran {
 
 /// Runs the program to its end, with nothing in its environment.
 pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
-    let output = Command::new(binary()).env_clear().args(arguments).kill_on_drop(true).output();
+    run_with(&[], arguments).await
+}
+
+/// Runs the program to its end, with these variables alone.
+pub async fn run_with(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Ran {
+    let mut command = Command::new(binary());
+    command.env_clear().envs(variables.iter().copied()).args(arguments).kill_on_drop(true);
+    let output = command.output();
     let output = within("a command to end", output).await.expect("the host can be run");
     Ran {
         code: output.status.code(),

@@ -9,6 +9,8 @@
 )]
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
+mod admin;
+mod admin_uploads;
 mod ahead_of_time;
 mod canary;
 mod compile;
@@ -24,6 +26,8 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod module_dir;
+mod operator;
+mod operator_trials;
 mod orders;
 mod outbound;
 mod overload;
