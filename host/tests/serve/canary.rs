@@ -46,7 +46,7 @@ pub async fn known(host: &TestHost, module: &str) -> Value {
 }
 
 /// Names the module that serves.
-async fn serving(host: &TestHost) -> String {
+pub async fn serving(host: &TestHost) -> String {
     let overview = ask(host, "GET", "/v1/modules", "").await.json();
     overview["serving"]["module"].as_str().unwrap().to_owned()
 }
