@@ -254,7 +254,7 @@ run "alarms" {
       "latency", "unhealthy-targets", "too-few-targets", "task-cpu", "task-memory",
       "database-cpu", "database-storage", "database-memory",
     ])
-    error_message = "These alarms are described in docs/operations.md."
+    error_message = "None of these alarms may be missing."
   }
 
   assert {
@@ -263,6 +263,14 @@ run "alarms" {
       alarm.alarm_actions == toset([aws_sns_topic.alarms.arn]) && strcontains(alarm.alarm_description, "docs/operations.md")
     ])
     error_message = "Every alarm must reach somebody, and say where to read on."
+  }
+
+  assert {
+    condition = alltrue([
+      for name in concat(["errors", "deployment-failed"], keys(aws_cloudwatch_metric_alarm.metric)) :
+      strcontains(file("../docs/operations.md"), "\n### ${name}\n")
+    ])
+    error_message = "docs/operations.md must say of every alarm what it means."
   }
 
   assert {
