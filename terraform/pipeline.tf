@@ -88,11 +88,12 @@ resource "aws_iam_role_policy" "pipeline" {
         Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
       },
       {
+        # Terraform looks for workspaces, under env:/, before it knows that there are none.
         Sid       = "FindState"
         Effect    = "Allow"
         Action    = "s3:ListBucket"
         Resource  = local.state
-        Condition = { StringLike = { "s3:prefix" = [var.state_key, "${var.state_key}.tflock"] } }
+        Condition = { StringLike = { "s3:prefix" = [var.state_key, "${var.state_key}.tflock", "env:/"] } }
       },
       {
         Sid      = "State"
