@@ -39,8 +39,8 @@ locals {
 
   # The start of the ARN of something of a service in this account and region.
   arn = {
-    for service in ["ecs", "elasticloadbalancing", "events", "iam", "logs"] :
-    service => "arn:${local.partition}:${service}:${service == "iam" ? "" : var.region}:${local.account}"
+    for service in ["ecs", "elasticloadbalancing", "logs"] :
+    service => "arn:${local.partition}:${service}:${var.region}:${local.account}"
   }
 
   # What the host listens on, in the task.

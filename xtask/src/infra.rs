@@ -132,7 +132,12 @@ fn terraform() -> Result<(), Failed> {
     run(terraform().args(["test", "-no-color", "-var-file=environments/production.tfvars"]))?;
     // The other example is as good. What is refused does not depend on it.
     run(terraform()
-        .args(["test", "-var-file=environments/staging.tfvars", "-filter=tests/service.tftest.hcl"])
+        .args([
+            "test",
+            "-no-color",
+            "-var-file=environments/staging.tfvars",
+            "-filter=tests/service.tftest.hcl",
+        ])
         .arg("-filter=tests/closed.tftest.hcl"))
 }
 
