@@ -1,5 +1,5 @@
-//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages |
-//! bench | check`.
+//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
+//! check | infra`, and for the pipeline `component | sbom | advisories`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -11,11 +11,13 @@ mod components;
 mod contract;
 mod fuzz;
 mod host;
+mod infra;
 mod languages;
 mod load;
 mod pages;
 mod process;
 mod profiled;
+mod sbom;
 mod swaps;
 mod tools;
 mod watch;
@@ -70,8 +72,16 @@ enum Task {
     Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
     Bench(bench::Options),
-    /// Check formatting, lints, documentation and dependencies
+    /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
+    /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
+    Infra,
+    /// Build the component alone: target/dist/orders.wasm
+    Component,
+    /// List what program and component are made of: target/dist/*.cdx.json
+    Sbom,
+    /// Look for known vulnerabilities of dependencies, in a database from the network
+    Advisories,
 }
 
 /// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
@@ -91,6 +101,10 @@ fn main() -> ExitCode {
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Check => check::all(),
+        Task::Infra => infra::check(),
+        Task::Component => component(),
+        Task::Sbom => sbom::write(),
+        Task::Advisories => check::advisories(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,8 +159,16 @@ fn test(options: &[String]) -> Result<(), Failed> {
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
     let host = profiled::build()?;
+    distribute(&[(host, "orders-host"), (component, "orders.wasm")])
+}
+
+fn component() -> Result<(), Failed> {
+    distribute(&[(components::orders()?, "orders.wasm")])
+}
+
+/// Copies what was built to `target/dist`, under these names.
+fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), Failed> {
     let dist = target().join("dist");
-    let copies = [(host, "orders-host"), (component, "orders.wasm")];
     let copied = std::fs::create_dir_all(&dist).and_then(|()| {
         copies.iter().try_for_each(|(from, name)| {
             let to = dist.join(name);

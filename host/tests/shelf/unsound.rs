@@ -90,7 +90,8 @@ const GONE: Damage = (vanish, "No such file");
 
 #[test]
 fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
-    let changed = [(flip_last_bit, "not as it was stored"), (truncate, "not as it was stored"), GONE];
+    let changed: [Damage; 3] =
+        [(flip_last_bit, "not as it was stored"), (truncate, "not as it was stored"), GONE];
     for (damage, says) in FAULTS.into_iter().chain(changed) {
         let at = folder();
         let path = at.file("wasm");
