@@ -16,10 +16,12 @@ use crate::{
     engine::{self, Compiler, Runtime},
     events::{Origin, Step},
     guest::InstanceBounds,
+    instance::Reach,
     kept::Kept,
     limits::Limits,
     listener::{self, Connections, Listener, Reserved},
     module::{Module, ModuleError, ModuleHash},
+    outbound::Outbound,
     roster::Roster,
     service::Service,
     shelf::Shelf,
@@ -191,7 +193,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     if from == Origin::Start {
         kept.settle().await.map_err(StartError)?;
     }
-    let slot = Arc::new(Slot::new(Serving::new(candidate, Arc::clone(&store), workshop.bounds)));
+    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
+    let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     roster.note(module, Step::Promoted { trial: None, replaced: None, duration_ms });
@@ -199,7 +202,8 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let component = config.component.clone();
     let (trust, terms) = (config.trust.clone(), config.terms.clone());
     let (counter, offers) = Counter::new();
-    let swapper = Swapper { component, trust, workshop, smoke, slot: Arc::clone(&slot), roster, kept, terms };
+    let serving = Arc::clone(&slot);
+    let swapper = Swapper { component, trust, workshop, smoke, reach, slot: serving, roster, kept, terms };
     let swapper = Arc::new(swapper);
     let admin = door
         .map(|(reserved, token)| {

@@ -12,7 +12,7 @@ use crate::{
     engine::Runtime,
     events::Step,
     guest::{Guest, InstanceBounds},
-    instance::InstanceState,
+    instance::{InstanceState, Reach},
     kept::Kept,
     module::{Module, ModuleError, ModuleHash},
     roster::Roster,
@@ -126,7 +126,8 @@ pub async fn try_out(
 ) -> Result<ProxyPre<InstanceState>, String> {
     let linked = module.link(runtime).map_err(|error| error.to_string())?;
     let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
-    let guest = Guest::new(linked.clone(), scratch, InstanceBounds { max_memory, max_requests: 1 });
+    let reach = Reach { store: scratch, outbound: None };
+    let guest = Guest::new(linked.clone(), reach, InstanceBounds { max_memory, max_requests: 1 });
     guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))?;
     Ok(linked)
 }

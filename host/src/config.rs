@@ -5,6 +5,7 @@
 
 mod module;
 mod operator;
+mod outbound;
 mod swaps;
 mod values;
 
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
 pub use operator::{AdminUrl, AskConfig, HashPrefix, ListConfig, PushConfig, RollbackConfig, StatusConfig};
+pub use outbound::{HTTP_PORT, OutboundServer};
 pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
 
@@ -89,6 +91,11 @@ pub struct ServeConfig {
     /// How many threads serve connections; `auto` is one for each processor that this process may use
     #[arg(long, env = "ORDERS_THREADS", value_name = "COUNT", default_value = "auto")]
     pub threads: Threads,
+
+    /// A server that the component may send requests to, over http, and without a port on port 80; may be given several
+    /// times, and in the variable separated by `,`. All others are refused
+    #[arg(long, env = "ORDERS_ALLOW_OUTBOUND", value_name = "HOST[:PORT]", value_delimiter = ',')]
+    pub allow_outbound: Vec<OutboundServer>,
 
     /// The limits that one request or one connection may not exceed.
     #[command(flatten)]

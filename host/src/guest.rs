@@ -39,8 +39,8 @@ use crate::{
     body::RequestBody,
     failure::Failure,
     guest_body::{GuestBody, Hold, Run},
-    instance::{InstanceState, MAX_RESOURCES},
-    store::{MAX_TRANSFER_BYTES, Store},
+    instance::{InstanceState, MAX_RESOURCES, Reach},
+    store::MAX_TRANSFER_BYTES,
     tally::{Fault, Tally},
 };
 
@@ -69,11 +69,11 @@ pub struct InstanceBounds {
     pub max_requests: u32,
 }
 
-/// A component that can be called: linked, with the store it works on and the bounds it works within.
+/// A component that can be called: linked, with what it may reach and the bounds it works within.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Guest {
     linked: ProxyPre<InstanceState>,
-    store: Arc<dyn Store>,
+    reach: Reach,
     bounds: InstanceBounds,
     idle: Idle,
     /// What it has done.
@@ -90,9 +90,9 @@ struct Instance {
 }
 
 impl Guest {
-    /// A component, and the `store` that its `orders:state/store` leads to.
-    pub fn new(linked: ProxyPre<InstanceState>, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
-        let guest = Self { linked, store, bounds, idle: Idle::default(), tally: Arc::default() };
+    /// A component, and what its instances may reach and take.
+    pub fn new(linked: ProxyPre<InstanceState>, reach: Reach, bounds: InstanceBounds) -> Self {
+        let guest = Self { linked, reach, bounds, idle: Idle::default(), tally: Arc::default() };
         guest.keep_instances(true);
         guest
     }
@@ -192,7 +192,7 @@ impl Guest {
     }
 
     fn new_instance(&self) -> Instance {
-        let state = InstanceState::new(Arc::clone(&self.store), self.bounds.max_memory);
+        let state = InstanceState::new(self.reach.clone(), self.bounds.max_memory);
         let mut store = wasmtime::Store::new(self.linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);

@@ -12,6 +12,7 @@
 //! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
+//! | [`outbound`] | requests that a component sends to other servers |
 //! | [`failure`] | how a call into a component can fail |
 //! | [`tally`] | what a module has done: requests, failures, times |
 //! | [`instance`] | what the host keeps for one instance: what it may reach, and how much of it |
@@ -84,6 +85,7 @@ pub mod limits;
 pub mod listener;
 pub mod module;
 pub mod operator;
+pub mod outbound;
 pub mod output;
 pub mod refusal;
 pub mod reject;

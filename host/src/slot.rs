@@ -16,8 +16,8 @@ use crate::{
     candidate::Candidate,
     config::Share,
     guest::{Guest, InstanceBounds},
+    instance::Reach,
     module::ModuleHash,
-    store::Store,
 };
 
 /// A module that serves, did, or may.
@@ -30,10 +30,10 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// What a candidate becomes, with the store it works on and the bounds it works within.
-    pub fn new(candidate: Candidate, store: Arc<dyn Store>, bounds: InstanceBounds) -> Arc<Self> {
+    /// What a candidate becomes, with what it may reach and the bounds it works within.
+    pub fn new(candidate: Candidate, reach: Reach, bounds: InstanceBounds) -> Arc<Self> {
         let Candidate { module, linked } = candidate;
-        Arc::new(Self { module, guest: Arc::new(Guest::new(linked, store, bounds)) })
+        Arc::new(Self { module, guest: Arc::new(Guest::new(linked, reach, bounds)) })
     }
 }
 

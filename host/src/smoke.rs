@@ -1,4 +1,5 @@
 //! Smoke requests: what a candidate has to answer before it serves, over the real store, of which it may change nothing.
+//! To other servers it may send nothing.
 
 use std::{
     sync::{
@@ -20,6 +21,7 @@ use crate::{
     events::Step,
     failure::Failure,
     guest::{Guest, InstanceBounds, Terms},
+    instance::Reach,
     roster::Roster,
     store::{Commit, Entry, Key, Outcome, Scan, Store, StoreError, Stored},
 };
@@ -51,7 +53,9 @@ impl Smoke {
             let began = Instant::now();
             let store = Arc::new(ReadOnly { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
             let bounds = InstanceBounds { max_memory: self.max_memory, max_requests: 1 };
-            let guest = Guest::new(candidate.linked.clone(), Arc::clone(&store) as Arc<dyn Store>, bounds);
+            // What a request did elsewhere could not be taken back either.
+            let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
+            let guest = Guest::new(candidate.linked.clone(), reach, bounds);
             let answer = aside(ask(Arc::new(guest), request.clone(), self.timeout)).await?;
             let refuse = |what: &str| Err(format!("smoke request {request}: {what}"));
             if store.wrote.load(Ordering::Relaxed) {

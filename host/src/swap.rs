@@ -13,6 +13,7 @@ use crate::{
     config::{TermsConfig, TrustConfig},
     events::{Comparison, Origin, Step},
     fault,
+    instance::Reach,
     kept::Kept,
     module::{ModuleError, ModuleHash},
     roster::Roster,
@@ -36,8 +37,10 @@ pub struct Swapper {
     pub trust: TrustConfig,
     /// What makes it ready.
     pub workshop: Arc<Workshop>,
-    /// What it must answer before it serves, and the store it works on.
+    /// What it must answer before it serves.
     pub smoke: Smoke,
+    /// What it may reach once it serves.
+    pub reach: Reach,
     /// Where it serves.
     pub slot: Arc<Slot>,
     /// Where it is told what happens.
@@ -217,7 +220,7 @@ impl Swapper {
         terms: &TermsConfig,
         began: Instant,
     ) -> (Step, Option<Counts>) {
-        let candidate = Serving::new(candidate, Arc::clone(&self.smoke.store), self.workshop.bounds);
+        let candidate = Serving::new(candidate, self.reach.clone(), self.workshop.bounds);
         let module = candidate.module;
         fault::point("module made");
         let replaced = self.slot.module();

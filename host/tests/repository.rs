@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "store",
     "imports",
     "output",
+    "outbound",
     "failure",
     "tally",
     "instance",

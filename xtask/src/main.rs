@@ -1,4 +1,5 @@
-//! The developer's commands: `cargo xtask serve | test | contract | fuzz | build | load | pages | bench | check`.
+//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages |
+//! bench | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -10,9 +11,14 @@ mod components;
 mod contract;
 mod fuzz;
 mod host;
+mod languages;
 mod load;
 mod pages;
+mod process;
 mod profiled;
+mod swaps;
+mod tools;
+mod watch;
 
 use std::{
     os::unix::process::CommandExt,
@@ -42,6 +48,8 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Build the guest whenever its sources change, and push it to the host that runs
+    Watch(watch::Options),
     /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
     Test {
         /// Options for `cargo test`
@@ -56,6 +64,8 @@ enum Task {
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
+    /// Replace the component again and again under load, and see what requests notice of it
+    Swaps(swaps::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
@@ -71,11 +81,13 @@ const FAULTS: &str = "orders-host/fault-injection";
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Serve { release, options } => serve(release, &options),
+        Task::Watch(options) => watch::forever(&options),
         Task::Test { options } => test(&options),
         Task::Contract => contract::test(),
         Task::Fuzz(options) => fuzz::all(&options),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
+        Task::Swaps(options) => swaps::measure(&options),
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Check => check::all(),
@@ -125,6 +137,7 @@ fn test(options: &[String]) -> Result<(), Failed> {
     }
     components::orders()?;
     components::fixtures()?;
+    languages::components()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
     if all { contract::test() } else { Ok(()) }
 }

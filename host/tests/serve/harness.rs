@@ -57,7 +57,8 @@ pub fn fixture(name: &str) -> PathBuf {
     component(&format!("fixtures/{name}.wasm"))
 }
 
-fn component(name: &str) -> PathBuf {
+/// A component in the folder that they are built to.
+pub fn component(name: &str) -> PathBuf {
     let target = binary().parent().and_then(Path::parent).expect("the binary lies in a profile's folder");
     let path = target.join("components").join(name);
     assert!(
@@ -97,7 +98,7 @@ impl TestHost {
         Self::start_with(component, options, &[]).await
     }
 
-    /// The same with these variables, and no others.
+    /// The same with these variables in its environment, and no others.
     pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
