@@ -155,6 +155,7 @@ struct Running {
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
+    let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
     let (module, source) = candidate::read(&config.component, &config.trust).await?;
@@ -168,7 +169,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let workers = Workers::start(threads)
         .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
     let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
-    let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
+    let store = store::open(&location).await.map_err(|error| StartError(error.to_string()))?;
     let smoke = smoke(config, &store);
     if let Err(why) = smoke.test(&candidate).await {
         store.close().await;
@@ -181,7 +182,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         address = %listener.address,
         component = %config.component.display(),
         %module,
-        store = %config.store,
+        store = %location,
         threads,
         version = env!("CARGO_PKG_VERSION"),
         "serving"

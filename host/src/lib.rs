@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`config`] | every option: what it means, its unit, default and variable |
 //! | [`shutdown`] | the phases of the service's life, and the signals that move it on |
-//! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
+//! | [`store`] | the state: ordered keys, atomic conditional commits; in memory, SQLite or PostgreSQL |
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
 //! | [`failure`] | how a call into a component can fail |

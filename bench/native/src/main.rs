@@ -57,7 +57,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         StoreLocation::Memory => {
             Router::new().fallback(answer_at_once).with_state(Arc::new(MemoryStore::default()))
         }
-        location @ StoreLocation::Sqlite(_) => {
+        location @ (StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => {
             let store = DurableStore::open(location).await?;
             Router::new().fallback(answer_aside).with_state(Arc::new(store))
         }

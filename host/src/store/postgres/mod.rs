@@ -1,0 +1,175 @@
+//! A database on a PostgreSQL server, which several processes on several machines may share.
+//!
+//! - [`address`]: what a URL says;
+//! - [`tls`]: which servers are trusted;
+//! - [`session`]: one connection, from its first byte to the statements it has prepared;
+//! - [`schema`]: what the database contains, how it gets there, and which versions go together;
+//! - [`gate`]: connections are made one at a time, and ever more rarely while they fail;
+//! - [`lane`]: a connection that is kept up, shared by all who call on one thread;
+//! - [`reads`]: `get` and `scan`, one statement each;
+//! - [`commits`]: commits that wait share one call of a procedure;
+//! - [`words`]: how a server's errors are worded.
+//!
+//! Commits take a lock on the server that each transaction holds to its end, so that revisions rise in the order in which
+//! commits become visible; see `docs/adr/0015-postgresql-behind-lanes.md` for why that is right, and why it is not slow.
+
+mod address;
+mod commits;
+mod gate;
+mod lane;
+mod reads;
+mod schema;
+mod session;
+mod tls;
+mod words;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+
+use self::{commits::Committer, gate::Gate, lane::Lane};
+use super::{Commit, Entry, Key, OpenError, Outcome, Scan, Store, StoreError, Stored, check_key_count};
+use crate::config::PostgresLocation;
+
+/// Most calls under way: several times what a service admits at once by default. More wait, within their deadlines.
+const MAX_CALLS: u32 = 1024;
+
+/// How long the health check takes at most: whoever asks learns of a server that hangs within a second.
+const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
+
+/// A store in a database of a server.
+pub(super) struct PostgresStore {
+    gate: Arc<Gate>,
+    /// For reading. A thread that serves keeps to one of them, if there are enough.
+    readers: Vec<Arc<Lane>>,
+    /// For commits, which may wait for one another.
+    committers: Vec<Committer>,
+    /// One permit for each call; closed when the store is.
+    calls: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl PostgresStore {
+    /// Opens the database, and makes or migrates what the store needs in it.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the server does not answer in time, or the database cannot be used. Nothing is changed then.
+    pub(super) async fn open(location: &PostgresLocation) -> Result<Self, OpenError> {
+        let gate = Gate::open(location).await.map_err(|why| {
+            OpenError(format!("cannot open the store {}: {}", location.url, words::one_line(&why)))
+        })?;
+        let gate = Arc::new(gate);
+        let half = usize::from(location.connections / 2).max(1);
+        let lanes = |count: usize| (0..count).map(|_| Lane::new(&gate));
+        Ok(Self {
+            readers: lanes(half).collect(),
+            committers: lanes(half).map(|lane| Committer::new(lane, location.timeout)).collect(),
+            gate,
+            calls: Arc::new(Semaphore::new(permits(MAX_CALLS))),
+            timeout: location.timeout,
+        })
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// Waits for the right to make a call.
+    async fn admit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
+        let calls = Arc::clone(&self.calls);
+        match timeout_at(deadline, calls.acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(StoreError::closed()),
+            Err(_) => Err(StoreError::Unavailable(format!(
+                "{MAX_CALLS} calls are under way, and none ended within {:?}",
+                self.timeout
+            ))),
+        }
+    }
+
+    fn reader(&self) -> Result<&Arc<Lane>, StoreError> {
+        own(&self.readers).ok_or_else(StoreError::closed)
+    }
+
+    fn committer(&self) -> Result<&Committer, StoreError> {
+        own(&self.committers).ok_or_else(StoreError::closed)
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
+        check_key_count(keys.len())?;
+        let deadline = self.deadline();
+        let _call = self.admit(deadline).await?;
+        let keys = &keys;
+        self.reader()?.read(deadline, |session| async move { reads::get(&session, keys).await }).await
+    }
+
+    async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
+        let deadline = self.deadline();
+        let _call = self.admit(deadline).await?;
+        let scan = &scan;
+        self.reader()?.read(deadline, |session| async move { reads::scan(&session, scan).await }).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
+        let deadline = self.deadline();
+        let call = self.admit(deadline).await?;
+        self.committer()?.commit(commit, call, deadline).await
+    }
+
+    async fn health(&self) -> Result<(), StoreError> {
+        if self.calls.is_closed() {
+            return Err(StoreError::closed());
+        }
+        let deadline = Instant::now() + HEALTH_DEADLINE;
+        let reads = async {
+            let session = self.reader()?.session(deadline).await?;
+            let late = |_| StoreError::Unavailable("no read was answered in time".to_owned());
+            timeout_at(deadline, reads::probe(&session)).await.map_err(late)?
+        };
+        let commits = async { self.committer()?.probe(deadline).await };
+        tokio::try_join!(reads, commits).map(drop)
+    }
+
+    async fn close(&self) {
+        // Commits that nobody waits for any more have permits too.
+        let Ok(_all) = self.calls.acquire_many(MAX_CALLS).await else { return };
+        self.calls.close();
+        for lane in self.readers.iter().chain(self.committers.iter().map(Committer::lane)) {
+            lane.close().await;
+        }
+        tracing::info!(store = %self.gate.url(), "the store is closed");
+    }
+}
+
+thread_local! {
+    /// Which lane this thread uses.
+    static PLACE: usize = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        THREADS.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
+/// This thread's own of several.
+fn own<T>(all: &[T]) -> Option<&T> {
+    PLACE.with(|place| place.checked_rem(all.len())).and_then(|index| all.get(index))
+}
+
+/// A number of permits as a semaphore counts them.
+fn permits(count: u32) -> usize {
+    // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
