@@ -65,8 +65,11 @@ async fn bad_options() {
     for (options, says) in [
         (&["--no-such-option"][..], &["--no-such-option", "--help"][..]),
         (&["--componen", "x"], &["'--component'", "--help"]),
-        (&["--store", "redis:somewhere"], &["redis:somewhere", "`sqlite:PATH` or `memory:`"]),
-        (&["--store", "sqlite:"], &["`sqlite:PATH` or `memory:`"]),
+        (&["--store", "redis:somewhere"], &["redis:somewhere", "`sqlite:PATH`", "`memory:`"]),
+        (&["--store", "sqlite:"], &["`sqlite:PATH`", "`memory:`"]),
+        (&["--store-file", "/no/such"], &["--store-file \"/no/such\"", "No such file"]),
+        (&["--store", "memory:", "--store-file", "x"], &["--store", "cannot be used with", "--store-file"]),
+        (&["--store", "postgres://localhost", "--store-connections", "1"], &["--store-connections", "2..=200"]),
         (&["--listen", "localhost"], &["--listen", "localhost"]),
         (&["--request-timeout", "10"], &["--request-timeout", "`10s`"]),
         (&["--request-timeout", "0s"], &["--request-timeout", "longer than zero"]),
