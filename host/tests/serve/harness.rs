@@ -79,6 +79,11 @@ pub struct TestHost {
 impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store and no drain delay, then `options`.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
+        Self::start_with(component, options, &[]).await
+    }
+
+    /// The same, with these variables and no others.
+    pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
@@ -88,12 +93,14 @@ impl TestHost {
             "--log-format",
             "json",
         ]);
-        if !options.contains(&"--store") {
+        let stores = |name: &str| name.starts_with("--store") || name.starts_with("ORDERS_STORE");
+        if !options.iter().copied().chain(variables.iter().map(|(name, _)| *name)).any(stores) {
             command.args(["--store", "memory:"]);
         }
         command.args(options);
         let mut child = command
             .env_clear()
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -59,12 +59,7 @@ impl Server {
 
     /// A folder with a database cluster in it, not running yet.
     pub fn prepare() -> Self {
-        let programs = programs().unwrap_or_else(|| panic!("{MISSING}"));
-        let folder = TempDir::with_prefix("orders-postgres-").unwrap();
-        if let Some((user, group)) = other_user() {
-            chown(folder.path(), Some(user), Some(group)).unwrap();
-        }
-        let server = Self { folder, programs, options: Vec::new(), passing: false, running: None };
+        let server = Self::empty();
         let made = server
             .command("initdb")
             .args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"])
@@ -74,6 +69,16 @@ impl Server {
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server
+    }
+
+    /// A folder for a server.
+    fn empty() -> Self {
+        let programs = programs().unwrap_or_else(|| panic!("{MISSING}"));
+        let folder = TempDir::with_prefix("orders-postgres-").unwrap();
+        if let Some((user, group)) = other_user() {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        Self { folder, programs, options: Vec::new(), passing: false, running: None }
     }
 
     /// Starts it (again) with these settings besides the ones that it has.
@@ -105,7 +110,7 @@ impl Server {
         thread::spawn(move || {
             let mut lines = Vec::new();
             for line in log.lines().map_while(Result::ok) {
-                if line.contains("database system is ready to accept connections") {
+                if line.contains("database system is ready to accept") {
                     let _ = say.try_send(Ok(()));
                 }
                 lines.push(line);
@@ -152,6 +157,22 @@ impl Server {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         name
+    }
+
+    /// A standby of this server, which has each commit before it is acknowledged if this one's settings ask for that.
+    pub fn standby(&self) -> Self {
+        let mut standby = Self::empty();
+        let copied = standby
+            .command("pg_basebackup")
+            .args(["--username=postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host"])
+            .arg(self.folder.path())
+            .arg("--pgdata")
+            .arg(standby.data())
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        standby.resume();
+        standby
     }
 
     /// Runs SQL; gives what it answers, unaligned.

@@ -5,14 +5,14 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::{Mutex, watch},
+    sync::watch,
     task::JoinHandle,
     time::{Instant, timeout, timeout_at},
 };
@@ -92,12 +92,12 @@ impl Lane {
     ///
     /// [`StoreError::Unavailable`] at once if the last attempt to connect has failed, else at the deadline.
     pub(super) async fn session(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Session>, StoreError> {
+        self.begin();
         if let State::Up(session) = &*self.state.borrow()
             && !session.client.is_closed()
         {
             return Ok(Arc::clone(session));
         }
-        self.begin().await;
         let (mut state, mut trouble) = (self.state.subscribe(), self.gate.trouble());
         loop {
             match &*state.borrow_and_update() {
@@ -116,10 +116,26 @@ impl Lane {
         }
     }
 
+    /// Whether there is a connection now.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(session) if !session.client.is_closed())
+    }
+
+    /// Has the connection kept up from now on, by this thread's runtime.
+    pub(super) fn begin(self: &Arc<Self>) {
+        if self.begun.load(Ordering::Relaxed) || self.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*self.closing.borrow() {
+            *keeper = Some(tokio::spawn(Arc::clone(self).keep_up()));
+        }
+    }
+
     /// Lets the connection go. Whoever still waits for an answer has none.
     pub(super) async fn close(&self) {
         self.closing.send_replace(true);
-        let keeper = self.keeper.lock().await.take();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.state.send_replace(State::Closed);
         if let Some(mut keeper) = keeper
             && timeout(GOODBYE, &mut keeper).await.is_err()
@@ -130,17 +146,6 @@ impl Lane {
 
     fn late(&self) -> StoreError {
         StoreError::Unavailable(format!("the server did not answer within {:?}", self.gate.timeout()))
-    }
-
-    /// Has the connection kept up from now on, by this thread's runtime.
-    async fn begin(self: &Arc<Self>) {
-        if self.begun.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let mut keeper = self.keeper.lock().await;
-        if !*self.closing.borrow() {
-            *keeper = Some(tokio::spawn(Arc::clone(self).keep_up()));
-        }
     }
 
     async fn keep_up(self: Arc<Self>) {

@@ -99,11 +99,11 @@ impl PostgresStore {
     }
 
     fn reader(&self) -> Result<&Arc<Lane>, StoreError> {
-        own(&self.readers).ok_or_else(StoreError::closed)
+        choose(&self.readers, |lane| lane).ok_or_else(StoreError::closed)
     }
 
     fn committer(&self) -> Result<&Committer, StoreError> {
-        own(&self.committers).ok_or_else(StoreError::closed)
+        choose(&self.committers, Committer::lane).ok_or_else(StoreError::closed)
     }
 }
 
@@ -163,9 +163,14 @@ thread_local! {
     };
 }
 
-/// This thread's own of several.
-fn own<T>(all: &[T]) -> Option<&T> {
-    PLACE.with(|place| place.checked_rem(all.len())).and_then(|index| all.get(index))
+/// This thread's own of several, or any that is up while its own is not.
+fn choose<T>(all: &[T], lane: impl Fn(&T) -> &Arc<Lane>) -> Option<&T> {
+    let own = all.get(PLACE.with(|place| place.checked_rem(all.len()))?)?;
+    if lane(own).is_up() {
+        return Some(own);
+    }
+    lane(own).begin();
+    all.iter().find(|other| lane(other).is_up()).or(Some(own))
 }
 
 /// A number of permits as a semaphore counts them.

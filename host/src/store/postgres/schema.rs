@@ -122,7 +122,7 @@ async fn make(client: &Client) -> Result<(), String> {
     client.batch_execute("BEGIN").await.map_err(explain)?;
     client.batch_execute(LOCK_SCHEMA).await.map_err(explain)?;
     if !is_there(client).await? {
-        let exists = "SELECT to_regnamespace('orders_state') IS NOT NULL";
+        let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'orders_state')";
         let exists: bool =
             client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(explain)?;
         if !exists {
@@ -137,7 +137,9 @@ async fn make(client: &Client) -> Result<(), String> {
 /// Whether the schema is there, in a version that this program can use.
 async fn is_there(client: &Client) -> Result<bool, String> {
     let explain = |error: Error| words::explain(&error);
-    let exists = "SELECT to_regclass('orders_state.version') IS NOT NULL";
+    // Not `to_regclass`: what it has not found, it may go on not finding until the transaction ends.
+    let exists = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
+        WHERE nspname = 'orders_state' AND relname = 'version')";
     if !client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(explain)? {
         return Ok(false);
     }

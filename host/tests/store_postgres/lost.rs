@@ -1,0 +1,47 @@
+//! A commit whose answer is lost: the client learns that it is not known, and repeats the request with the same key. However
+//! it went, there is one order.
+
+use crate::{
+    postgres,
+    proxy::Loss,
+    service::{Service, must_be_unavailable},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_to_a_commit_is_lost() {
+    let service = Service::start(postgres::shared()).await;
+    service.proxy.lose("lost-answer", Loss::Answer);
+    must_be_unavailable(&service.create_once("lost-answer", "one").await, "its answer was lost");
+    service.proxy.lost(1).await;
+    // It did take place, and nobody was told.
+    assert_eq!(service.orders_of("lost-answer").await, 1);
+    let repeated = service.create_once("lost-answer", "one").await;
+    assert_eq!(repeated.status(), 201, "{repeated:?}");
+    assert_eq!(repeated.field("idempotent-replayed"), "true");
+    assert_eq!(service.orders_of("lost-answer").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_lost_before_it_arrives() {
+    let service = Service::start(postgres::shared()).await;
+    service.proxy.lose("lost-request", Loss::Request);
+    must_be_unavailable(&service.create_once("lost-request", "one").await, "it was lost");
+    service.proxy.lost(1).await;
+    assert_eq!(service.orders_of("lost-request").await, 0);
+    assert_eq!(service.create_once("lost-request", "one").await.status(), 201);
+    assert_eq!(service.orders_of("lost-request").await, 1);
+}
+
+/// The worst of it: the client repeats the request and is answered, and only then does the first commit arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_arrives_after_it_was_repeated() {
+    let service = Service::start(postgres::shared()).await;
+    service.proxy.lose("late", Loss::Late);
+    must_be_unavailable(&service.create_once("late", "one").await, "it is on its way");
+    let repeated = service.create_once("late", "one").await;
+    assert_eq!(repeated.status(), 201, "{repeated:?}");
+    service.proxy.release().await;
+    assert_eq!(service.orders_of("late").await, 1);
+    let once_more = service.create_once("late", "one").await;
+    assert_eq!(once_more.field("location"), repeated.field("location"));
+}

@@ -1,0 +1,192 @@
+//! A network that can be broken: a proxy in front of a server's socket.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, UnixStream},
+    sync::watch,
+};
+
+/// What happens to bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// They arrive.
+    Good,
+    /// They stay where they are, in both directions; connections are accepted.
+    Hangs,
+    /// Connections are accepted and closed.
+    Refuses,
+}
+
+/// What happens to the first bytes from a client that hold a mark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// They arrive; the answer does not, and the connection ends.
+    Answer,
+    /// They do not arrive, and the connection ends.
+    Request,
+    /// They arrive once the network is told so, whatever has become of the client.
+    Late,
+}
+
+/// The proxy; it ends with the test's runtime.
+pub struct Proxy {
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    target: Mutex<PathBuf>,
+    network: watch::Sender<Network>,
+    /// Counts up each time all connections are to be cut.
+    cuts: watch::Sender<usize>,
+    accepted: watch::Sender<usize>,
+    /// What is to be lost next, and by which mark it is known.
+    loss: Mutex<Option<(Vec<u8>, Loss)>>,
+    lost: watch::Sender<usize>,
+    /// Whether what is late may arrive, and whether it has.
+    released: watch::Sender<bool>,
+    arrived: watch::Sender<bool>,
+}
+
+impl Proxy {
+    /// A proxy on a free port, in front of a Unix socket.
+    pub async fn start(target: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shared = Arc::new(Shared {
+            target: Mutex::new(target.to_owned()),
+            network: watch::Sender::new(Network::Good),
+            cuts: watch::Sender::new(0),
+            accepted: watch::Sender::new(0),
+            loss: Mutex::new(None),
+            lost: watch::Sender::new(0),
+            released: watch::Sender::new(false),
+            arrived: watch::Sender::new(false),
+        });
+        let address = listener.local_addr().unwrap();
+        let accepting = Arc::clone(&shared);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                accepting.accepted.send_modify(|count| *count += 1);
+                tokio::spawn(Arc::clone(&accepting).relay(client));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// The URL of a database behind it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@{}/{database}?sslmode=disable", self.address)
+    }
+
+    pub fn network(&self, network: Network) {
+        self.shared.network.send_replace(network);
+    }
+
+    /// Cuts all connections that are open.
+    pub fn cut(&self) {
+        self.shared.cuts.send_modify(|count| *count += 1);
+    }
+
+    /// Leads to another server from now on.
+    pub fn lead_to(&self, target: &Path) {
+        *self.shared.target.lock().unwrap() = target.to_owned();
+    }
+
+    /// Loses what holds this mark, once.
+    pub fn lose(&self, mark: &str, loss: Loss) {
+        *self.shared.loss.lock().unwrap() = Some((mark.as_bytes().to_vec(), loss));
+    }
+
+    /// Waits until that has happened, `count` times in all.
+    pub async fn lost(&self, count: usize) {
+        self.shared.lost.subscribe().wait_for(|lost| *lost >= count).await.unwrap();
+    }
+
+    /// Lets what is late arrive, and waits until the server has dealt with it.
+    pub async fn release(&self) {
+        self.shared.released.send_replace(true);
+        self.shared.arrived.subscribe().wait_for(|arrived| *arrived).await.unwrap();
+    }
+
+    /// Connections so far.
+    pub fn accepted(&self) -> watch::Receiver<usize> {
+        self.shared.accepted.subscribe()
+    }
+}
+
+impl Shared {
+    async fn relay(self: Arc<Self>, client: TcpStream) {
+        let mut cuts = self.cuts.subscribe();
+        let known = *cuts.borrow_and_update();
+        let target = self.target.lock().unwrap().clone();
+        if *self.network.borrow() == Network::Refuses {
+            return;
+        }
+        let Ok(server) = UnixStream::connect(target).await else { return };
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_server, mut to_server) = server.into_split();
+        let requests = async {
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let length = from_client.read(&mut buffer).await.unwrap_or(0);
+                self.passable().await;
+                let bytes = &buffer[..length];
+                match self.take_loss(bytes) {
+                    Some(Loss::Request) => break Some(Loss::Request),
+                    Some(Loss::Late) => {
+                        self.released.subscribe().wait_for(|released| *released).await.unwrap();
+                        to_server.write_all(bytes).await.unwrap();
+                        break Some(Loss::Late);
+                    }
+                    Some(Loss::Answer) => {
+                        to_server.write_all(bytes).await.unwrap();
+                        break Some(Loss::Answer);
+                    }
+                    None if length == 0 || to_server.write_all(bytes).await.is_err() => break None,
+                    None => {}
+                }
+            }
+        };
+        let answers = async {
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let length = from_server.read(&mut buffer).await.unwrap_or(0);
+                self.passable().await;
+                if length == 0 || to_client.write_all(&buffer[..length]).await.is_err() {
+                    break;
+                }
+            }
+        };
+        let lost = tokio::select! {
+            lost = requests => lost,
+            () = answers => None,
+            _ = cuts.wait_for(|count| *count > known) => return,
+        };
+        if matches!(lost, Some(Loss::Answer | Loss::Late)) {
+            // The server has done it once it answers; that goes nowhere.
+            let mut buffer = vec![0; 64 << 10];
+            let _ = from_server.read(&mut buffer).await;
+            self.arrived.send_replace(true);
+        }
+        if lost.is_some() {
+            self.lost.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Waits while the network hangs.
+    async fn passable(&self) {
+        self.network.subscribe().wait_for(|network| *network != Network::Hangs).await.unwrap();
+    }
+
+    fn take_loss(&self, bytes: &[u8]) -> Option<Loss> {
+        let mut loss = self.loss.lock().unwrap();
+        let found = loss.as_ref().is_some_and(|(mark, _)| bytes.windows(mark.len()).any(|part| part == mark));
+        if found { loss.take().map(|(_, loss)| loss) } else { None }
+    }
+}
