@@ -78,7 +78,7 @@ async fn the_server_takes_no_writes() {
     must_be_unavailable(&service.create().await, "read-only");
     // Nobody else writes now: what was read is true.
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
-    server.sql("postgres", "SET default_transaction_read_only = off; ALTER SYSTEM RESET ALL");
+    server.sql("postgres", "ALTER SYSTEM RESET default_transaction_read_only");
     server.sql("postgres", "SELECT pg_reload_conf()");
     service.must_come_back().await;
 }

@@ -15,8 +15,13 @@ mod harness;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod copies;
 mod faults;
+mod histories;
 mod lost;
 mod proxy;
 mod schema;
+mod secrets;
 mod service;
+mod tls;
+mod view;

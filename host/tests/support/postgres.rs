@@ -138,7 +138,19 @@ impl Server {
 
     /// The server's socket.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join(".s.PGSQL.5432")
+        self.folder.path().join(format!(".s.PGSQL.{}", self.port()))
+    }
+
+    /// The port that was set, if any was; it is in the name of the socket too.
+    fn port(&self) -> &str {
+        let set = self.options.iter().find_map(|option| option.strip_prefix("port="));
+        set.unwrap_or("5432")
+    }
+
+    /// Says who may connect besides the user `postgres` on the server's socket, and how: lines of `pg_hba.conf`.
+    pub fn admit(&self, lines: &str) {
+        self.write(&self.data().join("pg_hba.conf"), &format!("local all postgres trust\n{lines}\n"));
+        self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
     /// The folder that is the server's own.
@@ -190,7 +202,7 @@ impl Server {
             .command("psql")
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-h"])
             .arg(self.folder.path())
-            .args(["-c", sql])
+            .args(["-p", self.port(), "-c", sql])
             .output()
             .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();

@@ -32,6 +32,9 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// … and after many this far: a server that is back has not to wait longer for us.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
+/// So many failed attempts in a row are trouble: calls wait no longer for the next one.
+const TROUBLE: u32 = 2;
+
 /// Makes the connections of one store.
 pub(super) struct Gate {
     shown: PostgresUrl,
@@ -40,7 +43,7 @@ pub(super) struct Gate {
     source: Mutex<Source>,
     /// Held by whoever is connecting.
     turn: AsyncMutex<Backoff>,
-    /// Why the last attempt failed; none if it did not.
+    /// Why the last attempts failed; none if only the last one did, which may be chance.
     trouble: watch::Sender<Option<String>>,
 }
 
@@ -54,6 +57,8 @@ struct Source {
 struct Backoff {
     delay: Duration,
     not_before: Instant,
+    /// Attempts that failed since one that did not.
+    failures: u32,
 }
 
 impl Gate {
@@ -71,7 +76,7 @@ impl Gate {
                 address: Address::read(&location.url)?,
                 url: location.url.clone(),
             }),
-            turn: AsyncMutex::new(Backoff { delay: FIRST_DELAY, not_before: Instant::now() }),
+            turn: AsyncMutex::new(Backoff::default()),
             trouble: watch::Sender::new(None),
         };
         let address = gate.source().address;
@@ -91,7 +96,7 @@ impl Gate {
         self.timeout
     }
 
-    /// Why the last attempt failed.
+    /// Why the last attempts failed: whoever sees it need not wait for the next one.
     pub(super) fn trouble(&self) -> watch::Receiver<Option<String>> {
         self.trouble.subscribe()
     }
@@ -103,7 +108,7 @@ impl Gate {
             sleep_until(turn.not_before).await;
             match self.attempt().await {
                 Ok(connected) => {
-                    turn.delay = FIRST_DELAY;
+                    *turn = Backoff::default();
                     if self.trouble.send_replace(None).is_some() {
                         tracing::info!(store = %self.shown, "the store can be reached again");
                     }
@@ -111,6 +116,10 @@ impl Gate {
                 }
                 Err(why) => {
                     turn.hold_off();
+                    turn.failures = turn.failures.saturating_add(1);
+                    if turn.failures < TROUBLE {
+                        continue;
+                    }
                     let before = self.trouble.send_replace(Some(why.clone()));
                     if before.as_ref() != Some(&why) {
                         tracing::warn!(store = %self.shown, %why, "the store cannot be reached");
@@ -178,6 +187,12 @@ impl Refused {
     }
 }
 
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { delay: FIRST_DELAY, not_before: Instant::now(), failures: 0 }
+    }
+}
+
 impl Backoff {
     /// Waits half of the delay at least, and lets chance decide about the other half.
     fn hold_off(&mut self) {
@@ -198,7 +213,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn attempts_become_rarer_and_fall_apart() {
         let mut waits = Vec::new();
-        let mut backoff = Backoff { delay: FIRST_DELAY, not_before: Instant::now() };
+        let mut backoff = Backoff::default();
         for round in 0..40_u32 {
             backoff.hold_off();
             let wait = backoff.not_before - Instant::now();

@@ -90,7 +90,7 @@ impl Lane {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] at once if the last attempt to connect has failed, else at the deadline.
+    /// [`StoreError::Unavailable`] at once if the last attempts to connect have failed, else at the deadline.
     pub(super) async fn session(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Session>, StoreError> {
         self.begin();
         if let State::Up(session) = &*self.state.borrow()

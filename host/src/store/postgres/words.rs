@@ -9,6 +9,9 @@ use super::super::StoreError;
 /// What went wrong, and what would be right where that is known.
 pub(super) fn explain(error: &Error) -> String {
     let Some(server) = error.as_db_error() else {
+        if error.is_closed() {
+            return "the connection was closed".to_owned();
+        }
         let mut words = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
