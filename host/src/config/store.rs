@@ -122,7 +122,10 @@ impl FromStr for StoreLocation {
                     timeout: LONGEST_CALL,
                 })))
             }
-            _ => Err("a store is `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`".to_owned()),
+            _ => {
+                Err("a store is `sqlite:PATH`, `postgres://USER:PASSWORD@HOST/DATABASE` or `memory:`"
+                    .to_owned())
+            }
         }
     }
 }

@@ -69,7 +69,10 @@ async fn bad_options() {
         (&["--store", "sqlite:"], &["`sqlite:PATH`", "`memory:`"]),
         (&["--store-file", "/no/such"], &["--store-file \"/no/such\"", "No such file"]),
         (&["--store", "memory:", "--store-file", "x"], &["--store", "cannot be used with", "--store-file"]),
-        (&["--store", "postgres://localhost", "--store-connections", "1"], &["--store-connections", "2..=200"]),
+        (
+            &["--store", "postgres://localhost", "--store-connections", "1"],
+            &["--store-connections", "2..=200"],
+        ),
         (&["--listen", "localhost"], &["--listen", "localhost"]),
         (&["--request-timeout", "10"], &["--request-timeout", "`10s`"]),
         (&["--request-timeout", "0s"], &["--request-timeout", "longer than zero"]),

@@ -41,7 +41,8 @@ async fn no_acknowledged_order_is_lost_or_made_twice() {
     // Compiled once, not for each start.
     let folder = tempfile::tempdir().unwrap();
     let compiled = folder.path().join("orders.cwasm");
-    let made = run(["compile".as_ref(), orders().as_os_str(), "--output".as_ref(), compiled.as_os_str()]).await;
+    let made =
+        run(["compile".as_ref(), orders().as_os_str(), "--output".as_ref(), compiled.as_os_str()]).await;
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let options = ["--trust-compiled", "--store", &url];
     let start = || TestHost::start(&compiled, &options);
@@ -163,7 +164,8 @@ impl Loader {
             let changed = self
                 .ask(|| {
                     let body = Full::new(r#"{"notes":"seen"}"#.into());
-                    let request = Request::patch(&location).header("content-type", "application/merge-patch+json");
+                    let request =
+                        Request::patch(&location).header("content-type", "application/merge-patch+json");
                     request.body(body).unwrap()
                 })
                 .await;

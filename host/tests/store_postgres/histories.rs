@@ -147,7 +147,9 @@ fn verify(calls: &[&Call]) -> Result<(), String> {
             return Err(format!("version {} has two contents: {call:?}", seen.version));
         }
         match &call.change {
-            Some(notes) if *notes != seen.notes => return Err(format!("another change was answered: {call:?}")),
+            Some(notes) if *notes != seen.notes => {
+                return Err(format!("another change was answered: {call:?}"));
+            }
             Some(_) if changed.insert(seen.version, call).is_some() => {
                 return Err(format!("two changes made version {}", seen.version));
             }
@@ -165,8 +167,11 @@ fn verify(calls: &[&Call]) -> Result<(), String> {
     }
     for (earlier, before) in &answered {
         for (later, after) in &answered {
-            let forward =
-                if later.change.is_some() { before.version < after.version } else { before.version <= after.version };
+            let forward = if later.change.is_some() {
+                before.version < after.version
+            } else {
+                before.version <= after.version
+            };
             if before.ended < later.began && !forward {
                 return Err(format!("{later:?} came after {earlier:?} and saw less"));
             }

@@ -26,7 +26,8 @@ impl Secure {
     fn start() -> Self {
         let (ours, another) = (authority("ours"), authority("another"));
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
+        let certificate =
+            CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("ours.pem"), ours.pem()).unwrap();
         fs::write(folder.path().join("another.pem"), another.pem()).unwrap();

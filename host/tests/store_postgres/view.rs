@@ -25,7 +25,8 @@ async fn analysts_see_the_orders() {
     server.sql(database, &script());
     assert_eq!(server.sql(database, "SELECT count(*) FROM orders"), "0");
     let mut client = service.host.connect().await;
-    let body = ORDER.replace("ada", "Zoë ❤").replace(r#""items""#, r#""notes":"a 'quoted' \"note\"","items""#);
+    let body =
+        ORDER.replace("ada", "Zoë ❤").replace(r#""items""#, r#""notes":"a 'quoted' \"note\"","items""#);
     let created = client.send(post("/api/v1/orders", body)).await.unwrap();
     assert_eq!(created.status(), 201, "{created:?}");
     client.create().await.unwrap();
@@ -61,7 +62,8 @@ async fn analysts_see_the_orders() {
     // Whoever may read the view sees nothing else.
     let analyst = format!("analyst_of_{database}");
     server.sql(database, &format!("CREATE ROLE {analyst}; GRANT SELECT ON orders TO {analyst}"));
-    let sees = |what: &str| server.try_sql(database, &format!("SET ROLE {analyst}; SELECT count(*) FROM {what}"));
+    let sees =
+        |what: &str| server.try_sql(database, &format!("SET ROLE {analyst}; SELECT count(*) FROM {what}"));
     assert_eq!(sees("orders"), Ok("2".to_owned()));
     assert!(sees("orders_state.entries").unwrap_err().contains("permission denied"));
 }

@@ -4,8 +4,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a test has no users")]
 
 use std::{
-    env,
-    fs,
+    env, fs,
     io::{BufRead, BufReader},
     os::unix::{fs::MetadataExt, fs::chown, process::CommandExt},
     path::{Path, PathBuf},
@@ -97,7 +96,8 @@ impl Server {
         // Nothing here has to survive a power failure.
         let usual = ["fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=200"];
         let socket = format!("unix_socket_directories={}", self.folder.path().display());
-        for setting in usual.into_iter().chain([socket.as_str()]).chain(self.options.iter().map(String::as_str))
+        for setting in
+            usual.into_iter().chain([socket.as_str()]).chain(self.options.iter().map(String::as_str))
         {
             command.args(["-c", setting]);
         }
@@ -176,7 +176,13 @@ impl Server {
         let mut standby = Self::empty();
         let copied = standby
             .command("pg_basebackup")
-            .args(["--username=postgres", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--host"])
+            .args([
+                "--username=postgres",
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--host",
+            ])
             .arg(self.folder.path())
             .arg("--pgdata")
             .arg(standby.data())
@@ -227,7 +233,10 @@ impl Server {
 
     /// A server refuses to run as root.
     fn as_other_user(&self, command: &mut Command) {
-        command.current_dir(self.folder.path()).env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default());
         if let Some((user, group)) = other_user() {
             command.uid(user).gid(group);
         }
@@ -255,11 +264,15 @@ pub fn shared() -> &'static Server {
 
 /// Where the server's programs are.
 fn programs() -> Option<PathBuf> {
-    let has_all = |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).exists());
-    let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let told = Command::new("pg_config").arg("--bindir").output().ok().map(|told| {
-        PathBuf::from(String::from_utf8_lossy(&told.stdout).trim())
-    });
+    let has_all =
+        |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).exists());
+    let on_path =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let told = Command::new("pg_config")
+        .arg("--bindir")
+        .output()
+        .ok()
+        .map(|told| PathBuf::from(String::from_utf8_lossy(&told.stdout).trim()));
     // Debian keeps them off the PATH, by version.
     let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()

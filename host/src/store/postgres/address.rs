@@ -103,7 +103,7 @@ fn split(url: &str) -> Result<(String, TlsOptions), String> {
     // What follows a password's own question mark is not a list of options; the library will say so.
     let Some((front, query)) = url.split_once('?') else { return Ok((url.to_owned(), found)) };
     let mut rest = Vec::new();
-    for option in query.split('&') {
+    for option in query.split('&').filter(|option| !option.is_empty()) {
         let decoded = |value: &str| percent_decode_str(value).decode_utf8().map(std::borrow::Cow::into_owned);
         let unreadable = |_| "an option of its URL is not UTF-8".to_owned();
         match option.split_once('=') {

@@ -88,8 +88,7 @@ impl Committer {
         call: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<Outcome, StoreError> {
-        let late =
-            |_| StoreError::Unavailable(format!("the commit did not end within {:?}", self.0.timeout));
+        let late = |_| StoreError::Unavailable(format!("the commit did not end within {:?}", self.0.timeout));
         let bytes = u32::try_from(commit.bytes)
             .map_err(|_| StoreError::TooLarge(format!("the commit has {} bytes", commit.bytes)))?;
         let room = timeout_at(deadline, Arc::clone(&self.0.room).acquire_many_owned(bytes))

@@ -72,10 +72,7 @@ impl Gate {
             shown: location.url.clone(),
             file: location.file.clone(),
             timeout: location.timeout,
-            source: Mutex::new(Source {
-                address: Address::read(&location.url)?,
-                url: location.url.clone(),
-            }),
+            source: Mutex::new(Source { address: Address::read(&location.url)?, url: location.url.clone() }),
             turn: AsyncMutex::new(Backoff::default()),
             trouble: watch::Sender::new(None),
         };
@@ -218,7 +215,10 @@ mod tests {
             backoff.hold_off();
             let wait = backoff.not_before - Instant::now();
             let full = FIRST_DELAY.saturating_mul(1 << round.min(8)).min(LONGEST_DELAY);
-            assert!(full / 2 <= wait && wait <= full + Duration::from_millis(1), "{round}: {wait:?} of {full:?}");
+            assert!(
+                full / 2 <= wait && wait <= full + Duration::from_millis(1),
+                "{round}: {wait:?} of {full:?}"
+            );
             waits.push(wait);
         }
         let late = waits.get(10..).unwrap();

@@ -3,7 +3,9 @@
 use tokio_postgres::Row;
 
 use super::{
-    super::{Entry, Key, MAX_TRANSFER_BYTES, Order, Revision, Scan, StoreError, Stored, Value, check_transfer},
+    super::{
+        Entry, Key, MAX_TRANSFER_BYTES, Order, Revision, Scan, StoreError, Stored, Value, check_transfer,
+    },
     session::Session,
 };
 
@@ -67,8 +69,7 @@ pub(super) async fn scan(session: &Session, wanted: &Scan) -> Result<Vec<Entry>,
         Order::Descending => &session.statements.scan_descending,
     };
     let (start, end) = (bytes(&wanted.start), bytes(&wanted.end));
-    let rows =
-        session.client.query(statement, &[&start, &end, &i64::from(wanted.limit), &limit()]).await?;
+    let rows = session.client.query(statement, &[&start, &end, &i64::from(wanted.limit), &limit()]).await?;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
         check_carried(&row)?;

@@ -71,9 +71,11 @@ fn load(roots: &Roots) -> Result<RootCertStore, String> {
             let found = rustls_native_certs::load_native_certs();
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
-                return Err("this machine trusts no authority; name a file of certificates by sslrootcert, or \
+                return Err(
+                    "this machine trusts no authority; name a file of certificates by sslrootcert, or \
                             install ca-certificates"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         }
         Roots::File(path) => {

@@ -36,10 +36,7 @@ pub(super) fn explain(error: &Error) -> String {
 
 /// Whether another password may help.
 pub(super) fn is_refused_login(error: &Error) -> bool {
-    matches!(
-        error.code(),
-        Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-    )
+    matches!(error.code(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
 }
 
 /// Whether a session is of no more use: the next one may find a server that takes writes.
