@@ -103,7 +103,7 @@ impl Gate {
         loop {
             let mut turn = self.turn.lock().await;
             sleep_until(turn.not_before).await;
-            match self.attempt().await {
+            match Box::pin(self.attempt()).await {
                 Ok(connected) => {
                     *turn = Backoff::default();
                     if self.trouble.send_replace(None).is_some() {
@@ -207,21 +207,22 @@ mod tests {
 
     use super::{Backoff, FIRST_DELAY, LONGEST_DELAY};
 
-    #[tokio::test(start_paused = true)]
-    async fn attempts_become_rarer_and_fall_apart() {
+    #[test]
+    fn attempts_become_rarer_and_fall_apart() {
         let mut waits = Vec::new();
         let mut backoff = Backoff::default();
         for round in 0..40_u32 {
+            let before = Instant::now();
             backoff.hold_off();
-            let wait = backoff.not_before - Instant::now();
+            let wait = backoff.not_before - before;
             let full = FIRST_DELAY.saturating_mul(1 << round.min(8)).min(LONGEST_DELAY);
             assert!(
-                full / 2 <= wait && wait <= full + Duration::from_millis(1),
+                full / 2 <= wait && wait <= full + Duration::from_secs(1),
                 "{round}: {wait:?} of {full:?}"
             );
             waits.push(wait);
         }
-        let late = waits.get(10..).unwrap();
+        let late = &waits[10..];
         assert!(late.iter().any(|wait| wait.abs_diff(late[0]) > LONGEST_DELAY / 20), "{late:?}");
     }
 }
