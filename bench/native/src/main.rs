@@ -36,7 +36,7 @@ struct Options {
     /// The address and port to serve on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where the state is kept: `sqlite:PATH` or `memory:`
+    /// Where the state is kept: `sqlite:PATH`, `postgres://…` or `memory:`
     #[arg(long, default_value = "memory:")]
     store: StoreLocation,
 }

@@ -15,6 +15,7 @@ mod harness;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod committing;
 mod copies;
 mod faults;
 mod histories;

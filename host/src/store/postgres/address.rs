@@ -100,20 +100,21 @@ impl TlsOptions {
 /// Takes what is read here out of a URL.
 fn split(url: &str) -> Result<(String, TlsOptions), String> {
     let mut found = TlsOptions::default();
-    // What follows a password's own question mark is not a list of options; the library will say so.
-    let Some((front, query)) = url.split_once('?') else { return Ok((url.to_owned(), found)) };
+    // As the library has it: a question mark before the `@` belongs to the password.
+    let (login, place) = url.split_once('@').map_or((None, url), |(login, place)| (Some(login), place));
+    let Some((place, query)) = place.split_once('?') else { return Ok((url.to_owned(), found)) };
     let mut rest = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
-        let decoded = |value: &str| percent_decode_str(value).decode_utf8().map(std::borrow::Cow::into_owned);
-        let unreadable = |_| "an option of its URL is not UTF-8".to_owned();
-        match option.split_once('=') {
-            Some(("sslmode", value)) => found.mode = Some(decoded(value).map_err(unreadable)?),
-            Some(("sslrootcert", value)) => found.roots = Some(decoded(value).map_err(unreadable)?),
+        let decoded = |text| percent_decode_str(text).decode_utf8().map_err(|_| "its URL is not UTF-8");
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        match &*decoded(name)? {
+            "sslmode" => found.mode = Some(decoded(value)?.into_owned()),
+            "sslrootcert" => found.roots = Some(decoded(value)?.into_owned()),
             _ => rest.push(option),
         }
     }
-    let query = rest.join("&");
-    Ok((if query.is_empty() { front.to_owned() } else { format!("{front}?{query}") }, found))
+    let login = login.map(|login| format!("{login}@")).unwrap_or_default();
+    Ok((format!("{login}{place}?{}", rest.join("&")), found))
 }
 
 #[cfg(test)]
@@ -134,13 +135,16 @@ mod tests {
             ("", SslMode::Prefer),
             ("?sslmode=prefer", SslMode::Prefer),
             ("?sslmode=disable", SslMode::Disable),
-            ("?connect_timeout=3&sslmode=require", SslMode::Require),
+            ("?connect_timeout=3&ssl%6dode=require", SslMode::Require),
             ("?sslmode=verify-ca", SslMode::Require),
             ("?sslmode=verify-full&sslrootcert=system", SslMode::Require),
         ] {
             let address = read(&format!("postgres://ada:secret@localhost/orders{mode}")).unwrap();
             assert_eq!(address.config.get_ssl_mode(), expected, "{mode}");
         }
+        let odd = read("postgres://ada:sec?ret@localhost/orders?sslmode=require").unwrap();
+        assert_eq!(odd.config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(odd.config.get_password(), Some(b"sec?ret".as_slice()));
         let local = read("postgres://ada@%2Frun%2Fpostgresql/orders?sslmode=require").unwrap();
         assert_eq!(local.config.get_ssl_mode(), SslMode::Disable);
     }
@@ -150,7 +154,6 @@ mod tests {
         for (url, says) in [
             ("postgres://ada:sec@ret@localhost/orders", "%40"),
             ("postgres://ada:sec@ret:x@localhost/orders", "URL cannot be read"),
-            ("postgres://ada:sec?ret@localhost/orders", "URL cannot be read"),
             ("postgres://ada:secret@localhost/orders?secret=secret", "URL cannot be read"),
             ("postgres://ada:secret@localhost/orders?sslmode=secret", "sslmode must be"),
             ("postgres://ada:secret@/orders", "names no host"),

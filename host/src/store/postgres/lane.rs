@@ -26,7 +26,7 @@ use super::{
 
 /// A connection that does not last this long must not be made anew at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// How long a connection may take to say goodbye.
+/// How long what keeps a connection up may take to end.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// One connection, or the attempt to have one.
