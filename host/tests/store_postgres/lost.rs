@@ -2,8 +2,9 @@
 //! it went, there is one order.
 
 use crate::{
+    harness::{ORDER, TestHost, orders, post, within},
     postgres,
-    proxy::Loss,
+    proxy::{Loss, Proxy},
     service::{Service, must_be_unavailable},
 };
 
@@ -44,4 +45,28 @@ async fn a_commit_arrives_after_it_was_repeated() {
     assert_eq!(service.orders_of("late").await, 1);
     let once_more = service.create_once("late", "one").await;
     assert_eq!(once_more.field("location"), repeated.field("location"));
+}
+
+/// Commits take turns. The turn of one whose last bytes are on their way does not last until they arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_does_not_end_keeps_nobody_from_committing() {
+    let server = postgres::shared();
+    let service = Service::start(server).await;
+    let proxy = Proxy::start(&server.socket()).await;
+    // Much more patient than the other copy.
+    let url = proxy.url(&service.database);
+    let patient = TestHost::start(&orders(), &["--store", &url, "--request-timeout", "30s"]).await;
+    let mut client = patient.connect().await;
+    proxy.lose("half-sent", Loss::End);
+    let half =
+        tokio::spawn(
+            async move { client.send(post("/api/v1/orders", ORDER.replace("ada", "half-sent"))).await },
+        );
+    within("the loss", proxy.lost(1)).await;
+    for _ in 0..3 {
+        service.must_work().await;
+    }
+    assert!(!half.is_finished());
+    must_be_unavailable(&half.await.unwrap().unwrap(), "it never ended");
+    assert_eq!(service.orders_of("half-sent").await, 1);
 }

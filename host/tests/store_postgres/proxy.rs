@@ -30,6 +30,8 @@ pub enum Loss {
     Answer,
     /// They do not arrive, and the connection ends.
     Request,
+    /// All but the last message of them arrive, which is the one that ends a call, and nothing follows.
+    End,
     /// They arrive once the network is told so, whatever has become of the client.
     Late,
 }
@@ -139,6 +141,14 @@ impl Shared {
                 let bytes = &buffer[..length];
                 match self.take_loss(bytes) {
                     Some(Loss::Request) => break Some(Loss::Request),
+                    Some(Loss::End) => {
+                        // One letter and a length.
+                        to_server.write_all(&bytes[..length - 5]).await.unwrap();
+                        self.lost.send_modify(|count| *count += 1);
+                        // Until the client goes; and the server learns even that no sooner.
+                        while from_client.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+                        break None;
+                    }
                     Some(Loss::Late) => {
                         self.released.subscribe().wait_for(|released| *released).await.unwrap();
                         to_server.write_all(bytes).await.unwrap();
