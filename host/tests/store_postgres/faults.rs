@@ -88,10 +88,21 @@ async fn the_network_hangs() {
     let service = Service::start(postgres::shared()).await;
     let before = service.create().await;
     service.proxy.network(Network::Hangs);
-    service.must_be_down("did not answer within").await;
+    service.must_be_down("within").await;
     service.proxy.network(Network::Good);
     service.must_come_back().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
+}
+
+/// Somewhere on the way the connections that there are have been forgotten: nothing comes back on them, and no end either.
+/// New ones are good. It is enough that somebody asks `/ready`.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_never_answer_are_given_up() {
+    let service = Service::start(postgres::shared()).await;
+    service.must_work().await;
+    service.proxy.forget();
+    service.must_not_be_ready("within").await;
+    service.must_come_back().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +131,7 @@ async fn a_statement_takes_too_long() {
     let service = Service::start(server).await;
     let before = service.create().await;
     let holder = Holder::take(server, &service.database, "LOCK TABLE orders_state.entries").await;
-    service.must_be_down("in time").await;
+    service.must_be_down("no read was answered within").await;
     holder.release().await;
     service.must_come_back().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
@@ -134,7 +145,7 @@ async fn no_commit_has_its_turn() {
     let before = service.create().await;
     let lock = "SELECT pg_advisory_xact_lock(x'4F52445300000002'::bigint)";
     let holder = Holder::take(server, &service.database, lock).await;
-    service.must_not_be_ready("in time").await;
+    service.must_not_be_ready("no commit had its turn within").await;
     must_be_unavailable(&service.create().await, "without a turn");
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     holder.release().await;

@@ -43,11 +43,13 @@ pub struct Proxy {
 }
 
 struct Shared {
-    target: Mutex<PathBuf>,
+    target: PathBuf,
     network: watch::Sender<Network>,
     /// Counts up each time all connections are to be cut.
     cuts: watch::Sender<usize>,
     accepted: watch::Sender<usize>,
+    /// On so many of the first connections nothing arrives any more.
+    forgotten: watch::Sender<usize>,
     /// What is to be lost next, and by which mark it is known.
     loss: Mutex<Option<(Vec<u8>, Loss)>>,
     lost: watch::Sender<usize>,
@@ -61,10 +63,11 @@ impl Proxy {
     pub async fn start(target: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let shared = Arc::new(Shared {
-            target: Mutex::new(target.to_owned()),
+            target: target.to_owned(),
             network: watch::Sender::new(Network::Good),
             cuts: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
+            forgotten: watch::Sender::new(0),
             loss: Mutex::new(None),
             lost: watch::Sender::new(0),
             released: watch::Sender::new(false),
@@ -75,7 +78,8 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 accepting.accepted.send_modify(|count| *count += 1);
-                tokio::spawn(Arc::clone(&accepting).relay(client));
+                let number = *accepting.accepted.borrow();
+                tokio::spawn(Arc::clone(&accepting).relay(client, number));
             }
         });
         Self { address, shared }
@@ -95,9 +99,10 @@ impl Proxy {
         self.shared.cuts.send_modify(|count| *count += 1);
     }
 
-    /// Leads to another server from now on.
-    pub fn lead_to(&self, target: &Path) {
-        *self.shared.target.lock().unwrap() = target.to_owned();
+    /// From now on nothing arrives on the connections that are open. New ones are good.
+    pub fn forget(&self) {
+        let accepted = *self.shared.accepted.borrow();
+        self.shared.forgotten.send_replace(accepted);
     }
 
     /// Loses what holds this mark, once.
@@ -123,21 +128,20 @@ impl Proxy {
 }
 
 impl Shared {
-    async fn relay(self: Arc<Self>, client: TcpStream) {
+    async fn relay(self: Arc<Self>, client: TcpStream, number: usize) {
         let mut cuts = self.cuts.subscribe();
         let known = *cuts.borrow_and_update();
-        let target = self.target.lock().unwrap().clone();
         if *self.network.borrow() == Network::Refuses {
             return;
         }
-        let Ok(server) = UnixStream::connect(target).await else { return };
+        let Ok(server) = UnixStream::connect(&self.target).await else { return };
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();
         let requests = async {
             let mut buffer = vec![0; 64 << 10];
             loop {
                 let length = from_client.read(&mut buffer).await.unwrap_or(0);
-                self.passable().await;
+                self.passable(number).await;
                 let bytes = &buffer[..length];
                 match self.take_loss(bytes) {
                     Some(Loss::Request) => break Some(Loss::Request),
@@ -167,7 +171,7 @@ impl Shared {
             let mut buffer = vec![0; 64 << 10];
             loop {
                 let length = from_server.read(&mut buffer).await.unwrap_or(0);
-                self.passable().await;
+                self.passable(number).await;
                 if length == 0 || to_client.write_all(&buffer[..length]).await.is_err() {
                     break;
                 }
@@ -189,8 +193,9 @@ impl Shared {
         }
     }
 
-    /// Waits while the network hangs.
-    async fn passable(&self) {
+    /// Waits while nothing arrives.
+    async fn passable(&self, number: usize) {
+        self.forgotten.subscribe().wait_for(|forgotten| *forgotten < number).await.unwrap();
         self.network.subscribe().wait_for(|network| *network != Network::Hangs).await.unwrap();
     }
 

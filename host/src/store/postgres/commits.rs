@@ -38,6 +38,7 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 const MAX_QUEUED_BYTES: u32 = 32 << 20;
 
 /// A lane on which commits are made.
+#[derive(Clone)]
 pub(super) struct Committer(Arc<Shared>);
 
 struct Shared {
@@ -113,10 +114,7 @@ impl Committer {
     pub(super) async fn probe(&self, deadline: Instant) -> Result<(), StoreError> {
         let lane = &self.0.lane;
         let session = lane.session(deadline).await?;
-        match timeout_at(deadline, call(&session, &[])).await {
-            Ok(made) => made.map(drop),
-            Err(_) => Err(StoreError::Unavailable("no commit had its turn in time".to_owned())),
-        }
+        lane.within(deadline, &session, call(&session, &[])).await.map(drop)
     }
 }
 

@@ -131,17 +131,22 @@ impl Store for PostgresStore {
     }
 
     async fn health(&self) -> Result<(), StoreError> {
-        if self.calls.is_closed() {
-            return Err(StoreError::closed());
-        }
         let deadline = Instant::now() + HEALTH_DEADLINE;
-        let reads = async {
-            let session = self.reader()?.session(deadline).await?;
-            let late = |_| StoreError::Unavailable("no read was answered in time".to_owned());
-            timeout_at(deadline, reads::probe(&session)).await.map_err(late)?
-        };
-        let commits = async { self.committer()?.probe(deadline).await };
-        tokio::try_join!(reads, commits).map(drop)
+        let call = Arc::new(self.admit(deadline).await?);
+        let (reader, committer) = (Arc::clone(self.reader()?), self.committer()?.clone());
+        // The probes go on when nobody waits for them any more: a connection that never answers has to be given up even if
+        // no request comes here, because this service is not ready.
+        let (patience, held) = (self.deadline(), Arc::clone(&call));
+        let reads = outlasting(deadline, "no read was answered", async move {
+            let _call = call;
+            reader.read(patience, |session| async move { reads::probe(&session).await }).await
+        });
+        let commits = outlasting(deadline, "no commit had its turn", async move {
+            let _call = held;
+            committer.probe(patience).await
+        });
+        let (reads, commits) = tokio::join!(reads, commits);
+        reads.and(commits)
     }
 
     async fn close(&self) {
@@ -152,6 +157,19 @@ impl Store for PostgresStore {
             lane.close().await;
         }
         tracing::info!(store = %self.gate.url(), "the store is closed");
+    }
+}
+
+/// Waits for something until a deadline, and leaves it to end by itself then.
+async fn outlasting(
+    deadline: Instant,
+    late: &str,
+    what: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+) -> Result<(), StoreError> {
+    match timeout_at(deadline, tokio::spawn(what)).await {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(broken)) => Err(StoreError::Unavailable(format!("{late}: {broken}"))),
+        Err(_) => Err(StoreError::Unavailable(format!("{late} within {HEALTH_DEADLINE:?}"))),
     }
 }
 
