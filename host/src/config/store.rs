@@ -30,7 +30,7 @@ pub struct StoreConfig {
     pub store_file: Option<PathBuf>,
 
     /// The most connections to a PostgreSQL server: one half reads, the other commits
-    #[arg(long, env = "ORDERS_STORE_CONNECTIONS", value_name = "COUNT", default_value = "8",
+    #[arg(long, env = "ORDERS_STORE_CONNECTIONS", value_name = "COUNT", default_value_t = CONNECTIONS,
           value_parser = clap::value_parser!(u16).range(2..=200))]
     pub store_connections: u16,
 }
@@ -56,6 +56,8 @@ impl StoreConfig {
     }
 }
 
+/// Connections, unless something else is said: a reading and a committing one for each of four threads.
+const CONNECTIONS: u16 = 8;
 /// So many calls in a row may each take as long as they can before the request is out of time.
 const CALLS_IN_A_REQUEST: u32 = 3;
 /// However long a request may take, a server that has not answered for this long is not going to.
@@ -118,7 +120,7 @@ impl FromStr for StoreLocation {
                 Ok(Self::Postgres(Box::new(PostgresLocation {
                     url: PostgresUrl(text.to_owned()),
                     file: None,
-                    connections: 8,
+                    connections: CONNECTIONS,
                     timeout: LONGEST_CALL,
                 })))
             }

@@ -1,10 +1,13 @@
-//! Commits that wait share a transaction, as long as they touch different keys; the server's own numbers of transactions
+//! What calls cost. Commits that wait share a transaction, as long as they touch different keys; the server's own numbers of transactions
 //! say which do.
 
 use futures_util::{FutureExt, future::join_all};
-use orders_host::store::{self, Check, Commit, Key, Outcome, Store, StoreError, Value, Write};
+use orders_host::store::{self, Check, Commit, Key, Order, Outcome, Scan, Store, StoreError, Value, Write};
 
-use crate::postgres::{self, Server};
+use crate::{
+    postgres::{self, Server},
+    proxy::Proxy,
+};
 
 /// Few enough for the runtime to let one task queue all of them in one go.
 const COMMITS: usize = 30;
@@ -87,6 +90,38 @@ async fn commits_of_one_key_do_not_share_a_transaction() {
     }
     // The last of them has taken the common key over.
     assert_eq!(transactions(server, &database), 10);
+    store.close().await;
+}
+
+/// Each call is one round trip, however much it is about.
+#[tokio::test]
+async fn a_call_is_one_round_trip() {
+    let server = postgres::shared();
+    let proxy = Proxy::start(&server.socket()).await;
+    let store = store::open(&proxy.url(&server.database()).parse().unwrap()).await.unwrap();
+    let keys = |count: usize| (0..count).map(|n| key(&format!("k/{n}"))).collect::<Vec<_>>();
+    let scan = |order| Scan::new(key("k/"), key("k0"), 1000, order).unwrap();
+    let commit = |count: usize| {
+        let checks = keys(count).into_iter().map(Check::Absent).collect();
+        let writes = keys(count).into_iter().map(|key| Write::Put(key, Value::try_from(vec![1]).unwrap()));
+        Commit::new(checks, writes.collect()).unwrap()
+    };
+    // Both connections are there, with their statements.
+    store.health().await.unwrap();
+    let before = proxy.calls();
+    let passed = || proxy.calls() - before;
+    assert!(matches!(store.commit(commit(100)).await, Ok(Outcome::Committed(_))));
+    assert_eq!(passed(), 1);
+    assert_eq!(store.commit(commit(1)).await, Ok(Outcome::Conflict(0)));
+    assert_eq!(passed(), 2);
+    assert_eq!(store.get(keys(1)).await.unwrap().len(), 1);
+    assert_eq!(passed(), 3);
+    assert_eq!(store.get(keys(200)).await.unwrap().iter().flatten().count(), 100);
+    assert_eq!(passed(), 4);
+    assert_eq!(store.scan(scan(Order::Ascending)).await.unwrap().len(), 100);
+    assert_eq!(passed(), 5);
+    assert_eq!(store.scan(scan(Order::Descending)).await.unwrap().len(), 100);
+    assert_eq!(passed(), 6);
     store.close().await;
 }
 

@@ -12,6 +12,9 @@ use tokio::{
     sync::watch,
 };
 
+/// The message that ends a call: one letter and a length.
+const SYNC: &[u8] = b"S\0\0\0\x04";
+
 /// What happens to bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
@@ -48,6 +51,8 @@ struct Shared {
     /// Counts up each time all connections are to be cut.
     cuts: watch::Sender<usize>,
     accepted: watch::Sender<usize>,
+    /// Messages that end a call, each of which the server answers: round trips.
+    calls: watch::Sender<usize>,
     /// On so many of the first connections nothing arrives any more.
     forgotten: watch::Sender<usize>,
     /// What is to be lost next, and by which mark it is known.
@@ -67,6 +72,7 @@ impl Proxy {
             network: watch::Sender::new(Network::Good),
             cuts: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
+            calls: watch::Sender::new(0),
             forgotten: watch::Sender::new(0),
             loss: Mutex::new(None),
             lost: watch::Sender::new(0),
@@ -121,6 +127,11 @@ impl Proxy {
         self.shared.arrived.subscribe().wait_for(|arrived| *arrived).await.unwrap();
     }
 
+    /// Round trips so far, all connections together.
+    pub fn calls(&self) -> usize {
+        *self.shared.calls.borrow()
+    }
+
     /// Connections so far.
     pub fn accepted(&self) -> watch::Receiver<usize> {
         self.shared.accepted.subscribe()
@@ -143,11 +154,12 @@ impl Shared {
                 let length = from_client.read(&mut buffer).await.unwrap_or(0);
                 self.passable(number).await;
                 let bytes = &buffer[..length];
+                let calls = bytes.windows(SYNC.len()).filter(|part| *part == SYNC).count();
+                self.calls.send_modify(|count| *count += calls);
                 match self.take_loss(bytes) {
                     Some(Loss::Request) => break Some(Loss::Request),
                     Some(Loss::End) => {
-                        // One letter and a length.
-                        to_server.write_all(&bytes[..length - 5]).await.unwrap();
+                        to_server.write_all(&bytes[..length - SYNC.len()]).await.unwrap();
                         self.lost.send_modify(|count| *count += 1);
                         // Until the client goes; and the server learns even that no sooner.
                         while from_client.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
