@@ -1,7 +1,8 @@
 //! Which servers are trusted.
 //!
 //! The roots of `verify-ca` and `verify-full` are those in the file that `sslrootcert` names, or else the machine's own:
-//! they are kept up to date with it. Managed databases mostly have an authority of their own, whose file has to be named.
+//! they are kept up to date with it (the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` say where, if they are set). Managed
+//! databases mostly have an authority of their own, whose file has to be named.
 
 use std::{path::PathBuf, sync::Arc};
 
