@@ -24,10 +24,11 @@ use crate::{
     service::Service,
 };
 
-const ORDERS: usize = 3;
+/// One: the more clients meet on an order, the likelier they are to meet within a commit.
+const ORDERS: usize = 1;
 const CLIENTS: usize = 8;
 /// Calls of each client that are answered.
-const CALLS: usize = 60;
+const CALLS: usize = 150;
 /// How often connections are cut, on the way of each copy.
 const CUTS: usize = 12;
 
