@@ -7,6 +7,7 @@ use orders_host::{
     app::{self, Ending},
     config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ModuleCommand, ServeConfig},
     healthcheck,
+    operator::{self, Trouble},
     signing::{self, SigningError},
     source::STANDARD,
 };
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         },
         Command::Inspect(config) => runtime.block_on(inspect(&config)),
         Command::Compile(config) => runtime.block_on(compile(&config)),
-        Command::Module(command) => module(&command),
+        Command::Module(command) => runtime.block_on(module(&command)),
     };
     // What is still running was cut deliberately: there is nothing to wait for.
     runtime.shutdown_background();
@@ -107,20 +108,35 @@ async fn compile(config: &CompileConfig) -> ExitCode {
     }
 }
 
-fn module(command: &ModuleCommand) -> ExitCode {
-    let done = match command {
-        ModuleCommand::Keygen(config) => signing::keygen(config).map(|key| {
+async fn module(command: &ModuleCommand) -> ExitCode {
+    match command {
+        ModuleCommand::Push(config) => operated(operator::push(config).await),
+        ModuleCommand::List(config) => operated(operator::list(config).await),
+        ModuleCommand::Status(config) => operated(operator::status(config).await),
+        ModuleCommand::Rollback(config) => operated(operator::rollback(config).await),
+        ModuleCommand::Keygen(config) => signed(signing::keygen(config).map(|key| {
             let (secret, public) = (config.secret.display(), config.public.display());
             format!("wrote {secret}, to be kept secret, and {public}: {key}")
-        }),
-        ModuleCommand::Sign(config) => signing::sign(config).map(|key| {
+        })),
+        ModuleCommand::Sign(config) => signed(signing::sign(config).map(|key| {
             let output = config.output.as_ref().unwrap_or(&config.component);
             format!("wrote {}: signed by {key}", output.display())
-        }),
-        ModuleCommand::Verify(config) => {
-            signing::verify(config).map(|key| format!("{} is signed by {key}", config.component.display()))
-        }
-    };
+        })),
+        ModuleCommand::Verify(config) => signed(
+            signing::verify(config).map(|key| format!("{} is signed by {key}", config.component.display())),
+        ),
+    }
+}
+
+fn operated(done: Result<(), Trouble>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Refused(why)) => complain(&why, FAILED),
+        Err(Trouble::NotAsked(why)) => complain(&why, NOT_STARTED),
+    }
+}
+
+fn signed(done: Result<String, SigningError>) -> ExitCode {
     match done {
         Ok(what) => {
             println!("{what}");
