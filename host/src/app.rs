@@ -171,6 +171,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
     let door = config.admin.door().map_err(StartError)?;
     let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
+    let door = config.admin.door().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
     let roster = Arc::new(Roster::default());
