@@ -169,7 +169,6 @@ struct Running {
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let began = Instant::now();
     config.limits.check().map_err(StartError)?;
-    let door = config.admin.door().map_err(StartError)?;
     let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
     let door = config.admin.door().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
