@@ -15,6 +15,7 @@ mod infra;
 mod languages;
 mod load;
 mod pages;
+mod postgres;
 mod process;
 mod profiled;
 mod sbom;

@@ -8,6 +8,7 @@ use crate::{
     client::{Connection, ORDER},
     command::Failed,
     host::field,
+    postgres::Server,
 };
 
 use super::{
@@ -37,11 +38,23 @@ pub(crate) enum Workload {
     Wide,
     /// Create orders over 64 connections; durable, with SQLite
     Durable,
+    /// Create orders; durable, with PostgreSQL
+    PostgresCreate,
+    /// Read single orders; with PostgreSQL
+    PostgresGet,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Create, Self::Get, Self::List, Self::Mix, Self::Wide, Self::Durable];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Get,
+        Self::List,
+        Self::Mix,
+        Self::Wide,
+        Self::Durable,
+        Self::PostgresCreate,
+        Self::PostgresGet,
+    ];
 
     /// How the tables call it.
     pub(crate) fn title(self) -> &'static str {
@@ -52,22 +65,36 @@ impl Workload {
             Self::Mix => "Nine gets to one create",
             Self::Wide => "Get an order, 256 connections",
             Self::Durable => "Create an order durably: SQLite, 64 connections",
+            Self::PostgresCreate => "Create an order durably: PostgreSQL, 32 connections",
+            Self::PostgresGet => "Get an order: PostgreSQL, 32 connections",
         }
     }
 
-    /// Whether a contender can do it: wasmtime serve forgets each order with its instance, and Gin knows no SQLite.
+    /// Whether a contender can do it: wasmtime serve forgets each order with its instance, Gin knows no SQLite, and the
+    /// native one no PostgreSQL.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match contender {
             Contender::WasmtimeServe => self == Self::Create,
             Contender::Gin => self != Self::Durable,
-            Contender::Native | Contender::Host | Contender::HostReuse => true,
+            Contender::Native => !self.needs_postgres(),
+            Contender::Host | Contender::HostReuse => true,
         }
+    }
+
+    /// Whether it takes a PostgreSQL server.
+    pub(crate) fn needs_postgres(self) -> bool {
+        matches!(self, Self::PostgresCreate | Self::PostgresGet)
+    }
+
+    /// Whom the table compares the others with.
+    pub(crate) fn measure(self) -> Contender {
+        if self.needs_postgres() { Contender::Gin } else { Contender::Native }
     }
 
     fn script(self) -> &'static str {
         match self {
-            Self::Create | Self::Durable => "create.lua",
-            Self::Get | Self::Wide => "get.lua",
+            Self::Create | Self::Durable | Self::PostgresCreate => "create.lua",
+            Self::Get | Self::Wide | Self::PostgresGet => "get.lua",
             Self::List => "list.lua",
             Self::Mix => "mix.lua",
         }
@@ -75,7 +102,9 @@ impl Workload {
 
     fn connections(self) -> u32 {
         match self {
-            Self::Create | Self::Get | Self::List | Self::Mix => 32,
+            Self::Create | Self::Get | Self::List | Self::Mix | Self::PostgresCreate | Self::PostgresGet => {
+                32
+            }
             Self::Durable => 64,
             Self::Wide => 256,
         }
@@ -91,6 +120,8 @@ impl fmt::Display for Workload {
             Self::Mix => "mix",
             Self::Wide => "wide",
             Self::Durable => "durable",
+            Self::PostgresCreate => "postgres-create",
+            Self::PostgresGet => "postgres-get",
         })
     }
 }
@@ -110,6 +141,8 @@ pub(crate) struct Figures {
     pub(crate) idle: f64,
     /// The most of it under load.
     pub(crate) peak: f64,
+    /// Statements that the database server has executed for a request, if there is one.
+    pub(crate) statements: Option<f64>,
 }
 
 /// Starts a contender and measures one workload. The inner error says why the measurement is void.
@@ -125,6 +158,7 @@ pub(crate) fn workload(
 ) -> Result<Result<Figures, String>, Failed> {
     let store = match workload {
         Workload::Durable => setup::fresh_database()?,
+        Workload::PostgresCreate | Workload::PostgresGet => setup.server()?.fresh_database()?,
         _ => "memory:".to_owned(),
     };
     let serving = Serving::start(&mut contender.command(setup, &store))?;
@@ -136,21 +170,27 @@ pub(crate) fn workload(
     let load = |seconds| wrk::run(workload.script(), serving.address, workload.connections(), seconds, &ids);
     load(WARM_UP)?;
     serving.forget_peak();
-    let before = serving.processor_time();
+    // A server that another workload has left there counts nothing here.
+    let server = setup.server.as_ref().filter(|_| workload.needs_postgres());
+    let counted = || server.map(Server::statements).transpose();
+    let (before, statements_before) = (serving.processor_time(), counted()?);
     let measured = load(seconds)?;
     let processor = (serving.processor_time() - before) / measured.requests.max(1.0);
+    let statements = counted()?
+        .zip(statements_before)
+        .map(|(after, before)| (after - before) / measured.requests.max(1.0));
     if let Some(why) = void(&measured) {
         return Ok(Err(why));
     }
     let (rate, peak) = (measured.rate(), serving.peak());
-    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak }))
+    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak, statements }))
 }
 
 /// Checks that the contender answers as it should, and writes the ids of some orders to a file.
 fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Result<()> {
     let mut connection = Connection::open(address)?;
     let mut file = std::io::BufWriter::new(fs::File::create(ids)?);
-    let seeded = if matches!(workload, Workload::Create | Workload::Durable) { 1 } else { SEEDED };
+    let seeded = if matches!(workload.script(), "create.lua") { 1 } else { SEEDED };
     let mut last = String::new();
     for _ in 0..seeded {
         let order = connection.create(ORDER)?;
