@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin/render"
+	"github.com/jackc/pgconn"
 	"github.com/jackc/pgx/v4"
 	"github.com/jackc/pgx/v4/pgxpool"
 )
@@ -18,6 +19,9 @@ const schema = `CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, version 
 
 // How long the database may take to answer, as with our host.
 const storeTimeout = 5 * time.Second
+
+// The server's word for text that is no UUID (invalid_text_representation).
+const notAnID = "22P02"
 
 // Orders in a table. The driver prepares each statement once a connection: after that a call is one round trip. A
 // statement outside a transaction is a transaction by itself, and durable when it is answered.
@@ -65,7 +69,8 @@ func (d *database) get(given context.Context, id string) (found, error) {
 	var version int
 	var body []byte
 	err := d.QueryRow(within, "SELECT version, body FROM orders WHERE id = $1", id).Scan(&version, &body)
-	if errors.Is(err, pgx.ErrNoRows) {
+	var refused *pgconn.PgError
+	if errors.Is(err, pgx.ErrNoRows) || errors.As(err, &refused) && refused.Code == notAnID {
 		err = errNotFound
 	}
 	return found{version, stored(body)}, err
