@@ -12,17 +12,24 @@ use std::{
     process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{Receiver, sync_channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::{Failed, failed, output};
+use crate::command::{Failed, failed, output, pause};
 
 /// How long a server may take to start. Far above what it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Makes the server count the statements that each client sends.
-const SETTINGS: [&str; 4] = ["-c", "listen_addresses=", "-c", "shared_preload_libraries=pg_stat_statements"];
+/// Has the server count what its clients have it execute.
+const SETTINGS: [&str; 6] = [
+    "-c",
+    "listen_addresses=",
+    "-c",
+    "shared_preload_libraries=pg_stat_statements",
+    "-c",
+    "track_functions=pl",
+];
 /// The database that is measured.
 const DATABASE: &str = "orders";
 
@@ -138,24 +145,43 @@ impl Server {
         Ok(format!("postgres:///{DATABASE}?host={}&user=postgres", self.folder.display()))
     }
 
-    /// How many statements clients have had it execute in the database so far. Those within a procedure are not among
-    /// them, nor those that prepare others.
+    /// How often clients have had something executed in the database, until they were gone: each time is a round trip.
+    /// Waits for the last of them to go, for only then has the server counted all.
+    ///
+    /// Its statistics count a statement each time it is executed, but a `CALL` that was prepared only the first time. So
+    /// calls are counted where procedures are.
     ///
     /// # Errors
     ///
-    /// [`Failed`] with what the server says.
-    pub(crate) fn statements(&self) -> Result<f64, Failed> {
-        let counted = self.sql(&format!(
-            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements \
-             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{DATABASE}')"
-        ))?;
-        counted.parse().map_err(|_| Failed(format!("PostgreSQL counts {counted:?} statements")))
+    /// [`Failed`] with what the server says, or if clients stay.
+    pub(crate) fn round_trips(&self) -> Result<f64, Failed> {
+        let there = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{DATABASE}'");
+        let asked = Instant::now();
+        while self.sql(&there)? != "0" {
+            if asked.elapsed() > PATIENCE {
+                return Err(Failed("clients of PostgreSQL do not go".to_owned()));
+            }
+            pause(Duration::from_millis(20));
+        }
+        let statements = format!(
+            "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query NOT ILIKE 'CALL %' \
+             AND dbid = (SELECT oid FROM pg_database WHERE datname = '{DATABASE}')"
+        );
+        let procedures = "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions";
+        let number = |counted: String| {
+            counted.parse::<f64>().map_err(|_| Failed(format!("PostgreSQL has counted {counted:?}")))
+        };
+        Ok(number(self.sql(&statements)?)? + number(self.sql_in(DATABASE, procedures)?)?)
     }
 
     /// Runs SQL in a database that is not measured; gives what it answers.
     fn sql(&self, sql: &str) -> Result<String, Failed> {
+        self.sql_in("postgres", sql)
+    }
+
+    fn sql_in(&self, database: &str, sql: &str) -> Result<String, Failed> {
         let mut psql = self.command("psql");
-        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres"]);
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
         let answered = succeed(psql.args(["-c", sql, "-h"]).arg(&self.folder))?;
         Ok(String::from_utf8_lossy(&answered.stdout).trim().to_owned())
     }

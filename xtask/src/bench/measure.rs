@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Orders that are there before others are read.
-const SEEDED: usize = 1_000;
+const SEEDED: u32 = 1_000;
 /// How long a contender is warmed up, in seconds. Its figures begin after that.
 const WARM_UP: u32 = 1;
 
@@ -141,8 +141,8 @@ pub(crate) struct Figures {
     pub(crate) idle: f64,
     /// The most of it under load.
     pub(crate) peak: f64,
-    /// Statements that the database server has executed for a request, if there is one.
-    pub(crate) statements: Option<f64>,
+    /// What it has had the database server execute for a request, if there is one: round trips.
+    pub(crate) round_trips: Option<f64>,
 }
 
 /// Starts a contender and measures one workload. The inner error says why the measurement is void.
@@ -164,34 +164,34 @@ pub(crate) fn workload(
     let serving = Serving::start(&mut contender.command(setup, &store))?;
     let idle = serving.resident();
     let ids = setup::folder().join("ids");
-    prepare(serving.address, workload, &ids)
+    let prepared = prepare(serving.address, workload, &ids)
         .map_err(|error| Failed(format!("{contender} cannot be asked to {workload}: {error}")))?;
 
     let load = |seconds| wrk::run(workload.script(), serving.address, workload.connections(), seconds, &ids);
-    load(WARM_UP)?;
+    let warm = load(WARM_UP)?;
     serving.forget_peak();
-    // A server that another workload has left there counts nothing here.
-    let server = setup.server.as_ref().filter(|_| workload.needs_postgres());
-    let counted = || server.map(Server::statements).transpose();
-    let (before, statements_before) = (serving.processor_time(), counted()?);
+    let before = serving.processor_time();
     let measured = load(seconds)?;
     let processor = (serving.processor_time() - before) / measured.requests.max(1.0);
-    let statements = counted()?
-        .zip(statements_before)
-        .map(|(after, before)| (after - before) / measured.requests.max(1.0));
     if let Some(why) = void(&measured) {
         return Ok(Err(why));
     }
     let (rate, peak) = (measured.rate(), serving.peak());
-    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak, statements }))
+    drop(serving);
+    // Of its whole life: the server counts some things only when a client is gone.
+    let requests = prepared + warm.requests + measured.requests;
+    let server = setup.server.as_ref().filter(|_| workload.needs_postgres());
+    let round_trips = server.map(Server::round_trips).transpose()?.map(|all| all / requests);
+    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak, round_trips }))
 }
 
-/// Checks that the contender answers as it should, and writes the ids of some orders to a file.
-fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Result<()> {
+/// Checks that the contender answers as it should, and writes the ids of some orders to a file. Gives the number of
+/// requests that took.
+fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Result<f64> {
     let mut connection = Connection::open(address)?;
     let mut file = std::io::BufWriter::new(fs::File::create(ids)?);
     let seeded = if matches!(workload.script(), "create.lua") { 1 } else { SEEDED };
-    let mut last = String::new();
+    let (mut last, mut requests) = (String::new(), f64::from(seeded));
     for _ in 0..seeded {
         let order = connection.create(ORDER)?;
         last = field(&order, "id").unwrap_or_default().to_owned();
@@ -201,12 +201,13 @@ fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Resu
     if seeded == SEEDED {
         let order = connection.get(&format!("/api/v1/orders/{last}"))?;
         let list = connection.get("/api/v1/orders?limit=20")?;
+        requests += 2.0;
         let listed = list.matches("\"total\":8600").count();
         if !order.contains(&last) || !list.contains(&last) || listed != 20 {
             return Err(std::io::Error::other("what is read is not what was written"));
         }
     }
-    Ok(())
+    Ok(requests)
 }
 
 fn void(load: &Load) -> Option<String> {

@@ -31,12 +31,12 @@ with it: the faster, the more.
 
 ";
 
-/// What stands above a table with PostgreSQL.
+/// What stands above the tables with PostgreSQL.
 const POSTGRES: &str = "One server, with its settings as they come: what it acknowledges is on the disk. It lies on the same machine, is
 reached over its socket, and gets an empty database for each measurement; each contender has CONNECTIONS connections to it.
 Gin's create inserts one row, of id, version and the order's JSON; its get reads that row by its primary key and sends the
-JSON as it is. **statements**: what the server has executed for a request (`calls` in its `pg_stat_statements`). Each was
-prepared before, and is one round trip; ours is fewer than one if creates share a transaction. Processor and memory are
+JSON as it is. **round trips**: what the server has executed for a request, by its own count (`calls` in its `pg_stat_statements`,
+and of procedures in `pg_stat_user_functions`); fewer than one if creates share a call. Processor and memory are
 those of the service, not of the server.
 
 ";
@@ -70,8 +70,11 @@ fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
     let mut page = format!("## {}\n\n", workload.title());
     let (mut column, mut line_below, mut compared) = ("", "", "native");
     if workload.needs_postgres() {
-        page += &POSTGRES.replace("CONNECTIONS", STORE_CONNECTIONS);
-        (column, line_below, compared) = (" statements |", "--:|", "Gin");
+        // The other table follows this one.
+        if workload == Workload::PostgresCreate {
+            page += &POSTGRES.replace("CONNECTIONS", STORE_CONNECTIONS);
+        }
+        (column, line_below, compared) = (" round trips |", "--:|", "Gin");
     }
     line(
         &mut page,
@@ -91,14 +94,14 @@ fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
             continue;
         };
         let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
-        let statements = results.statements(workload, contender);
-        let statements = statements.map_or(String::new(), |statements| format!(" {statements:.2} |"));
+        let round_trips = results.round_trips(workload, contender);
+        let round_trips = round_trips.map_or(String::new(), |round_trips| format!(" {round_trips:.2} |"));
         let ratio = results.ratio(workload, contender, workload.measure());
         let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         line(
             &mut page,
             format_args!(
-                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} |{statements} {ratio} |",
+                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} |{round_trips} {ratio} |",
                 median(|f| f.processor),
                 median(|f| f.idle),
                 median(|f| f.peak)
