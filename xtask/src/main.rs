@@ -1,5 +1,5 @@
 //! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages |
-//! bench | check`.
+//! bench | portability | check`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -8,12 +8,14 @@ mod check;
 mod client;
 mod command;
 mod components;
+mod compose;
 mod contract;
 mod fuzz;
 mod host;
 mod languages;
 mod load;
 mod pages;
+mod portability;
 mod process;
 mod profiled;
 mod swaps;
@@ -70,6 +72,8 @@ enum Task {
     Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
     Bench(bench::Options),
+    /// Build the component for hosts of others, and run it in those that can be had
+    Portability(portability::Options),
     /// Check formatting, lints, documentation and dependencies
     Check,
 }
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Task::Swaps(options) => swaps::measure(&options),
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Portability(options) => portability::run(&options),
         Task::Check => check::all(),
     };
     match outcome {
@@ -144,9 +149,11 @@ fn test(options: &[String]) -> Result<(), Failed> {
 
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
+    let composed = compose::all()?;
     let host = profiled::build()?;
     let dist = target().join("dist");
-    let copies = [(host, "orders-host"), (component, "orders.wasm")];
+    let mut copies = vec![(host, "orders-host"), (component, "orders.wasm")];
+    copies.extend(composed.into_iter().map(|composed| (composed.path, composed.kind.file())));
     let copied = std::fs::create_dir_all(&dist).and_then(|()| {
         copies.iter().try_for_each(|(from, name)| {
             let to = dist.join(name);

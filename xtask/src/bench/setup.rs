@@ -8,7 +8,9 @@ use std::{
 
 use crate::{
     command::{Failed, cargo, output, run},
-    components, profiled, target, workspace,
+    components,
+    compose::{self, Kind},
+    profiled, target, workspace,
 };
 
 use super::contender::{Contender, Start};
@@ -27,7 +29,7 @@ pub(crate) struct Setup {
     pub(crate) host: PathBuf,
     /// The orders component.
     pub(crate) component: PathBuf,
-    /// The same with a store in its own memory.
+    /// The same composed with a store in its instance's memory.
     pub(crate) portable: PathBuf,
     missing: Vec<(Contender, &'static str)>,
 }
@@ -64,7 +66,7 @@ impl Setup {
                 install_wasmtime()?;
             }
             if wasmtime().exists() {
-                portable = components::portable()?;
+                portable = compose::one(Kind::Memory)?.path;
             } else {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
