@@ -31,7 +31,10 @@ mod setup;
 mod targets;
 mod wrk;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -43,6 +46,11 @@ use self::{
     results::Results,
     setup::Setup,
 };
+
+/// Where wasmtime-cli is, if it has been built.
+pub(crate) fn wasmtime() -> PathBuf {
+    setup::wasmtime()
+}
 
 /// What to measure.
 #[derive(Args)]

@@ -16,17 +16,15 @@ use crate::{
 };
 
 /// What every `wasi:http/proxy` host has, and the orders component and adapters use.
-const PROXY: [&str; 10] = [
+const PROXY: [&str; 8] = [
     "wasi:cli/stderr@0.2.12",
     "wasi:clocks/monotonic-clock@0.2.12",
     "wasi:clocks/wall-clock@0.2.12",
-    "wasi:http/incoming-handler@0.2.12",
     "wasi:http/types@0.2.12",
     "wasi:io/error@0.2.12",
     "wasi:io/poll@0.2.12",
     "wasi:io/streams@0.2.12",
     "wasi:random/random@0.2.12",
-    "wasi:random/insecure-seed@0.2.12",
 ];
 
 /// An adapter.
@@ -75,8 +73,6 @@ impl Kind {
 pub(crate) struct Composed {
     pub(crate) kind: Kind,
     pub(crate) path: PathBuf,
-    /// Its imports, by name.
-    pub(crate) imports: BTreeSet<String>,
 }
 
 /// The packages of the adapters.
@@ -120,7 +116,7 @@ fn compose(kind: Kind, component: &Path, adapter: &Path) -> Result<Composed, Fai
     check(kind, &imports).map_err(|what| wrong(&what))?;
     let path = target().join("components").join(kind.file());
     fs::write(&path, bytes).map_err(|error| failed(&path, &error))?;
-    Ok(Composed { kind, path, imports })
+    Ok(Composed { kind, path })
 }
 
 /// The names of what a component imports.

@@ -94,7 +94,7 @@ fn main() -> ExitCode {
         Task::Swaps(options) => swaps::measure(&options),
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
-        Task::Portability(options) => portability::run(&options),
+        Task::Portability(options) => portability::run_all(&options),
         Task::Check => check::all(),
     };
     match outcome {

@@ -13,6 +13,8 @@ use crate::bindings::wasi::{
 
 /// Most bytes asked for or handed over at once.
 const CHUNK: usize = 256 * 1024;
+/// How often the folder is listed anew.
+const LISTINGS: u32 = 16;
 /// Nanoseconds that the first attempt waits for; each one waits for one more of these.
 const PAUSE: u64 = 500_000;
 
@@ -21,13 +23,16 @@ pub(crate) struct Folder;
 
 impl Storage for Folder {
     fn list(&self) -> Result<Vec<String>, String> {
-        let failed = |error: ErrorCode| failed("the folder", error);
-        let entries = folder()?.read_directory().map_err(failed)?;
-        let mut names = Vec::new();
-        while let Some(entry) = entries.read_directory_entry().map_err(failed)? {
-            names.push(entry.name);
+        let folder = folder()?;
+        let mut attempts = 0..LISTINGS;
+        loop {
+            match names(&folder) {
+                Ok(names) => return Ok(names),
+                // A host that looks at each file may find one gone that it has just seen.
+                Err(ErrorCode::NoEntry) if attempts.next().is_some() => {}
+                Err(error) => return Err(failed("the folder", error)),
+            }
         }
-        Ok(names)
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
@@ -79,6 +84,15 @@ impl Storage for Folder {
 fn folder() -> Result<Descriptor, String> {
     let first = get_directories().into_iter().next();
     first.map(|(folder, _)| folder).ok_or_else(|| "the host grants no folder".to_owned())
+}
+
+fn names(folder: &Descriptor) -> Result<Vec<String>, ErrorCode> {
+    let entries = folder.read_directory()?;
+    let mut names = Vec::new();
+    while let Some(entry) = entries.read_directory_entry()? {
+        names.push(entry.name);
+    }
+    Ok(names)
 }
 
 /// Writes a file that is not there yet, to the disk.
