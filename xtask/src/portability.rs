@@ -66,7 +66,11 @@ pub(crate) fn run_all(options: &Options) -> Result<(), Failed> {
     {
         let serving = Serving::start(&mut jco()?)?;
         suite(&python, &serving, "jco")?;
-        rows.push(Row::new("jco serve", "orders-memory.wasm", "the whole suite, but two requests that would end jco"));
+        rows.push(Row::new(
+            "jco serve",
+            "orders-memory.wasm",
+            "the whole suite, but two requests that would end jco",
+        ));
     }
     let mut script = Command::new(&python);
     script.arg("-B").arg(workspace().join("contract/wasmtime_python.py")).arg(&memory);
@@ -74,7 +78,8 @@ pub(crate) fn run_all(options: &Options) -> Result<(), Failed> {
     let what = "linked and instantiated; the package has no way to ask it";
     rows.push(Row::new("wasmtime for Python", "orders-memory.wasm", what));
 
-    let mut placed = vec![Placed { host: "jco serve", component: "orders-memory.wasm", command: Box::new(jco) }];
+    let mut placed =
+        vec![Placed { host: "jco serve", component: "orders-memory.wasm", command: Box::new(jco) }];
     if wasmtime().exists() {
         in_wasmtime(&python, &mut rows)?;
         rows.push(same_bytes()?);
@@ -106,7 +111,7 @@ fn structural() -> Vec<Row> {
 /// What starts `jco serve` with the component that keeps its orders in memory.
 fn jco(python: &Path) -> Result<impl Fn() -> Result<Command, Failed> + 'static, Failed> {
     let source = workspace().join("contract/jco");
-    let packages = tools::npm("jco-npm", &source, python)?;
+    let packages = tools::npm_for_here("jco-npm", &source, python)?;
     // Beside the packages, where Node looks for them.
     let import = packages.with_file_name("empty-answers.mjs");
     fs::copy(source.join("empty-answers.mjs"), &import).map_err(|error| failed(&import, &error))?;
@@ -139,12 +144,6 @@ fn in_wasmtime(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
     let what = "the whole suite; the same orders after it was killed and started again";
     rows.push(Row::new("wasmtime serve", "orders-filesystem.wasm", what));
     stateless(&Serving::start(&mut wasmtime_serve(&[], &path(Kind::Memory)))?, rows)?;
-    // Each instance has a bucket of its own: as little is kept as in memory.
-    let keyvalue = ["-S", "cli,keyvalue"].map(str::to_owned);
-    stateless(&Serving::start(&mut wasmtime_serve(&keyvalue, &path(Kind::Keyvalue)))?, rows)?;
-    if let Some(row) = rows.last_mut() {
-        row.component = "orders-keyvalue.wasm";
-    }
     Ok(())
 }
 
@@ -181,7 +180,10 @@ fn same_bytes() -> Result<Row, Failed> {
 }
 
 /// The rates of all in creates a second by one connection: the medians of some rounds, in which they take turns.
-fn measure(mut placed: Vec<Placed>, time: Duration) -> Result<Vec<(&'static str, &'static str, f64)>, Failed> {
+fn measure(
+    mut placed: Vec<Placed>,
+    time: Duration,
+) -> Result<Vec<(&'static str, &'static str, f64)>, Failed> {
     let component = components::orders()?;
     run(&mut cargo(["build", "--workspace", "--bins", "--locked"]))?;
     let command = Box::new(move || Ok(ours(&component)));

@@ -14,7 +14,7 @@ const MARKS: [&str; 2] = ["<!-- written by cargo xtask portability --write -->\n
 /// What one component did in one host.
 pub(crate) struct Row {
     host: &'static str,
-    pub(crate) component: &'static str,
+    component: &'static str,
     what: &'static str,
 }
 
