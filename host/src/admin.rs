@@ -139,17 +139,18 @@ async fn linger(mut socket: TcpStream) {
 impl Desk {
     async fn answer(&self, request: Request<Incoming>, client: Option<SocketAddr>) -> Response<Content> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let client = client.map(tracing::field::display);
         let answer = match door::check(&request, self.token.as_ref()) {
             Ok(()) => self.route(request).await,
             Err(refusal) => Err(refusal),
         };
         let answer = answer.unwrap_or_else(|refusal| {
             let Refusal { status, detail, .. } = &refusal;
-            tracing::warn!(%method, path, ?client, status = status.as_u16(), detail, "an operator was refused");
+            tracing::warn!(%method, path, client, status = status.as_u16(), detail, "an operator was refused");
             refusal.into()
         });
         if method != Method::GET && answer.status().is_success() {
-            tracing::info!(%method, path, ?client, status = answer.status().as_u16(), "an operator was heard");
+            tracing::info!(%method, path, client, status = answer.status().as_u16(), "an operator was heard");
         }
         answer
     }

@@ -169,6 +169,7 @@ struct Running {
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let began = Instant::now();
     config.limits.check().map_err(StartError)?;
+    let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
     let door = config.admin.door().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
@@ -184,7 +185,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let reserved = reserve(config.listen, "--listen")?;
     let door = door.map(|(address, token)| Ok::<_, StartError>((reserve(address, "--admin-listen")?, token)));
     let door = door.transpose()?;
-    let store = store::open(&config.store).await.map_err(|error| StartError(error.to_string()))?;
+    let store = store::open(&location).await.map_err(|error| StartError(error.to_string()))?;
     let smoke = smoke(config, &store);
     if let Err(why) = smoke.test(&candidate, &roster).await {
         store.close().await;
@@ -217,7 +218,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         admin_address,
         component = %config.component.display(),
         %module,
-        store = %config.store,
+        store = %location,
         threads,
         version = env!("CARGO_PKG_VERSION"),
         "serving"

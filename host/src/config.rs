@@ -6,6 +6,7 @@
 mod module;
 mod operator;
 mod outbound;
+mod store;
 mod swaps;
 mod values;
 
@@ -19,8 +20,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
 pub use operator::{AdminUrl, AskConfig, HashPrefix, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use outbound::{HTTP_PORT, OutboundServer};
+pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read as read_store_file};
 pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
-pub use values::{Period, Size, SmokeRequest, StoreLocation, Threads};
+pub use values::{Period, Size, SmokeRequest, Threads};
 
 /// Serves a wasi:http component and keeps its state.
 #[derive(Debug, Parser)]
@@ -80,9 +82,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub trust: TrustConfig,
 
-    /// Where the state is kept: `sqlite:PATH`, or `memory:` (lost at the end)
-    #[arg(long, env = "ORDERS_STORE", value_name = "STORE", default_value = "sqlite:orders.db")]
-    pub store: StoreLocation,
+    /// Where the state is kept.
+    #[command(flatten)]
+    pub store: StoreConfig,
 
     /// The address and port to serve on; port 0 takes a free one and logs it
     #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]

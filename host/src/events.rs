@@ -49,7 +49,10 @@ pub enum Step {
         window: String,
     },
     /// How it does, once a second.
-    Measured(Comparison),
+    Measured {
+        /// How it does.
+        trial: Comparison,
+    },
     /// It serves all requests.
     Promoted {
         /// How it did on its trial; none if there was no trial.
@@ -154,4 +157,33 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub step: Step,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fields of a step stand beside those of its event: none may have the name of another.
+    #[test]
+    fn events_are_written_and_read() {
+        let module = ModuleHash::of(b"");
+        let trial = Comparison { elapsed_ms: 1, module: Numbers::default(), other: Numbers::default() };
+        let why = "no".to_owned();
+        for step in [
+            Step::Received { from: Origin::Push, size: 1 },
+            Step::Compiled { duration_ms: 1, code: 2 },
+            Step::Loaded { duration_ms: 1 },
+            Step::Smoked { request: "GET /".to_owned(), status: 200, duration_ms: 1 },
+            Step::OnTrial { share: 10, window: "30s".to_owned() },
+            Step::Measured { trial: trial.clone() },
+            Step::Promoted { trial: Some(trial.clone()), replaced: Some(module), duration_ms: 1 },
+            Step::Refused { why: why.clone() },
+            Step::RolledBack { why, trial: Some(trial.clone()), serving: module },
+            Step::Kept { trial },
+        ] {
+            let event = Event { number: 1, at: "now".to_owned(), module, step };
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+        }
+    }
 }

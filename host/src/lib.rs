@@ -9,7 +9,7 @@
 //! | [`config`] | every option: what it means, its unit, default and variable |
 //! | [`fault`] | points at which a test has this process killed |
 //! | [`shutdown`] | the phases of the service's life, and the signals that move it on |
-//! | [`store`] | the state: ordered keys, atomic conditional commits; in memory or in SQLite |
+//! | [`store`] | the state: ordered keys, atomic conditional commits; in memory, SQLite or PostgreSQL |
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | what a component prints becomes log lines |
 //! | [`outbound`] | requests that a component sends to other servers |

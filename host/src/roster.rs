@@ -146,7 +146,7 @@ impl Kept {
                 record.state = State::OnTrial;
                 record.window = Some(window.clone());
             }
-            Step::Measured(trial) | Step::Kept { trial } => record.trial = Some(trial.clone()),
+            Step::Measured { trial } | Step::Kept { trial } => record.trial = Some(trial.clone()),
             Step::Promoted { trial, replaced, .. } => {
                 record.state = State::Serving;
                 record.trial.clone_from(trial);
@@ -213,7 +213,7 @@ fn log(module: ModuleHash, step: &Step) {
         Step::OnTrial { share, window } => {
             tracing::info!(%module, share, window, "on trial");
         }
-        Step::Measured(trial) => {
+        Step::Measured { trial } => {
             tracing::debug!(%module, ?trial, "compared");
         }
         Step::Promoted { trial, replaced: Some(replaced), duration_ms } => {

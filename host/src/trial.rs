@@ -127,7 +127,7 @@ impl Trial<'_> {
                 return why;
             }
             if look.is_multiple_of(LOOKS_A_WORD) {
-                self.roster.note(seen.candidate.module, Step::Measured(seen.comparison()));
+                self.roster.note(seen.candidate.module, Step::Measured { trial: seen.comparison() });
             }
             match window {
                 Window::Time(time) if seen.began.elapsed() >= time.0 => return None,

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     FAULTS,
     command::{Failed, cargo, output, run},
-    components, compose, target,
+    components, compose, infra, target,
 };
 
 /// The version of cargo-deny that is installed where none is, or another.
@@ -17,10 +17,21 @@ const CARGO_DENY: &str = "0.20.2";
 ///
 /// [`Failed`] with the first that fails.
 pub(crate) fn all() -> Result<(), Failed> {
+    infra::check_tools()?;
     run(&mut cargo(["fmt", "--all", "--check"]))?;
     clippy()?;
     run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    dependencies()
+    dependencies()?;
+    infra::check()
+}
+
+/// Looks for known vulnerabilities of dependencies.
+///
+/// # Errors
+///
+/// [`Failed`] if there is one, or if the database is not to be had.
+pub(crate) fn advisories() -> Result<(), Failed> {
+    deny(&["advisories"])
 }
 
 fn clippy() -> Result<(), Failed> {
@@ -46,6 +57,10 @@ fn clippy() -> Result<(), Failed> {
 
 /// Licences, sources and bans. Advisories need a database from the network: the workflow on GitHub asks it.
 fn dependencies() -> Result<(), Failed> {
+    deny(&["bans", "licenses", "sources"])
+}
+
+fn deny(checks: &[&str]) -> Result<(), Failed> {
     let root = target().join("tools");
     let deny = root.join("bin/cargo-deny");
     let installed = output(Command::new(&deny).arg("--version"));
@@ -54,11 +69,5 @@ fn dependencies() -> Result<(), Failed> {
         let install = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--force"];
         run(cargo(install).arg("--root").arg(&root))?;
     }
-    run(Command::new(&deny).current_dir(crate::workspace()).args([
-        "--workspace",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    run(Command::new(&deny).current_dir(crate::workspace()).args(["--workspace", "check"]).args(checks))
 }

@@ -66,7 +66,7 @@ pub(crate) fn test() -> Result<(), Failed> {
     let component = components::orders()?;
     // The whole workspace, as for `serve`.
     run(&mut cargo(["build", "--workspace", "--bins", "--locked"]))?;
-    let python = tools::python()?;
+    let python = tools::python("contract-venv", &tools::requirements())?;
     let linters = linters(&python)?;
     let folder = target().join("contract");
     let _ = fs::remove_dir_all(&folder);

@@ -28,7 +28,7 @@ const WASI: &str = "0.2.10";
 ///
 /// [`Failed`] if a tool cannot be installed, or one does not build.
 pub(crate) fn components() -> Result<(), Failed> {
-    let python = tools::python()?;
+    let python = tools::python("contract-venv", &tools::requirements())?;
     javascript(&python)?;
     self::python(&python)
 }

@@ -1,5 +1,5 @@
-//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages |
-//! bench | portability | check`.
+//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
+//! portability | check | infra`, and for the pipeline `component | sbom | advisories`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -12,12 +12,15 @@ mod compose;
 mod contract;
 mod fuzz;
 mod host;
+mod infra;
 mod languages;
 mod load;
 mod pages;
 mod portability;
+mod postgres;
 mod process;
 mod profiled;
+mod sbom;
 mod swaps;
 mod tools;
 mod watch;
@@ -74,8 +77,16 @@ enum Task {
     Bench(bench::Options),
     /// Build the component for hosts of others, and run it in those that can be had
     Portability(portability::Options),
-    /// Check formatting, lints, documentation and dependencies
+    /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
+    /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
+    Infra,
+    /// Build the component alone: target/dist/orders.wasm
+    Component,
+    /// List what program and component are made of: target/dist/*.cdx.json
+    Sbom,
+    /// Look for known vulnerabilities of dependencies, in a database from the network
+    Advisories,
 }
 
 /// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
@@ -96,6 +107,10 @@ fn main() -> ExitCode {
         Task::Bench(options) => bench::run(&options),
         Task::Portability(options) => portability::run_all(&options),
         Task::Check => check::all(),
+        Task::Infra => infra::check(),
+        Task::Component => component(),
+        Task::Sbom => sbom::write(),
+        Task::Advisories => check::advisories(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -151,9 +166,18 @@ fn build() -> Result<(), Failed> {
     let component = components::orders()?;
     let composed = compose::all()?;
     let host = profiled::build()?;
-    let dist = target().join("dist");
     let mut copies = vec![(host, "orders-host"), (component, "orders.wasm")];
     copies.extend(composed.into_iter().map(|composed| (composed.path, composed.kind.file())));
+    distribute(&copies)
+}
+
+fn component() -> Result<(), Failed> {
+    distribute(&[(components::orders()?, "orders.wasm")])
+}
+
+/// Copies what was built to `target/dist`, under these names.
+fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), Failed> {
+    let dist = target().join("dist");
     let copied = std::fs::create_dir_all(&dist).and_then(|()| {
         copies.iter().try_for_each(|(from, name)| {
             let to = dist.join(name);

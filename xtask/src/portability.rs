@@ -58,7 +58,7 @@ struct Placed {
 /// [`Failed`] with the first that does not do what it should.
 pub(crate) fn run_all(options: &Options) -> Result<(), Failed> {
     let composed = compose::all()?;
-    let python = tools::python()?;
+    let python = tools::python("contract-venv", &tools::requirements())?;
     let mut rows = structural();
     let memory = path(Kind::Memory);
 

@@ -17,25 +17,24 @@ use crate::{
 /// How long an installation may take.
 const INSTALL: Duration = Duration::from_secs(600);
 
-/// The Python of a virtual environment that has what `contract/requirements.txt` lists.
+/// The Python of a virtual environment of this name that has what a list of requirements names, and no more.
 ///
 /// # Errors
 ///
 /// [`Failed`] if it cannot be installed.
-pub(crate) fn python() -> Result<PathBuf, Failed> {
-    let folder = target().join("tools/contract-venv");
-    let requirements = requirements();
+pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf, Failed> {
+    let folder = target().join("tools").join(name);
     let python = folder.join("bin/python");
-    unless_made(&folder, &[&requirements], || {
+    unless_made(&folder, &[requirements], || {
         Process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder), INSTALL)?;
         let pip =
             ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
-        Process::run(Command::new(&python).args(pip).arg(&requirements), INSTALL)
+        Process::run(Command::new(&python).args(pip).arg(requirements), INSTALL)
     })?;
     Ok(python)
 }
 
-/// What the virtual environment has.
+/// What the contract tests and the guests in Python need.
 pub(crate) fn requirements() -> PathBuf {
     workspace().join("contract/requirements.txt")
 }

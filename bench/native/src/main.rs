@@ -36,7 +36,7 @@ struct Options {
     /// The address and port to serve on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where the state is kept: `sqlite:PATH` or `memory:`
+    /// Where the state is kept: `sqlite:PATH`, `postgres://…` or `memory:`
     #[arg(long, default_value = "memory:")]
     store: StoreLocation,
 }
@@ -57,7 +57,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
         StoreLocation::Memory => {
             Router::new().fallback(answer_at_once).with_state(Arc::new(MemoryStore::default()))
         }
-        location @ StoreLocation::Sqlite(_) => {
+        location @ (StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => {
             let store = DurableStore::open(location).await?;
             Router::new().fallback(answer_aside).with_state(Arc::new(store))
         }

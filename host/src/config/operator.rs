@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::Args;
 use http::{Uri, uri::Authority};
 
-use super::{Period, Share, TokenConfig, Window};
+use super::{HTTP_PORT, Period, Share, TokenConfig, Window};
 
 /// Which service is asked, and as whom.
 #[derive(Clone, Debug, Args)]
@@ -89,9 +89,6 @@ pub struct RollbackConfig {
 /// Where operators are heard, written `http://127.0.0.1:9090`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminUrl(Authority);
-
-/// The port of a URL that names none (RFC 9110, section 4.2.1).
-const HTTP_PORT: u16 = 80;
 
 impl AdminUrl {
     /// What a request names as its host.

@@ -1,39 +1,9 @@
 //! The types of what options say: each is read from its text, and one that exists is a good one.
 
-use std::{fmt, num::NonZeroU16, path::PathBuf, str::FromStr, thread, time::Duration};
+use std::{fmt, num::NonZeroU16, str::FromStr, thread, time::Duration};
 
 use bytesize::ByteSize;
 use http::{Method, Uri};
-
-/// Where the state is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreLocation {
-    /// In this process, until it ends.
-    Memory,
-    /// In an SQLite database file.
-    Sqlite(PathBuf),
-}
-
-impl FromStr for StoreLocation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("memory", "")) => Ok(Self::Memory),
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err("a store is `sqlite:PATH` or `memory:`".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for StoreLocation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory => f.write_str("memory:"),
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-        }
-    }
-}
 
 /// A number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -156,7 +156,7 @@ fn decided(step: &Step) -> Option<Option<String>> {
         | Step::Loaded { .. }
         | Step::Smoked { .. }
         | Step::OnTrial { .. }
-        | Step::Measured(_) => None,
+        | Step::Measured { .. } => None,
     }
 }
 

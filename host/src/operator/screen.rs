@@ -105,7 +105,7 @@ impl Screen {
                 done("on trial", &format!("with {share} % of the requests, {how_long}"));
                 self.begin_trial(window);
             }
-            Step::Measured(seen) => self.measured(seen, module),
+            Step::Measured { trial: seen } => self.measured(seen, module),
             Step::Promoted { trial, duration_ms, .. } => {
                 self.end_trial(trial.as_ref(), module);
                 self.promoted(Some(*duration_ms), module);

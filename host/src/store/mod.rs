@@ -4,11 +4,13 @@
 //! [`Scan`] or [`Commit`] is made, so that no backend ever sees a bad one. Backends:
 //!
 //! - `memory`: a map in this process, for tests and benchmarks;
-//! - `sqlite`: one file, the default.
+//! - `sqlite`: one file, the default;
+//! - `postgres`: a database on a server, which several processes on several machines may share.
 //!
 //! `host/tests/store_conformance/` runs one suite against each of them.
 
 mod memory;
+mod postgres;
 mod sqlite;
 
 use std::{fmt, sync::Arc};
@@ -40,6 +42,7 @@ pub async fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError>
     match location {
         StoreLocation::Memory => Ok(Arc::new(memory::MemoryStore::default())),
         StoreLocation::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path).await?)),
+        StoreLocation::Postgres(server) => Ok(Arc::new(postgres::PostgresStore::open(server).await?)),
     }
 }
 

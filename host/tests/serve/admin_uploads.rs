@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use http::Method;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 use crate::{
-    admin::{ask, problem, serving},
+    admin::problem,
+    canary::{ask, serving},
     harness::{Answer, TestHost, fixture, within},
     raw::{RawAnswer, answers},
     signing::Signed,
@@ -40,7 +40,7 @@ async fn a_gigabyte_that_is_announced() {
         assert!(answer.body.contains("at most 64 MiB"), "{answer:?}");
     }
     // No place is left taken.
-    assert_eq!(ask(&host, Method::PUT, "/v1/modules", &b"x"[..]).await.status(), 422);
+    assert_eq!(ask(&host, "PUT", "/v1/modules", &b"x"[..]).await.status(), 422);
 }
 
 /// Not announced, it is refused when it is too much, and not held.
@@ -85,14 +85,14 @@ async fn a_slow_upload_keeps_nobody_waiting() {
     // Not before the host has begun to read it.
     let busy = async {
         loop {
-            let answer = ask(&host, Method::PUT, "/v1/modules", &b"x"[..]).await;
+            let answer = ask(&host, "PUT", "/v1/modules", &b"x"[..]).await;
             if answer.status() == 409 {
                 return problem(&answer, 409);
             }
         }
     };
     assert!(within("the upload to be begun", busy).await.contains("Another module"));
-    assert_eq!(ask(&host, Method::GET, "/v1/modules", "").await.status(), 200);
+    assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
     slow.write_all(rest).await.unwrap();
     assert_eq!(only_answer(&mut slow).await.status, 202);
@@ -125,7 +125,7 @@ async fn what_is_no_module_changes_nothing() {
         (fs::read(native).unwrap(), "push the component"),
         (b"\x7fELF\x02\x01\x01".to_vec(), "native code"),
     ] {
-        let detail = problem(&ask(&host, Method::PUT, "/v1/modules", bytes).await, 422);
+        let detail = problem(&ask(&host, "PUT", "/v1/modules", bytes).await, 422);
         assert!(detail.contains(says), "no {says:?} in {detail}");
     }
     for (bytes, says) in [
@@ -137,7 +137,7 @@ async fn what_is_no_module_changes_nothing() {
         assert_eq!(answer.status(), 202, "{answer:?}");
         let decided = async {
             loop {
-                let view = ask(&host, Method::GET, answer.field("location"), "").await.json();
+                let view = ask(&host, "GET", answer.field("location"), "").await.json();
                 if view["state"] != "checking" {
                     return view;
                 }
@@ -154,7 +154,7 @@ async fn what_is_no_module_changes_nothing() {
 /// A turn is over a little after it is told what became of it.
 async fn put_when_free(host: &TestHost, bytes: &[u8]) -> Answer {
     loop {
-        let answer = ask(host, Method::PUT, "/v1/modules", bytes.to_vec()).await;
+        let answer = ask(host, "PUT", "/v1/modules", bytes.to_vec()).await;
         if answer.status() != 409 {
             return answer;
         }
@@ -172,14 +172,14 @@ async fn a_signed_module_that_was_altered_by_one_bit() {
     for place in [8 + 118, 200, whole.len() / 2, whole.len() - 1] {
         let mut altered = whole.clone();
         altered[place] ^= 1;
-        let detail = problem(&ask(&host, Method::PUT, "/v1/modules", altered).await, 422);
+        let detail = problem(&ask(&host, "PUT", "/v1/modules", altered).await, 422);
         assert!(detail.contains("signed"), "byte {place}: {detail}");
     }
     let unsigned = fs::read(fixture("remembers")).unwrap();
-    let detail = problem(&ask(&host, Method::PUT, "/v1/modules", unsigned).await, 422);
+    let detail = problem(&ask(&host, "PUT", "/v1/modules", unsigned).await, 422);
     assert!(detail.contains("it is not signed"), "{detail}");
     assert_eq!(serving(&host).await, before);
     // Unaltered it is the one that serves.
-    let answer = ask(&host, Method::PUT, "/v1/modules", whole).await;
+    let answer = ask(&host, "PUT", "/v1/modules", whole).await;
     assert_eq!((answer.status(), &answer.json()["serving"]), (200, &true.into()));
 }

@@ -46,7 +46,7 @@ pub async fn known(host: &TestHost, module: &str) -> Value {
 }
 
 /// Names the module that serves.
-async fn serving(host: &TestHost) -> String {
+pub async fn serving(host: &TestHost) -> String {
     let overview = ask(host, "GET", "/v1/modules", "").await.json();
     overview["serving"]["module"].as_str().unwrap().to_owned()
 }
@@ -307,7 +307,7 @@ async fn an_operator_takes_back_what_is_on_trial() {
     let bytes = std::fs::read(fixture("leaks")).unwrap();
     let refused = ask(&host, "PUT", "/v1/modules", bytes).await;
     assert_eq!(refused.status(), 409);
-    assert!(refused.json()["detail"].as_str().unwrap().contains(&module), "{:?}", refused.body);
+    assert!(refused.json()["detail"].as_str().unwrap().contains(module.split_at(12).0), "{:?}", refused.body);
     let answer = ask(&host, "POST", "/v1/rollback", "").await;
     assert_eq!(client.get("/").await.body, HELLO);
     assert_eq!(answer.json()["module"].as_str(), Some(&*before));

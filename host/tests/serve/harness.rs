@@ -109,8 +109,11 @@ impl TestHost {
             "--log-format",
             "json",
         ]);
-        for (option, value) in [("--store", "memory:"), ("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")]
-        {
+        let stores = |name: &str| name.starts_with("--store") || name.starts_with("ORDERS_STORE");
+        if !options.iter().copied().chain(variables.iter().map(|(name, _)| *name)).any(stores) {
+            command.args(["--store", "memory:"]);
+        }
+        for (option, value) in [("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")] {
             if !options.contains(&option) {
                 command.args([option, value]);
             }

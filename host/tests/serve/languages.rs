@@ -25,7 +25,7 @@ enum Language {
 use Language::{JavaScript, Python};
 
 impl Language {
-    /// Its component, compiled once for all tests.
+    /// Its component, compiled once for all tests: by a host that it is pushed to, and that serves it then.
     async fn compiled(self) -> PathBuf {
         static JAVASCRIPT: OnceCell<PathBuf> = OnceCell::const_new();
         static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
@@ -33,16 +33,25 @@ impl Language {
             JavaScript => (&JAVASCRIPT, "javascript"),
             Python => (&PYTHON, "python"),
         };
-        let compile = async || {
-            let compiled = PathBuf::from(concat!(env!("CARGO_TARGET_TMPDIR"), "/")).join(name);
-            let mut command = Command::new(binary());
-            command.arg("compile").arg(component(&format!("languages/{name}/component.wasm")));
-            command.arg("--output").arg(&compiled).env_clear().stdin(Stdio::null()).kill_on_drop(true);
-            let output = timeout(COMPILE, command.output()).await.expect("it compiles in time").unwrap();
+        once.get_or_init(async || {
+            let folder = tempfile::tempdir().unwrap();
+            let modules = folder.path().display().to_string();
+            let options = ["--compile-timeout", "5m", "--module-dir", &modules];
+            let host = TestHost::fixture("answers", &options).await;
+            let mut push = Command::new(binary());
+            push.args(["module", "push"]).arg(component(&format!("languages/{name}/component.wasm")));
+            push.args(["--canary", "0", "--admin", &format!("http://{}", host.admin.unwrap())]);
+            let output = push.env_clear().stdin(Stdio::null()).kill_on_drop(true).output();
+            let output = timeout(COMPILE, output).await.expect("it compiles in time").unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(host.get("/hello").await.status(), 200);
+            let serving = crate::canary::serving(&host).await;
+            let compiled = PathBuf::from(concat!(env!("CARGO_TARGET_TMPDIR"), "/")).join(name);
+            std::fs::copy(folder.path().join(format!("{serving}.compiled")), &compiled).unwrap();
             compiled
-        };
-        once.get_or_init(compile).await.clone()
+        })
+        .await
+        .clone()
     }
 
     /// A host that serves its component, within the limits that are the default.

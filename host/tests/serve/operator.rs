@@ -79,7 +79,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
 
     let ran = module(&host, &["status"]).await;
     check_said(&ran, &["serving", &after, "1 requests, 0 failed", "previous", &before, "--module-dir"]);
-    let ran = module(&host, &["status", &after[..5].to_uppercase()]).await;
+    let ran = module(&host, &["status", &after.get(..5).unwrap().to_uppercase()]).await;
     check_said(&ran, &["module  ", &after, "state   serving", "size", "in all", "1 requests"]);
     for command in [&["list", "--json"][..], &["status", "--json"]] {
         let ran = module(&host, command).await;

@@ -197,7 +197,7 @@ async fn a_host_that_ends_in_the_middle() {
     host.exit().await;
     let ran = end(pushed).await;
     check_failed(&ran, 2, &["what became of it is not known", "cannot reach"]);
-    check_said(&ran, &["on trial"]);
+    check_said(&ran, &["pushing"]);
 }
 
 #[tokio::test]

@@ -44,7 +44,8 @@ async fn check_refused(folder: &Untouched, options: &[&str], says: &[&str]) {
     for (option, value) in
         [("--component", component.as_str()), ("--store", &store), ("--listen", "127.0.0.1:0")]
     {
-        if !options.contains(&option) {
+        let file = format!("{option}-file");
+        if !options.iter().any(|given| *given == option || *given == file) {
             arguments.extend([option.to_owned(), value.to_owned()]);
         }
     }
@@ -65,8 +66,17 @@ async fn bad_options() {
     for (options, says) in [
         (&["--no-such-option"][..], &["--no-such-option", "--help"][..]),
         (&["--componen", "x"], &["'--component'", "--help"]),
-        (&["--store", "redis:somewhere"], &["redis:somewhere", "`sqlite:PATH` or `memory:`"]),
-        (&["--store", "sqlite:"], &["`sqlite:PATH` or `memory:`"]),
+        (&["--store", "redis:somewhere"], &["redis:somewhere", "`sqlite:PATH`", "`memory:`"]),
+        (&["--store", "sqlite:"], &["`sqlite:PATH`", "`memory:`"]),
+        (&["--store-file", "/no/such"], &["--store-file \"/no/such\"", "No such file"]),
+        (
+            &["--store", "memory:", "--store-file", "x"],
+            &["--store <STORE>", "cannot be used with", "--store-file"],
+        ),
+        (
+            &["--store", "postgres://localhost", "--store-connections", "1"],
+            &["--store-connections", "2..=200"],
+        ),
         (&["--listen", "localhost"], &["--listen", "localhost"]),
         (&["--request-timeout", "10"], &["--request-timeout", "`10s`"]),
         (&["--request-timeout", "0s"], &["--request-timeout", "longer than zero"]),

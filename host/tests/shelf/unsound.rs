@@ -78,18 +78,20 @@ fn vanish(path: &Path) {
 type Damage = (fn(&Path), &'static str);
 
 /// What can be wrong with any file.
-const FAULTS: [Damage; 6] = [
+const FAULTS: [Damage; 5] = [
     (let_others_write, "others can write to it"),
     (become_link, "it is a link"),
     (become_pipe, "not a regular file"),
     (become_folder, "not a regular file"),
     (become_too_large, "bytes that are accepted"),
-    (vanish, "No such file"),
 ];
+/// What is not there is not as it was, either.
+const GONE: Damage = (vanish, "No such file");
 
 #[test]
 fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
-    let changed: [Damage; 2] = [(flip_last_bit, "not as it was stored"), (truncate, "not as it was stored")];
+    let changed: [Damage; 3] =
+        [(flip_last_bit, "not as it was stored"), (truncate, "not as it was stored"), GONE];
     for (damage, says) in FAULTS.into_iter().chain(changed) {
         let at = folder();
         let path = at.file("wasm");
@@ -97,7 +99,7 @@ fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
         let error = at.shelf.component(at.module).unwrap_err();
         assert!(error.contains(says), "{says}: {error}");
         assert!(error.contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
-        assert!(error.ends_with("put the same component there again, or push it"), "{error}");
+        assert!(error.contains("put the same component there again; without the file `active`"), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
         if path.is_dir() {
             // That nobody's file is in the way of is for a person to say.
@@ -108,6 +110,15 @@ fn a_component_that_is_not_as_it_was_is_refused_with_its_name() {
         at.shelf.put(&component(b'1')).unwrap();
         assert_eq!(at.shelf.component(at.module), Ok(component(b'1')));
     }
+}
+
+/// As if a process had been killed before it was stored: nothing is wrong.
+#[test]
+fn code_that_is_not_there_is_compiled() {
+    let at = folder();
+    vanish(&at.file("compiled"));
+    let (code, log) = logged(|| at.shelf.compiled(at.module));
+    assert!(code.is_none() && log.is_empty(), "{log}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use orders_host::{
 };
 use tempfile::TempDir;
 
+use crate::postgres_server;
+
 /// A backend under test, and what must live as long as it.
 pub(crate) struct Backend {
     location: StoreLocation,
@@ -31,6 +33,12 @@ pub(crate) fn sqlite() -> Backend {
     let directory = TempDir::new().unwrap();
     let location = StoreLocation::Sqlite(directory.path().join("orders.db"));
     Backend { location, _directory: Some(directory) }
+}
+
+pub(crate) fn postgres() -> Backend {
+    let server = postgres_server::shared();
+    let location = server.url(&server.database()).parse().unwrap();
+    Backend { location, _directory: None }
 }
 
 pub(crate) fn key(text: impl Into<String>) -> Key {

@@ -19,7 +19,7 @@ use proptest::{
 };
 use tokio::sync::Barrier;
 
-use crate::backend::{key, value};
+use crate::backend::{Backend, key, value};
 
 /// How many histories each backend goes through, and how many of them at one time: they use keys of their
 /// own but share the store, so that they also share its transactions.
@@ -293,16 +293,17 @@ fn replay(calls: &[Call]) -> Result<(Vec<&Call>, Vec<Model>), String> {
     Ok((commits.into_iter().map(|(.., call)| call).collect(), models))
 }
 
-/// Runs the programs, each by a client of its own, and a last look at every key when all have ended.
+/// Runs the programs, each by a client of its own, and a last look at every key when all have ended. The clients take the
+/// stores, which are opens of one place, in turns.
 async fn history(
-    store: &Arc<dyn Store>,
+    stores: &[Arc<dyn Store>],
     name: String,
     programs: Vec<Vec<Step>>,
 ) -> Result<Vec<Call>, StoreError> {
     let clock = Arc::new(AtomicU64::new(0));
     let start = Arc::new(Barrier::new(programs.len()));
-    let client = |number| Client {
-        store: Arc::clone(store),
+    let client = |number: usize| Client {
+        store: Arc::clone(&stores[number % stores.len()]),
         clock: Arc::clone(&clock),
         name: name.clone(),
         number,
@@ -330,10 +331,22 @@ async fn history(
 }
 
 pub(crate) async fn random_histories_agree_with_a_model(store: &Arc<dyn Store>) {
+    check_histories(vec![Arc::clone(store)]).await;
+}
+
+pub(crate) async fn histories_over_two_opens_agree_with_a_model(backend: &Backend) {
+    let stores = vec![backend.open().await, backend.open().await];
+    check_histories(stores.clone()).await;
+    for store in stores {
+        store.close().await;
+    }
+}
+
+async fn check_histories(stores: Vec<Arc<dyn Store>>) {
     let names = Arc::new(AtomicUsize::new(0));
     let runners: Vec<_> = (0..HISTORIES_AT_ONCE)
         .map(|_| {
-            let (store, names) = (Arc::clone(store), Arc::clone(&names));
+            let (stores, names) = (stores.clone(), Arc::clone(&names));
             let runtime = tokio::runtime::Handle::current();
             tokio::task::spawn_blocking(move || {
                 // The interleaving is not part of the case, so a stored or shrunk case proves little.
@@ -346,7 +359,7 @@ pub(crate) async fn random_histories_agree_with_a_model(store: &Arc<dyn Store>) 
                 TestRunner::new(config).run(&programs(), |programs| {
                     let name = format!("h/{:05}", names.fetch_add(1, Ordering::SeqCst));
                     let calls = runtime
-                        .block_on(history(&store, name, programs))
+                        .block_on(history(&stores, name, programs))
                         .map_err(|error| TestCaseError::fail(error.to_string()))?;
                     verify(&calls).map_err(TestCaseError::fail)
                 })

@@ -15,11 +15,13 @@ mod concurrency;
 mod contract;
 mod histories;
 mod lifetime;
+#[path = "../support/postgres.rs"]
+mod postgres_server;
 
 /// The whole suite for a backend: one line each. `persistent` adds what only holds for one that outlives
 /// its process.
 macro_rules! conformance {
-    ($backend:ident) => {
+    ($backend:ident $(, $persistent:ident)?) => {
         mod $backend {
             conformance!(@with_store $backend:
                 get_answers_in_the_order_asked,
@@ -49,18 +51,15 @@ macro_rules! conformance {
                 a_dropped_commit_is_whole_or_absent,
             );
             conformance!(@with_shared_store $backend, histories: random_histories_agree_with_a_model);
+            $(conformance!(@$persistent $backend);)?
         }
     };
-    ($backend:ident, persistent) => {
-        conformance!($backend);
-        mod persistent {
-            mod $backend {
-                conformance!(@with_backend $backend:
-                    entries_and_revisions_survive_a_reopen,
-                    two_opens_of_one_place_are_one_store,
-                );
-            }
-        }
+    (@persistent $backend:ident) => {
+        conformance!(@with_backend $backend, lifetime:
+            entries_and_revisions_survive_a_reopen,
+            two_opens_of_one_place_are_one_store,
+        );
+        conformance!(@with_backend $backend, histories: histories_over_two_opens_agree_with_a_model);
     };
     (@with_store $backend:ident: $($test:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -80,13 +79,14 @@ macro_rules! conformance {
             store.close().await;
         }
     )*};
-    (@with_backend $backend:ident: $($test:ident),* $(,)?) => {$(
+    (@with_backend $backend:ident, $file:ident: $($test:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $test() {
-            crate::lifetime::$test(&crate::backend::$backend()).await;
+            crate::$file::$test(&crate::backend::$backend()).await;
         }
     )*};
 }
 
 conformance!(memory);
 conformance!(sqlite, persistent);
+conformance!(postgres, persistent);

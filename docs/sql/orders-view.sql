@@ -1,0 +1,37 @@
+-- A view of the orders for analysts, over the table in which the service keeps its state in PostgreSQL:
+--
+--     psql "$DATABASE_URL" -f docs/sql/orders-view.sql
+--     GRANT SELECT ON orders TO analyst;
+--
+-- It belongs to the orders component, not to the host that keeps its state: it reads the keys `o/{id}` and the JSON under
+-- them (guest/src/repo/keys.rs, guest/src/repo/records.rs). Whoever may read the view need not be allowed to read the
+-- table, and nobody can write through it. It can be made before the service has ever written, and made again at any time.
+
+BEGIN;
+
+-- A subquery: a view over the table itself would pass writes on to it.
+CREATE OR REPLACE VIEW orders AS
+SELECT
+    (document ->> 'id')::uuid AS id,
+    document ->> 'status' AS status,
+    (document ->> 'version')::bigint AS version,
+    document ->> 'customer' AS customer,
+    document ->> 'currency' AS currency,
+    -- In minor units: 450 is 4.50 €.
+    (document ->> 'total')::bigint AS total,
+    jsonb_array_length(document -> 'items') AS items,
+    document ->> 'notes' AS notes,
+    (document ->> 'created_at')::timestamptz AS created_at,
+    (document ->> 'updated_at')::timestamptz AS updated_at,
+    document
+FROM (
+    SELECT convert_from(value, 'UTF8')::jsonb AS document
+    FROM orders_state.entries
+    -- From `o/` to `o0`: `0` follows `/` in ASCII.
+    WHERE key >= 'o/'::bytea AND key < 'o0'::bytea
+    OFFSET 0
+) AS stored;
+
+COMMENT ON VIEW orders IS 'The orders, read-only: one row each, its JSON in the column document.';
+
+COMMIT;

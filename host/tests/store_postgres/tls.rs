@@ -1,0 +1,117 @@
+//! `sslmode`: which servers are connected to, and over what.
+
+use std::{fs, net::TcpListener, path::PathBuf};
+
+use orders_host::store;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+
+use crate::postgres::Server;
+
+/// A server that speaks TLS on a port of its own, with a certificate for `localhost`.
+struct Secure {
+    server: Server,
+    port: u16,
+    folder: TempDir,
+}
+
+fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+impl Secure {
+    fn start() -> Self {
+        let (ours, another) = (authority("ours"), authority("another"));
+        let key = KeyPair::generate().unwrap();
+        let certificate =
+            CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ours.pem"), ours.pem()).unwrap();
+        fs::write(folder.path().join("another.pem"), another.pem()).unwrap();
+        fs::write(folder.path().join("empty.pem"), "").unwrap();
+
+        let mut server = Server::prepare();
+        server.write(&server.data().join("server.crt"), &certificate.pem());
+        server.write(&server.data().join("server.key"), &key.serialize_pem());
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        server.configure(&["ssl=on", "listen_addresses=localhost", &format!("port={port}")]);
+        server.resume();
+        Self { server, port, folder }
+    }
+
+    fn roots(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.pem"))
+    }
+
+    /// Opens the store by this URL's host and options. Gives the version of TLS that the server sees; none without TLS.
+    async fn open(&self, host: &str, options: &str) -> Result<Option<String>, String> {
+        let database = self.server.database();
+        let application = format!("application_name={database}");
+        let url = format!("postgres://postgres@{host}:{}/{database}?{options}&{application}", self.port);
+        let store = store::open(&url.parse().unwrap()).await.map_err(|error| error.to_string())?;
+        store.health().await.unwrap();
+        let seen = self.server.sql(
+            "postgres",
+            &format!(
+                "SELECT DISTINCT coalesce(version, 'none') FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                 WHERE application_name = '{database}'"
+            ),
+        );
+        store.close().await;
+        Ok((seen != "none").then_some(seen))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sslmode_decides_whom_to_trust() {
+    let secure = Secure::start();
+    let (ours, another, empty) = (secure.roots("ours"), secure.roots("another"), secure.roots("empty"));
+    let (ours, another, empty) = (ours.display(), another.display(), empty.display());
+    let secured = Ok(Some("TLSv1.3".to_owned()));
+
+    assert_eq!(secure.open("localhost", "sslmode=disable").await, Ok(None));
+    for options in [
+        String::new(),
+        "sslmode=prefer".to_owned(),
+        "sslmode=require".to_owned(),
+        format!("sslmode=require&sslrootcert={ours}"),
+        format!("sslmode=verify-ca&sslrootcert={ours}"),
+        format!("sslmode=verify-full&sslrootcert={ours}"),
+    ] {
+        assert_eq!(secure.open("localhost", &options).await, secured, "{options}");
+    }
+    // The certificate is for another name.
+    for mode in ["prefer", "require", "verify-ca"] {
+        let options = format!("sslmode={mode}&sslrootcert={ours}");
+        assert_eq!(secure.open("127.0.0.1", &options).await, secured, "{options}");
+    }
+    for (host, options, says) in [
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ours}"), "not valid for name"),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), "UnknownIssuer"),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), "UnknownIssuer"),
+        ("localhost", format!("sslmode=require&sslrootcert={another}"), "UnknownIssuer"),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={empty}"), "holds no certificate"),
+        // What this machine trusts is not what this server has.
+        ("localhost", "sslmode=verify-full".to_owned(), ""),
+    ] {
+        let why = secure.open(host, &options).await.unwrap_err();
+        assert!(why.contains(says) && why.starts_with("cannot open the store"), "{options}: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
+    let mut server = Server::prepare();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    server.configure(&["listen_addresses=localhost", &format!("port={port}")]);
+    server.resume();
+    let secure = Secure { server, port, folder: tempfile::tempdir().unwrap() };
+    for options in ["sslmode=disable", "sslmode=prefer", ""] {
+        assert_eq!(secure.open("localhost", options).await, Ok(None), "{options}");
+    }
+    let why = secure.open("localhost", "sslmode=require").await.unwrap_err();
+    assert!(why.contains("server does not support TLS"), "{why}");
+}
