@@ -24,7 +24,7 @@ fn scan(start: &str, end: &str, limit: u32) -> Scan {
     Scan { start: start.into(), end: end.into(), limit, order: Order::Ascending }
 }
 
-fn is_too_large<T>(outcome: Result<T, Error>) -> bool {
+fn is_too_large<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Err(Error::TooLarge(_)))
 }
 
@@ -50,17 +50,17 @@ fn values_counts_and_limits_have_bounds() {
     each(|store| {
         let largest = vec![7; MAX_VALUE_BYTES];
         assert_eq!(store.commit(&[], vec![put("k", largest.clone())]), Ok(Outcome::Committed(1)));
-        assert!(is_too_large(store.commit(&[], vec![put("k", [largest, vec![7]].concat())])));
+        assert!(is_too_large(&store.commit(&[], vec![put("k", [largest, vec![7]].concat())])));
 
         let keys = vec!["k2".to_owned(); MAX_GET_KEYS + 1];
-        assert!(is_too_large(store.get(&keys)));
+        assert!(is_too_large(&store.get(&keys)));
         assert!(store.get(&keys[1..]).is_ok());
         for limit in [0, MAX_SCAN_LIMIT + 1] {
-            assert!(is_too_large(store.scan(&scan("a", "z", limit))));
+            assert!(is_too_large(&store.scan(&scan("a", "z", limit))));
         }
         let checks = vec![Check::Absent("x".into()); MAX_COMMIT_ITEMS];
         assert!(store.commit(&checks, Vec::new()).is_ok());
-        assert!(is_too_large(store.commit(&checks, vec![put("k", "")])));
+        assert!(is_too_large(&store.commit(&checks, vec![put("k", "")])));
     });
 }
 
@@ -72,13 +72,13 @@ fn one_call_carries_a_bounded_number_of_bytes() {
         let writes: Vec<_> = (0..8).map(|n| put(key(n), large.clone())).collect();
         assert_eq!(store.commit(&[], writes.clone()), Ok(Outcome::Committed(1)));
         let one_more = [writes, vec![put("k8", "")]].concat();
-        assert!(is_too_large(store.commit(&[], one_more)));
+        assert!(is_too_large(&store.commit(&[], one_more)));
         assert_eq!(store.scan(&scan("k", "l", 8)).unwrap().len(), 8);
         assert_eq!(store.commit(&[], vec![put("k8", "abc")]), Ok(Outcome::Committed(2)));
-        assert!(is_too_large(store.scan(&scan("k", "l", 9))));
+        assert!(is_too_large(&store.scan(&scan("k", "l", 9))));
         let keys: Vec<_> = (0..8).map(key).collect();
         assert!(store.get(&keys).is_ok());
-        assert!(is_too_large(store.get(&[keys, vec![key(0)]].concat())));
+        assert!(is_too_large(&store.get(&[keys, vec![key(0)]].concat())));
     });
 }
 
