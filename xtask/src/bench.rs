@@ -51,6 +51,11 @@ use self::{
     setup::Setup,
 };
 
+/// Where wasmtime-cli is, if it has been built.
+pub(crate) fn wasmtime() -> PathBuf {
+    setup::wasmtime()
+}
+
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     command::{Failed, cargo, output, run},
     components,
+    compose::{self, Kind},
     postgres::Server,
     profiled, target, workspace,
 };
@@ -29,7 +30,7 @@ pub(crate) struct Setup {
     pub(crate) host: PathBuf,
     /// The orders component.
     pub(crate) component: PathBuf,
-    /// The same with a store in its own memory.
+    /// The same composed with a store in its instance's memory.
     pub(crate) portable: PathBuf,
     /// The PostgreSQL server, once it is started.
     pub(crate) server: Option<Server>,
@@ -76,7 +77,7 @@ impl Setup {
                 install_wasmtime()?;
             }
             if wasmtime().exists() {
-                portable = components::portable()?;
+                portable = compose::one(Kind::Memory)?.path;
             } else {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
