@@ -104,7 +104,7 @@ pub(crate) fn run_all(options: &Options) -> Result<(), Failed> {
 
 /// What only the imports say; `compose` has looked at them.
 fn structural() -> Vec<Row> {
-    let what = "imports only what the host publishes; not run: it cannot be had from a registry";
+    let what = "its imports are those that docs/portability.md names for the host; not run: it cannot be had from a registry";
     vec![Row::new("Spin 3", "orders-spin.wasm", what), Row::new("wasmCloud", "orders-keyvalue.wasm", what)]
 }
 
