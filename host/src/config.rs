@@ -4,6 +4,7 @@
 //! opened or bound.
 
 mod module;
+mod state;
 mod store;
 mod values;
 
@@ -15,6 +16,7 @@ use std::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read as read_store_file};
 pub use values::{Period, Size, SmokeRequest, Threads};
 
@@ -63,6 +65,9 @@ pub enum Command {
     /// Sign components, so that `serve --trusted-keys` serves no others
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Move the state from one store to another, of any kind: write it to a file, read it back
+    #[command(subcommand)]
+    State(StateCommand),
 }
 
 /// The options of `serve`.

@@ -42,6 +42,7 @@
 //! | [`connection`] | one connection, from its first byte to its close |
 //! | [`workers`] | the threads that serve connections |
 //! | [`listener`] | accepts connections, and closes without losing one |
+//! | [`transfer`] | the commands that write a store's state to a file, and read it back |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
 
@@ -82,4 +83,5 @@ pub mod socket;
 pub mod source;
 pub mod store;
 pub mod swap;
+pub mod transfer;
 pub mod workers;

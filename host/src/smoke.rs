@@ -19,7 +19,7 @@ use crate::{
     config::SmokeRequest,
     failure::Failure,
     guest::{Guest, InstanceBounds, Terms},
-    store::{Commit, Entry, Key, Outcome, Scan, Store, StoreError, Stored},
+    store::{Commit, Entry, Key, Outcome, Scan, Snapshot, Store, StoreError, Stored},
 };
 
 /// Stands for the id of a request in what a candidate prints.
@@ -94,6 +94,10 @@ impl Store for ReadOnly {
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
         self.store.scan(scan).await
+    }
+
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot(after).await
     }
 
     async fn commit(&self, _: Commit) -> Result<Outcome, StoreError> {

@@ -51,6 +51,7 @@ const ORDER: &[&str] = &[
     "connection",
     "workers",
     "listener",
+    "transfer",
     "healthcheck",
     "app",
 ];
