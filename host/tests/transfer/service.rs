@@ -102,7 +102,7 @@ async fn create_on(mut client: Client, acknowledged: mpsc::Sender<String>) {
 async fn an_export_under_load_is_one_snapshot(store: &str) {
     let folder = Folder::new();
     // Something that no reader swallows at once, before and behind the orders.
-    let others = |prefix: &str| {
+    let others = |prefix: &'static str| {
         numbered(1500, 2000).into_iter().map(move |(key, value)| (format!("{prefix}{key}"), value))
     };
     fill(store, others("A").chain(others("~"))).await;
