@@ -31,6 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::copy(file.path(), Path::new(&out).join(&name))?;
         listing.push_str(&format!("    ({name:?}, include_str!({name:?})),\n"));
     }
+    let http = fs::read_to_string(carrier.join("wit/deps/http.wit"))?;
+    let version = http.lines().find_map(|line| line.strip_prefix("package wasi:http@")?.strip_suffix(';'));
+    println!("cargo::rustc-env=WASI_VERSION={}", version.ok_or("the package wasi:http has a version")?);
     listing.push_str("]\n");
     fs::write(Path::new(&out).join("wasi.rs"), listing)?;
     println!("cargo::rerun-if-changed=build.rs");

@@ -10,6 +10,22 @@ use std::{fs, io, path::Path};
 
 /// The packages of WASI 0.2: file name and text.
 const WASI: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wasi.rs"));
+/// The version of those packages.
+const WASI_VERSION: &str = env!("WASI_VERSION");
+
+/// Writes the packages of WASI to `folder`, as of the version `version`. Between versions of 0.2 only a few items were
+/// added, and no component has to use those.
+///
+/// # Errors
+///
+/// Whatever the file system answers.
+pub fn write_wasi_to(folder: &Path, version: &str) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (name, text) in WASI {
+        fs::write(folder.join(name), text.replace(WASI_VERSION, version))?;
+    }
+    Ok(())
+}
 
 /// Writes all packages below `folder`, laid out as WIT tools expect: `orders:service` in the folder itself,
 /// the packages it refers to in `deps`.
@@ -19,10 +35,7 @@ const WASI: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/wasi.rs"));
 /// Whatever the file system answers.
 pub fn write_to(folder: &Path) -> io::Result<()> {
     let deps = folder.join("deps");
-    fs::create_dir_all(&deps)?;
-    for (name, text) in WASI {
-        fs::write(deps.join(name), text)?;
-    }
+    write_wasi_to(&deps, WASI_VERSION)?;
     fs::write(deps.join("state.wit"), include_str!("state/store.wit"))?;
     fs::write(folder.join("service.wit"), include_str!("service/world.wit"))
 }

@@ -1,26 +1,36 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, io, io::Write, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 
 use crate::{
+    admin::Admin,
     candidate::{self, Workshop, try_out},
     clock::{BusyCount, Patience},
     compiled::Compiled,
     config::{CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig},
     engine::{self, Compiler, Runtime},
+    events::{Origin, Step},
     guest::InstanceBounds,
+    instance::Reach,
+    kept::Kept,
     limits::Limits,
-    listener::{self, Connections, Listener},
-    module::{Module, ModuleError},
+    listener::{self, Connections, Listener, Reserved},
+    module::{Module, ModuleError, ModuleHash},
+    outbound::Outbound,
+    roster::Roster,
     service::Service,
+    shelf::Shelf,
     shutdown::{Hangup, Lifecycle, Phase, Signals},
     slot::{Serving, Slot},
     smoke::Smoke,
     source::{self, STANDARD, Source},
     store::{self, Store},
-    swap::Swapper,
+    swap::{Counter, Offer, Swapper},
     workers::Workers,
 };
 
@@ -149,37 +159,63 @@ struct Running {
     listener: Listener,
     connections: Connections,
     service: Arc<Service>,
-    swapper: Swapper,
+    swapper: Arc<Swapper>,
+    counter: Counter,
+    offers: mpsc::Receiver<Offer>,
+    admin: Option<Admin>,
     busy: BusyCount,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
+    let began = Instant::now();
     config.limits.check().map_err(StartError)?;
     let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
+    let door = config.admin.door().map_err(StartError)?;
     listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
-    let (module, source) = candidate::read(&config.component, &config.trust).await?;
-    let workshop = Arc::new(workshop(config)?);
-    let candidate = workshop.make(module, source).await.map_err(|error| refused(&error))?;
+    let roster = Arc::new(Roster::default());
+    let workshop = Arc::new(workshop(config, &roster)?);
+    let First { module, source, from, kept } = first(config).await?;
+    roster.note(module, Step::Received { from, size: source.size() });
+    let candidate = workshop.make(module, source, &kept).await.map_err(|error| refused(&error))?;
 
-    let unlistenable = |error| {
-        StartError(format!("cannot listen on {}: {error}; --listen names another address", config.listen))
-    };
     let threads = config.threads.count();
     let workers = Workers::start(threads)
         .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
-    let reserved = listener::reserve(config.listen).map_err(unlistenable)?;
+    let reserved = reserve(config.listen, "--listen")?;
+    let door = door.map(|(address, token)| Ok::<_, StartError>((reserve(address, "--admin-listen")?, token)));
+    let door = door.transpose()?;
     let store = store::open(&location).await.map_err(|error| StartError(error.to_string()))?;
     let smoke = smoke(config, &store);
-    if let Err(why) = smoke.test(&candidate).await {
+    if let Err(why) = smoke.test(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
     }
-    let slot = Arc::new(Slot::new(Serving::new(candidate, Arc::clone(&store), workshop.bounds)));
-    let listener = reserved.listen().map_err(unlistenable)?;
+    if from == Origin::Start {
+        kept.settle().await.map_err(StartError)?;
+    }
+    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
+    let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
+    let listener = listen(reserved, "--listen")?;
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    roster.note(module, Step::Promoted { trial: None, replaced: None, duration_ms });
 
+    let component = config.component.clone();
+    let (trust, terms) = (config.trust.clone(), config.terms.clone());
+    let (counter, offers) = Counter::new();
+    let serving = Arc::clone(&slot);
+    let swapper = Swapper { component, trust, workshop, smoke, reach, slot: serving, roster, kept, terms };
+    let swapper = Arc::new(swapper);
+    let admin = door
+        .map(|(reserved, token)| {
+            let listener = listen(reserved, "--admin-listen")?;
+            Ok::<_, StartError>(Admin::new(listener, token, Arc::clone(&swapper), counter.clone()))
+        })
+        .transpose()?;
+    let admin_address = admin.as_ref().map(Admin::address).map(tracing::field::display);
     tracing::info!(
         address = %listener.address,
+        admin_address,
         component = %config.component.display(),
         %module,
         store = %location,
@@ -188,24 +224,60 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
         "serving"
     );
     let limits = Limits::new(&config.limits);
-    let service =
-        Arc::new(Service { slot: Arc::clone(&slot), limits, store, lifecycle: Lifecycle::default() });
-    let swapper =
-        Swapper { component: config.component.clone(), trust: config.trust.clone(), workshop, smoke, slot };
+    let service = Arc::new(Service { slot, limits, store, lifecycle: Lifecycle::default() });
     let busy = BusyCount::default();
     let patience = Patience::from(&config.limits);
     let max = config.limits.max_connections;
     let connections = Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max);
-    Ok(Running { listener, connections, service, swapper, busy })
+    Ok(Running { listener, connections, service, swapper, counter, offers, admin, busy })
+}
+
+/// What serves first.
+struct First {
+    module: ModuleHash,
+    source: Source,
+    from: Origin,
+    kept: Kept,
+}
+
+/// What `--component` names; or what served when the process before this one ended, if that was pushed over the same
+/// component.
+async fn first(config: &ServeConfig) -> Result<First, StartError> {
+    let (named, source) = candidate::read(&config.component, &config.trust).await?;
+    let folder = &config.module_dir;
+    let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
+    let kept = Kept::new(shelf.transpose().map_err(StartError)?, named);
+    let Some((module, bytes)) = kept.served().await.map_err(StartError)? else {
+        return Ok(First { module: named, source, from: Origin::Start, kept });
+    };
+    let source = Source::accept(bytes, &config.trust)
+        .map_err(|error| StartError(format!("the module {module}, which served last: {error}")))?;
+    Ok(First { module, source, from: Origin::Restart, kept })
+}
+
+fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, StartError> {
+    listener::reserve(address).map_err(|error| unlistenable(address, option, &error))
+}
+
+fn listen(reserved: Reserved, option: &str) -> Result<Listener, StartError> {
+    let address = reserved.address();
+    reserved.listen().map_err(|error| unlistenable(address, option, &error))
+}
+
+fn unlistenable(address: SocketAddr, option: &str, error: &io::Error) -> StartError {
+    StartError(format!("cannot listen on {address}: {error}; {option} names another address"))
 }
 
 /// Room for all requests, of whichever module, and what makes components ready for it.
-fn workshop(config: &ServeConfig) -> Result<Workshop, StartError> {
+fn workshop(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Workshop, StartError> {
     let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
-    let runtime = start_engine(u32::from(max_concurrent) + SPARE_INSTANCES, max_memory, Compiler::Off)?;
+    // Where instances are kept, both the module that serves and a candidate may have idle ones.
+    let modules = if instance_reuse > 1 { 2 } else { 1 };
+    let instances = u32::from(max_concurrent) * modules + SPARE_INSTANCES;
+    let runtime = start_engine(instances, max_memory, Compiler::Off)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
-    Ok(Workshop { runtime, checks: config.checks.clone(), bounds })
+    Ok(Workshop { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
 
 fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
@@ -219,25 +291,32 @@ fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
 
 impl Running {
     async fn until_told(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, service, swapper, busy } = self;
+        let Self { listener, connections, service, swapper, counter, mut offers, admin, busy } = self;
         let mut served = tokio::spawn(listener.run(connections));
+        let asked = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
         // Whatever is being made ready when the drain begins is let go.
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            never = swapper.reload_when_told(&mut hangup) => match never {},
+            never = swapper.run(&counter, &mut offers, &mut hangup) => match never {},
             ended = &mut served => {
                 tracing::error!(?ended, "the listener has failed");
                 return Ending::Cut;
             }
         };
+        drop(offers);
+        service.slot.withdraw();
         tracing::info!(signal, delay = %config.drain_delay, timeout = %config.drain_timeout, "draining");
-        tokio::select! {
+        let ending = tokio::select! {
             ending = drain(&service, served, &busy, config) => ending,
             signal = signals.next() => {
                 tracing::error!(signal, cut = busy.get(), "told again to end: ending at once");
                 Ending::Cut
             }
+        };
+        if let Some(asked) = asked {
+            asked.abort();
         }
+        ending
     }
 }
 

@@ -6,12 +6,16 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
+    compiled::Compiled,
     compiling,
     config::{ChecksConfig, StoreLocation, TrustConfig},
     engine::Runtime,
+    events::Step,
     guest::{Guest, InstanceBounds},
-    instance::InstanceState,
+    instance::{InstanceState, Reach},
+    kept::Kept,
     module::{Module, ModuleError, ModuleHash},
+    roster::Roster,
     source::Source,
     store,
 };
@@ -25,6 +29,8 @@ pub struct Workshop {
     pub checks: ChecksConfig,
     /// What an instance may take.
     pub bounds: InstanceBounds,
+    /// Where it is told what happens.
+    pub roster: Arc<Roster>,
 }
 
 /// A component that could serve.
@@ -42,36 +48,45 @@ pub struct Candidate {
 ///
 /// [`ModuleError`] if the file cannot be read, is too large, or is not trusted as it has to be.
 pub async fn read(path: &Path, trust: &TrustConfig) -> Result<(ModuleHash, Source), ModuleError> {
-    let began = Instant::now();
     let (file, trust) = (path.to_owned(), trust.clone());
     let source = aside(async move { Source::read(&file, &trust).map(|source| (source.hash(), source)) });
-    let (module, source) = source.await.map_err(ModuleError).flatten()?;
-    tracing::info!(%module, component = %path.display(), duration_ms = since(began), "component read");
-    Ok((module, source))
+    source.await.map_err(ModuleError).flatten()
 }
 
 impl Workshop {
-    /// Makes a component ready.
+    /// Makes a component ready. It is kept, with its compiled form, and what is kept need not be compiled again.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] if it does not compile, imports what this host does not offer, exports no handler, or cannot be
-    /// started.
+    /// started; or if it cannot be kept.
     pub async fn make(
         self: &Arc<Self>,
         module: ModuleHash,
         source: Source,
+        kept: &Kept,
     ) -> Result<Candidate, ModuleError> {
-        let compiled = match source {
-            Source::Compiled(compiled) => compiled,
-            Source::Component(bytes) => {
-                let began = Instant::now();
-                let compiled = compiling::compile(&bytes, module, &self.checks).await?;
-                let code = compiled.file().len();
-                tracing::info!(%module, bytes = bytes.len(), code, duration_ms = since(began), "component compiled");
-                compiled
-            }
+        let bytes = match source {
+            Source::Compiled(compiled) => return self.load(module, Arc::new(compiled)).await,
+            Source::Component(bytes) => kept.store(bytes).await.map_err(ModuleError)?,
         };
+        if let Some(compiled) = kept.compiled(module).await {
+            match self.load(module, Arc::new(compiled)).await {
+                Ok(candidate) => return Ok(candidate),
+                // It may be of another machine.
+                Err(why) => tracing::warn!(%module, %why, "stored code cannot be used"),
+            }
+        }
+        let compiled = self.compile(module, &bytes, kept).await?;
+        drop(bytes);
+        self.load(module, compiled).await
+    }
+
+    async fn load(
+        self: &Arc<Self>,
+        module: ModuleHash,
+        compiled: Arc<Compiled>,
+    ) -> Result<Candidate, ModuleError> {
         let began = Instant::now();
         let workshop = Arc::clone(self);
         let linked = aside(async move {
@@ -80,8 +95,22 @@ impl Workshop {
             try_out(&workshop.runtime, &loaded, workshop.bounds.max_memory).await
         });
         let linked = linked.await.flatten().map_err(ModuleError)?;
-        tracing::info!(%module, duration_ms = since(began), "component loaded and tried");
+        self.roster.note(module, Step::Loaded { duration_ms: since(began) });
         Ok(Candidate { module, linked })
+    }
+
+    async fn compile(
+        &self,
+        module: ModuleHash,
+        bytes: &[u8],
+        kept: &Kept,
+    ) -> Result<Arc<Compiled>, ModuleError> {
+        let began = Instant::now();
+        let compiled = Arc::new(compiling::compile(bytes, module, &self.checks).await?);
+        let code = u64::try_from(compiled.file().len()).unwrap_or(u64::MAX);
+        self.roster.note(module, Step::Compiled { duration_ms: since(began), code });
+        kept.store_compiled(&compiled).await;
+        Ok(compiled)
     }
 }
 
@@ -97,7 +126,8 @@ pub async fn try_out(
 ) -> Result<ProxyPre<InstanceState>, String> {
     let linked = module.link(runtime).map_err(|error| error.to_string())?;
     let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
-    let guest = Guest::new(linked.clone(), scratch, InstanceBounds { max_memory, max_requests: 1 });
+    let reach = Reach { store: scratch, outbound: None };
+    let guest = Guest::new(linked.clone(), reach, InstanceBounds { max_memory, max_requests: 1 });
     guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))?;
     Ok(linked)
 }

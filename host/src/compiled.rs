@@ -149,7 +149,8 @@ impl Compiled {
     pub fn load(&self, engine: &Engine) -> Result<Module, ModuleError> {
         let code = self.file.get(self.code_at..).unwrap_or_default();
         // SAFETY: these are bytes that `precompile_component` made. Either this process made them just now, or a process
-        // of this program that it had started for that gave them to it through a pipe that nobody else has, or the
+        // of this program that it had started for that gave them to it through a pipe that nobody else has (and they
+        // may have lain in the module folder since, where nobody else can write: `shelf` sees to that), or the
         // operator has said that the file is trusted (`Trusted`), and it is one that this version of the host wrote
         // for this configuration, down to the last bit (`check`). Whoever can write that file can have any code run:
         // that nobody else can is the operator's word. The bytes are copied, so that no later change matters.
@@ -172,6 +173,11 @@ impl Compiled {
     /// The whole file.
     pub fn file(&self) -> &[u8] {
         &self.file
+    }
+
+    /// The size of the component it was compiled from, in bytes.
+    pub fn component_size(&self) -> u64 {
+        u64::try_from(self.component_size).unwrap_or(u64::MAX)
     }
 
     /// Whether it was compiled for this kind of machine, and can be loaded.

@@ -1,11 +1,14 @@
 //! Every option of the program: what it means, its unit, its default and its environment variable.
 //!
-//! Nothing else reads the environment. A value that cannot be right is refused here, before anything is
+//! Nothing else reads the environment, but for the faults that tests ask for (`fault`). A value that cannot be right is refused here, before anything is
 //! opened or bound.
 
 mod module;
+mod operator;
+mod outbound;
 mod state;
 mod store;
+mod swaps;
 mod values;
 
 use std::{
@@ -15,9 +18,12 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
+pub use operator::{AdminUrl, AskConfig, HashPrefix, ListConfig, PushConfig, RollbackConfig, StatusConfig};
+pub use outbound::{HTTP_PORT, OutboundServer};
 pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read as read_store_file};
+pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, Threads};
 
 /// Serves a wasi:http component and keeps its state.
@@ -62,7 +68,7 @@ pub enum Command {
     /// Exit code: 0 if it was written, 1 if this host would not run the component or the file cannot be written,
     /// 2 if the component cannot be read or compiled.
     Compile(CompileConfig),
-    /// Sign components, so that `serve --trusted-keys` serves no others
+    /// Replace the module that serves, see what became of it, go back; and sign components
     #[command(subcommand)]
     Module(ModuleCommand),
     /// Move the state from one store to another, of any kind: write it to a file, read it back
@@ -93,6 +99,11 @@ pub struct ServeConfig {
     #[arg(long, env = "ORDERS_THREADS", value_name = "COUNT", default_value = "auto")]
     pub threads: Threads,
 
+    /// A server that the component may send requests to, over http, and without a port on port 80; may be given several
+    /// times, and in the variable separated by `,`. All others are refused
+    #[arg(long, env = "ORDERS_ALLOW_OUTBOUND", value_name = "HOST[:PORT]", value_delimiter = ',')]
+    pub allow_outbound: Vec<OutboundServer>,
+
     /// The limits that one request or one connection may not exceed.
     #[command(flatten)]
     pub limits: LimitsConfig,
@@ -100,6 +111,18 @@ pub struct ServeConfig {
     /// What a component must do before it serves, and what making it ready may take.
     #[command(flatten)]
     pub checks: ChecksConfig,
+
+    /// How a module takes the place of another.
+    #[command(flatten)]
+    pub terms: TermsConfig,
+
+    /// Where operators are heard.
+    #[command(flatten)]
+    pub admin: AdminConfig,
+
+    /// Where modules outlive the process.
+    #[command(flatten)]
+    pub module_dir: ModuleDirConfig,
 
     /// How the service ends.
     #[command(flatten)]
@@ -138,7 +161,8 @@ pub enum Trust<'a> {
 pub struct Trusted(());
 
 impl Trusted {
-    /// For what this program has compiled in a process that it has started itself, and has from no one else.
+    /// For what this program has compiled in a process that it has started itself, and has from no one else: through a
+    /// pipe, or from a folder where nobody else can write.
     pub fn compiled_by_ourselves() -> Self {
         Self(())
     }

@@ -16,9 +16,9 @@ pub const TARGET: &str = env!("ORDERS_TARGET");
 
 /// How often a computing guest makes room for others. A deadline is noticed this much late at most.
 const TICK: Duration = Duration::from_millis(10);
-/// Core instances in one component: the handler itself, and what the component model puts around it. A
-/// component made by wit-component has up to 4, one composed with an adapter about twice as many.
-const CORE_INSTANCES: u32 = 10;
+/// Core instances in one component: the handler itself, and what the component model puts around it. A component made by
+/// wit-component has up to 4, one composed with an adapter about twice as many, and one with an interpreter of Python 14.
+const CORE_INSTANCES: u32 = 24;
 /// Linear memories and tables in one component; a composed component has two memories.
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 8;

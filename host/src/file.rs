@@ -24,7 +24,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
         return Err(io::Error::other("it is not a regular file"));
     }
-    finish(path, bytes, PUBLIC, |unfinished| fs::rename(unfinished, path))
+    Unfinished::write(path, bytes, PUBLIC)?.replace()
 }
 
 /// Writes a file where there is none of that name, readable as `mode` says. If this fails nothing has changed.
@@ -33,41 +33,66 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// What the operating system says, or that there is something of that name already.
 pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let unfinished = Unfinished::write(path, bytes, mode)?;
     // Unlike renaming, a link is not made over something that is there, not even a link to nowhere.
-    finish(path, bytes, mode, |unfinished| {
-        fs::hard_link(unfinished, path)?;
-        fs::remove_file(unfinished)
-    })
+    fs::hard_link(&unfinished.path, path)
 }
 
-fn finish(
-    path: &Path,
-    bytes: &[u8],
-    mode: u32,
-    put_in_place: impl FnOnce(&Path) -> io::Result<()>,
-) -> io::Result<()> {
-    let unfinished = unfinished(path)?;
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&unfinished)
-        .and_then(|mut file: File| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| put_in_place(&unfinished));
-    if written.is_err() {
-        // If it could not be made there is nothing to remove.
-        let _ = fs::remove_file(&unfinished);
+/// A file that is whole and on the disk, but does not have its name yet. Dropped without it, it is gone.
+#[derive(Debug)]
+pub struct Unfinished<'a> {
+    /// Where it is: beside its place, on the same file system, under a name that nobody else uses.
+    path: PathBuf,
+    /// The name it is to have.
+    place: &'a Path,
+}
+
+impl<'a> Unfinished<'a> {
+    /// Writes the bytes of a file that is to have the name `place`, readable as `mode` says.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. Nothing is left of it then.
+    pub fn write(place: &'a Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let path = place.with_file_name(format!(".{}.{}", name.display(), Uuid::new_v4()));
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+        let unfinished = Self { path, place };
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        Ok(unfinished)
     }
-    written
+
+    /// Gives it its name, in the place of a file or a link of that name. Durable only after [`sync_folder`].
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says. Nothing is left of it then.
+    pub fn replace(self) -> io::Result<()> {
+        fs::rename(&self.path, self.place)
+    }
 }
 
-/// A name beside the file's own, on the same file system, that nobody else uses.
-fn unfinished(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-    Ok(path.with_file_name(format!(".{}.{}", name.display(), Uuid::new_v4())))
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // If it has been renamed there is nothing to remove.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The name that an unfinished file was to have, by its own; none if it is none.
+pub fn unfinished_of(name: &str) -> Option<&str> {
+    let (place, unique) = name.strip_prefix('.')?.rsplit_once('.')?;
+    Uuid::try_parse(unique).ok().map(|_| place)
+}
+
+/// Makes durable which files a folder has.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Reads a text.
@@ -130,6 +155,29 @@ mod tests {
         }
         assert_eq!(fs::read(at("file")).unwrap(), b"as it was");
         assert_eq!(names(folder.path()), before);
+    }
+
+    #[test]
+    fn an_unfinished_file_is_known_by_its_name_and_not_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a.file");
+        let unfinished = Unfinished::write(&place, b"new", SECRET).unwrap();
+        let name = names(folder.path()).remove(0);
+        assert_eq!(unfinished_of(&name), Some("a.file"));
+        drop(unfinished);
+        assert_eq!(names(folder.path()), [""; 0]);
+        for other in [
+            "a.file",
+            ".a.file",
+            ".",
+            "",
+            name.trim_start_matches('.'),
+            name.trim_end_matches(char::is_alphanumeric),
+        ] {
+            assert_eq!(unfinished_of(other), None, "{other}");
+        }
+        Unfinished::write(&place, b"new", SECRET).unwrap().replace().unwrap();
+        assert_eq!(names(folder.path()), ["a.file"]);
     }
 
     #[test]

@@ -39,8 +39,9 @@ use crate::{
     body::RequestBody,
     failure::Failure,
     guest_body::{GuestBody, Hold, Run},
-    instance::{InstanceState, MAX_RESOURCES},
-    store::{MAX_TRANSFER_BYTES, Store},
+    instance::{InstanceState, MAX_RESOURCES, Reach},
+    store::MAX_TRANSFER_BYTES,
+    tally::{Fault, Tally},
 };
 
 /// Most bytes that one call may move from the guest to the host: a full commit, and room for its structure.
@@ -68,13 +69,15 @@ pub struct InstanceBounds {
     pub max_requests: u32,
 }
 
-/// A component that can be called: linked, with the store it works on and the bounds it works within.
+/// A component that can be called: linked, with what it may reach and the bounds it works within.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Guest {
     linked: ProxyPre<InstanceState>,
-    store: Arc<dyn Store>,
+    reach: Reach,
     bounds: InstanceBounds,
     idle: Idle,
+    /// What it has done.
+    pub tally: Arc<Tally>,
 }
 
 /// One instance of a component.
@@ -87,19 +90,35 @@ struct Instance {
 }
 
 impl Guest {
-    /// A component, and the `store` that its `orders:state/store` leads to.
-    pub fn new(linked: ProxyPre<InstanceState>, store: Arc<dyn Store>, bounds: InstanceBounds) -> Self {
-        let guest = Self { linked, store, bounds, idle: Idle::default() };
+    /// A component, and what its instances may reach and take.
+    pub fn new(linked: ProxyPre<InstanceState>, reach: Reach, bounds: InstanceBounds) -> Self {
+        let guest = Self { linked, reach, bounds, idle: Idle::default(), tally: Arc::default() };
         guest.keep_instances(true);
         guest
     }
 
-    /// Has an instance answer the request.
+    /// Has an instance answer the request, and counts what comes of it.
     ///
     /// # Errors
     ///
     /// [`Failure`] if there is no answer to send. A failure after that ends the body with an error.
     pub async fn call(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        terms: Terms,
+    ) -> Result<Response<GuestBody>, Failure> {
+        let counted = self.tally.begin();
+        let answer = self.ask(request, terms).await;
+        match &answer {
+            Ok(answer) if answer.status().is_server_error() => self.tally.failed(Fault::ServerError),
+            Ok(_) => {}
+            Err(failure) => self.tally.failed(failure.into()),
+        }
+        drop(counted);
+        answer
+    }
+
+    async fn ask(
         self: &Arc<Self>,
         request: Request<RequestBody>,
         terms: Terms,
@@ -142,7 +161,8 @@ impl Guest {
         };
         let response = answer.map_err(Failure::GaveUp)?;
         check_sendable(&response, head_only).map_err(Failure::BadAnswer)?;
-        Ok(response.map(|inner| GuestBody { inner, run, request_id, hold }))
+        let tally = Arc::clone(&self.tally);
+        Ok(response.map(|inner| GuestBody { inner, run, request_id, tally, hold }))
     }
 
     /// Makes an instance and throws it away, to see whether the component starts at all.
@@ -172,7 +192,7 @@ impl Guest {
     }
 
     fn new_instance(&self) -> Instance {
-        let state = InstanceState::new(Arc::clone(&self.store), self.bounds.max_memory);
+        let state = InstanceState::new(self.reach.clone(), self.bounds.max_memory);
         let mut store = wasmtime::Store::new(self.linked.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, tally::Tally};
 
 /// Something that lives exactly as long as the call it was given to: a permit, a pinned module.
 pub type Hold = Arc<dyn Any + Send + Sync>;
@@ -32,6 +32,8 @@ pub struct GuestBody {
     pub run: Option<Run>,
     /// Names the request in log lines.
     pub request_id: Arc<str>,
+    /// Where a failure counts that comes after the head.
+    pub tally: Arc<Tally>,
     /// Released with the body, or the call if that takes longer.
     pub hold: Hold,
 }
@@ -49,13 +51,14 @@ impl Body for GuestBody {
         {
             self.run = None;
             if let Err(failure) = ended {
-                return Poll::Ready(Some(Err(failure)));
+                return Poll::Ready(Some(Err(self.failed(failure))));
             }
         }
         match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
-                Poll::Ready(Some(Err(Failure::Trapped(format!("its answer broke off: {error}")))))
+                let failure = Failure::Trapped(format!("its answer broke off: {error}"));
+                Poll::Ready(Some(Err(self.failed(failure))))
             }
             // The stream is at its end, but only the end of the call says whether that is a good one.
             None if self.run.is_some() => Poll::Pending,
@@ -72,6 +75,13 @@ impl Body for GuestBody {
     }
 }
 
+impl GuestBody {
+    fn failed(&self, failure: Failure) -> Failure {
+        self.tally.failed((&failure).into());
+        failure
+    }
+}
+
 impl Drop for GuestBody {
     /// Lets a guest that has answered in full finish what it is doing, within its deadline. If the client has
     /// gone instead, the guest learns of it by its next write.
@@ -80,8 +90,10 @@ impl Drop for GuestBody {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (hold, request_id) = (Arc::clone(&self.hold), Arc::clone(&self.request_id));
+            let tally = Arc::clone(&self.tally);
             runtime.spawn(async move {
                 if let Err(failure) = run.await {
+                    tally.failed((&failure).into());
                     tracing::warn!(
                         request_id = &*request_id,
                         %failure,

@@ -1,16 +1,22 @@
 //! What the host keeps for one instance of a component: what it may reach, and how much of it.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
-use http::{Request, Response};
+use http::{Request, uri::Scheme};
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-    p2::body::HostOutgoingBody,
+    p2::{bindings::http::types::ErrorCode, body::HostOutgoingBody},
 };
 
-use crate::{failure::Failure, imports::StateView, output::LineLog, store::Store};
+use crate::{
+    failure::Failure,
+    imports::StateView,
+    outbound::{self, Outbound, Sender, Sent},
+    output::LineLog,
+    store::Store,
+};
 
 /// Most host resources (bodies, streams, header maps …) that one instance may hold at once. An ordinary
 /// request needs about ten; each may hold some 200 KB of the host's memory.
@@ -24,6 +30,16 @@ const BODY_CHUNK: usize = 64 * 1024;
 /// Most random bytes that one call gives. It makes them one by one, without making room for others.
 const MAX_RANDOM: u64 = 64 * 1024;
 
+/// What an instance may reach beyond itself.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "a store has nothing to show")]
+pub struct Reach {
+    /// Where its `orders:state/store` leads.
+    pub store: Arc<dyn Store>,
+    /// The servers that it may send requests to; without it, none.
+    pub outbound: Option<Arc<Outbound>>,
+}
+
 /// The state of one instance.
 #[allow(missing_debug_implementations, reason = "made of parts that have nothing to show")]
 pub struct InstanceState {
@@ -33,14 +49,13 @@ pub struct InstanceState {
     hooks: Hooks,
     /// How much memory the instance has.
     pub memory: MemoryLimit,
-    output: LineLog,
     store: Arc<dyn Store>,
 }
 
 impl InstanceState {
-    /// An instance gets a clock, randomness, two streams to print to and the store; no folder, no socket, no
-    /// variable, no argument.
-    pub fn new(store: Arc<dyn Store>, max_memory: usize) -> Self {
+    /// An instance gets a clock, randomness, two streams to print to, and what it may reach; no folder, no socket, no
+    /// variable, no argument, and nothing to read.
+    pub fn new(reach: Reach, max_memory: usize) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         let (stdout, stderr) = LineLog::pair();
@@ -49,12 +64,14 @@ impl InstanceState {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
         let memory = MemoryLimit { max: max_memory, used: 0, initial: 0, granted: 0, denied: false };
-        Self { table, wasi, http, hooks: Hooks, memory, output, store }
+        let hooks = Hooks { output, sender: Sender::new(reach.outbound) };
+        Self { table, wasi, http, hooks, memory, store: reach.store }
     }
 
     /// Begins a request: what is printed from now on carries its id.
     pub fn begin(&mut self, request_id: &Arc<str>) {
-        self.output.begin(Arc::clone(request_id));
+        self.hooks.output.begin(Arc::clone(request_id));
+        self.hooks.sender.begin();
     }
 
     /// The instance has been made: what it grows by counts from here on.
@@ -65,7 +82,7 @@ impl InstanceState {
     /// Ends a request that went well. Gives whether another one may follow: only if this one has left nothing with the
     /// host, and the instance has not grown much.
     pub fn end(&mut self) -> bool {
-        self.output.end();
+        self.hooks.output.end();
         self.table.is_empty() && self.memory.used.saturating_sub(self.memory.initial) <= MAX_GROWTH
     }
 
@@ -97,26 +114,40 @@ impl WasiHttpView for InstanceState {
     }
 }
 
-/// What a guest may do with HTTP beyond answering: nothing.
-struct Hooks;
+/// What a guest may do with HTTP beyond answering.
+struct Hooks {
+    output: LineLog,
+    sender: Sender,
+}
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        _: Request<WasiBody>,
-        _: Option<RequestOptions>,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
-        Box::new(async { Err(HttpError::HttpRequestDenied) })
+        let request_id = self.output.request_id();
+        self.sender.send(request, options.unwrap_or_default(), request_id.as_deref().unwrap_or_default())
+    }
+
+    /// There is no other.
+    fn default_scheme(&mut self) -> Option<Scheme> {
+        Some(Scheme::HTTP)
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_CHUNK
     }
-}
 
-/// The answer to an outgoing request, and what keeps its connection going.
-type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
+    fn p2_error_from_connect(&mut self, error: &io::Error) -> ErrorCode {
+        outbound::connect_error(error)
+    }
+
+    fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
+        outbound::exchange_error(error)
+    }
+}
 
 /// Counts the memory of one instance, over all its linear memories.
 #[derive(Debug)]

@@ -70,7 +70,10 @@ pub fn make_room_for(connections: u16) -> Result<(), String> {
 
 /// An address that is ours, though nobody can connect to it yet.
 #[derive(Debug)]
-pub struct Reserved(Socket);
+pub struct Reserved {
+    socket: Socket,
+    address: SocketAddr,
+}
 
 /// Takes an address without listening on it.
 ///
@@ -83,18 +86,23 @@ pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(Reserved(socket))
+    Ok(Reserved { socket, address })
 }
 
 impl Reserved {
+    /// The address, as it was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Begins to listen. From here on clients can connect; [`Listener::run`] serves them.
     ///
     /// # Errors
     ///
     /// If another socket has begun to listen on the same address.
     pub fn listen(self) -> io::Result<Listener> {
-        self.0.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(StdListener::from(self.0))?;
+        self.socket.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(StdListener::from(self.socket))?;
         Ok(Listener { address: socket.local_addr()?, socket })
     }
 }
@@ -108,18 +116,25 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Waits for the next connection. One that fails is told, and another awaited.
+    pub async fn accept(&self) -> TcpStream {
+        loop {
+            match self.socket.accept().await {
+                Ok((socket, _)) => return socket,
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
     /// Accepts connections until the service stops, then waits until all are closed.
     pub async fn run(self, connections: Connections) {
         let mut stops = std::pin::pin!(connections.service.lifecycle.stopping());
         loop {
             tokio::select! {
-                accepted = self.socket.accept() => match accepted {
-                    Ok((socket, _)) => connections.open(socket),
-                    Err(error) => {
-                        tracing::warn!(%error, "accepting a connection failed");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+                socket = self.accept() => connections.open(socket),
                 () = &mut stops => break,
             }
         }

@@ -10,9 +10,10 @@ use orders_host::{
         StateCommand,
     },
     healthcheck,
+    operator::{self, Trouble},
     signing::{self, SigningError},
     source::STANDARD,
-    transfer::{self, Trouble},
+    transfer,
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
         },
         Command::Inspect(config) => runtime.block_on(inspect(&config)),
         Command::Compile(config) => runtime.block_on(compile(&config)),
-        Command::Module(command) => module(&command),
+        Command::Module(command) => runtime.block_on(module(&command)),
         Command::State(command) => runtime.block_on(state(&command)),
     };
     // What is still running was cut deliberately: there is nothing to wait for.
@@ -112,20 +113,35 @@ async fn compile(config: &CompileConfig) -> ExitCode {
     }
 }
 
-fn module(command: &ModuleCommand) -> ExitCode {
-    let done = match command {
-        ModuleCommand::Keygen(config) => signing::keygen(config).map(|key| {
+async fn module(command: &ModuleCommand) -> ExitCode {
+    match command {
+        ModuleCommand::Push(config) => operated(operator::push(config).await),
+        ModuleCommand::List(config) => operated(operator::list(config).await),
+        ModuleCommand::Status(config) => operated(operator::status(config).await),
+        ModuleCommand::Rollback(config) => operated(operator::rollback(config).await),
+        ModuleCommand::Keygen(config) => signed(signing::keygen(config).map(|key| {
             let (secret, public) = (config.secret.display(), config.public.display());
             format!("wrote {secret}, to be kept secret, and {public}: {key}")
-        }),
-        ModuleCommand::Sign(config) => signing::sign(config).map(|key| {
+        })),
+        ModuleCommand::Sign(config) => signed(signing::sign(config).map(|key| {
             let output = config.output.as_ref().unwrap_or(&config.component);
             format!("wrote {}: signed by {key}", output.display())
-        }),
-        ModuleCommand::Verify(config) => {
-            signing::verify(config).map(|key| format!("{} is signed by {key}", config.component.display()))
-        }
-    };
+        })),
+        ModuleCommand::Verify(config) => signed(
+            signing::verify(config).map(|key| format!("{} is signed by {key}", config.component.display())),
+        ),
+    }
+}
+
+fn operated(done: Result<(), Trouble>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Trouble::Refused(why)) => complain(&why, FAILED),
+        Err(Trouble::NotAsked(why)) => complain(&why, NOT_STARTED),
+    }
+}
+
+fn signed(done: Result<String, SigningError>) -> ExitCode {
     match done {
         Ok(what) => {
             println!("{what}");
@@ -147,8 +163,8 @@ async fn state(command: &StateCommand) -> ExitCode {
         // Standard output may have the state itself.
         Ok(summary) if standard_output => eprintln!("{summary}"),
         Ok(summary) => println!("{summary}"),
-        Err(Trouble::Incomplete(why)) => return complain(&why, FAILED),
-        Err(Trouble::NotBegun(why)) => return complain(&why, NOT_STARTED),
+        Err(transfer::Trouble::Incomplete(why)) => return complain(&why, FAILED),
+        Err(transfer::Trouble::NotBegun(why)) => return complain(&why, NOT_STARTED),
     }
     ExitCode::SUCCESS
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -14,8 +15,23 @@ pub const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
 const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
 
 /// The SHA-256 of a module's bytes, which names it. Written as 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ModuleHash([u8; 32]);
+
+impl From<ModuleHash> for String {
+    fn from(hash: ModuleHash) -> Self {
+        hash.to_string()
+    }
+}
+
+impl TryFrom<String> for ModuleHash {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
 
 impl ModuleHash {
     /// The hash of a component's bytes.

@@ -127,6 +127,11 @@ impl LineLog {
         *self.output() = Some(Output::new(request_id));
     }
 
+    /// The id of the request.
+    pub fn request_id(&self) -> Option<Arc<str>> {
+        self.output().as_ref().map(|output| Arc::clone(&output.request_id))
+    }
+
     /// The request is over.
     pub fn end(&self) {
         *self.output() = None;

@@ -1,4 +1,5 @@
 //! Smoke requests: what a candidate has to answer before it serves, over the real store, of which it may change nothing.
+//! To other servers it may send nothing.
 
 use std::{
     sync::{
@@ -17,8 +18,11 @@ use crate::{
     body::RequestBody,
     candidate::{Candidate, aside, since},
     config::SmokeRequest,
+    events::Step,
     failure::Failure,
     guest::{Guest, InstanceBounds, Terms},
+    instance::Reach,
+    roster::Roster,
     store::{Commit, Entry, Key, Outcome, Scan, Snapshot, Store, StoreError, Stored},
 };
 
@@ -44,14 +48,15 @@ impl Smoke {
     /// # Errors
     ///
     /// One line about the first that was not answered, was answered with 500 or above, or wanted to write.
-    pub async fn test(&self, candidate: &Candidate) -> Result<(), String> {
+    pub async fn test(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
         for request in &self.requests {
             let began = Instant::now();
             let store = Arc::new(ReadOnly { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
             let bounds = InstanceBounds { max_memory: self.max_memory, max_requests: 1 };
-            let guest = Guest::new(candidate.linked.clone(), Arc::clone(&store) as Arc<dyn Store>, bounds);
+            // What a request did elsewhere could not be taken back either.
+            let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
+            let guest = Guest::new(candidate.linked.clone(), reach, bounds);
             let answer = aside(ask(Arc::new(guest), request.clone(), self.timeout)).await?;
-            let module = candidate.module;
             let refuse = |what: &str| Err(format!("smoke request {request}: {what}"));
             if store.wrote.load(Ordering::Relaxed) {
                 return refuse("it wants to write to the store");
@@ -61,7 +66,8 @@ impl Smoke {
                 Ok(status) => status.as_u16(),
                 Err(failure) => return refuse(&failure.to_string()),
             };
-            tracing::info!(%module, %request, status, duration_ms = since(began), "smoke request answered");
+            let step = Step::Smoked { request: request.to_string(), status, duration_ms: since(began) };
+            roster.note(candidate.module, step);
         }
         Ok(())
     }

@@ -14,12 +14,12 @@ use crate::{
     config::{Trust, TrustConfig},
     engine::Compiler,
     keys::TrustedKeys,
-    module::{Module, ModuleError, ModuleHash},
+    module::{Module, ModuleError, ModuleHash, check_header},
     signature,
 };
 
 /// The largest component that is read, in bytes.
-const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// The largest compiled component that is read, in bytes: native code takes some times as much.
 pub const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
 /// What code of wasmtime begins with that has no lines of ours before it.
@@ -45,10 +45,6 @@ impl Source {
     pub fn read(path: &Path, trust: &TrustConfig) -> Result<Self, ModuleError> {
         let refuse = |why: &str| refused(path, &why);
         let trust = trust.trust().map_err(ModuleError)?;
-        let keys = match trust {
-            Trust::Signed(file) => Some(TrustedKeys::read(file).map_err(ModuleError)?),
-            Trust::Components | Trust::Compiled(_) => None,
-        };
         let file = read(path).map_err(|why| refuse(&why))?;
         if file.starts_with(ELF) {
             let why =
@@ -56,11 +52,7 @@ impl Source {
             return Err(refuse(&why));
         }
         if !is_compiled(&file) {
-            if let Some(keys) = keys {
-                let key = signature::check(&file, &keys).map_err(|error| refused(path, &error))?;
-                tracing::info!(component = %path.display(), %key, "signed by a trusted key");
-            }
-            return Ok(Self::Component(file));
+            return check_signed(&file, trust).map_err(|why| refuse(&why)).map(|()| Self::Component(file));
         }
         match trust {
             Trust::Compiled(trusted) => {
@@ -77,11 +69,35 @@ impl Source {
         }
     }
 
+    /// Accepts a component that comes from elsewhere than a file of the operator's. It has to be signed if there are
+    /// keys, and is never accepted compiled.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] if it is no component, or not signed as it has to be.
+    pub fn accept(bytes: Vec<u8>, trust: &TrustConfig) -> Result<Self, ModuleError> {
+        let trust = trust.trust().map_err(ModuleError)?;
+        if is_compiled(&bytes) || bytes.starts_with(ELF) {
+            let why = "it is compiled: native code, which no sandbox holds; push the component, which is compiled here";
+            return Err(ModuleError(why.to_owned()));
+        }
+        check_header(&bytes).and_then(|()| check_signed(&bytes, trust)).map_err(ModuleError)?;
+        Ok(Self::Component(bytes))
+    }
+
     /// Names the module that it holds.
     pub fn hash(&self) -> ModuleHash {
         match self {
             Self::Component(bytes) => ModuleHash::of(bytes),
             Self::Compiled(compiled) => compiled.hash,
+        }
+    }
+
+    /// The size of the component, in bytes.
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Component(bytes) => size(bytes),
+            Self::Compiled(compiled) => compiled.component_size(),
         }
     }
 
@@ -104,6 +120,16 @@ impl Source {
             Self::Compiled(compiled) => compiled.load(engine),
         }
     }
+}
+
+/// Checks the signature of a component, if it has to have one.
+fn check_signed(component: &[u8], trust: Trust<'_>) -> Result<(), String> {
+    if let Trust::Signed(file) = trust {
+        let keys = TrustedKeys::read(file)?;
+        let key = signature::check(component, &keys).map_err(|error| error.to_string())?;
+        tracing::info!(module = %ModuleHash::of(component), %key, "signed by a trusted key");
+    }
+    Ok(())
 }
 
 /// Stands for standard input or output in the place of a file.

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use crate::{
+    FAULTS,
     command::{Failed, cargo, output, run},
-    components, target,
+    components, infra, target,
 };
 
 /// The version of cargo-deny that is installed where none is, or another.
@@ -16,16 +17,30 @@ const CARGO_DENY: &str = "0.20.2";
 ///
 /// [`Failed`] with the first that fails.
 pub(crate) fn all() -> Result<(), Failed> {
+    infra::check_tools()?;
     run(&mut cargo(["fmt", "--all", "--check"]))?;
     clippy()?;
     run(cargo(["doc", "--workspace", "--no-deps", "--locked"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    dependencies()
+    dependencies()?;
+    infra::check()
+}
+
+/// Looks for known vulnerabilities of dependencies.
+///
+/// # Errors
+///
+/// [`Failed`] if there is one, or if the database is not to be had.
+pub(crate) fn advisories() -> Result<(), Failed> {
+    deny(&["advisories"])
 }
 
 fn clippy() -> Result<(), Failed> {
     components::ensure_target()?;
     let native = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     run(&mut cargo(native))?;
+    // What only tests have.
+    let faults = ["clippy", "--workspace", "--all-targets", "--features", FAULTS, "--locked"];
+    run(cargo(faults).args(["--", "-D", "warnings"]))?;
     // What only exists in a component is looked at as well.
     let packages =
         ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];
@@ -42,6 +57,10 @@ fn clippy() -> Result<(), Failed> {
 
 /// Licences, sources and bans. Advisories need a database from the network: the workflow on GitHub asks it.
 fn dependencies() -> Result<(), Failed> {
+    deny(&["bans", "licenses", "sources"])
+}
+
+fn deny(checks: &[&str]) -> Result<(), Failed> {
     let root = target().join("tools");
     let deny = root.join("bin/cargo-deny");
     let installed = output(Command::new(&deny).arg("--version"));
@@ -50,11 +69,5 @@ fn dependencies() -> Result<(), Failed> {
         let install = ["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--force"];
         run(cargo(install).arg("--root").arg(&root))?;
     }
-    run(Command::new(&deny).current_dir(crate::workspace()).args([
-        "--workspace",
-        "check",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    run(Command::new(&deny).current_dir(crate::workspace()).args(["--workspace", "check"]).args(checks))
 }

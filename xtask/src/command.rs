@@ -2,7 +2,9 @@
 
 use std::{
     ffi::OsStr,
+    path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use crate::workspace;
@@ -32,6 +34,12 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failed> {
     }
 }
 
+/// Lets time go by: something is measured for so long, or looked at so often.
+#[allow(clippy::disallowed_methods, reason = "here the time itself is what is waited for")]
+pub(crate) fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// What a command prints, if it can be run and succeeds.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
@@ -39,10 +47,15 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
 }
 
 fn words(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
+    let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
     std::iter::once(program)
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// What went wrong with a file or a folder.
+pub(crate) fn failed(path: &Path, error: &std::io::Error) -> Failed {
+    Failed(format!("{}: {error}", path.display()))
 }

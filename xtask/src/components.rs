@@ -11,7 +11,7 @@ use std::{
 use wit_component::ComponentEncoder;
 
 use crate::{
-    command::{Failed, cargo, output, run},
+    command::{Failed, cargo, failed, output, run},
     target, workspace,
 };
 
@@ -111,8 +111,4 @@ fn encode(module: &Path, component: &Path) -> Result<(), Failed> {
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| fs::write(component, encoded))
         .map_err(|error| failed(component, &error))
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failed {
-    Failed(format!("{}: {error}", path.display()))
 }

@@ -6,21 +6,22 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    process::{ChildStdout, Command, Stdio},
+    sync::mpsc::{Receiver, sync_channel},
     thread,
     time::Duration,
 };
 
 use crate::{
-    command::{Failed, cargo, output, run},
-    components, host, target, workspace,
+    command::{Failed, cargo, failed, output, run},
+    components, host,
+    process::Process,
+    target,
+    tools::{self, node_program},
+    workspace,
 };
 
-/// How long an installation may take.
-const INSTALL: Duration = Duration::from_secs(600);
 /// How long Schemathesis may take. It needs about two minutes on two slow cores.
 const FUZZ: Duration = Duration::from_secs(480);
 /// How long any other part may take.
@@ -65,7 +66,7 @@ pub(crate) fn test() -> Result<(), Failed> {
     let component = components::orders()?;
     // The whole workspace, as for `serve`.
     run(&mut cargo(["build", "--workspace", "--bins", "--locked"]))?;
-    let python = python()?;
+    let python = tools::python("contract-venv", &tools::requirements())?;
     let linters = linters(&python)?;
     let folder = target().join("contract");
     let _ = fs::remove_dir_all(&folder);
@@ -104,68 +105,9 @@ pub(crate) fn test() -> Result<(), Failed> {
     }
 }
 
-/// The Python of a virtual environment that has what `contract/requirements.txt` lists.
-fn python() -> Result<PathBuf, Failed> {
-    let folder = target().join("tools/contract-venv");
-    let requirements = workspace().join("contract/requirements.txt");
-    let python = folder.join("bin/python");
-    unless_installed(&folder, &[&requirements], || {
-        Process::run(Command::new("python3").args(["-m", "venv"]).arg(&folder), INSTALL)?;
-        let pip =
-            ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"];
-        Process::run(Command::new(&python).args(pip).arg(&requirements), INSTALL)
-    })?;
-    Ok(python)
-}
-
-/// A program that finds the Node.js of the virtual environment, as its scripts expect it: on the path.
-fn node_program(program: &Path, python: &Path) -> Command {
-    let mut command = Command::new(program);
-    let venv = python.parent().map(Path::as_os_str).unwrap_or_default();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(PathBuf::from(venv)).chain(std::env::split_paths(&path));
-    if let Ok(path) = std::env::join_paths(folders) {
-        command.env("PATH", path);
-    }
-    command
-}
-
 /// The folder of the programs that `contract/package-lock.json` lists.
 fn linters(python: &Path) -> Result<PathBuf, Failed> {
-    let folder = target().join("tools/contract-npm");
-    let [package, lock] =
-        ["package.json", "package-lock.json"].map(|name| workspace().join("contract").join(name));
-    unless_installed(&folder, &[&package, &lock], || {
-        for source in [&package, &lock] {
-            let copy = folder.join(source.file_name().unwrap_or_default());
-            fs::copy(source, &copy).map_err(|error| failed(&copy, &error))?;
-        }
-        // No package needs its scripts.
-        let ci = ["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"];
-        let npm = python.with_file_name("npm");
-        Process::run(node_program(&npm, python).current_dir(&folder).args(ci), INSTALL)
-    })?;
-    Ok(folder.join("node_modules/.bin"))
-}
-
-/// Installs into a folder, from nothing, if it has not been done for the present content of `sources`.
-fn unless_installed(
-    folder: &Path,
-    sources: &[&Path],
-    install: impl FnOnce() -> Result<(), Failed>,
-) -> Result<(), Failed> {
-    let mut wanted = Vec::new();
-    for source in sources {
-        wanted.extend(fs::read(source).map_err(|error| failed(source, &error))?);
-    }
-    let stamp = folder.join("installed");
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    let _ = fs::remove_dir_all(folder);
-    fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-    install()?;
-    fs::write(&stamp, wanted).map_err(|error| failed(&stamp, &error))
+    Ok(tools::npm("contract-npm", &workspace().join("contract"), python)?.join(".bin"))
 }
 
 fn redocly(linters: &Path, python: &Path) -> Command {
@@ -232,67 +174,4 @@ fn follow(output: ChildStdout, file: &Path) -> Result<Receiver<String>, Failed> 
         }
     });
     Ok(serving)
-}
-
-/// A program in a group of its own, with whatever it starts: waited for with a deadline, and killed if it is not
-/// waited for.
-struct Process {
-    name: String,
-    id: String,
-    ended: Receiver<std::io::Result<ExitStatus>>,
-    has_ended: bool,
-}
-
-impl Process {
-    /// Runs a command to its end, with its output where ours goes.
-    fn run(command: &mut Command, limit: Duration) -> Result<(), Failed> {
-        let (mut process, _) = Self::start(command)?;
-        let status = process.end_within(limit)?;
-        if status.success() { Ok(()) } else { Err(Failed(format!("{} failed: {status}", process.name))) }
-    }
-
-    /// Starts a command; gives its output too, if that is piped.
-    fn start(command: &mut Command) -> Result<(Self, Option<ChildStdout>), Failed> {
-        eprintln!("+ {command:?}");
-        let name = Path::new(command.get_program()).file_name().unwrap_or_default();
-        let name = name.to_string_lossy().into_owned();
-        let mut child: Child = command
-            .process_group(0)
-            .spawn()
-            .map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
-        let (id, output) = (child.id().to_string(), child.stdout.take());
-        let (sender, ended) = sync_channel(1);
-        thread::spawn(move || sender.send(child.wait()));
-        Ok((Self { name, id, ended, has_ended: false }, output))
-    }
-
-    fn end_within(&mut self, limit: Duration) -> Result<ExitStatus, Failed> {
-        let name = &self.name;
-        match self.ended.recv_timeout(limit) {
-            Ok(outcome) => {
-                self.has_ended = true;
-                outcome.map_err(|error| Failed(format!("{name}: {error}")))
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                Err(Failed(format!("{name} did not end in {} s", limit.as_secs())))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(Failed(format!("{name} was not waited for"))),
-        }
-    }
-
-    fn signal(&self, signal: &str) -> Result<(), Failed> {
-        run(Command::new("kill").args(["-s", signal, "--", &format!("-{}", self.id)]))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if !self.has_ended && self.ended.try_recv().is_err() {
-            let _ = self.signal("KILL");
-        }
-    }
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> Failed {
-    Failed(format!("{}: {error}", path.display()))
 }

@@ -20,7 +20,16 @@ pub(crate) fn serve<'a>(command: &'a mut Command, component: &Path, store: &str)
         .arg("--component")
         .arg(component)
         .args(["--store", store])
-        .args(["--listen", "127.0.0.1:0", "--drain-delay", "0s", "--log-format", "json"])
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "off",
+            "--drain-delay",
+            "0s",
+            "--log-format",
+            "json",
+        ])
         .args(["--log", "info,access=warn"])
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
 
-    let mut host = Host::start(&component, &folder, options.strace)?;
+    let mut host = Host::start(&component, &folder, options.strace, &[])?;
     let began = Instant::now();
     let mut times = create_all(host.address, options.creates, options.connections, |_| ORDER.to_owned())?;
     let elapsed = began.elapsed();
@@ -81,11 +81,18 @@ pub(crate) struct Host {
     child: Child,
     log: BufReader<std::process::ChildStdout>,
     pub(crate) address: SocketAddr,
+    /// Where it hears operators.
+    pub(crate) admin: Option<SocketAddr>,
     strace: bool,
 }
 
 impl Host {
-    pub(crate) fn start(component: &Path, folder: &Path, strace: bool) -> Result<Self, Failed> {
+    pub(crate) fn start(
+        component: &Path,
+        folder: &Path,
+        strace: bool,
+        options: &[&str],
+    ) -> Result<Self, Failed> {
         let binary = host::binary();
         let mut command = if strace { Command::new("strace") } else { Command::new(&binary) };
         if strace {
@@ -95,15 +102,17 @@ impl Host {
         }
         let store = format!("sqlite:{}", folder.join("orders.db").display());
         let mut child = host::serve(&mut command, component, &store)
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| Failed(format!("cannot run {}: {error}", binary.display())))?;
         let Some(output) = child.stdout.take() else { return Err(Failed("the host has no output".into())) };
         let mut log = BufReader::new(output);
         let serving = line_with(&mut log, "\"message\":\"serving\"")?;
-        let address = field(&serving, "address").and_then(|address| address.parse().ok());
-        let address = address.ok_or_else(|| Failed(format!("no address in {serving}")))?;
-        Ok(Self { child, log, address, strace })
+        let address = |name| field(&serving, name).and_then(|address| address.parse().ok());
+        let admin = address("admin_address");
+        let address = address("address").ok_or_else(|| Failed(format!("no address in {serving}")))?;
+        Ok(Self { child, log, address, admin, strace })
     }
 
     /// Ends it, and gives the commits and transactions that its store made.

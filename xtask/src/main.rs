@@ -1,4 +1,5 @@
-//! The developer's commands: `cargo xtask serve | test | contract | fuzz | build | load | pages | bench | check`.
+//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
+//! check | infra`, and for the pipeline `component | sbom | advisories`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -10,9 +11,16 @@ mod components;
 mod contract;
 mod fuzz;
 mod host;
+mod infra;
+mod languages;
 mod load;
 mod pages;
+mod process;
 mod profiled;
+mod sbom;
+mod swaps;
+mod tools;
+mod watch;
 
 use std::{
     os::unix::process::CommandExt,
@@ -42,6 +50,8 @@ enum Task {
         #[arg(last = true)]
         options: Vec<String>,
     },
+    /// Build the guest whenever its sources change, and push it to the host that runs
+    Watch(watch::Options),
     /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
     Test {
         /// Options for `cargo test`
@@ -56,25 +66,45 @@ enum Task {
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
     Load(load::Options),
+    /// Replace the component again and again under load, and see what requests notice of it
+    Swaps(swaps::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
     Bench(bench::Options),
-    /// Check formatting, lints, documentation and dependencies
+    /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
+    /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
+    Infra,
+    /// Build the component alone: target/dist/orders.wasm
+    Component,
+    /// List what program and component are made of: target/dist/*.cdx.json
+    Sbom,
+    /// Look for known vulnerabilities of dependencies, in a database from the network
+    Advisories,
 }
+
+/// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
+/// only the host is compiled once more.
+const FAULTS: &str = "orders-host/fault-injection";
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().task {
         Task::Serve { release, options } => serve(release, &options),
+        Task::Watch(options) => watch::forever(&options),
         Task::Test { options } => test(&options),
         Task::Contract => contract::test(),
         Task::Fuzz(options) => fuzz::all(&options),
         Task::Build => build(),
         Task::Load(options) => load::measure(&options),
+        Task::Swaps(options) => swaps::measure(&options),
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Check => check::all(),
+        Task::Infra => infra::check(),
+        Task::Component => component(),
+        Task::Sbom => sbom::write(),
+        Task::Advisories => check::advisories(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -121,15 +151,24 @@ fn test(options: &[String]) -> Result<(), Failed> {
     }
     components::orders()?;
     components::fixtures()?;
-    run(cargo(["test", "--workspace", "--locked"]).args(options))?;
+    languages::components()?;
+    run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
     if all { contract::test() } else { Ok(()) }
 }
 
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
     let host = profiled::build()?;
+    distribute(&[(host, "orders-host"), (component, "orders.wasm")])
+}
+
+fn component() -> Result<(), Failed> {
+    distribute(&[(components::orders()?, "orders.wasm")])
+}
+
+/// Copies what was built to `target/dist`, under these names.
+fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), Failed> {
     let dist = target().join("dist");
-    let copies = [(host, "orders-host"), (component, "orders.wasm")];
     let copied = std::fs::create_dir_all(&dist).and_then(|()| {
         copies.iter().try_for_each(|(from, name)| {
             let to = dist.join(name);

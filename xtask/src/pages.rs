@@ -61,7 +61,7 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
         let folder = target().join(format!("pages/{orders}"));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
-        let host = Host::start(&component, &folder, false)?;
+        let host = Host::start(&component, &folder, false, &[])?;
         let began = Instant::now();
         create_all(host.address, orders, FILLERS, order)?;
         println!("{orders} orders made in {:.0?}", began.elapsed());

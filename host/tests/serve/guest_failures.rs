@@ -261,12 +261,6 @@ async fn a_component_cannot_flood_the_log() {
 }
 
 #[tokio::test]
-async fn a_component_cannot_send_requests() {
-    let host = TestHost::fixture("calls_out", &[]).await;
-    assert_eq!(host.get("/").await.status(), 418, "the host let it");
-}
-
-#[tokio::test]
 async fn a_failed_component_does_not_hurt_requests_beside_it() {
     let host = TestHost::fixture("traps_on_demand", &[]).await;
     let mut clients = Vec::new();
@@ -300,7 +294,9 @@ fn every_fixture_is_tested() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
         let tests = concat!(
+            include_str!("canary.rs"),
             include_str!("guest_failures.rs"),
+            include_str!("outbound.rs"),
             include_str!("reuse.rs"),
             include_str!("start.rs"),
             include_str!("swap_refused.rs")

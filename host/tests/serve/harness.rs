@@ -57,7 +57,8 @@ pub fn fixture(name: &str) -> PathBuf {
     component(&format!("fixtures/{name}.wasm"))
 }
 
-fn component(name: &str) -> PathBuf {
+/// A component in the folder that they are built to.
+pub fn component(name: &str) -> PathBuf {
     let target = binary().parent().and_then(Path::parent).expect("the binary lies in a profile's folder");
     let path = target.join("components").join(name);
     assert!(
@@ -68,21 +69,36 @@ fn component(name: &str) -> PathBuf {
     path
 }
 
+/// Another version of a component, in this folder: a custom section says which, and nothing else differs.
+pub fn version_of(component: &Path, version: u8, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(component).unwrap();
+    // Section 0, its size, the size of its name, its name, what it holds.
+    bytes.extend_from_slice(&[0, 9, 7]);
+    bytes.extend_from_slice(b"version");
+    bytes.push(version);
+    let path = folder.join(format!("version-{version}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// A host process that serves; killed when dropped.
 pub struct TestHost {
     child: Child,
     log: Log,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it hears operators.
+    pub admin: Option<SocketAddr>,
 }
 
 impl TestHost {
-    /// Starts `orders-host serve` with the component, an in-memory store and no drain delay, then `options`.
+    /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, operators on a free port
+    /// and no trials, then `options`.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         Self::start_with(component, options, &[]).await
     }
 
-    /// The same, with these variables and no others.
+    /// The same with these variables in its environment, and no others.
     pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
@@ -97,6 +113,11 @@ impl TestHost {
         if !options.iter().copied().chain(variables.iter().map(|(name, _)| *name)).any(stores) {
             command.args(["--store", "memory:"]);
         }
+        for (option, value) in [("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")] {
+            if !options.contains(&option) {
+                command.args([option, value]);
+            }
+        }
         command.args(options);
         let mut child = command
             .env_clear()
@@ -109,8 +130,9 @@ impl TestHost {
             .expect("the host can be run");
         let log = Log::follow(child.stdout.take().expect("its output is piped"));
         let serving = log.wait_for("the host to serve", |line| line["message"] == "serving").await;
-        let address = serving["address"].as_str().and_then(|address| address.parse().ok());
-        Self { child, log, address: address.expect("the log says where it serves") }
+        let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
+        let (address, admin) = (address("address"), address("admin_address"));
+        Self { child, log, address: address.expect("the log says where it serves"), admin }
     }
 
     /// Starts it with the orders component.
@@ -121,6 +143,16 @@ impl TestHost {
     /// Starts it with the fixture of this name.
     pub async fn fixture(name: &str, options: &[&str]) -> Self {
         Self::start(&fixture(name), options).await
+    }
+
+    /// The same with a token that operators have to show.
+    pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
+        Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
+    }
+
+    /// A new connection to where it hears operators.
+    pub async fn operator(&self) -> Client {
+        Client::connect(self.admin.expect("it hears operators")).await.expect("the host accepts connections")
     }
 
     /// Its log.
@@ -372,7 +404,17 @@ pub struct Ran {
 
 /// Runs the program to its end, with nothing in its environment.
 pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
-    let output = Command::new(binary()).env_clear().args(arguments).kill_on_drop(true).output();
+    run_with(&[], arguments).await
+}
+
+/// Runs the program to its end, with these variables alone.
+pub async fn run_with(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Ran {
+    let mut command = Command::new(binary());
+    command.env_clear().envs(variables.iter().copied()).args(arguments).kill_on_drop(true);
+    let output = command.output();
     let output = within("a command to end", output).await.expect("the host can be run");
     Ran {
         code: output.status.code(),

@@ -9,7 +9,10 @@
 )]
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
+mod admin;
+mod admin_uploads;
 mod ahead_of_time;
+mod canary;
 mod compile;
 mod component;
 mod durability;
@@ -18,10 +21,15 @@ mod guest_failures;
 mod harness;
 mod http1;
 mod http1_bodies;
+mod languages;
 mod lifecycle;
 mod limits;
 mod logs;
+mod module_dir;
+mod operator;
+mod operator_trials;
 mod orders;
+mod outbound;
 mod overload;
 mod races;
 mod raw;
@@ -29,6 +37,7 @@ mod reuse;
 mod signing;
 mod start;
 mod swap;
+mod swap_orders;
 mod swap_refused;
 mod transport_errors;
 mod walkthrough;

@@ -16,12 +16,12 @@ use crate::{
 };
 
 /// A folder with a pair of keys, and the orders component signed with them.
-struct Signed {
+pub struct Signed {
     folder: TempDir,
 }
 
 impl Signed {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let signed = Self { folder: tempfile::tempdir().unwrap() };
         signed.keygen("").await;
         let ran = signed.sign(&orders(), &["--output", &signed.path("orders.wasm")]).await;
@@ -29,7 +29,7 @@ impl Signed {
         signed
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 

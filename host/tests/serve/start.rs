@@ -86,6 +86,7 @@ async fn bad_options() {
         (&["--max-body", "65MiB"], &["--max-buffered", "--max-body"]),
         (&["--max-concurrent", "0"], &["--max-concurrent", "1..=10000"]),
         (&["--instance-reuse", "0"], &["--instance-reuse", "1..=1000000"]),
+        (&["--keep-modules", "0"], &["--keep-modules", "1..=1000"]),
         (&["--threads", "0"], &["--threads", "1 to 1024", "`auto`"]),
         (&["--threads", "many"], &["--threads", "1 to 1024", "`auto`"]),
         (&["--log", "loud=really"], &["--log", "loud"]),

@@ -56,18 +56,18 @@ impl Swapped {
 
     /// Swaps, and waits until the other one serves. Gives the line that says so.
     pub async fn swap(&self, to: &Path) -> Value {
-        let swaps = self.count("swapped");
+        let swaps = self.count("promoted");
         self.reload(to);
-        self.host.log().wait_for_count("a swap", swaps + 1, |line| line["message"] == "swapped").await;
+        self.host.log().wait_for_count("a swap", swaps + 1, |line| line["message"] == "promoted").await;
         let lines = self.host.log().lines();
-        lines.into_iter().rfind(|line| line["message"] == "swapped").unwrap()
+        lines.into_iter().rfind(|line| line["message"] == "promoted").unwrap()
     }
 
     /// Has the host read a file that it must refuse, and checks why it does; it then serves on as before.
     pub async fn check_refused(&self, from: &Path, says: &[&str]) {
-        let refused = |line: &Value| line["message"] == "reload refused: nothing has changed";
+        let refused = |line: &Value| line["message"] == "refused: nothing has changed";
         let refusals = self.host.log().lines().iter().filter(|line| refused(line)).count();
-        let swaps = self.count("swapped");
+        let swaps = self.count("promoted");
         let mut client = self.host.connect().await;
         let before = client.get("/").await;
         if from.exists() {
@@ -84,7 +84,7 @@ impl Swapped {
         }
         let after = client.get("/").await;
         assert_eq!((after.status(), &after.body), (before.status(), &before.body), "{line}");
-        assert_eq!(self.count("swapped"), swaps);
+        assert_eq!(self.count("promoted"), swaps);
     }
 }
 
@@ -133,7 +133,7 @@ async fn another_component_serves_after_a_hangup() {
     assert_eq!(body(&mut client).await, REQUEST_1);
     assert_eq!(line["replaced"], serving["module"]);
     assert_ne!(line["module"], serving["module"]);
-    for step in ["reload begun", "component read", "component compiled", "component loaded and tried"] {
+    for step in ["reload begun", "component received", "component compiled", "component loaded and tried"] {
         assert!(swapped.count(step) >= 1, "{step}");
     }
     let line = swapped.swap(&fixture("answers")).await;
@@ -275,14 +275,14 @@ async fn a_long_answer_ends_on_the_module_it_began_on() {
 async fn hangups_during_a_reload_are_one() {
     let swapped = Swapped::start(&fixture("answers"), &[]).await;
     swapped.reload(&orders());
-    let read = |line: &Value| line["message"] == "component read";
+    let read = |line: &Value| line["message"] == "component received";
     // The first was at the start.
     swapped.host.log().wait_for_count("the orders to be read", 2, read).await;
     put(&fixture("remembers"), &swapped.component);
     for _ in 0..5 {
         swapped.host.signal(Signal::HUP);
     }
-    let swaps = |line: &Value| line["message"] == "swapped";
+    let swaps = |line: &Value| line["message"] == "promoted";
     swapped.host.log().wait_for_count("both swaps", 2, swaps).await;
     assert_eq!(body(&mut swapped.host.connect().await).await, REQUEST_1);
     // One more would have been begun by now, for the one after this is answered.

@@ -108,9 +108,18 @@ async fn what_cannot_be_a_store_is_refused_in_one_line() {
     refuses("postgres://postgres@/x", &["names no host"]).await;
     // A program's own line and exit code.
     let url = "postgres://ada:secret@127.0.0.1:1/x";
-    let ran =
-        run(["serve", "--listen", "127.0.0.1:0", "--component", orders().to_str().unwrap(), "--store", url])
-            .await;
+    let ran = run([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--component",
+        orders().to_str().unwrap(),
+        "--store",
+        url,
+    ])
+    .await;
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
     assert!(ran.stderr.contains("cannot open the store postgres://127.0.0.1:1/x: "), "{}", ran.stderr);
     assert!(ran.stderr.contains("refused"), "{}", ran.stderr);

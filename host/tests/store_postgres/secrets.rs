@@ -88,7 +88,18 @@ async fn what_is_refused_is_not_shown() {
         "postgres://keeper:bad-secret@localhost/kept?sslmode=bad-secret",
         "postgres://keeper:bad-secret@127.0.0.1:1/kept",
     ] {
-        let ran = run(["serve", "--component", component, "--listen", "127.0.0.1:0", "--store", bad]).await;
+        let ran = run([
+            "serve",
+            "--component",
+            component,
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            "127.0.0.1:0",
+            "--store",
+            bad,
+        ])
+        .await;
         assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
         assert!(!(ran.stdout + &ran.stderr).contains("bad-secret"), "{bad}");
     }

@@ -1,32 +1,54 @@
-//! Asks another server before it answers: 200 if the host let it, 418 if not.
+//! Asks another server, `/http/AUTHORITY/PATH` of which, and says what came: the status and the length of the body. 418 and
+//! the reason if nothing did; before it gives up it asks once more.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingResponse, ResponseOutparam,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, stream,
+    trap,
     wasi::http::{
         outgoing_handler,
-        types::{OutgoingRequest, Scheme},
+        types::{ErrorCode, OutgoingRequest, Scheme},
     },
 };
 
 struct Fixture;
 
 impl Guest for Fixture {
-    fn handle(_: IncomingRequest, out: ResponseOutparam) {
-        let request = OutgoingRequest::new(Fields::new());
-        let _ = request.set_scheme(Some(&Scheme::Http));
-        let _ = request.set_authority(Some("localhost:1"));
-        let response = OutgoingResponse::new(Fields::new());
-        let refused = match outgoing_handler::handle(request, None) {
-            Err(_) => true,
-            Ok(future) => {
-                future.subscribe().block();
-                !matches!(future.get(), Some(Ok(Ok(_))))
-            }
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (status, text) = match ask(&target).or_else(|_| ask(&target)) {
+            Ok((status, length)) => (200, format!("{status} {length}")),
+            Err(code) => (418, format!("{code:?}")),
         };
-        let _ = response.set_status_code(if refused { 418 } else { 200 });
+        let response = OutgoingResponse::new(Fields::new());
+        let _ = response.set_status_code(status);
+        let body = response.body().unwrap_or_else(|()| trap());
         ResponseOutparam::set(out, Ok(response));
+        stream(&body, text.as_bytes(), 1);
+        let _ = OutgoingBody::finish(body, None);
+    }
+}
+
+fn ask(target: &str) -> Result<(u16, usize), ErrorCode> {
+    let mut parts = target.splitn(4, '/').skip(1);
+    let scheme = if parts.next() == Some("https") { Scheme::Https } else { Scheme::Http };
+    let request = OutgoingRequest::new(Fields::new());
+    let _ = request.set_scheme(Some(&scheme));
+    let _ = request.set_authority(parts.next());
+    let _ = request.set_path_with_query(Some(&format!("/{}", parts.next().unwrap_or_default())));
+    let future = outgoing_handler::handle(request, None)?;
+    future.subscribe().block();
+    let response = future.get().and_then(Result::ok).unwrap_or_else(|| trap())?;
+    let body = response.consume().unwrap_or_else(|()| trap());
+    let stream = body.stream().unwrap_or_else(|()| trap());
+    let mut length = 0;
+    loop {
+        match stream.blocking_read(64 * 1024) {
+            Ok(bytes) => length += bytes.len(),
+            Err(StreamError::Closed) => return Ok((response.status(), length)),
+            Err(StreamError::LastOperationFailed(_)) => return Err(ErrorCode::HttpResponseIncomplete),
+        }
     }
 }
 

@@ -1,0 +1,86 @@
+//! The short words that these tests are written in.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use orders_host::{
+    compiled::Compiled,
+    module::ModuleHash,
+    shelf::{Active, Shelf},
+};
+
+/// How many modules are kept where a test does not say.
+pub(crate) const KEEP: usize = 5;
+
+/// A component that is valid and does nothing, with a section that tells it from others.
+pub(crate) fn component(name: u8) -> Vec<u8> {
+    [b"\0asm\x0d\0\x01\0".as_slice(), &[0, 2, 1, name]].concat()
+}
+
+/// One of this size or larger.
+pub(crate) fn large_component(size: usize) -> Vec<u8> {
+    // Sections of 127 bytes, whose size takes one byte.
+    let section = [[0, 127, 1, b'x'].as_slice(), &[7; 125]].concat();
+    [component(b'l'), section.repeat(size.div_ceil(section.len()))].concat()
+}
+
+pub(crate) fn compile(component: &[u8]) -> Compiled {
+    Compiled::make(component, None).unwrap()
+}
+
+pub(crate) fn open(folder: &Path) -> Shelf {
+    Shelf::open(folder, KEEP).unwrap()
+}
+
+/// What opening a folder is refused with: one line, with its name.
+pub(crate) fn refusal(folder: &Path) -> String {
+    let error = Shelf::open(folder, KEEP).unwrap_err();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains(folder.to_str().unwrap()), "{error}");
+    error
+}
+
+pub(crate) fn active(module: ModuleHash) -> Active {
+    Active { module, component: ModuleHash::of(b"what --component named") }
+}
+
+/// The names of the files in a folder.
+pub(crate) fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Has a file be that old.
+pub(crate) fn age(path: &Path, seconds: u64) {
+    let time = SystemTime::now() - Duration::from_secs(seconds);
+    File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+/// What is logged meanwhile, beside what is done.
+pub(crate) fn logged<T>(act: impl FnOnce() -> T) -> (T, String) {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let done = tracing::subscriber::with_default(log, act);
+    let bytes = lines.0.lock().unwrap().clone();
+    (done, String::from_utf8(bytes).unwrap())
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+resource "aws_cloudwatch_log_group" "host" {
+  # checkov:skip=CKV_AWS_338: the access log names callers: it is kept for as long as it is of use, not for a year
+  name              = "/orders/${var.environment}/host"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.this.arn
+}
+
+resource "aws_cloudwatch_log_group" "flow" {
+  # checkov:skip=CKV_AWS_338: as above
+  name              = "/orders/${var.environment}/flow"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.this.arn
+}
+
+# Made here, so that what RDS writes is encrypted by our key and does not stay for ever.
+resource "aws_cloudwatch_log_group" "database" {
+  # checkov:skip=CKV_AWS_338: as above
+  for_each          = toset(["postgresql", "upgrade"])
+  name              = "/aws/rds/instance/${local.name}/${each.key}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = aws_kms_key.this.arn
+}
+
+resource "aws_cloudwatch_log_group" "insights" {
+  # checkov:skip=CKV_AWS_338: as above
+  name              = "/aws/ecs/containerinsights/${local.name}/performance"
+  retention_in_days = 30
+  kms_key_id        = aws_kms_key.this.arn
+}

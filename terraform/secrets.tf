@@ -1,0 +1,67 @@
+# One key for all that is kept: repository, logs, database, secret, alarms.
+resource "aws_kms_key" "this" {
+  description             = "What ${local.name} keeps"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        # In the policy of a key, "*" is that key. Without the account nobody could change the policy again.
+        Sid       = "Account"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        Sid       = "Logs"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${var.region}.amazonaws.com" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = { ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "${local.arn.logs}:log-group:*" } }
+      },
+      {
+        Sid       = "Alarms"
+        Effect    = "Allow"
+        Principal = { Service = "cloudwatch.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
+      },
+      {
+        # Without a condition, as in the policy of the topic.
+        Sid       = "Events"
+        Effect    = "Allow"
+        Principal = { Service = "events.amazonaws.com" }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+        Resource  = "*"
+      },
+    ]
+  })
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${local.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+resource "aws_secretsmanager_secret" "database_url" {
+  # checkov:skip=CKV2_AWS_57: it is rotated together with the password in the database by scripts/set-database-password
+  name        = "${local.name}/database-url"
+  description = "ORDERS_STORE: the database with its user and password"
+  kms_key_id  = aws_kms_key.this.arn
+}
+
+resource "aws_secretsmanager_secret_version" "database_url" {
+  secret_id = aws_secretsmanager_secret.database_url.id
+  # After the database: if that refuses the password, this is not changed either.
+  secret_string_wo = format(
+    "postgres://%s:%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s",
+    aws_db_instance.this.username, var.database_password, aws_db_instance.this.address,
+    aws_db_instance.this.port, aws_db_instance.this.db_name, var.database_ca_file,
+  )
+  secret_string_wo_version = var.database_password_version
+}

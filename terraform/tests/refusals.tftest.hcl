@@ -1,0 +1,409 @@
+# A value that cannot be right is refused before anything is planned, with a sentence.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+}
+
+run "region_of_no_form" {
+  command = plan
+
+  variables {
+    region = "Frankfurt"
+  }
+
+  expect_failures = [var.region]
+}
+
+run "environment_too_long" {
+  command = plan
+
+  variables {
+    environment = "production-of-the-east"
+  }
+
+  expect_failures = [var.environment]
+}
+
+run "one_zone" {
+  command = plan
+
+  variables {
+    availability_zones = ["eu-central-1a"]
+  }
+
+  expect_failures = [var.availability_zones]
+}
+
+run "one_zone_twice" {
+  command = plan
+
+  variables {
+    availability_zones = ["eu-central-1a", "eu-central-1a"]
+  }
+
+  expect_failures = [var.availability_zones]
+}
+
+run "zone_elsewhere" {
+  command = plan
+
+  variables {
+    availability_zones = ["eu-central-1a", "eu-west-1a"]
+  }
+
+  expect_failures = [var.availability_zones]
+}
+
+run "network_too_small" {
+  command = plan
+
+  variables {
+    vpc_cidr = "10.0.0.0/24"
+  }
+
+  expect_failures = [var.vpc_cidr]
+}
+
+run "certificate_of_no_form" {
+  command = plan
+
+  variables {
+    certificate_arn = "www.example.com"
+  }
+
+  expect_failures = [var.certificate_arn]
+}
+
+run "nobody_allowed" {
+  command = plan
+
+  variables {
+    allowed_cidrs = []
+  }
+
+  expect_failures = [var.allowed_cidrs]
+}
+
+run "allowed_by_name" {
+  command = plan
+
+  variables {
+    allowed_cidrs = ["example.com"]
+  }
+
+  expect_failures = [var.allowed_cidrs]
+}
+
+run "image_by_tag" {
+  command = plan
+
+  variables {
+    image_digest = "latest"
+  }
+
+  expect_failures = [var.image_digest]
+}
+
+run "image_by_short_digest" {
+  command = plan
+
+  variables {
+    image_digest = "sha256:0123"
+  }
+
+  expect_failures = [var.image_digest]
+}
+
+run "unknown_processor" {
+  command = plan
+
+  variables {
+    cpu_architecture = "arm"
+  }
+
+  expect_failures = [var.cpu_architecture]
+}
+
+run "odd_cpu" {
+  command = plan
+
+  variables {
+    task_cpu = 768
+  }
+
+  expect_failures = [var.task_cpu]
+}
+
+run "odd_memory" {
+  command = plan
+
+  variables {
+    task_memory = 1536
+  }
+
+  expect_failures = [var.task_memory]
+}
+
+run "one_task" {
+  command = plan
+
+  variables {
+    tasks_min = 1
+  }
+
+  expect_failures = [var.tasks_min]
+}
+
+run "most_below_fewest" {
+  command = plan
+
+  variables {
+    tasks_max = 1
+  }
+
+  expect_failures = [var.tasks_max]
+}
+
+run "no_room_above" {
+  command = plan
+
+  variables {
+    cpu_target_percent = 95
+  }
+
+  expect_failures = [var.cpu_target_percent]
+}
+
+run "empty_log_filter" {
+  command = plan
+
+  variables {
+    log_filter = " "
+  }
+
+  expect_failures = [var.log_filter]
+}
+
+run "negative_drain_delay" {
+  command = plan
+
+  variables {
+    drain_delay_seconds = -1
+  }
+
+  expect_failures = [var.drain_delay_seconds]
+}
+
+run "no_drain_timeout" {
+  command = plan
+
+  variables {
+    drain_timeout_seconds = 0
+  }
+
+  expect_failures = [var.drain_timeout_seconds]
+}
+
+run "stopped_while_draining" {
+  command = plan
+
+  variables {
+    stop_timeout_seconds = 35
+  }
+
+  expect_failures = [var.stop_timeout_seconds]
+}
+
+run "stopped_too_late" {
+  command = plan
+
+  variables {
+    stop_timeout_seconds = 121
+  }
+
+  expect_failures = [var.stop_timeout_seconds]
+}
+
+run "deregistration_after_drain" {
+  command = plan
+
+  variables {
+    deregistration_delay_seconds = 36
+  }
+
+  expect_failures = [var.deregistration_delay_seconds]
+}
+
+run "old_database" {
+  command = plan
+
+  variables {
+    database_version = "12"
+  }
+
+  expect_failures = [var.database_version]
+}
+
+run "database_size_of_no_form" {
+  command = plan
+
+  variables {
+    database_instance_class = "large"
+  }
+
+  expect_failures = [var.database_instance_class]
+}
+
+run "little_storage" {
+  command = plan
+
+  variables {
+    database_storage_gib = 10
+  }
+
+  expect_failures = [var.database_storage_gib]
+}
+
+run "storage_that_cannot_grow" {
+  command = plan
+
+  variables {
+    database_storage_max_gib = 20
+  }
+
+  expect_failures = [var.database_storage_max_gib]
+}
+
+run "short_backups" {
+  command = plan
+
+  variables {
+    database_backup_days = 1
+  }
+
+  expect_failures = [var.database_backup_days]
+}
+
+run "relative_ca_file" {
+  command = plan
+
+  variables {
+    database_ca_file = "rds-ca.pem"
+  }
+
+  expect_failures = [var.database_ca_file]
+}
+
+run "short_password" {
+  command = plan
+
+  variables {
+    database_password = "secret"
+  }
+
+  expect_failures = [var.database_password]
+}
+
+run "password_version_zero" {
+  command = plan
+
+  variables {
+    database_password_version = 0
+  }
+
+  expect_failures = [var.database_password_version]
+}
+
+run "odd_retention" {
+  command = plan
+
+  variables {
+    log_retention_days = 42
+  }
+
+  expect_failures = [var.log_retention_days]
+}
+
+run "nobody_is_told" {
+  command = plan
+
+  variables {
+    alarm_emails = []
+  }
+
+  expect_failures = [var.alarm_emails]
+}
+
+run "mail_of_no_form" {
+  command = plan
+
+  variables {
+    alarm_emails = ["on-call"]
+  }
+
+  expect_failures = [var.alarm_emails]
+}
+
+run "latency_above_the_deadline" {
+  command = plan
+
+  variables {
+    latency_alarm_seconds = 11
+  }
+
+  expect_failures = [var.latency_alarm_seconds]
+}
+
+run "anybody_deploys" {
+  command = plan
+
+  variables {
+    github_subjects = ["repo:example/orders:*"]
+  }
+
+  expect_failures = [var.github_subjects]
+}
+
+run "no_one_deploys" {
+  command = plan
+
+  variables {
+    github_subjects = []
+  }
+
+  expect_failures = [var.github_subjects]
+}
+
+run "foreign_identity_provider" {
+  command = plan
+
+  variables {
+    github_oidc_provider_arn = "arn:aws:iam::111122223333:oidc-provider/example.com"
+  }
+
+  expect_failures = [var.github_oidc_provider_arn]
+}
+
+run "state_bucket_of_no_form" {
+  command = plan
+
+  variables {
+    state_bucket = "State"
+  }
+
+  expect_failures = [var.state_bucket]
+}
+
+run "state_key_with_wildcard" {
+  command = plan
+
+  variables {
+    state_key = "*"
+  }
+
+  expect_failures = [var.state_key]
+}

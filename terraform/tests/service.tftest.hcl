@@ -1,0 +1,210 @@
+# The task and the service that runs it. Needs -var-file=environments/NAME.tfvars, as all tests here.
+
+mock_provider "aws" {
+  source = "./tests/mocks"
+}
+
+variables {
+  image_digest      = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  database_password = "0123456789abcdef0123456789abcdef"
+}
+
+run "task" {
+  command = apply
+
+  assert {
+    condition     = length(jsondecode(aws_ecs_task_definition.this.container_definitions)) == 1
+    error_message = "A task is one container."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].image == "${aws_ecr_repository.this.repository_url}@${var.image_digest}"
+    error_message = "The image must be named by its digest."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].healthCheck.command == ["CMD", "/app/orders-host", "healthcheck"]
+    error_message = "The container's probe must be the program itself: the image has no shell for CMD-SHELL."
+  }
+
+  assert {
+    condition     = !strcontains(aws_ecs_task_definition.this.container_definitions, "CMD-SHELL")
+    error_message = "Nothing may need a shell."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].stopTimeout >
+      sum([
+        for variable in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment :
+        tonumber(trimsuffix(variable.value, "s")) if contains(["ORDERS_DRAIN_DELAY", "ORDERS_DRAIN_TIMEOUT"], variable.name)
+      ])
+    )
+    error_message = "The stop timeout must be longer than what the host is told to drain for."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].stopTimeout <= 120
+    error_message = "Fargate knows no stop timeout above 120 s."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].readonlyRootFilesystem &&
+      !jsondecode(aws_ecs_task_definition.this.container_definitions)[0].privileged &&
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].linuxParameters.capabilities == { add = [], drop = ["ALL"] }
+    )
+    error_message = "The root file system must be read-only, and all capabilities dropped."
+  }
+
+  assert {
+    condition     = can(regex("^[1-9][0-9]*:[1-9][0-9]*$", jsondecode(aws_ecs_task_definition.this.container_definitions)[0].user))
+    error_message = "The user must be a number, and not 0."
+  }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "ORDERS_STORE", valueFrom = aws_secretsmanager_secret.database_url.arn }]
+    error_message = "The database URL must come from the secret."
+  }
+
+  assert {
+    condition = (
+      { for variable in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : variable.name => variable.value } ==
+      {
+        ORDERS_DRAIN_DELAY   = "5s"
+        ORDERS_DRAIN_TIMEOUT = "30s"
+        ORDERS_LISTEN        = "0.0.0.0:8080"
+        ORDERS_LOG           = "info"
+        ORDERS_LOG_FORMAT    = "json"
+      }
+    )
+    error_message = "The environment is these variables, and none that would be a secret in the open."
+  }
+
+  assert {
+    condition = (
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].logConfiguration.logDriver == "awslogs" &&
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].logConfiguration.options["awslogs-group"] == aws_cloudwatch_log_group.host.name
+    )
+    error_message = "The log must go to the log group."
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.runtime_platform).cpu_architecture == "X86_64" && aws_ecs_task_definition.this.skip_destroy
+    error_message = "X86_64 is the default, and revisions stay, to be rolled back to."
+  }
+}
+
+run "arm" {
+  command = apply
+
+  variables {
+    cpu_architecture = "ARM64"
+  }
+
+  assert {
+    condition     = one(aws_ecs_task_definition.this.runtime_platform).cpu_architecture == "ARM64"
+    error_message = "A variable chooses the processor."
+  }
+}
+
+run "service" {
+  command = apply
+
+  assert {
+    condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 100 && aws_ecs_service.this.deployment_maximum_percent == 200
+    error_message = "A deployment must never have fewer tasks than before."
+  }
+
+  assert {
+    condition     = one(aws_ecs_service.this.deployment_circuit_breaker).enable && one(aws_ecs_service.this.deployment_circuit_breaker).rollback
+    error_message = "A deployment that does not get healthy must be taken back."
+  }
+
+  assert {
+    condition = (
+      one(aws_ecs_service.this.alarms).enable && one(aws_ecs_service.this.alarms).rollback &&
+      one(aws_ecs_service.this.alarms).alarm_names == toset([aws_cloudwatch_metric_alarm.errors.alarm_name])
+    )
+    error_message = "A deployment that answers with errors must be taken back."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.wait_for_steady_state
+    error_message = "Who deploys must see whether it has worked."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.desired_count >= 2 && length(distinct([for subnet in aws_subnet.private : subnet.availability_zone])) >= 2
+    error_message = "Two tasks in two zones are the least."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.availability_zone_rebalancing == "ENABLED" && aws_ecs_service.this.health_check_grace_period_seconds == 30
+    error_message = "Tasks must be spread over the zones, and have 30 s to get ready."
+  }
+
+  assert {
+    condition     = !aws_ecs_service.this.enable_execute_command
+    error_message = "Nobody gets into a task."
+  }
+
+  assert {
+    condition     = aws_appautoscaling_target.this.min_capacity >= 2 && aws_appautoscaling_target.this.max_capacity >= aws_appautoscaling_target.this.min_capacity
+    error_message = "Autoscaling must stay at two tasks or more."
+  }
+
+  assert {
+    condition     = one(aws_appautoscaling_policy.cpu.target_tracking_scaling_policy_configuration).target_value == 60
+    error_message = "Autoscaling aims at 60 % of the processors."
+  }
+}
+
+run "load_balancer" {
+  command = apply
+
+  assert {
+    condition = (
+      aws_lb_listener.https.port == 443 && aws_lb_listener.https.protocol == "HTTPS" &&
+      startswith(aws_lb_listener.https.ssl_policy, "ELBSecurityPolicy-TLS13-1-2-Res") &&
+      aws_lb_listener.https.certificate_arn == var.certificate_arn
+    )
+    error_message = "Callers must come by TLS 1.2 or 1.3 with forward secrecy."
+  }
+
+  assert {
+    condition = (
+      aws_lb_listener.http.default_action[0].type == "redirect" &&
+      aws_lb_listener.http.default_action[0].redirect[0].protocol == "HTTPS"
+    )
+    error_message = "Plain HTTP must only be redirected."
+  }
+
+  assert {
+    condition = (
+      tonumber(aws_lb_target_group.this.deregistration_delay) <= var.drain_delay_seconds + var.drain_timeout_seconds &&
+      tonumber(aws_lb_target_group.this.deregistration_delay) == 30
+    )
+    error_message = "The load balancer must be done with a leaving task while that still drains."
+  }
+
+  assert {
+    condition = (
+      one(aws_lb_target_group.this.health_check).path == "/ready" && one(aws_lb_target_group.this.health_check).matcher == "200" &&
+      one(aws_lb_target_group.this.health_check).interval == 10 &&
+      one(aws_lb_target_group.this.health_check).healthy_threshold == 2 &&
+      one(aws_lb_target_group.this.health_check).unhealthy_threshold == 2
+    )
+    error_message = "Who takes requests is asked for at /ready every 10 s, twice."
+  }
+
+  assert {
+    condition     = aws_lb_target_group.this.target_type == "ip" && aws_lb.this.idle_timeout < 75
+    error_message = "Targets are tasks, and the load balancer closes silent connections before the host does."
+  }
+
+  assert {
+    condition     = aws_lb.this.drop_invalid_header_fields && one(aws_lb.this.access_logs).enabled
+    error_message = "Bad headers must be dropped, and access logged."
+  }
+}
