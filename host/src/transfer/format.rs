@@ -264,7 +264,9 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, number: u64) -> Resul
 mod tests {
     use super::*;
 
-    fn read(text: &[u8]) -> Result<(Vec<(String, Vec<u8>)>, Total), String> {
+    type Entries = Vec<(String, Vec<u8>)>;
+
+    fn read(text: &[u8]) -> Result<(Entries, Total), String> {
         let mut reader = Reader::new(text)?;
         let mut entries = Vec::new();
         loop {

@@ -1,14 +1,14 @@
 //! How far a transfer is: a bar on a terminal, nothing elsewhere.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How often it is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 const COUNTED: &str =
-    "{spinner:.cyan} {bar:40.cyan/dim} {msg} {human_pos} of {human_len} entries, {per_sec}, {eta} left";
-const UNCOUNTED: &str = "{spinner:.cyan} {msg} {human_pos} entries, {per_sec}, {elapsed}";
+    "{spinner:.cyan} {bar:40.cyan/dim} {msg} {human_pos} of {human_len} entries, {rate} a second, {eta} left";
+const UNCOUNTED: &str = "{spinner:.cyan} {msg} {human_pos} entries, {rate} a second, {elapsed}";
 const BAR: &str = "━━─";
 
 /// What is drawn on standard error, if that is a terminal; taken away when it is dropped.
@@ -25,7 +25,11 @@ impl Progress {
     pub(super) fn begin(&self, what: &'static str, entries: Option<u64>) {
         let template = if entries.is_some() { COUNTED } else { UNCOUNTED };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            self.0.set_style(style.progress_chars(BAR));
+            let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+                // What cannot be shown is left out.
+                let _ = write!(text, "{:.0}", state.per_sec());
+            };
+            self.0.set_style(style.with_key("rate", rate).progress_chars(BAR));
         }
         match entries {
             Some(entries) => self.0.set_length(entries),

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test that cannot go on must fail"
 )]
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
