@@ -27,6 +27,16 @@ pub fn write_wasi_to(folder: &Path, version: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes the package `orders:state` to `folder`, alone.
+///
+/// # Errors
+///
+/// Whatever the file system answers.
+pub fn write_state_to(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("state.wit"), include_str!("state/store.wit"))
+}
+
 /// Writes all packages below `folder`, laid out as WIT tools expect: `orders:service` in the folder itself,
 /// the packages it refers to in `deps`.
 ///

@@ -1,4 +1,5 @@
-// What a user would otherwise have: create, get and list of orders with Gin and a map in memory.
+// What a user would otherwise have: create, get and list of orders with Gin, and a map in memory or a table in
+// PostgreSQL.
 //
 // It follows the contract as far as the benchmark asks for it: the same fields, the same rules for them, ids of
 // version 7, the newest first. It has no idempotency keys, no conditions and no pages beyond the first.
@@ -19,12 +20,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gin-gonic/gin/binding"
+	"github.com/gin-gonic/gin/render"
 	"github.com/go-playground/validator/v10"
 )
 
@@ -67,37 +68,23 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// Orders by id, and the ids from the oldest to the newest.
-type store struct {
-	sync.RWMutex
-	orders map[string]*order
-	ids    []string
+// Where orders are kept. What it gives of an order is what is sent of it.
+type store interface {
+	put(context.Context, *order) (render.Render, error)
+	get(context.Context, string) (found, error)
+	newest(context.Context, int) (any, error)
 }
 
-func (s *store) put(o *order) {
-	s.Lock()
-	defer s.Unlock()
-	s.orders[o.ID] = o
-	s.ids = append(s.ids, o.ID)
+// An order that is there.
+type found struct {
+	version int
+	body    render.Render
 }
 
-func (s *store) get(id string) *order {
-	s.RLock()
-	defer s.RUnlock()
-	return s.orders[id]
-}
+var errNotFound = errors.New("no order has this id")
 
-func (s *store) newest(limit int) []*order {
-	s.RLock()
-	defer s.RUnlock()
-	if limit > len(s.ids) {
-		limit = len(s.ids)
-	}
-	page := make([]*order, 0, limit)
-	for i := len(s.ids) - 1; len(page) < limit; i-- {
-		page = append(page, s.orders[s.ids[i]])
-	}
-	return page
+type service struct {
+	orders store
 }
 
 // A UUID of version 7 (RFC 9562, section 5.7).
@@ -126,7 +113,7 @@ func fail(c *gin.Context, status int, detail string) {
 	c.AbortWithStatusJSON(status, problem{"about:blank", http.StatusText(status), status, detail})
 }
 
-func (s *store) create(c *gin.Context) {
+func (s service) create(c *gin.Context) {
 	if c.ContentType() != "application/json" {
 		fail(c, http.StatusUnsupportedMediaType, "The body must be application/json.")
 		return
@@ -154,27 +141,40 @@ func (s *store) create(c *gin.Context) {
 	for _, item := range o.Items {
 		o.Total += item.Quantity * *item.UnitPrice
 	}
-	s.put(&o)
+	body, err := s.orders.put(c.Request.Context(), &o)
+	if err != nil {
+		unavailable(c)
+		return
+	}
 	c.Header("Location", path+"/"+o.ID)
-	answer(c, http.StatusCreated, &o)
+	answer(c, http.StatusCreated, found{o.Version, body})
 }
 
-func (s *store) read(c *gin.Context) {
-	o := s.get(c.Param("id"))
-	if o == nil {
+func (s service) read(c *gin.Context) {
+	o, err := s.orders.get(c.Request.Context(), c.Param("id"))
+	if errors.Is(err, errNotFound) {
 		fail(c, http.StatusNotFound, "No order has this id.")
+		return
+	}
+	if err != nil {
+		unavailable(c)
 		return
 	}
 	answer(c, http.StatusOK, o)
 }
 
-func answer(c *gin.Context, status int, o *order) {
-	c.Header("ETag", `"`+strconv.Itoa(o.Version)+`"`)
-	c.Header("Cache-Control", "private, no-cache")
-	c.JSON(status, o)
+func unavailable(c *gin.Context) {
+	c.Header("Retry-After", "1")
+	fail(c, http.StatusServiceUnavailable, "The store is unavailable.")
 }
 
-func (s *store) list(c *gin.Context) {
+func answer(c *gin.Context, status int, o found) {
+	c.Header("ETag", `"`+strconv.Itoa(o.version)+`"`)
+	c.Header("Cache-Control", "private, no-cache")
+	c.Render(status, o.body)
+}
+
+func (s service) list(c *gin.Context) {
 	limit := defaultLimit
 	if given, ok := c.GetQuery("limit"); ok {
 		var err error
@@ -183,8 +183,13 @@ func (s *store) list(c *gin.Context) {
 			return
 		}
 	}
+	items, err := s.orders.newest(c.Request.Context(), limit)
+	if err != nil {
+		unavailable(c)
+		return
+	}
 	c.Header("Cache-Control", "private, no-cache")
-	c.JSON(http.StatusOK, gin.H{"items": s.newest(limit)})
+	c.JSON(http.StatusOK, gin.H{"items": items})
 }
 
 // What every answer has.
@@ -218,13 +223,21 @@ func rules() error {
 	})
 }
 
-func serve(address string) error {
+func serve(address, url string, connections int) error {
 	if err := rules(); err != nil {
 		return err
 	}
 	gin.SetMode(gin.ReleaseMode)
 	binding.EnableDecoderDisallowUnknownFields = true
-	orders := &store{orders: make(map[string]*order)}
+	orders := service{&memory{orders: make(map[string]*order)}}
+	if url != "" {
+		database, err := open(url, connections)
+		if err != nil {
+			return err
+		}
+		defer database.Close()
+		orders.orders = database
+	}
 	router := gin.New()
 	router.Use(gin.Recovery(), common)
 	router.POST(path, orders.create)
@@ -254,8 +267,10 @@ func serve(address string) error {
 
 func main() {
 	address := flag.String("listen", "127.0.0.1:0", "the address and port to serve on; port 0 takes a free one")
+	url := flag.String("store", "", "a PostgreSQL database, postgres://…; without it orders are in memory")
+	connections := flag.Int("store-connections", 8, "the most connections to the database")
 	flag.Parse()
-	if err := serve(*address); err != nil {
+	if err := serve(*address, *url, *connections); err != nil {
 		fmt.Fprintln(os.Stderr, "orders-bench-gin:", err)
 		os.Exit(1)
 	}

@@ -1,5 +1,5 @@
-//! Generated from the world `orders:service/service`, or with the feature `portable` from `wasi:http/proxy`. Unsafe, for
-//! the component model's calling convention passes memory by address.
+//! Generated from the world `orders:service/service`. Unsafe, for the component model's calling convention passes memory by
+//! address.
 
 #![allow(
     missing_docs,
@@ -13,16 +13,9 @@
 
 use crate::component::Component;
 
-#[cfg(not(feature = "portable"))]
 wit_bindgen::generate!({
     path: concat!(env!("OUT_DIR"), "/wit"),
     world: "orders:service/service",
-    generate_all,
-});
-#[cfg(feature = "portable")]
-wit_bindgen::generate!({
-    path: concat!(env!("OUT_DIR"), "/wit"),
-    world: "wasi:http/proxy@0.2.12",
     generate_all,
 });
 

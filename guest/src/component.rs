@@ -16,12 +16,8 @@ use crate::{
     handlers::{Services, handle},
     platform::{Clock, Random},
     request::{BodyError, Request, Response},
+    wit_store::HostStore,
 };
-
-#[cfg(feature = "portable")]
-use crate::linear_store::LinearStore as ComponentStore;
-#[cfg(not(feature = "portable"))]
-use crate::wit_store::HostStore as ComponentStore;
 
 /// Most bytes asked of a request body at once.
 const READ_CHUNK: u64 = 64 * 1024;
@@ -35,7 +31,7 @@ impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         std::panic::set_hook(Box::new(|panic| log(&panic.to_string())));
         let mut request = Incoming::new(request);
-        let services = Services { store: &ComponentStore, clock: &System, random: &System };
+        let services = Services { store: &HostStore, clock: &System, random: &System };
         let response = handle(&mut request, &services);
         if let Some(cause) = &response.cause {
             log(cause);

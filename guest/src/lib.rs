@@ -9,10 +9,10 @@
 //!    grammar is in `field`), a list's parameters by `query` and `cursor`, a body by `json`; what the body says becomes
 //!    an [`order::NewOrder`], a [`order::Patch`] or a [`order::Transition`], or the list of its faults;
 //! 4. `repo` knows what is stored under which key and written together, in a [`store::Store`]: `wit_store` is
-//!    the imported one (`linear_store`, with the feature `portable`, one in the component's own memory);
+//!    the imported one;
 //! 5. whatever went wrong is worded by `problem`, and only there.
 //!
-//! Time and randomness come in through [`platform`]. Only `component`, the stores of step 4 and the
+//! Time and randomness come in through [`platform`]. Only `component`, `wit_store` and the
 //! `allocator` need WebAssembly: all the rest builds and is tested natively.
 
 mod accept;
@@ -41,7 +41,5 @@ mod allocator;
 mod bindings;
 #[cfg(target_arch = "wasm32")]
 mod component;
-#[cfg(all(target_arch = "wasm32", feature = "portable"))]
-mod linear_store;
-#[cfg(all(target_arch = "wasm32", not(feature = "portable")))]
+#[cfg(target_arch = "wasm32")]
 mod wit_store;

@@ -2,7 +2,7 @@
 //!
 //! Bounds, order and atomicity are those of that interface (`wit/state/store.wit`).
 
-#[cfg(any(feature = "portable", not(target_arch = "wasm32")))]
+#[cfg(not(target_arch = "wasm32"))]
 pub mod memory;
 
 /// Ordered keys, opaque values, atomic conditional commits.

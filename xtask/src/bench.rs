@@ -14,15 +14,19 @@
 //! | `machine` | what it ran on, and in which versions |
 //! | `overload` | another question: what becomes of far too many requests |
 //! | `open_loop` | the load generator for that |
+//! | `outage` | yet another: what becomes of requests while PostgreSQL is away |
+//! | `clients` | those who ask all the while, and remember what they were told |
 //!
 //! Contenders take turns within each round, so that whatever else the machine does meets all of them. A ratio is taken
 //! within a round, and its median and spread over the rounds.
 
 mod chart;
+mod clients;
 mod contender;
 mod machine;
 mod measure;
 mod open_loop;
+mod outage;
 mod overload;
 mod process;
 mod report;
@@ -31,7 +35,10 @@ mod setup;
 mod targets;
 mod wrk;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -43,6 +50,11 @@ use self::{
     results::Results,
     setup::Setup,
 };
+
+/// Where wasmtime-cli is, if it has been built.
+pub(crate) fn wasmtime() -> PathBuf {
+    setup::wasmtime()
+}
 
 /// What to measure.
 #[derive(Args)]
@@ -68,6 +80,12 @@ pub(crate) struct Options {
     /// Build wasmtime-cli first, if it is not there: takes some minutes, and is kept outside target/
     #[arg(long)]
     with_wasmtime_serve: bool,
+    /// Measure this program as our host, rather than one that is built for it
+    #[arg(long, value_name = "PROGRAM")]
+    host: Option<PathBuf>,
+    /// Instead of all this: what becomes of requests when PostgreSQL is stopped and started, frozen and thawed
+    #[arg(long, conflicts_with = "overload")]
+    outage: bool,
     /// Instead of all this: what becomes of four times the load that our host sustains, over 2 000 connections
     #[arg(long)]
     overload: bool,
@@ -93,11 +111,19 @@ impl Options {
 /// [`Failed`] if something is missing, or a contender does not start. A measurement with a wrong answer in it is void
 /// and left out.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
-    if options.overload {
-        let setup = Setup::prepare(|contender| contender == Contender::Host, false)?;
-        return overload::run(&setup, options.seconds);
+    let host = options.host.as_deref();
+    if options.overload || options.outage {
+        let setup = Setup::prepare(|contender| contender == Contender::Host, false, host)?;
+        return if options.outage {
+            outage::run(&setup, options.seconds)
+        } else {
+            overload::run(&setup, options.seconds)
+        };
     }
-    let setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve)?;
+    let mut setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve, host)?;
+    if Workload::ALL.into_iter().any(|workload| workload.needs_postgres() && options.measures(workload)) {
+        setup.start_server()?;
+    }
     let (mut results, mut targets) = (Results::default(), Vec::new());
     for run in 1..=options.runs {
         results = Results::default();
@@ -127,12 +153,12 @@ fn measure_all(options: &Options, setup: &Setup, round: u32, results: &mut Resul
             let figures = measure::workload(setup, contender, workload, options.seconds)?;
             match &figures {
                 Ok(figures) => eprintln!(
-                    "round {round}  {workload:<8} {contender:<22} {:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms",
+                    "round {round}  {workload:<15} {contender:<22} {:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms",
                     figures.rate,
                     figures.p50 / 1000.0,
                     figures.p99 / 1000.0
                 ),
-                Err(why) => eprintln!("round {round}  {workload:<8} {contender:<22} void: {why}"),
+                Err(why) => eprintln!("round {round}  {workload:<15} {contender:<22} void: {why}"),
             }
             results.add(workload, contender, figures.ok());
         }

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::{
     FAULTS,
     command::{Failed, cargo, output, run},
-    components, infra, target,
+    components, compose, infra, target,
 };
 
 /// The version of cargo-deny that is installed where none is, or another.
@@ -43,10 +43,10 @@ fn clippy() -> Result<(), Failed> {
     run(cargo(faults).args(["--", "-D", "warnings"]))?;
     // What only exists in a component is looked at as well.
     let packages =
-        ["clippy", "--package", "orders-guest", "--package", "orders-fixtures", "--lib", "--examples"];
-    run(cargo(packages).args(["--locked", "--target", components::TARGET, "--", "-D", "warnings"]))?;
-    let portable = ["clippy", "--package", "orders-guest", "--lib", "--features", "portable", "--locked"];
-    run(cargo(portable).arg("--target-dir").arg(components::portable_folder()).args([
+        ["orders-guest", "orders-fixtures", "orders-adapter"].into_iter().chain(compose::packages());
+    let packages = packages.flat_map(|package| ["--package", package]);
+    run(cargo(["clippy", "--lib", "--examples"]).args(packages).args([
+        "--locked",
         "--target",
         components::TARGET,
         "--",

@@ -42,7 +42,24 @@ impl Connection {
             order.len()
         );
         self.socket.get_mut().write_all(request.as_bytes())?;
-        self.answer("201")
+        expect("201", self.answer()?)
+    }
+
+    /// Asks for an order to be created, once however often it is asked with the same key. Gives any answer: its status,
+    /// and what it holds.
+    ///
+    /// # Errors
+    ///
+    /// None came.
+    pub(crate) fn create_once(&mut self, order: &str, key: &str) -> std::io::Result<(String, String)> {
+        let request = format!(
+            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+             Idempotency-Key: \"{key}\"\r\nContent-Length: {}\r\n\r\n{order}",
+            self.address,
+            order.len()
+        );
+        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.answer()
     }
 
     /// Gets what lies at a path.
@@ -51,21 +68,30 @@ impl Connection {
     ///
     /// Any answer but 200.
     pub(crate) fn get(&mut self, path: &str) -> std::io::Result<String> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        self.socket.get_mut().write_all(request.as_bytes())?;
-        self.answer("200")
+        expect("200", self.look(path)?)
     }
 
-    fn answer(&mut self, status: &str) -> std::io::Result<String> {
+    /// Asks for what lies at a path. Gives any answer: its status, and what it holds.
+    ///
+    /// # Errors
+    ///
+    /// None came.
+    pub(crate) fn look(&mut self, path: &str) -> std::io::Result<(String, String)> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> std::io::Result<(String, String)> {
         let mut line = String::new();
         self.socket.read_line(&mut line)?;
-        if line.split(' ').nth(1) != Some(status) {
-            return Err(std::io::Error::other(format!("answered with {line:?}")));
-        }
+        let status = line.split(' ').nth(1).ok_or(std::io::ErrorKind::UnexpectedEof)?.to_owned();
         let mut body = Body::Nothing;
         while line != "\r\n" {
             line.clear();
-            self.socket.read_line(&mut line)?;
+            if self.socket.read_line(&mut line)? == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
             let field = line.to_ascii_lowercase();
             if let Some(value) = field.strip_prefix("content-length:") {
                 body = Body::Bytes(value.trim().parse().map_err(std::io::Error::other)?);
@@ -79,7 +105,7 @@ impl Connection {
             Body::Bytes(length) => self.read_onto(&mut bytes, length)?,
             Body::Chunks => while self.chunk_onto(&mut bytes)? {},
         }
-        String::from_utf8(bytes).map_err(std::io::Error::other)
+        Ok((status, String::from_utf8(bytes).map_err(std::io::Error::other)?))
     }
 
     fn read_onto(&mut self, bytes: &mut Vec<u8>, length: u64) -> std::io::Result<()> {
@@ -100,6 +126,11 @@ impl Connection {
         self.socket.read_line(&mut line)?;
         Ok(length > 0)
     }
+}
+
+/// What an answer holds, if it has this status.
+fn expect(status: &str, (given, body): (String, String)) -> std::io::Result<String> {
+    if given == status { Ok(body) } else { Err(std::io::Error::other(format!("answered with {given}"))) }
 }
 
 /// How a body is framed.

@@ -32,26 +32,17 @@ pub(crate) fn orders() -> Result<PathBuf, Failed> {
     Ok(component)
 }
 
-/// Builds the orders component with a store in its own memory, which hosts of others can run; gives the path of the
-/// file.
+/// Builds an adapter of the store; gives the path of the file.
 ///
 /// # Errors
 ///
 /// [`Failed`] if it does not build.
-pub(crate) fn portable() -> Result<PathBuf, Failed> {
-    let folder = portable_folder();
-    ensure_target()?;
-    run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
-        .args(["--package", "orders-guest", "--lib", "--features", "portable", "--target-dir"])
-        .arg(&folder))?;
-    let component = target().join("components/portable.wasm");
-    encode(&folder.join(TARGET).join(PROFILE).join("orders_guest.wasm"), &component)?;
+pub(crate) fn adapter(package: &str) -> Result<PathBuf, Failed> {
+    compile(&["--package", package])?;
+    let module = format!("{}.wasm", package.replace('-', "_"));
+    let component = target().join("components/adapters").join(&module);
+    encode(&built().join(&module), &component)?;
     Ok(component)
-}
-
-/// Where cargo builds the portable variant: it would keep both variants of the library in one file.
-pub(crate) fn portable_folder() -> PathBuf {
-    target().join("portable")
 }
 
 /// Builds the components that the host's tests need, into `components/fixtures`.

@@ -1,5 +1,5 @@
 //! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
-//! check | infra`, and for the pipeline `component | sbom | advisories`.
+//! portability | check | infra`, and for the pipeline `component | sbom | advisories`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod command;
 mod components;
+mod compose;
 mod contract;
 mod fuzz;
 mod host;
@@ -15,6 +16,8 @@ mod infra;
 mod languages;
 mod load;
 mod pages;
+mod portability;
+mod postgres;
 mod process;
 mod profiled;
 mod sbom;
@@ -72,6 +75,8 @@ enum Task {
     Pages(pages::Options),
     /// Measure the service beside others: throughput, latency, memory, cold start
     Bench(bench::Options),
+    /// Build the component for hosts of others, and run it in those that can be had
+    Portability(portability::Options),
     /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
     /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
@@ -100,6 +105,7 @@ fn main() -> ExitCode {
         Task::Swaps(options) => swaps::measure(&options),
         Task::Pages(options) => pages::measure(&options),
         Task::Bench(options) => bench::run(&options),
+        Task::Portability(options) => portability::run_all(&options),
         Task::Check => check::all(),
         Task::Infra => infra::check(),
         Task::Component => component(),
@@ -158,8 +164,11 @@ fn test(options: &[String]) -> Result<(), Failed> {
 
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
+    let composed = compose::all()?;
     let host = profiled::build()?;
-    distribute(&[(host, "orders-host"), (component, "orders.wasm")])
+    let mut copies = vec![(host, "orders-host"), (component, "orders.wasm")];
+    copies.extend(composed.into_iter().map(|composed| (composed.path, composed.kind.file())));
+    distribute(&copies)
 }
 
 fn component() -> Result<(), Failed> {

@@ -57,6 +57,21 @@ pub(crate) fn node_program(program: &Path, python: &Path) -> Command {
 ///
 /// [`Failed`] if they cannot be installed.
 pub(crate) fn npm(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
+    // No package needs its scripts.
+    npm_by(&["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"], name, source, python)
+}
+
+/// The same for packages that have parts for platforms of others which the registry does not have: `npm ci` refuses their
+/// `package-lock.json`, which cannot list them. Versions and sums are those of that file all the same.
+///
+/// # Errors
+///
+/// [`Failed`] if they cannot be installed.
+pub(crate) fn npm_for_here(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
+    npm_by(&["install", "--ignore-scripts", "--no-audit", "--no-fund"], name, source, python)
+}
+
+fn npm_by(arguments: &[&str], name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
     let folder = target().join("tools").join(name);
     let [package, lock] = ["package.json", "package-lock.json"].map(|name| source.join(name));
     unless_made(&folder, &[&package, &lock], || {
@@ -64,10 +79,8 @@ pub(crate) fn npm(name: &str, source: &Path, python: &Path) -> Result<PathBuf, F
             let copy = folder.join(source.file_name().unwrap_or_default());
             fs::copy(source, &copy).map_err(|error| failed(&copy, &error))?;
         }
-        // No package needs its scripts.
-        let ci = ["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"];
         let npm = python.with_file_name("npm");
-        Process::run(node_program(&npm, python).current_dir(&folder).args(ci), INSTALL)
+        Process::run(node_program(&npm, python).current_dir(&folder).args(arguments), INSTALL)
     })?;
     Ok(folder.join("node_modules"))
 }

@@ -29,7 +29,7 @@ pub struct StoreConfig {
     #[arg(long, env = "ORDERS_STORE_FILE", value_name = "FILE", conflicts_with = "store")]
     pub store_file: Option<PathBuf>,
 
-    /// The most connections to a PostgreSQL server: one half reads, the other commits
+    /// The most connections to a PostgreSQL server: two for commits, one of which stands by; the others read
     #[arg(long, env = "ORDERS_STORE_CONNECTIONS", value_name = "COUNT", default_value_t = CONNECTIONS,
           value_parser = clap::value_parser!(u16).range(2..=200))]
     pub store_connections: u16,
@@ -56,7 +56,7 @@ impl StoreConfig {
     }
 }
 
-/// Connections, unless something else is said: a reading and a committing one for each of four threads.
+/// Connections, unless something else is said: two that commit, and a reading one for each of six threads.
 const CONNECTIONS: u16 = 8;
 /// So many calls in a row may each take as long as they can before the request is out of time.
 const CALLS_IN_A_REQUEST: u32 = 3;

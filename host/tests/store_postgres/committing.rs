@@ -2,7 +2,10 @@
 //! say which do.
 
 use futures_util::{FutureExt, future::join_all};
-use orders_host::store::{self, Check, Commit, Key, Order, Outcome, Scan, Store, StoreError, Value, Write};
+use orders_host::{
+    config::StoreLocation,
+    store::{self, Check, Commit, Key, Order, Outcome, Scan, Store, StoreError, Value, Write},
+};
 
 use crate::{
     postgres::{self, Server},
@@ -98,7 +101,12 @@ async fn commits_of_one_key_do_not_share_a_transaction() {
 async fn a_call_is_one_round_trip() {
     let server = postgres::shared();
     let proxy = Proxy::start(&server.socket()).await;
-    let store = store::open(&proxy.url(&server.database()).parse().unwrap()).await.unwrap();
+    let mut location = proxy.url(&server.database()).parse().unwrap();
+    if let StoreLocation::Postgres(server) = &mut location {
+        // One that reads and one that commits: a third would come up in between.
+        server.connections = 2;
+    }
+    let store = store::open(&location).await.unwrap();
     let keys = |count: usize| (0..count).map(|n| key(&format!("k/{n}"))).collect::<Vec<_>>();
     let scan = |order| Scan::new(key("k/"), key("k0"), 1000, order).unwrap();
     let commit = |count: usize| {

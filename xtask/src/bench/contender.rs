@@ -8,6 +8,8 @@ use crate::host;
 
 use super::setup::{self, Setup};
 
+/// Connections to PostgreSQL, of each contender.
+pub(crate) const STORE_CONNECTIONS: &str = "8";
 /// After how many requests a reused instance is thrown away.
 const REUSE: &str = "1000";
 
@@ -41,8 +43,8 @@ impl Contender {
         }
     }
 
-    /// What starts it on a free port over a store, `memory:` or `sqlite:PATH`. Gin and wasmtime serve know no other
-    /// store than memory.
+    /// What starts it on a free port over a store, `memory:`, `sqlite:PATH` or a URL of PostgreSQL. Not all know all:
+    /// see [`Workload::suits`](super::measure::Workload::suits).
     pub(crate) fn command(self, setup: &Setup, store: &str) -> Command {
         match self {
             Self::Native => {
@@ -53,6 +55,9 @@ impl Contender {
             Self::Gin => {
                 let mut command = Command::new(setup::gin());
                 command.args(["--listen", "127.0.0.1:0"]);
+                if store.starts_with("postgres:") {
+                    command.args(["--store", store, "--store-connections", STORE_CONNECTIONS]);
+                }
                 command
             }
             Self::WasmtimeServe => wasmtime_serve(setup, &[]),
@@ -140,7 +145,7 @@ fn serve(setup: &Setup, component: &Path, store: &str) -> Command {
 /// As it is shipped: the component compiled ahead of time.
 fn serve_compiled(setup: &Setup, store: &str) -> Command {
     let mut command = serve(setup, &setup::compiled(), store);
-    command.arg("--trust-compiled");
+    command.args(["--trust-compiled", "--store-connections", STORE_CONNECTIONS]);
     command
 }
 

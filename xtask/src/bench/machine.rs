@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, thread::available_parallelism};
 
-use crate::{command::output, workspace};
+use crate::{command::output, postgres, workspace};
 
 use super::Options;
 
@@ -25,6 +25,8 @@ pub(crate) fn markdown(options: &Options) -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let package = |name| output(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", name]));
     let gin = package("golang-github-gin-gonic-gin-dev").unwrap_or_else(unknown);
+    let pgx = package("golang-github-jackc-pgx-v4-dev").unwrap_or_else(unknown);
+    let postgres = postgres::version().unwrap_or_else(unknown);
     let wrk = package("wrk").unwrap_or_else(unknown);
     let go = output(Command::new("go").arg("version")).unwrap_or_else(unknown);
     let rustc =
@@ -33,7 +35,7 @@ pub(crate) fn markdown(options: &Options) -> String {
         "## The run\n\n\
          - `cargo xtask bench --runs {runs} --rounds {rounds} --seconds {seconds} --write`\n\
          - {}, {cores} cores, Linux {}; the load generator on the same machine\n\
-         - {rustc}; wasmtime {}; axum {}; {go}; Gin {gin}; wrk {wrk}\n",
+         - {rustc}; wasmtime {}; axum {}; {go}; Gin {gin}; pgx {pgx}; {postgres}; wrk {wrk}\n",
         model.unwrap_or_else(unknown),
         kernel.trim(),
         locked("wasmtime").unwrap_or_else(unknown),

@@ -8,6 +8,7 @@ use crate::{
     client::{Connection, ORDER},
     command::Failed,
     host::field,
+    postgres::Server,
 };
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// Orders that are there before others are read.
-const SEEDED: usize = 1_000;
+const SEEDED: u32 = 1_000;
 /// How long a contender is warmed up, in seconds. Its figures begin after that.
 const WARM_UP: u32 = 1;
 
@@ -37,11 +38,23 @@ pub(crate) enum Workload {
     Wide,
     /// Create orders over 64 connections; durable, with SQLite
     Durable,
+    /// Create orders; durable, with PostgreSQL
+    PostgresCreate,
+    /// Read single orders; with PostgreSQL
+    PostgresGet,
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Create, Self::Get, Self::List, Self::Mix, Self::Wide, Self::Durable];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Get,
+        Self::List,
+        Self::Mix,
+        Self::Wide,
+        Self::Durable,
+        Self::PostgresCreate,
+        Self::PostgresGet,
+    ];
 
     /// How the tables call it.
     pub(crate) fn title(self) -> &'static str {
@@ -52,22 +65,36 @@ impl Workload {
             Self::Mix => "Nine gets to one create",
             Self::Wide => "Get an order, 256 connections",
             Self::Durable => "Create an order durably: SQLite, 64 connections",
+            Self::PostgresCreate => "Create an order durably: PostgreSQL, 32 connections",
+            Self::PostgresGet => "Get an order: PostgreSQL, 32 connections",
         }
     }
 
-    /// Whether a contender can do it: wasmtime serve forgets each order with its instance, and Gin knows no SQLite.
+    /// Whether a contender can do it: wasmtime serve forgets each order with its instance, Gin knows no SQLite, and the
+    /// native one no PostgreSQL.
     pub(crate) fn suits(self, contender: Contender) -> bool {
         match contender {
             Contender::WasmtimeServe => self == Self::Create,
             Contender::Gin => self != Self::Durable,
-            Contender::Native | Contender::Host | Contender::HostReuse => true,
+            Contender::Native => !self.needs_postgres(),
+            Contender::Host | Contender::HostReuse => true,
         }
+    }
+
+    /// Whether it takes a PostgreSQL server.
+    pub(crate) fn needs_postgres(self) -> bool {
+        matches!(self, Self::PostgresCreate | Self::PostgresGet)
+    }
+
+    /// Whom the table compares the others with.
+    pub(crate) fn measure(self) -> Contender {
+        if self.needs_postgres() { Contender::Gin } else { Contender::Native }
     }
 
     fn script(self) -> &'static str {
         match self {
-            Self::Create | Self::Durable => "create.lua",
-            Self::Get | Self::Wide => "get.lua",
+            Self::Create | Self::Durable | Self::PostgresCreate => "create.lua",
+            Self::Get | Self::Wide | Self::PostgresGet => "get.lua",
             Self::List => "list.lua",
             Self::Mix => "mix.lua",
         }
@@ -75,7 +102,9 @@ impl Workload {
 
     fn connections(self) -> u32 {
         match self {
-            Self::Create | Self::Get | Self::List | Self::Mix => 32,
+            Self::Create | Self::Get | Self::List | Self::Mix | Self::PostgresCreate | Self::PostgresGet => {
+                32
+            }
             Self::Durable => 64,
             Self::Wide => 256,
         }
@@ -91,6 +120,8 @@ impl fmt::Display for Workload {
             Self::Mix => "mix",
             Self::Wide => "wide",
             Self::Durable => "durable",
+            Self::PostgresCreate => "postgres-create",
+            Self::PostgresGet => "postgres-get",
         })
     }
 }
@@ -110,6 +141,8 @@ pub(crate) struct Figures {
     pub(crate) idle: f64,
     /// The most of it under load.
     pub(crate) peak: f64,
+    /// What it has had the database server execute for a request, if there is one: round trips.
+    pub(crate) round_trips: Option<f64>,
 }
 
 /// Starts a contender and measures one workload. The inner error says why the measurement is void.
@@ -125,16 +158,17 @@ pub(crate) fn workload(
 ) -> Result<Result<Figures, String>, Failed> {
     let store = match workload {
         Workload::Durable => setup::fresh_database()?,
+        Workload::PostgresCreate | Workload::PostgresGet => setup.server()?.fresh_database()?,
         _ => "memory:".to_owned(),
     };
     let serving = Serving::start(&mut contender.command(setup, &store))?;
     let idle = serving.resident();
     let ids = setup::folder().join("ids");
-    prepare(serving.address, workload, &ids)
+    let prepared = prepare(serving.address, workload, &ids)
         .map_err(|error| Failed(format!("{contender} cannot be asked to {workload}: {error}")))?;
 
     let load = |seconds| wrk::run(workload.script(), serving.address, workload.connections(), seconds, &ids);
-    load(WARM_UP)?;
+    let warm = load(WARM_UP)?;
     serving.forget_peak();
     let before = serving.processor_time();
     let measured = load(seconds)?;
@@ -143,15 +177,21 @@ pub(crate) fn workload(
         return Ok(Err(why));
     }
     let (rate, peak) = (measured.rate(), serving.peak());
-    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak }))
+    drop(serving);
+    // Of its whole life: the server counts some things only when a client is gone.
+    let requests = prepared + warm.requests + measured.requests;
+    let server = setup.server.as_ref().filter(|_| workload.needs_postgres());
+    let round_trips = server.map(Server::round_trips).transpose()?.map(|all| all / requests);
+    Ok(Ok(Figures { rate, p50: measured.p50, p99: measured.p99, processor, idle, peak, round_trips }))
 }
 
-/// Checks that the contender answers as it should, and writes the ids of some orders to a file.
-fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Result<()> {
+/// Checks that the contender answers as it should, and writes the ids of some orders to a file. Gives the number of
+/// requests that took.
+fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Result<f64> {
     let mut connection = Connection::open(address)?;
     let mut file = std::io::BufWriter::new(fs::File::create(ids)?);
-    let seeded = if matches!(workload, Workload::Create | Workload::Durable) { 1 } else { SEEDED };
-    let mut last = String::new();
+    let seeded = if matches!(workload.script(), "create.lua") { 1 } else { SEEDED };
+    let (mut last, mut requests) = (String::new(), f64::from(seeded));
     for _ in 0..seeded {
         let order = connection.create(ORDER)?;
         last = field(&order, "id").unwrap_or_default().to_owned();
@@ -161,12 +201,13 @@ fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> std::io::Resu
     if seeded == SEEDED {
         let order = connection.get(&format!("/api/v1/orders/{last}"))?;
         let list = connection.get("/api/v1/orders?limit=20")?;
+        requests += 2.0;
         let listed = list.matches("\"total\":8600").count();
         if !order.contains(&last) || !list.contains(&last) || listed != 20 {
             return Err(std::io::Error::other("what is read is not what was written"));
         }
     }
-    Ok(())
+    Ok(requests)
 }
 
 fn void(load: &Load) -> Option<String> {

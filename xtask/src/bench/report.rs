@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    contender::{Contender, Start},
+    contender::{Contender, STORE_CONNECTIONS, Start},
     measure::Workload,
     results::Results,
     setup::Setup,
@@ -18,7 +18,7 @@ Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/be
 ![Requests a second, by workload and contender](benchmarks.svg)
 
 - **native axum**: the same handlers without a sandbox: the limit. No deadlines, no admission, no access log.
-- **Gin**: the same create, get and list in Go, with a map in memory.
+- **Gin**: the same create, get and list in Go, with a map in memory, or with pgx and a table in PostgreSQL.
 - **wasmtime serve**: the stock host with the same component and its defaults. Each request has a fresh instance with a
   store of its own, so that it can only be asked to create.
 - **orders-host**: this service as it is shipped: built with a profile of itself (the others are not;
@@ -28,6 +28,16 @@ Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/be
 Every contender answers the same requests: an order of three lines, sent by wrk with one thread on the same machine.
 A figure is the median over all rounds, with the least and the most of them. Under create the store grows, and the memory
 with it: the faster, the more.
+
+";
+
+/// What stands above the tables with PostgreSQL.
+const POSTGRES: &str = "One server, with its settings as they come: what it acknowledges is on the disk. It lies on the same machine, is
+reached over its socket, and gets an empty database for each measurement; each contender has CONNECTIONS connections to it.
+Gin's create inserts one row, of id, version and the order's JSON; its get reads that row by its primary key and sends the
+JSON as it is. **round trips**: what the server has executed for a request, by its own count (`calls` in its `pg_stat_statements`,
+and of procedures in `pg_stat_user_functions`); fewer than one if creates share a call. Processor and memory are
+those of the service, not of the server.
 
 ";
 
@@ -57,10 +67,21 @@ fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
-    let mut page = format!(
-        "## {}\n\n| | requests/s | p50, ms | p99, ms | processor, µs a request | idle, MiB | peak, MiB | of native |\n\
-         |---|--:|--:|--:|--:|--:|--:|--:|\n",
-        workload.title()
+    let mut page = format!("## {}\n\n", workload.title());
+    let (mut column, mut line_below, mut compared) = ("", "", "native");
+    if workload.needs_postgres() {
+        // The other table follows this one.
+        if workload == Workload::PostgresCreate {
+            page += &POSTGRES.replace("CONNECTIONS", STORE_CONNECTIONS);
+        }
+        (column, line_below, compared) = (" round trips |", "--:|", "Gin");
+    }
+    line(
+        &mut page,
+        format_args!(
+            "| | requests/s | p50, ms | p99, ms | processor, µs a request | idle, MiB | peak, MiB |{column} of {compared} |\n\
+             |---|--:|--:|--:|--:|--:|--:|{line_below}--:|"
+        ),
     );
     for contender in Contender::ALL.into_iter().filter(|contender| workload.suits(*contender)) {
         let of = |figure: fn(&super::measure::Figures) -> f64| results.of(workload, contender, figure);
@@ -73,12 +94,14 @@ fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
             continue;
         };
         let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
-        let ratio = results.ratio(workload, contender, Contender::Native);
+        let round_trips = results.round_trips(workload, contender);
+        let round_trips = round_trips.map_or(String::new(), |round_trips| format!(" {round_trips:.2} |"));
+        let ratio = results.ratio(workload, contender, workload.measure());
         let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
         line(
             &mut page,
             format_args!(
-                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} | {ratio} |",
+                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} |{round_trips} {ratio} |",
                 median(|f| f.processor),
                 median(|f| f.idle),
                 median(|f| f.peak)

@@ -45,6 +45,12 @@ impl Results {
         Spread::over(self.workloads.get(&(workload, contender))?.iter().flatten().map(figure))
     }
 
+    /// Round trips to the database server for a request, if there was one.
+    pub(crate) fn round_trips(&self, workload: Workload, contender: Contender) -> Option<Spread> {
+        let rounds = self.workloads.get(&(workload, contender))?;
+        Spread::over(rounds.iter().flatten().filter_map(|figures| figures.round_trips))
+    }
+
     /// The rate of one contender over that of another one, round by round.
     pub(crate) fn ratio(&self, workload: Workload, of: Contender, to: Contender) -> Option<Spread> {
         let [of, to] = [of, to].map(|contender| self.workloads.get(&(workload, contender)));
@@ -106,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_void_measurement_has_no_part_in_a_ratio() {
-        let figures = |rate| Some(Figures { rate, p50: 0.0, p99: 0.0, processor: 0.0, idle: 0.0, peak: 0.0 });
+        let (p50, p99, processor, idle, peak) = (0.0, 0.0, 0.0, 0.0, 0.0);
+        let figures = |rate| Some(Figures { rate, p50, p99, processor, idle, peak, round_trips: None });
         let mut results = Results::default();
         for (ours, theirs) in [(Some(2.0), Some(1.0)), (Some(9.0), None), (None, Some(1.0))] {
             results.add(Workload::Create, Contender::Host, ours.and_then(figures));

@@ -8,7 +8,10 @@ use std::{
 
 use crate::{
     command::{Failed, cargo, output, run},
-    components, profiled, target, workspace,
+    components,
+    compose::{self, Kind},
+    postgres::Server,
+    profiled, target, workspace,
 };
 
 use super::contender::{Contender, Start};
@@ -27,24 +30,34 @@ pub(crate) struct Setup {
     pub(crate) host: PathBuf,
     /// The orders component.
     pub(crate) component: PathBuf,
-    /// The same with a store in its own memory.
+    /// The same composed with a store in its instance's memory.
     pub(crate) portable: PathBuf,
+    /// The PostgreSQL server, once it is started.
+    pub(crate) server: Option<Server>,
     missing: Vec<(Contender, &'static str)>,
 }
 
 impl Setup {
-    /// Checks the tools and builds the contenders that are wanted.
+    /// Checks the tools and builds the contenders that are wanted; our host only if there is none yet.
     ///
     /// # Errors
     ///
     /// [`Failed`] with what is missing, or does not build.
-    pub(crate) fn prepare(wanted: impl Fn(Contender) -> bool, with_wasmtime: bool) -> Result<Self, Failed> {
+    pub(crate) fn prepare(
+        wanted: impl Fn(Contender) -> bool,
+        with_wasmtime: bool,
+        host: Option<&Path>,
+    ) -> Result<Self, Failed> {
         check_tools(wanted(Contender::Gin))?;
         fs::create_dir_all(folder()).map_err(|error| Failed(format!("{}: {error}", folder().display())))?;
         let component = components::orders()?;
         let mut portable = PathBuf::new();
         let ours = [Contender::Host, Contender::HostReuse].into_iter().any(&wanted);
-        let host = if ours { profiled::build()? } else { PathBuf::new() };
+        let host = match host {
+            Some(host) => host.to_owned(),
+            None if ours => profiled::build()?,
+            None => PathBuf::new(),
+        };
         if wanted(Contender::Native) {
             run(&mut cargo([
                 "build",
@@ -64,7 +77,7 @@ impl Setup {
                 install_wasmtime()?;
             }
             if wasmtime().exists() {
-                portable = components::portable()?;
+                portable = compose::one(Kind::Memory)?.path;
             } else {
                 missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
             }
@@ -73,7 +86,26 @@ impl Setup {
             let mut compile = Command::new(&host);
             run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
         }
-        Ok(Self { host, component, portable, missing })
+        Ok(Self { host, component, portable, server: None, missing })
+    }
+
+    /// Starts a PostgreSQL server, which ends with this.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`] if there is none, or it does not start.
+    pub(crate) fn start_server(&mut self) -> Result<(), Failed> {
+        self.server = Some(Server::start()?);
+        Ok(())
+    }
+
+    /// The PostgreSQL server.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`] if it was not started.
+    pub(crate) fn server(&self) -> Result<&Server, Failed> {
+        self.server.as_ref().ok_or_else(|| Failed("PostgreSQL was not started".to_owned()))
     }
 
     /// Why a contender does not take part, if it does not.
@@ -146,6 +178,9 @@ fn check_tools(with_go: bool) -> Result<(), Failed> {
     }
     if with_go && !Path::new(GO_PACKAGES).join("src/github.com/gin-gonic/gin").exists() {
         missing.push("golang-github-gin-gonic-gin-dev");
+    }
+    if with_go && !Path::new(GO_PACKAGES).join("src/github.com/jackc/pgx/v4").exists() {
+        missing.push("golang-github-jackc-pgx-v4-dev");
     }
     if missing.is_empty() {
         return Ok(());

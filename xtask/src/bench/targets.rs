@@ -44,7 +44,7 @@ impl Target {
 pub(crate) fn all(results: &Results) -> Vec<Target> {
     use Bound::{AtLeast, AtMost};
     use Contender::{Gin, Host, HostReuse, Native, WasmtimeServe};
-    use Workload::{Create, Durable, Wide};
+    use Workload::{Create, Durable, PostgresCreate, PostgresGet, Wide};
     let ratio = |workload, of, to| results.ratio(workload, of, to);
     let ahead = results.start_ratio(Start::HostAhead, Start::Gin);
     let compiling = results.start_ratio(Start::Host, Start::WasmtimeServe);
@@ -58,6 +58,25 @@ pub(crate) fn all(results: &Results) -> Vec<Target> {
         ),
         Target::new("create: reused instance / native", ratio(Create, HostReuse, Native), AtLeast(0.75), ""),
         Target::new("durable create: orders-host / native", ratio(Durable, Host, Native), AtLeast(0.85), ""),
+        Target::new(
+            "create, PostgreSQL: fresh instance / Gin",
+            ratio(PostgresCreate, Host, Gin),
+            AtLeast(1.0),
+            "",
+        ),
+        Target::new(
+            "create, PostgreSQL: reused instance / Gin",
+            ratio(PostgresCreate, HostReuse, Gin),
+            AtLeast(1.0),
+            "",
+        ),
+        Target::new("get, PostgreSQL: fresh instance / Gin", ratio(PostgresGet, Host, Gin), AtLeast(1.0), ""),
+        Target::new(
+            "get, PostgreSQL: reused instance / Gin",
+            ratio(PostgresGet, HostReuse, Gin),
+            AtLeast(1.0),
+            "",
+        ),
         Target::new("cold start: compiled ahead of time / Gin", ahead, AtMost(1.0), ""),
         Target::new("cold start: compiling / wasmtime serve, compiling", compiling, AtMost(1.0), ""),
         Target::new(

@@ -49,6 +49,9 @@ use crate::config::PostgresLocation;
 /// Most calls under way: several times what a service admits at once by default. More wait, within their deadlines.
 const MAX_CALLS: u32 = 1024;
 
+/// Connections that commit, if there are twice as many: one, and one that stands in for it.
+const COMMITTERS: usize = 2;
+
 /// How long the health check takes at most: whoever asks learns of a server that hangs within a second.
 const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
 
@@ -57,7 +60,7 @@ pub(super) struct PostgresStore {
     gate: Arc<Gate>,
     /// For reading. A thread that serves keeps to one of them, if there are enough.
     readers: Vec<Arc<Lane>>,
-    /// For commits, which may wait for one another.
+    /// For commits. All threads use the first that is up, so that whatever waits shares the next turn.
     committers: Vec<Committer>,
     /// One permit for each call; closed when the store is.
     calls: Arc<Semaphore>,
@@ -76,11 +79,12 @@ impl PostgresStore {
             OpenError(format!("cannot open the store {}: {}", location.url, words::one_line(&why)))
         })?;
         let gate = Arc::new(gate);
-        let half = usize::from(location.connections / 2).max(1);
+        let connections = usize::from(location.connections);
+        let committers = COMMITTERS.min(connections / 2).max(1);
         let lanes = |count: usize| (0..count).map(|_| Lane::new(&gate));
         Ok(Self {
-            readers: lanes(half).collect(),
-            committers: lanes(half).map(|lane| Committer::new(lane, location.timeout)).collect(),
+            readers: lanes(connections.saturating_sub(committers).max(1)).collect(),
+            committers: lanes(committers).map(|lane| Committer::new(lane, location.timeout)).collect(),
             gate,
             calls: Arc::new(Semaphore::new(permits(MAX_CALLS))),
             timeout: location.timeout,
@@ -104,12 +108,17 @@ impl PostgresStore {
         }
     }
 
+    /// This thread's own, or any that is up while its own is not.
     fn reader(&self) -> Result<&Arc<Lane>, StoreError> {
-        choose(&self.readers, |lane| lane).ok_or_else(StoreError::closed)
+        let place = PLACE.with(|place| place.checked_rem(self.readers.len()));
+        let (others, own) = self.readers.split_at(place.unwrap_or_default());
+        first_up(own.iter().chain(others), |lane| lane)
     }
 
     fn committer(&self) -> Result<&Committer, StoreError> {
-        choose(&self.committers, Committer::lane).ok_or_else(StoreError::closed)
+        // So that there is one that is up when the first is not.
+        self.committers.iter().for_each(|committer| committer.lane().begin());
+        first_up(self.committers.iter(), Committer::lane)
     }
 }
 
@@ -187,21 +196,24 @@ async fn outlasting(
 }
 
 thread_local! {
-    /// Which lane this thread uses.
+    /// Which lane this thread reads on.
     static PLACE: usize = {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         THREADS.fetch_add(1, Ordering::Relaxed)
     };
 }
 
-/// This thread's own of several, or any that is up while its own is not.
-fn choose<T>(all: &[T], lane: impl Fn(&T) -> &Arc<Lane>) -> Option<&T> {
-    let own = all.get(PLACE.with(|place| place.checked_rem(all.len()))?)?;
-    if lane(own).is_up() {
-        return Some(own);
+/// The first that is up; the first of all if none is. The first of all is kept up from now on.
+fn first_up<'a, T>(
+    mut all: impl Iterator<Item = &'a T> + Clone,
+    lane: impl Fn(&T) -> &Arc<Lane>,
+) -> Result<&'a T, StoreError> {
+    let first = all.clone().next().ok_or_else(StoreError::closed)?;
+    if lane(first).is_up() {
+        return Ok(first);
     }
-    lane(own).begin();
-    all.iter().find(|other| lane(other).is_up()).or(Some(own))
+    lane(first).begin();
+    Ok(all.find(|other| lane(other).is_up()).unwrap_or(first))
 }
 
 /// A number of permits as a semaphore counts them.

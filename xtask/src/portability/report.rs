@@ -1,0 +1,72 @@
+//! What came of it, for docs/portability.md: the part of that page between two marks.
+
+use std::{fmt::Write, fs};
+
+use crate::{
+    command::{Failed, failed},
+    compose::Composed,
+    workspace,
+};
+
+/// Between these lines the page is written by the run.
+const MARKS: [&str; 2] = ["<!-- written by cargo xtask portability --write -->\n", "<!-- to here -->\n"];
+
+/// What one component did in one host.
+pub(crate) struct Row {
+    host: &'static str,
+    component: &'static str,
+    what: &'static str,
+}
+
+impl Row {
+    pub(crate) fn new(host: &'static str, component: &'static str, what: &'static str) -> Self {
+        Self { host, component, what }
+    }
+}
+
+/// Tables: what passed, what the components are, and how fast each was.
+///
+/// # Errors
+///
+/// [`Failed`] if a component cannot be read.
+pub(crate) fn markdown(
+    rows: &[Row],
+    composed: &[Composed],
+    rates: Option<&[(&str, &str, f64)]>,
+) -> Result<String, Failed> {
+    let mut text = String::from("| host | component | what passed |\n|---|---|---|\n");
+    for Row { host, component, what } in rows {
+        let _ = writeln!(text, "| {host} | {component} | {what} |");
+    }
+    text.push_str("\n| component | bytes | imports beyond `wasi:http/proxy@0.2.12` |\n|---|--:|---|\n");
+    for composed in composed {
+        let bytes = fs::metadata(&composed.path).map_err(|error| failed(&composed.path, &error))?.len();
+        let beyond = match composed.kind.storage() {
+            [] => "nothing".to_owned(),
+            imports => imports.iter().map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", "),
+        };
+        let _ = writeln!(text, "| {} | {bytes} | {beyond} |", composed.kind.file());
+    }
+    if let Some(rates) = rates {
+        let first = rates.first().map_or(1.0, |(_, _, rate)| *rate);
+        text.push_str("\n| host | component | creates/s, one connection | ratio |\n|---|---|--:|--:|\n");
+        for (host, component, rate) in rates {
+            let _ = writeln!(text, "| {host} | {component} | {rate:.0} | {:.2} |", rate / first);
+        }
+    }
+    Ok(text)
+}
+
+/// Replaces that part of the page.
+///
+/// # Errors
+///
+/// [`Failed`] if the page has no such part, or cannot be written.
+pub(crate) fn write(table: &str) -> Result<(), Failed> {
+    let page = workspace().join("docs/portability.md");
+    let text = fs::read_to_string(&page).map_err(|error| failed(&page, &error))?;
+    let [from, to] = MARKS;
+    let parts = text.split_once(from).and_then(|(head, rest)| Some((head, rest.split_once(to)?.1)));
+    let (head, tail) = parts.ok_or_else(|| Failed(format!("{} has no place for it", page.display())))?;
+    fs::write(&page, format!("{head}{from}\n{table}\n{to}{tail}")).map_err(|error| failed(&page, &error))
+}
