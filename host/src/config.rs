@@ -6,6 +6,7 @@
 mod module;
 mod operator;
 mod outbound;
+mod state;
 mod store;
 mod swaps;
 mod values;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use module::{KeygenConfig, ModuleCommand, ModuleDirConfig, SignConfig, VerifyConfig};
 pub use operator::{AdminUrl, AskConfig, HashPrefix, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use outbound::{HTTP_PORT, OutboundServer};
+pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read as read_store_file};
 pub use swaps::{AdminAddress, AdminConfig, Share, TermsConfig, Token, TokenConfig, Window};
 pub use values::{Period, Size, SmokeRequest, Threads};
@@ -69,6 +71,9 @@ pub enum Command {
     /// Replace the module that serves, see what became of it, go back; and sign components
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Move the state from one store to another, of any kind: write it to a file, read it back
+    #[command(subcommand)]
+    State(StateCommand),
 }
 
 /// The options of `serve`.

@@ -53,6 +53,7 @@
 //! | [`listener`] | accepts connections, and closes without losing one |
 //! | [`admin`] | the operators' API, on a port of its own |
 //! | [`operator`] | the client side of it: the commands that push modules, show them and take them back |
+//! | [`transfer`] | the commands that write a store's state to a file, and read it back |
 //! | [`healthcheck`] | the client side of `/health` |
 //! | [`app`] | the only wiring: what is built, what runs, how it ends |
 
@@ -102,6 +103,7 @@ pub mod source;
 pub mod store;
 pub mod swap;
 pub mod tally;
+pub mod transfer;
 pub mod trial;
 pub mod verdict;
 pub mod workers;

@@ -5,11 +5,15 @@ use std::{io::IsTerminal, path::Path, process::ExitCode};
 use clap::Parser;
 use orders_host::{
     app::{self, Ending},
-    config::{Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ModuleCommand, ServeConfig},
+    config::{
+        Cli, Command, CompileConfig, InspectConfig, LogConfig, LogFormat, ModuleCommand, ServeConfig,
+        StateCommand,
+    },
     healthcheck,
     operator::{self, Trouble},
     signing::{self, SigningError},
     source::STANDARD,
+    transfer,
 };
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         Command::Inspect(config) => runtime.block_on(inspect(&config)),
         Command::Compile(config) => runtime.block_on(compile(&config)),
         Command::Module(command) => runtime.block_on(module(&command)),
+        Command::State(command) => runtime.block_on(state(&command)),
     };
     // What is still running was cut deliberately: there is nothing to wait for.
     runtime.shutdown_background();
@@ -145,6 +150,23 @@ fn signed(done: Result<String, SigningError>) -> ExitCode {
         Err(SigningError::Failed(why)) => complain(&why, FAILED),
         Err(SigningError::Unreadable(why)) => complain(&why, NOT_STARTED),
     }
+}
+
+async fn state(command: &StateCommand) -> ExitCode {
+    let (done, standard_output) = match command {
+        StateCommand::Export(config) => {
+            (transfer::export(config).await, config.output == Path::new(STANDARD))
+        }
+        StateCommand::Import(config) => (transfer::import(config).await, false),
+    };
+    match done {
+        // Standard output may have the state itself.
+        Ok(summary) if standard_output => eprintln!("{summary}"),
+        Ok(summary) => println!("{summary}"),
+        Err(transfer::Trouble::Incomplete(why)) => return complain(&why, FAILED),
+        Err(transfer::Trouble::NotBegun(why)) => return complain(&why, NOT_STARTED),
+    }
+    ExitCode::SUCCESS
 }
 
 /// Lines that wait for standard output. Beyond it they are dropped: a log that nobody reads must not stop the

@@ -23,7 +23,7 @@ use crate::{
     guest::{Guest, InstanceBounds, Terms},
     instance::Reach,
     roster::Roster,
-    store::{Commit, Entry, Key, Outcome, Scan, Store, StoreError, Stored},
+    store::{Commit, Entry, Key, Outcome, Scan, Snapshot, Store, StoreError, Stored},
 };
 
 /// Stands for the id of a request in what a candidate prints.
@@ -100,6 +100,10 @@ impl Store for ReadOnly {
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
         self.store.scan(scan).await
+    }
+
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        self.store.snapshot(after).await
     }
 
     async fn commit(&self, _: Commit) -> Result<Outcome, StoreError> {

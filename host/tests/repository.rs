@@ -62,6 +62,7 @@ const ORDER: &[&str] = &[
     "listener",
     "admin",
     "operator",
+    "transfer",
     "healthcheck",
     "app",
 ];

@@ -1,7 +1,8 @@
 //! A map in this process: nothing outlives it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::IntoIter},
+    iter::Peekable,
     ops::Bound,
     sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use super::{
     Check, Commit, Entry, Key, Order, Outcome, Revision, Scan, Store, StoreError, Stored, Write,
     check_key_count, check_transfer,
+    snapshot::{MAX_PAGE_ENTRIES, Page, Snapshot},
 };
 
 /// A store for tests and benchmarks. Every call is done before its future first yields.
@@ -73,6 +75,12 @@ impl Store for MemoryStore {
         self.write()?.commit(commit)
     }
 
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        let entries = self.read()?.entries.clone();
+        let count = u64::try_from(entries.len()).ok();
+        Ok(Box::new(Copied { entries: entries.into_iter().peekable(), after, count }))
+    }
+
     async fn health(&self) -> Result<(), StoreError> {
         self.read().map(drop)
     }
@@ -81,6 +89,34 @@ impl Store for MemoryStore {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.closed = true;
         state.entries.clear();
+    }
+}
+
+/// A snapshot is a copy: this store is for tests and benchmarks.
+struct Copied {
+    entries: Peekable<IntoIter<Key, Stored>>,
+    after: Option<Key>,
+    count: Option<u64>,
+}
+
+#[async_trait]
+impl Snapshot for Copied {
+    async fn count(&mut self) -> Result<Option<u64>, StoreError> {
+        Ok(self.count)
+    }
+
+    async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
+        let mut page = Page::default();
+        while self.entries.next_if(|(key, _)| self.after.as_ref().is_some_and(|after| key <= after)).is_some()
+        {
+        }
+        for _ in 0..MAX_PAGE_ENTRIES {
+            let Some((key, stored)) = self.entries.next() else { break };
+            if !page.add(Entry { key, stored }) {
+                break;
+            }
+        }
+        Ok(page.into_entries())
     }
 }
 

@@ -11,11 +11,14 @@
 
 mod memory;
 mod postgres;
+mod snapshot;
 mod sqlite;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
+
+pub use snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot};
 
 use crate::config::StoreLocation;
 
@@ -39,10 +42,32 @@ pub const MAX_TRANSFER_BYTES: usize = 8 << 20;
 /// [`OpenError`] if it cannot be created, read or written, or if something else is there. A failed open
 /// leaves what was there as it was.
 pub async fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError> {
+    open_or(location, Missing::Make).await
+}
+
+/// Opens the store at `location`, if there is one.
+///
+/// # Errors
+///
+/// [`OpenError`] as for [`open`], and if nothing is there yet; nothing is made then.
+pub async fn open_existing(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError> {
+    open_or(location, Missing::Refuse).await
+}
+
+/// What is done where there is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Make,
+    Refuse,
+}
+
+async fn open_or(location: &StoreLocation, missing: Missing) -> Result<Arc<dyn Store>, OpenError> {
     match location {
         StoreLocation::Memory => Ok(Arc::new(memory::MemoryStore::default())),
-        StoreLocation::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path).await?)),
-        StoreLocation::Postgres(server) => Ok(Arc::new(postgres::PostgresStore::open(server).await?)),
+        StoreLocation::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path, missing).await?)),
+        StoreLocation::Postgres(server) => {
+            Ok(Arc::new(postgres::PostgresStore::open(server, missing).await?))
+        }
     }
 }
 
@@ -75,6 +100,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// [`StoreError::Unavailable`]: it is then not known whether the writes took place.
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError>;
+
+    /// All entries that come after this key (all at all without one), as they are now: what was committed before the call,
+    /// and nothing that is committed later.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError>;
 
     /// Whether the store takes reads and commits right now.
     ///

@@ -1,7 +1,7 @@
 //! What every store backend must do, through the public interface alone.
 //!
 //! One suite, run against each backend: see `conformance!`. The files: [`contract`], [`concurrency`],
-//! [`histories`] checked against a model, and [`lifetime`].
+//! [`histories`] checked against a model, [`snapshots`], and [`lifetime`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,13 +17,14 @@ mod histories;
 mod lifetime;
 #[path = "../support/postgres.rs"]
 mod postgres_server;
+mod snapshots;
 
 /// The whole suite for a backend: one line each. `persistent` adds what only holds for one that outlives
 /// its process.
 macro_rules! conformance {
     ($backend:ident $(, $persistent:ident)?) => {
         mod $backend {
-            conformance!(@with_store $backend:
+            conformance!(@with_store_of $backend, contract:
                 get_answers_in_the_order_asked,
                 scan_goes_both_ways_within_its_bounds,
                 scan_of_an_empty_or_inverted_range_gives_none,
@@ -50,6 +51,15 @@ macro_rules! conformance {
                 no_update_is_lost,
                 a_dropped_commit_is_whole_or_absent,
             );
+            conformance!(@with_shared_store $backend, snapshots:
+                snapshots_see_whole_commits,
+            );
+            conformance!(@with_store_of $backend, snapshots:
+                a_snapshot_has_every_entry_in_order,
+                pages_of_large_values_are_short,
+                a_snapshot_sees_nothing_of_later,
+                after_close_there_is_no_snapshot,
+            );
             conformance!(@with_shared_store $backend, histories: random_histories_agree_with_a_model);
             $(conformance!(@$persistent $backend);)?
         }
@@ -61,12 +71,12 @@ macro_rules! conformance {
         );
         conformance!(@with_backend $backend, histories: histories_over_two_opens_agree_with_a_model);
     };
-    (@with_store $backend:ident: $($test:ident),* $(,)?) => {$(
+    (@with_store_of $backend:ident, $file:ident: $($test:ident),* $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
         async fn $test() {
             let backend = crate::backend::$backend();
             let store = backend.open().await;
-            crate::contract::$test(&*store).await;
+            crate::$file::$test(&*store).await;
             store.close().await;
         }
     )*};

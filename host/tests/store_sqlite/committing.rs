@@ -274,3 +274,27 @@ async fn what_was_answered_survives_a_kill() {
         store.close().await;
     }
 }
+
+/// A snapshot keeps the log from being begun anew; that must not make commits wait for its end.
+#[tokio::test]
+async fn a_snapshot_that_is_held_holds_up_no_commit() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder.path().join("orders.db")).await.unwrap();
+    commit(&*store, vec![put("a", "before")]).await.unwrap();
+    let mut snapshot = store.snapshot(None).await.unwrap();
+    let mut longest = std::time::Duration::ZERO;
+    // More than what the log may have twice over.
+    for n in 0..18 {
+        let began = std::time::Instant::now();
+        commit(&*store, (0..4).map(|k| put(format!("{n}/{k}"), vec![7; 1 << 20])).collect()).await.unwrap();
+        longest = longest.max(began.elapsed());
+    }
+    // A lock is waited for five seconds, which is what it took.
+    assert!(longest < std::time::Duration::from_secs(4), "a commit took {longest:?}");
+    assert_eq!(snapshot.next().await.unwrap().len(), 1);
+    drop(snapshot);
+    store.close().await;
+    let names: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["orders.db"]);
+}

@@ -11,11 +11,12 @@ use std::{
 
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_postgres::Error;
 
 use super::{
+    super::{Missing, StoreError},
     address::Address,
     schema,
     session::{Driver, Session},
@@ -67,7 +68,7 @@ impl Gate {
     /// # Errors
     ///
     /// One line.
-    pub(super) async fn open(location: &PostgresLocation) -> Result<Self, String> {
+    pub(super) async fn open(location: &PostgresLocation, missing: Missing) -> Result<Self, String> {
         let gate = Self {
             shown: location.url.clone(),
             file: location.file.clone(),
@@ -77,7 +78,7 @@ impl Gate {
             trouble: watch::Sender::new(None),
         };
         let address = gate.source().address;
-        match timeout(OPEN_TIMEOUT, schema::open(&address, OPEN_TIMEOUT)).await {
+        match timeout(OPEN_TIMEOUT, schema::open(&address, missing, OPEN_TIMEOUT)).await {
             Ok(opened) => opened.map(|()| gate),
             Err(_) => Err(format!("the server did not answer within {OPEN_TIMEOUT:?}")),
         }
@@ -124,6 +125,20 @@ impl Gate {
                 }
             }
         }
+    }
+
+    /// Connects in its turn, if that takes one attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub(super) async fn connect_once(&self, deadline: Instant) -> Result<(Session, Driver), StoreError> {
+        let connected = timeout_at(deadline, async {
+            let _turn = self.turn.lock().await;
+            Box::pin(self.attempt()).await
+        });
+        let late = |_| format!("the server could not be connected to within {:?}", self.timeout);
+        connected.await.map_err(late).flatten().map_err(StoreError::Unavailable)
     }
 
     /// A connection came to an end as soon as it was there: the next one may too.

@@ -7,6 +7,7 @@
 //! - [`gate`]: connections are made one at a time, and ever more rarely while they fail;
 //! - [`lane`]: a connection that is kept up, shared by all who call on one thread;
 //! - [`reads`]: `get` and `scan`, one statement each;
+//! - [`snapshot`]: a transaction that is held, on a connection of its own;
 //! - [`commits`]: commits that wait share one call of a procedure;
 //! - [`words`]: how a server's errors are worded.
 //!
@@ -20,6 +21,7 @@ mod lane;
 mod reads;
 mod schema;
 mod session;
+mod snapshot;
 mod tls;
 mod words;
 
@@ -37,8 +39,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{commits::Committer, gate::Gate, lane::Lane};
-use super::{Commit, Entry, Key, OpenError, Outcome, Scan, Store, StoreError, Stored, check_key_count};
+use self::{commits::Committer, gate::Gate, lane::Lane, snapshot::PostgresSnapshot};
+use super::{
+    Commit, Entry, Key, Missing, OpenError, Outcome, Scan, Snapshot, Store, StoreError, Stored,
+    check_key_count,
+};
 use crate::config::PostgresLocation;
 
 /// Most calls under way: several times what a service admits at once by default. More wait, within their deadlines.
@@ -63,13 +68,14 @@ pub(super) struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Opens the database, and makes or migrates what the store needs in it.
+    /// Opens the database, and makes or migrates what the store needs in it. Where there is no store in it, makes one or
+    /// refuses, as told.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if the server does not answer in time, or the database cannot be used. Nothing is changed then.
-    pub(super) async fn open(location: &PostgresLocation) -> Result<Self, OpenError> {
-        let gate = Gate::open(location).await.map_err(|why| {
+    pub(super) async fn open(location: &PostgresLocation, missing: Missing) -> Result<Self, OpenError> {
+        let gate = Gate::open(location, missing).await.map_err(|why| {
             OpenError(format!("cannot open the store {}: {}", location.url, words::one_line(&why)))
         })?;
         let gate = Arc::new(gate);
@@ -137,6 +143,13 @@ impl Store for PostgresStore {
         let deadline = self.deadline();
         let call = self.admit(deadline).await?;
         self.committer()?.commit(commit, call, deadline).await
+    }
+
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        // For as long as it takes to be there: afterwards its connection is its own.
+        let _call = self.admit(self.deadline()).await?;
+        let connected = self.gate.connect_once(self.deadline()).await?;
+        Ok(Box::new(PostgresSnapshot::take(connected, after, self.timeout).await?))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

@@ -98,12 +98,15 @@ fn check_carried(row: &Row) -> Result<(), StoreError> {
     check_transfer(usize::try_from(carried).unwrap_or(usize::MAX))
 }
 
-fn stored(row: &Row, revision: usize, value: usize) -> Result<Stored, StoreError> {
-    let revision: i64 = row.try_get(revision)?;
-    let revision = u64::try_from(revision).map(Revision).map_err(|_| unexpected())?;
-    Ok(Stored { value: Value(row.try_get(value)?), revision })
+fn stored(row: &Row, at: usize, value: usize) -> Result<Stored, StoreError> {
+    Ok(Stored { value: Value(row.try_get(value)?), revision: revision(row, at)? })
 }
 
-fn unexpected() -> StoreError {
+pub(super) fn revision(row: &Row, at: usize) -> Result<Revision, StoreError> {
+    let revision: i64 = row.try_get(at)?;
+    u64::try_from(revision).map(Revision).map_err(|_| unexpected())
+}
+
+pub(super) fn unexpected() -> StoreError {
     StoreError::Unavailable("the database holds what no store has written".to_owned())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 use super::{
+    super::Missing,
     address::Address,
     session::{connect, drive},
     words,
@@ -90,22 +91,22 @@ END
 $$;
 ";
 
-/// Sees to it that the database has what a store needs.
+/// Sees to it that the database has what a store needs, or refuses one without.
 ///
 /// # Errors
 ///
 /// One line; the database is then as it was.
-pub(super) async fn open(address: &Address, timeout: Duration) -> Result<(), String> {
+pub(super) async fn open(address: &Address, missing: Missing, timeout: Duration) -> Result<(), String> {
     let explain = |error: Error| words::explain(&error);
     let (client, mut driver) = connect(address, timeout).await.map_err(explain)?;
-    let opened = drive(&mut driver, async { Ok(make(&client).await) }).await.map_err(explain)?;
+    let opened = drive(&mut driver, async { Ok(make(&client, missing).await) }).await.map_err(explain)?;
     // Says goodbye. Whether the server hears it does not matter.
     drop(client);
     let _ = driver.await;
     opened
 }
 
-async fn make(client: &Client) -> Result<(), String> {
+async fn make(client: &Client, missing: Missing) -> Result<(), String> {
     let explain = |error: Error| words::explain(&error);
     let version = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
     let server: i32 = version.and_then(|row| row.try_get(0)).map_err(explain)?;
@@ -118,6 +119,9 @@ async fn make(client: &Client) -> Result<(), String> {
     }
     if is_there(client).await? {
         return Ok(());
+    }
+    if missing == Missing::Refuse {
+        return Err("there is none in this database; name the database of one".to_owned());
     }
     client.batch_execute("BEGIN").await.map_err(explain)?;
     client.batch_execute(LOCK_SCHEMA).await.map_err(explain)?;

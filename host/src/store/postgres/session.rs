@@ -36,6 +36,11 @@ impl Session {
         Ok((Self { client, statements, given_up: Notify::new() }, driver))
     }
 
+    /// The connection alone.
+    pub(super) fn into_client(self) -> Client {
+        self.client
+    }
+
     /// Ends the connection, and whatever waits for an answer on it.
     pub(super) fn give_up(&self) {
         self.given_up.notify_one();

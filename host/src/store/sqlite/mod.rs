@@ -4,7 +4,8 @@
 //! - [`schema`]: what a good file contains;
 //! - [`refusal`]: how a refusal to open is worded;
 //! - [`writer`]: the one thread that commits, folding many commits into one transaction;
-//! - [`readers`]: a few read-only connections beside it.
+//! - [`readers`]: a few read-only connections beside it;
+//! - [`snapshot`]: a read transaction that is held, on a connection of its own.
 //!
 //! The journal is a write-ahead log, so that readers and the writer never wait for one another, with
 //! `synchronous=FULL`, so that a commit is on the disk when its transaction returns. The last revision
@@ -16,6 +17,7 @@ mod open;
 mod readers;
 mod refusal;
 mod schema;
+mod snapshot;
 mod writer;
 
 use std::{
@@ -29,8 +31,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{readers::Readers, writer::Writer};
-use super::{Commit, Entry, Key, OpenError, Outcome, Revision, Scan, Store, StoreError, Stored};
+use self::{readers::Readers, snapshot::SqliteSnapshot, writer::Writer};
+use super::{
+    Commit, Entry, Key, Missing, OpenError, Outcome, Revision, Scan, Snapshot, Store, StoreError, Stored,
+};
 
 /// How long a statement waits for a lock that another process holds. Such locks last as long as one write
 /// transaction or one checkpoint: a full batch with its checkpoint takes well under this on a slow disk.
@@ -51,20 +55,23 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`; makes it if it is missing or empty.
+    /// Opens the file at `path`; where it is missing or empty, makes it or refuses, as told.
     ///
     /// # Errors
     ///
     /// [`OpenError`] if the file cannot be used. Nothing on disk is changed then, save that an empty file
     /// may stay behind where the disk was full.
-    pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
+    pub(super) async fn open(path: &Path, missing: Missing) -> Result<Self, OpenError> {
         let given = path.to_owned();
-        let opened = task::spawn_blocking(move || Self::open_blocking(&given)).await;
+        let opened = task::spawn_blocking(move || Self::open_blocking(&given, missing)).await;
         opened.unwrap_or_else(|error| Err(OpenError(format!("cannot open the store {path:?}: {error}"))))
     }
 
-    fn open_blocking(given: &Path) -> Result<Self, OpenError> {
+    fn open_blocking(given: &Path, missing: Missing) -> Result<Self, OpenError> {
         let path = open::locate(given)?;
+        if missing == Missing::Refuse && !open::is_there(&path)? {
+            return Err(refusal::refuse(&path, "there is none; name the file of one"));
+        }
         let connection = open::open_for_writing(&path)?;
         let readers = Readers::open(&path).map_err(|error| refusal::explain(&path, &error))?;
         let writer = Writer::start(connection, open::beside(&path, "-wal")).map_err(|error| {
@@ -86,6 +93,13 @@ impl Store for SqliteStore {
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         self.writer.commit(commit).await
+    }
+
+    async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        let path = self.path.clone();
+        // As a read, so that there is none of a store that is closed.
+        let taken = self.readers.run(move |_| SqliteSnapshot::take(&path, after)).await?;
+        Ok(Box::new(taken))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

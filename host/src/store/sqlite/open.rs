@@ -52,7 +52,7 @@ pub(super) fn locate(given: &Path) -> Result<PathBuf, OpenError> {
 
 /// The one connection that writes, on a file that is certainly ours.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
-    if needs_inspection(path)? {
+    if is_there(path)? {
         inspect(path)?;
     }
     let connect = || {
@@ -82,7 +82,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Whether something lies at `path` whose content has to be looked at.
-fn needs_inspection(path: &Path) -> Result<bool, OpenError> {
+pub(super) fn is_there(path: &Path) -> Result<bool, OpenError> {
     let found = match fs::metadata(path) {
         Ok(found) => Some(found),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

@@ -71,7 +71,7 @@ impl Readers {
     }
 
     /// Runs one read off the async threads. A caller that stops waiting leaves it to end by itself.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {

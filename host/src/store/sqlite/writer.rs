@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -19,7 +20,7 @@ use tokio::{
 
 use super::{
     super::{Check, Commit, Outcome, Revision, StoreError, Write},
-    SELECT_LAST_REVISION, revision_from_column, revision_to_column,
+    BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column, revision_to_column,
 };
 
 /// Most messages that wait for the writer: what one or two full batches hold. More callers than that wait
@@ -45,6 +46,10 @@ const GIVE_WAY: u32 = 16;
 /// The log may grow by this many bytes before it is cut. SQLite moves it into the file every 4 MiB by itself,
 /// but begins it anew only if no read is under way just then; under steady load there always is one.
 const MAX_LOG_BYTES: u64 = 32 << 20;
+
+/// How long cutting the log waits for reads under way, while nothing is committed: ordinary ones take milliseconds. A
+/// snapshot is held for long; it must not hold up commits.
+const CUT_TIMEOUT: Duration = Duration::from_millis(100);
 
 const SELECT_REVISION: &str = "SELECT revision FROM entries WHERE key = ?1";
 const PUT: &str = "INSERT INTO entries (key, value, revision) VALUES (?1, ?2, ?3) \
@@ -261,7 +266,11 @@ impl Worker {
     /// Cuts a log that has grown long. Waits for the reads under way; new ones do not need the log then.
     fn bound_log(&mut self) {
         if self.log_bytes() > self.cut_log_above {
+            if let Err(error) = self.connection.busy_timeout(CUT_TIMEOUT) {
+                tracing::warn!(%error, "the store's log could not be cut");
+            }
             self.checkpoint();
+            let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
             // Where that failed, the next try is as far off as from an empty log: it may take long.
             self.cut_log_above = self.log_bytes().saturating_add(MAX_LOG_BYTES);
         }
@@ -276,7 +285,9 @@ impl Worker {
         let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
         match self.connection.query_one(sql, [], |row| row.get::<_, i64>(0)) {
             Ok(0) => {}
-            Ok(_busy) => tracing::warn!("another process uses the store's log, so it was not emptied"),
+            Ok(_busy) => tracing::warn!(
+                "the store's log is in use, by an export or another process, so it was not emptied"
+            ),
             Err(error) => tracing::warn!(%error, "the store's log could not be moved into its file"),
         }
     }

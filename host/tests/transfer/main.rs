@@ -1,0 +1,23 @@
+//! `orders-host state export` and `import`, with the real program and real servers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on must fail"
+)]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
+#![allow(dead_code, reason = "the harness is shared with the tests of the service")]
+
+#[path = "../serve/harness.rs"]
+mod harness;
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+mod interrupted;
+mod large;
+mod refused;
+mod round_trips;
+mod service;
+mod support;
