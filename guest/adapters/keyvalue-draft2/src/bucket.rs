@@ -77,6 +77,7 @@ fn key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 fn failed(error: Error) -> String {
     format!("the bucket \"default\": {error:?}")
 }

@@ -80,6 +80,7 @@ fn taken(name: &str) -> String {
     format!("{PREFIX}taken.{name}")
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 fn failed(error: Error) -> String {
     format!("the bucket \"default\": {error:?}")
 }
