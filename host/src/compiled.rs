@@ -36,7 +36,8 @@ const FORMAT: &str = "1";
 /// The version of this program.
 const HOST_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What this program can compile for beside its own kind of machine: architecture and operating system.
-const FOREIGN: [[&str; 2]; 2] = [["x86_64", "linux"], ["aarch64", "linux"]];
+const FOREIGN: &[[&str; 2]] =
+    if cfg!(feature = "foreign") { &[["x86_64", "linux"], ["aarch64", "linux"]] } else { &[] };
 /// The lines have about two thousand bytes.
 const MAX_LINES: usize = 16 << 10;
 /// How wasmtime begins to say that a processor lacks what code needs.
@@ -78,8 +79,13 @@ impl Compiled {
         let name = target.unwrap_or(TARGET);
         let not_for = format!("cannot compile for {name}");
         if !fits_machine(name) && !FOREIGN.contains(&kind_of(name)) {
+            let all = if FOREIGN.is_empty() {
+                "its own kind of machine only"
+            } else {
+                "Linux on x86_64 and aarch64"
+            };
             return Err(ModuleError(format!(
-                "{not_for}: this host compiles for Linux on x86_64 and aarch64, for example {TARGET}"
+                "{not_for}: this host compiles for {all}, for example {TARGET}"
             )));
         }
         let configuration = engine::configuration(target).map_err(|error| refuse(&not_for, error))?;

@@ -94,8 +94,9 @@ fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
         "--config-file",
         "infra/yamllint.yaml",
         ".github",
-        "infra",
+        "compose.yaml",
         "contract",
+        "infra",
     ]))?;
     let schema = ["--builtin-schema", "vendor.github-workflows"];
     run(tool("check-jsonschema").args(schema).args(&workflows))?;
@@ -107,10 +108,24 @@ fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
 }
 
 fn image(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
-    if workspace().join("Dockerfile").exists() {
-        run(tool("hadolint").arg("Dockerfile"))?;
+    run(tool("hadolint").arg("Dockerfile"))?;
+    run(tool("hadolint").args(files(&workspace().join("infra/bases"), ".Dockerfile")?))?;
+    run(tool("check-jsonschema").args(["--builtin-schema", "vendor.compose-spec", "compose.yaml"]))?;
+    same_toolchain()
+}
+
+/// That the image is built by the toolchain that all else is built by.
+fn same_toolchain() -> Result<(), Failed> {
+    let [pinned, built_by] = ["rust-toolchain.toml", "Dockerfile"].map(|name| workspace().join(name));
+    let text = fs::read_to_string(&pinned).map_err(|error| failed(&pinned, &error))?;
+    let version = text.lines().find_map(|line| line.strip_prefix("channel = \"")?.strip_suffix('"'));
+    let version = version.ok_or_else(|| Failed(format!("{} names no channel", pinned.display())))?;
+    let text = fs::read_to_string(&built_by).map_err(|error| failed(&built_by, &error))?;
+    let base = format!("ARG BUILD_BASE=docker.io/library/rust:{version}-");
+    if text.lines().any(|line| line.starts_with(&base)) {
+        return Ok(());
     }
-    Ok(())
+    Err(Failed(format!("the Dockerfile should build with Rust {version}, as rust-toolchain.toml says")))
 }
 
 fn terraform() -> Result<(), Failed> {

@@ -1,5 +1,5 @@
 //! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
-//! portability | check | infra`, and for the pipeline `component | sbom | advisories`.
+//! portability | check | infra | image | image-test`, and for the pipeline `component | sbom | advisories`.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
@@ -9,9 +9,11 @@ mod client;
 mod command;
 mod components;
 mod compose;
+mod containers;
 mod contract;
 mod fuzz;
 mod host;
+mod image;
 mod infra;
 mod languages;
 mod load;
@@ -20,6 +22,7 @@ mod portability;
 mod postgres;
 mod process;
 mod profiled;
+mod rollout;
 mod sbom;
 mod swaps;
 mod tools;
@@ -81,6 +84,10 @@ enum Task {
     Check,
     /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
     Infra,
+    /// Build the container image without a registry, check it, and build it again to see that it is the same
+    Image(image::Options),
+    /// Replace an image by another one under load, task by task, behind a load balancer and over PostgreSQL
+    ImageTest(rollout::Options),
     /// Build the component alone: target/dist/orders.wasm
     Component,
     /// List what program and component are made of: target/dist/*.cdx.json
@@ -108,6 +115,8 @@ fn main() -> ExitCode {
         Task::Portability(options) => portability::run_all(&options),
         Task::Check => check::all(),
         Task::Infra => infra::check(),
+        Task::Image(options) => image::check(&options),
+        Task::ImageTest(options) => rollout::test(&options),
         Task::Component => component(),
         Task::Sbom => sbom::write(),
         Task::Advisories => check::advisories(),

@@ -277,7 +277,7 @@ fn follow(log: ChildStderr) -> Receiver<Result<(), String>> {
 }
 
 /// Where the server's programs are. Debian keeps them off the PATH, by version: the newest is taken.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     const NEEDED: [&str; 4] = ["initdb", "pg_ctl", "postgres", "psql"];
     let path = env::var_os("PATH").unwrap_or_default();
     let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")

@@ -107,7 +107,11 @@ pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
 }
 
 /// Another version of the component: a custom section says which, and nothing else differs.
-fn version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, Failed> {
+///
+/// # Errors
+///
+/// [`Failed`] if it cannot be read or written.
+pub(crate) fn version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, Failed> {
     let path = folder.join(format!("orders-{number}.wasm"));
     let written = fs::read(component).and_then(|mut bytes| {
         // Section 0, its size, the size of its name, its name, what it holds.
@@ -131,20 +135,30 @@ fn push(host: &Host, component: &Path) -> Result<(), Failed> {
 }
 
 /// The times of all requests, and how long they went on.
-struct Times {
+pub(crate) struct Times {
     times: Vec<Duration>,
     elapsed: Duration,
 }
 
 impl Times {
-    fn rate(&self) -> f64 {
+    /// How many requests they were.
+    pub(crate) fn count(&self) -> usize {
+        self.times.len()
+    }
+
+    /// How many a second.
+    pub(crate) fn rate(&self) -> f64 {
         let requests = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
         f64::from(requests) / self.elapsed.as_secs_f64()
     }
 }
 
 /// Has all connections create and read for as long as `meanwhile` takes.
-fn under_load<T>(
+///
+/// # Errors
+///
+/// [`Failed`] if a request failed, or what `meanwhile` says.
+pub(crate) fn under_load<T>(
     address: SocketAddr,
     connections: usize,
     meanwhile: impl FnOnce() -> Result<T, Failed>,
