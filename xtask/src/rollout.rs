@@ -80,36 +80,15 @@ pub(crate) fn test(options: &Options) -> Result<(), Failed> {
         balancer.wait_until(task.address, true).map_err(|failed| task.explain(failed))?;
         task.is_healthy()?;
     }
+    let start = |number| Task::start(&network, &new_image, number, &url);
     let (times, (old, new)) = under_load(balancer.address, options.connections, || {
         let story = Story { began: Instant::now() };
         story.tell(&format!("{} tasks of the old version serve", old.len()));
         pause(CALM);
-        let mut replaced = Vec::new();
-        let mut replacing = Vec::new();
-        for (number, mut task) in (TASKS..).zip(old) {
-            let new = Task::start(&network, &new_image, number, &url)?;
-            story.tell(&format!("{} started, of the new version", new.name));
-            balancer.wait_until(new.address, true).map_err(|failed| new.explain(failed))?;
-            new.is_healthy()?;
-            story.tell(&format!("{} is ready and healthy; {} is told to end", new.name, task.name));
-            let ending = task.end()?;
-            balancer.wait_until(task.address, false)?;
-            story.tell(&format!("{} gets no more requests", task.name));
-            let (code, after) = task.ended(ending)?;
-            story.tell(&format!(
-                "{} ended after {:.1} s with exit code {code}",
-                task.name,
-                after.as_secs_f64()
-            ));
-            if code != "0" || after < DRAIN_DELAY {
-                return Err(Failed(format!("{} should have drained and ended with 0", task.name)));
-            }
-            replaced.push(task);
-            replacing.push(new);
-        }
+        let replaced = replace(old, &balancer, &story, start)?;
         pause(CALM);
         story.tell("only the new version is left");
-        Ok((replaced, replacing))
+        Ok(replaced)
     })?;
     let requests = times.count();
     balancer.stop()?;
@@ -130,6 +109,34 @@ pub(crate) fn test(options: &Options) -> Result<(), Failed> {
         return Err(Failed("the requests that were answered are not those in the access logs".into()));
     }
     Ok(())
+}
+
+/// Replaces each old task by a new one, which has to be ready first; gives the old ones, which have ended, and the new.
+fn replace(
+    old: Vec<Task>,
+    balancer: &Balancer,
+    story: &Story,
+    start: impl Fn(u8) -> Result<Task, Failed>,
+) -> Result<(Vec<Task>, Vec<Task>), Failed> {
+    let (mut replaced, mut replacing) = (Vec::new(), Vec::new());
+    for (number, mut task) in (TASKS..).zip(old) {
+        let new = start(number)?;
+        story.tell(&format!("{} started, of the new version", new.name));
+        balancer.wait_until(new.address, true).map_err(|failed| new.explain(failed))?;
+        new.is_healthy()?;
+        story.tell(&format!("{} is ready and healthy; {} is told to end", new.name, task.name));
+        let ending = task.end()?;
+        balancer.wait_until(task.address, false)?;
+        story.tell(&format!("{} gets no more requests", task.name));
+        let (code, after) = task.ended(ending)?;
+        story.tell(&format!("{} ended after {:.1} s with exit code {code}", task.name, after.as_secs_f64()));
+        if code != "0" || after < DRAIN_DELAY {
+            return Err(Failed(format!("{} should have drained and ended with 0", task.name)));
+        }
+        replaced.push(task);
+        replacing.push(new);
+    }
+    Ok((replaced, replacing))
 }
 
 /// How many requests these tasks have served, each of them some, by their access logs; all with the module of this hash,
