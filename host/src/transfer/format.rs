@@ -1,9 +1,11 @@
 //! What stands in a file of a store's state: JSON lines, a head, one for each entry, and an end.
 //!
-//!     {"format":"orders-host state","version":1,"host":"0.1.0","store":"sqlite","exported":"2026-11-22T…Z","entries":2}
-//!     {"key":"a","value":"text"}
-//!     {"key":"b","base64":"/w=="}
-//!     {"entries":2,"sha256":"…"}
+//! ```text
+//! {"format":"orders-host state","version":1,"host":"0.1.0","store":"sqlite","exported":"2026-11-22T…Z","entries":2}
+//! {"key":"a","value":"text"}
+//! {"key":"b","base64":"/w=="}
+//! {"entries":2,"sha256":"…"}
+//! ```
 //!
 //! Keys rise, and every line ends with a line feed. The checksum is over, for each entry: the length of the key, the key,
 //! the length of the value, the value; lengths in 4 bytes, the most significant first. The head is not part of it, so that

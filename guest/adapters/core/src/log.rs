@@ -11,7 +11,7 @@
 //! 1. checkpoints are deleted before the records that follow them;
 //! 2. a checkpoint is written by the one who made its commit, once, and not after a later one exists: before a later one
 //!    is written, each revision between it and the one that its writer began from has its checkpoint, or its name is
-//!    taken to say that there will be none ([`Head::Closed`]);
+//!    taken to say that there will be none (`Head::Closed`);
 //! 3. before the first record is ever deleted, a name is taken to say so, which holds for those who began from nothing.
 //!
 //! The whole state is in memory, and an instance that is new reads all of it.
