@@ -80,7 +80,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Failed> {
         balancer.wait_until(task.address, true).map_err(|failed| task.explain(failed))?;
         task.is_healthy()?;
     }
-    let start = |number| Task::start(&network, &new_image, number, &url);
+    let start = |number| Task::start(&network, new_image.0, number, &url);
     let (times, (old, new)) = under_load(balancer.address, options.connections, || {
         let story = Story { began: Instant::now() };
         story.tell(&format!("{} tasks of the old version serve", old.len()));
@@ -181,7 +181,7 @@ fn until(what: &str, patience: Duration, mut asked: impl FnMut() -> bool) -> Res
     Ok(())
 }
 
-/// A folder of that name that is new, readable for every user, and goes with this.
+/// A folder that goes with this.
 struct Folder(PathBuf);
 
 impl Drop for Folder {

@@ -165,6 +165,15 @@ impl Drop for Task {
     }
 }
 
+/// An image that was made for one run; removed when this is dropped.
+pub(crate) struct Image(pub(crate) &'static str);
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = ask(program("buildah").args(["rmi", self.0]));
+    }
+}
+
 /// The SHA-256 of a file.
 pub(crate) fn hash(file: &Path) -> Result<String, Failed> {
     let line = ask(Command::new("sha256sum").arg(file))?;
@@ -172,7 +181,7 @@ pub(crate) fn hash(file: &Path) -> Result<String, Failed> {
 }
 
 /// An image that differs from another one in its component only, which that one's own program compiles.
-pub(crate) fn with_component(image: &str, component: &Path, folder: &Path) -> Result<String, Failed> {
+pub(crate) fn with_component(image: &str, component: &Path, folder: &Path) -> Result<Image, Failed> {
     let read = |error| failed(component, &error);
     let input = fs::File::open(component).map_err(read)?;
     let compiled = folder.join("orders.cwasm");
@@ -188,11 +197,11 @@ pub(crate) fn with_component(image: &str, component: &Path, folder: &Path) -> Re
     let described = folder.join("Dockerfile");
     let text = format!("FROM {image}\nCOPY orders.cwasm /app/orders.cwasm\n");
     fs::write(&described, text).map_err(|error| failed(&described, &error))?;
-    let name = "localhost/orders:new";
+    let made = Image("localhost/orders:new");
     finish(
         program("buildah")
-            .args(["build", "--isolation", "chroot", "--pull-never", "--format", "docker", "--tag", name])
+            .args(["build", "--isolation", "chroot", "--pull-never", "--format", "docker", "--tag", made.0])
             .arg(folder),
     )?;
-    Ok(name.to_owned())
+    Ok(made)
 }
