@@ -13,7 +13,8 @@ pub const PAGE_BYTES: usize = 2 * MAX_VALUE_BYTES;
 /// The entries of a store as they were when it was taken, in the order of their keys, page by page: every commit of before
 /// is in it, and none of afterwards, however long it is read.
 ///
-/// It holds something of the store's that others have to do without: let it go (drop it) before the store is closed.
+/// It holds something of the store's that others have to do without: let it go (drop it) before the store is closed, which
+/// may wait for that.
 #[async_trait]
 pub trait Snapshot: Send {
     /// How many entries it has in all, those before its beginning included; none if the store cannot say so in a

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeMap,
     env,
+    ffi::OsString,
+    fs,
     path::Path,
     process::Command,
     sync::{Arc, Mutex},
@@ -294,7 +296,27 @@ async fn a_snapshot_that_is_held_holds_up_no_commit() {
     assert_eq!(snapshot.next().await.unwrap().len(), 1);
     drop(snapshot);
     store.close().await;
-    let names: Vec<_> =
-        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["orders.db"]);
+    assert_eq!(names(folder.path()), ["orders.db"]);
+}
+
+/// Its connection would otherwise be the last one, and one that may not write leaves the log where it is.
+#[tokio::test]
+async fn a_close_waits_for_a_snapshot_whose_reader_has_gone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("orders.db");
+    for _ in 0..20 {
+        let store = open(&path).await.unwrap();
+        commit(&*store, (0..4).map(|k| put(format!("{k}"), vec![7; 1 << 20])).collect()).await.unwrap();
+        let mut snapshot = store.snapshot(None).await.unwrap();
+        // The read has begun, and mostly goes on, when nobody waits for it any more.
+        let _ = snapshot.next().now_or_never();
+        drop(snapshot);
+        store.close().await;
+        assert_eq!(names(folder.path()), ["orders.db"]);
+    }
+}
+
+/// The files of a folder.
+fn names(folder: &Path) -> Vec<OsString> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }

@@ -22,11 +22,13 @@ mod writer;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use tokio::{
+    sync::Semaphore,
     task,
     time::{Instant, timeout_at},
 };
@@ -44,6 +46,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// probe a few seconds; this leaves them room to get the reason instead of a timeout.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 
+/// Snapshots at one time, each a connection: an export, and what may be asked for beside it.
+const MAX_SNAPSHOTS: u16 = 4;
+
 /// The last revision handed out.
 const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
 
@@ -51,6 +56,8 @@ const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
 pub(super) struct SqliteStore {
     path: PathBuf,
     readers: Readers,
+    /// A permit for each snapshot that there can be; closed when the store is.
+    snapshots: Arc<Semaphore>,
     writer: Writer,
 }
 
@@ -77,7 +84,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, open::beside(&path, "-wal")).map_err(|error| {
             OpenError(format!("cannot open the store {path:?}: its writer thread did not start: {error}"))
         })?;
-        Ok(Self { path, readers, writer })
+        let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
+        Ok(Self { path, readers, snapshots, writer })
     }
 }
 
@@ -96,10 +104,12 @@ impl Store for SqliteStore {
     }
 
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
+        let place =
+            Arc::clone(&self.snapshots).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
         let path = self.path.clone();
-        // As a read, so that there is none of a store that is closed.
-        let taken = self.readers.run(move |_| SqliteSnapshot::take(&path, after)).await?;
-        Ok(Box::new(taken))
+        let taking = task::spawn_blocking(move || SqliteSnapshot::take(&path, after, place)).await;
+        let lost = |error| StoreError::Unavailable(format!("a snapshot was not taken: {error}"));
+        Ok(Box::new(taking.map_err(lost)??))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
@@ -112,8 +122,11 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        // The readers first: the writer's connection is then the last one of this process, and its end
-        // leaves one tidy file.
+        // The writer last: its connection is then the last one of this process, and its end leaves one tidy
+        // file.
+        if self.snapshots.acquire_many(u32::from(MAX_SNAPSHOTS)).await.is_ok() {
+            self.snapshots.close();
+        }
         self.readers.close().await;
         if let Some(totals) = self.writer.close().await {
             tracing::info!(

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
-use tokio::task;
+use tokio::{sync::OwnedSemaphorePermit, task};
 
 use super::{
     super::{
@@ -21,23 +21,35 @@ const COUNT: &str = "SELECT count(*) FROM entries";
 /// No key is empty, so that all of them stand after the empty text.
 const NEXT: &str = "SELECT key, value, revision FROM entries WHERE key > ?1 ORDER BY key ASC LIMIT ?2";
 
+/// The connection, and the place among the snapshots that it gives up once it is closed, and not before: the store waits
+/// for that, also where a read goes on that nobody waits for any more.
+struct Held {
+    connection: Connection,
+    _place: OwnedSemaphorePermit,
+}
+
 pub(super) struct SqliteSnapshot {
     /// None after a read that nobody waited for.
-    connection: Option<Connection>,
+    held: Option<Held>,
     /// The last key that was read; empty before the first.
     last: String,
 }
 
 impl SqliteSnapshot {
     /// Begins a transaction on the file of a store, after a key.
-    pub(super) fn take(path: &Path, after: Option<Key>) -> Result<Self, StoreError> {
+    pub(super) fn take(
+        path: &Path,
+        after: Option<Key>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch("BEGIN")?;
         // The first read is what decides about what a transaction sees.
         let _: i64 = connection.query_one(SELECT_LAST_REVISION, [], |row| row.get(0))?;
-        Ok(Self { connection: Some(connection), last: after.map(Key::into_string).unwrap_or_default() })
+        let held = Held { connection, _place: place };
+        Ok(Self { held: Some(held), last: after.map(Key::into_string).unwrap_or_default() })
     }
 
     /// Reads off the async threads.
@@ -46,10 +58,10 @@ impl SqliteSnapshot {
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let lost = || StoreError::Unavailable("the snapshot was lost".to_owned());
-        let connection = self.connection.take().ok_or_else(lost)?;
-        let reading = task::spawn_blocking(move || (read(&connection), connection));
-        let (answer, connection) = reading.await.map_err(|_| lost())?;
-        self.connection = Some(connection);
+        let held = self.held.take().ok_or_else(lost)?;
+        let reading = task::spawn_blocking(move || (read(&held.connection), held));
+        let (answer, held) = reading.await.map_err(|_| lost())?;
+        self.held = Some(held);
         answer
     }
 }
