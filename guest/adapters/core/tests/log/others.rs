@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use proptest::{collection::vec, prelude::*};
 
-use crate::disk::{Blobs, Disk, count, counted, open};
+use crate::disk::{Blobs, Disk, Kill, count, counted, open};
 
 /// How often one counts whom others interrupt.
 const COUNTS: u32 = 6;
@@ -69,6 +69,39 @@ fn run(bursts: &[u8], every: u64, two_steps: bool) -> Result<(), TestCaseError> 
     // All see the same.
     prop_assert_eq!(counted(&mut victim), counted(&mut open(new_disk(&blobs, two_steps), every)));
     Ok(())
+}
+
+/// A checkpoint that was deleted can come back: closed, by a writer who began before it. Whoever began from it must not
+/// take that for its still being there, for the records that follow it may be gone.
+#[test]
+fn a_checkpoint_that_was_deleted_and_is_closed_does_not_stand() {
+    const CHECKPOINT: &str = "c00000000000000000003";
+    let blobs = Blobs::default();
+    let steps = Cell::new(0);
+    let later = || {
+        if blobs.borrow().contains_key("r00000000000000000006") {
+            // The sixth commit is there; it has looked whether it counts; now it is about to close the checkpoint.
+            if steps.replace(steps.get() + 1) == 1 {
+                let mut newer = open(Disk::new(&blobs), 3);
+                (0..3).for_each(|_| count(&mut newer, "newer").unwrap());
+                assert!(!blobs.borrow().contains_key(CHECKPOINT), "it was deleted with what follows it");
+            }
+        }
+    };
+    // It has read nothing but commits, and there was no checkpoint yet.
+    let mut oldest = open(Disk::with_others(&blobs, false, &later), 3);
+    assert_eq!(counted(&mut oldest), 0);
+    // Killed before it deletes anything: three commits, a part, the checkpoint.
+    let mut first = open(Disk::killed(&blobs, Kill { at: 5, after: false }), 3);
+    (0..3).for_each(|_| count(&mut first, "first").unwrap());
+    let mut victim = open(Disk::new(&blobs), 3);
+    assert_eq!(counted(&mut victim), 3, "it began from the checkpoint");
+    (0..3).for_each(|_| count(&mut oldest, "oldest").unwrap());
+
+    assert!(blobs.borrow().contains_key(CHECKPOINT), "it was closed");
+    assert_eq!(counted(&mut victim), 9);
+    count(&mut victim, "victim").unwrap();
+    assert_eq!(counted(&mut open(Disk::new(&blobs), 3)), 10);
 }
 
 fn new_disk(blobs: &Blobs, two_steps: bool) -> Disk<'static> {
