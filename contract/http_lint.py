@@ -50,19 +50,22 @@ OURS = {
 }
 # What cannot be asked of a host: it would end.
 ENDS = None
+# What hosts have in common that take hyper and wasmtime-wasi-http as they are.
+HYPER = OURS | {
+    # hyper's bounds: a target this long is let through, and so is a head; the component refuses the value.
+    "too long a target": 400,
+    "too large a head": 200,
+    # An instance that is not even asked: there is no authority to make its request with.
+    "no Host": 500,
+    # The first is taken.
+    "two Hosts": 200,
+}
 # Statuses of other hosts than ours, by the name of the request.
 EXPECTED = {
     "orders-host": {},
-    "wasmtime": OURS
-    | {
-        # hyper's bounds: a target this long is let through, and so is a head; the component refuses the value.
-        "too long a target": 400,
-        "too large a head": 200,
-        # An instance that is not even asked: "worker trapped or panicked".
-        "no Host": 500,
-        # The first is taken.
-        "two Hosts": 200,
-    },
+    # The small host for tests, guest/adapters/host.
+    "orders-adapter-host": HYPER,
+    "wasmtime": HYPER,
     "jco": OURS
     | {
         # Node's bounds are lower, and it looks at the whole head at once.
@@ -76,6 +79,7 @@ EXPECTED = {
 }
 # Answers of another host's own, which the component has no part in: only their status is looked at.
 NOT_THE_COMPONENTS = {
+    "orders-adapter-host": {"no Host", "not HTTP", "a body framed wrongly"},
     "wasmtime": {"no Host", "not HTTP", "a body framed wrongly"},
     "jco": {"too long a target", "too large a head", "no Host", "not HTTP"},
 }
@@ -98,10 +102,14 @@ class Linter:
         self.host = host
         self.counts = collections.Counter()
         self.exchanges = 0
+        self.asked = set()
         self.wrong = []
 
     def ask(self, what, method, target, status, fields=None, body=b"", raw=None):
         """Makes a request and judges the answer. `raw` replaces the whole request, for those that are malformed."""
+        self.asked.add(what)
+        if EXPECTED[self.host].get(what) == status:
+            self.fault(what, f"stands in EXPECTED, but is {status} everywhere")
         status = EXPECTED[self.host].get(what, status)
         if status is ENDS:
             print(f"---  {what:40} not asked: it would end {self.host}")
@@ -303,6 +311,8 @@ def main():
     orders(lint)
     service(lint)
     refused_by_the_host(lint)
+    for what in {*EXPECTED[lint.host], *NOT_THE_COMPONENTS.get(lint.host, ())} - lint.asked:
+        lint.fault(what, "has an expectation, but was not asked")
     counts = ", ".join(f"{lint.counts[level]} {level.value}" for level in levels)
     print(f"\n{lint.exchanges} answers; notes: {counts}")
     for wrong in lint.wrong:

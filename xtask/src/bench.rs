@@ -56,6 +56,15 @@ pub(crate) fn wasmtime() -> PathBuf {
     setup::wasmtime()
 }
 
+/// Builds wasmtime-cli, if it is not there.
+///
+/// # Errors
+///
+/// [`Failed`] if it does not build.
+pub(crate) fn install_wasmtime() -> Result<(), Failed> {
+    setup::install_wasmtime()
+}
+
 /// What to measure.
 #[derive(Args)]
 pub(crate) struct Options {

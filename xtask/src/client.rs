@@ -77,12 +77,34 @@ impl Connection {
     ///
     /// None came.
     pub(crate) fn look(&mut self, path: &str) -> std::io::Result<(String, String)> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.ask(path)?;
         self.answer()
     }
 
+    /// The same, with all of the answer's fields.
+    ///
+    /// # Errors
+    ///
+    /// None came.
+    pub(crate) fn look_whole(&mut self, path: &str) -> std::io::Result<Answer> {
+        self.ask(path)?;
+        let mut fields = Vec::new();
+        let (status, body) = self.answer_with(|line| fields.extend(field(line)))?;
+        fields.sort_unstable();
+        Ok(Answer { status, fields, body })
+    }
+
+    fn ask(&mut self, path: &str) -> std::io::Result<()> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        self.socket.get_mut().write_all(request.as_bytes())
+    }
+
     fn answer(&mut self) -> std::io::Result<(String, String)> {
+        self.answer_with(|_| ())
+    }
+
+    /// Reads an answer; `see` is shown each line of its fields.
+    fn answer_with(&mut self, mut see: impl FnMut(&str)) -> std::io::Result<(String, String)> {
         let mut line = String::new();
         self.socket.read_line(&mut line)?;
         let status = line.split(' ').nth(1).ok_or(std::io::ErrorKind::UnexpectedEof)?.to_owned();
@@ -92,6 +114,7 @@ impl Connection {
             if self.socket.read_line(&mut line)? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
+            see(&line);
             let field = line.to_ascii_lowercase();
             if let Some(value) = field.strip_prefix("content-length:") {
                 body = Body::Bytes(value.trim().parse().map_err(std::io::Error::other)?);
@@ -126,6 +149,20 @@ impl Connection {
         self.socket.read_line(&mut line)?;
         Ok(length > 0)
     }
+}
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: String,
+    /// Names in lower case, and values; in order.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: String,
+}
+
+fn field(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    Some((name.to_ascii_lowercase(), value.trim().to_owned()))
 }
 
 /// What an answer holds, if it has this status.

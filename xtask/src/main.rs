@@ -168,7 +168,11 @@ fn test(options: &[String]) -> Result<(), Failed> {
     components::fixtures()?;
     languages::components()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
-    if all { contract::test() } else { Ok(()) }
+    if !all {
+        return Ok(());
+    }
+    contract::test()?;
+    portability::test()
 }
 
 fn build() -> Result<(), Failed> {

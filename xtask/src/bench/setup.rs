@@ -199,7 +199,12 @@ fn build_gin() -> Result<(), Failed> {
         .env("GOPATH", GO_PACKAGES))
 }
 
-fn install_wasmtime() -> Result<(), Failed> {
+/// Builds wasmtime-cli, if it is not there.
+///
+/// # Errors
+///
+/// [`Failed`] if it does not build.
+pub(crate) fn install_wasmtime() -> Result<(), Failed> {
     let version = output(Command::new(wasmtime()).arg("--version")).unwrap_or_default();
     if version.split_whitespace().nth(1) == Some(WASMTIME) {
         return Ok(());

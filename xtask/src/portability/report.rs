@@ -8,6 +8,8 @@ use crate::{
     workspace,
 };
 
+use super::rates::Rate;
+
 /// Between these lines the page is written by the run.
 const MARKS: [&str; 2] = ["<!-- written by cargo xtask portability --write -->\n", "<!-- to here -->\n"];
 
@@ -32,7 +34,7 @@ impl Row {
 pub(crate) fn markdown(
     rows: &[Row],
     composed: &[Composed],
-    rates: Option<&[(&str, &str, f64)]>,
+    rates: Option<&[Rate]>,
 ) -> Result<String, Failed> {
     let mut text = String::from("| host | component | what passed |\n|---|---|---|\n");
     for Row { host, component, what } in rows {
@@ -48,10 +50,18 @@ pub(crate) fn markdown(
         let _ = writeln!(text, "| {} | {bytes} | {beyond} |", composed.kind.file());
     }
     if let Some(rates) = rates {
-        let first = rates.first().map_or(1.0, |(_, _, rate)| *rate);
-        text.push_str("\n| host | component | creates/s, one connection | ratio |\n|---|---|--:|--:|\n");
-        for (host, component, rate) in rates {
-            let _ = writeln!(text, "| {host} | {component} | {rate:.0} | {:.2} |", rate / first);
+        let first = rates.first().map_or(1.0, |first| first.round.rate);
+        text.push_str(
+            "\n| host | component | store | creates/s, one connection | orders in the end | ratio |\n",
+        );
+        text.push_str("|---|---|---|--:|--:|--:|\n");
+        for Rate { host, component, store, round } in rates {
+            let ratio = round.rate / first;
+            let _ = writeln!(
+                text,
+                "| {host} | {component} | {store} | {:.0} | {} | {ratio:.2} |",
+                round.rate, round.orders
+            );
         }
     }
     Ok(text)

@@ -154,7 +154,8 @@ impl<S: Storage> Log<S> {
         self.prune(revision, before, &passed)
     }
 
-    /// Deletes what came before a checkpoint: the checkpoints, the oldest first; then the records; then the parts.
+    /// Deletes what came before a checkpoint: the checkpoints, the oldest first; then the records; then the parts. Then the
+    /// storage tidies up.
     fn prune(&self, revision: u64, before: u64, passed: &[u64]) -> Option<()> {
         let pruned = Name::Pruned.to_string();
         self.storage.create(&pruned, &[]).ok()?;
@@ -178,6 +179,7 @@ impl<S: Storage> Log<S> {
                 self.storage.delete(&name.to_string()).ok()?;
             }
         }
+        self.storage.tidy();
         Some(())
     }
 

@@ -32,4 +32,7 @@ pub trait Storage {
 
     /// Lets another writer go on: a moment, longer with each attempt that has failed.
     fn pause(&self, attempt: u32);
+
+    /// Removes what killed writers have left half done, as far as it is nobody's any more. Asked after each checkpoint.
+    fn tidy(&self) {}
 }

@@ -17,6 +17,7 @@ wit_bindgen::generate!({
         world adapter {
             import wasi:filesystem/preopens@0.2.12;
             import wasi:clocks/monotonic-clock@0.2.12;
+            import wasi:clocks/wall-clock@0.2.12;
             import wasi:random/random@0.2.12;
         }
     ",

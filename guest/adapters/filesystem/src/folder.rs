@@ -3,7 +3,7 @@
 use orders_adapter::storage::Storage;
 
 use crate::bindings::wasi::{
-    clocks::monotonic_clock::subscribe_duration,
+    clocks::{monotonic_clock::subscribe_duration, wall_clock},
     filesystem::{
         preopens::get_directories,
         types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags},
@@ -17,6 +17,8 @@ const CHUNK: usize = 256 * 1024;
 const LISTINGS: u32 = 16;
 /// Nanoseconds that the first attempt waits for; each one waits for one more of these.
 const PAUSE: u64 = 500_000;
+/// Seconds after which a file that waits to be linked has no writer any more: it waits for as long as one write takes.
+const STALE: u64 = 60 * 60;
 
 /// The first folder that is granted.
 pub(crate) struct Folder;
@@ -56,10 +58,10 @@ impl Storage for Folder {
 
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
         let folder = folder()?;
-        let temporary = format!("t{:016x}.tmp", get_random_u64());
+        let temporary = temporary(get_random_u64());
         let written = write(&folder, &temporary, blob)
             .and_then(|()| folder.link_at(PathFlags::empty(), &temporary, &folder, name));
-        // What is left behind is in nobody's way.
+        // What is left behind is in nobody's way, and goes when it is stale.
         let _ = folder.unlink_file_at(&temporary);
         match written {
             // The name itself must be on the disk too.
@@ -79,6 +81,32 @@ impl Storage for Folder {
     fn pause(&self, attempt: u32) {
         subscribe_duration(PAUSE * (u64::from(attempt) + 1)).block();
     }
+
+    /// Removes files of writers that were killed before they could. One whose writer was only asleep for so long costs it
+    /// that commit: there is nothing to link any more.
+    fn tidy(&self) {
+        let Ok(folder) = folder() else { return };
+        let now = wall_clock::now().seconds;
+        for name in names(&folder).unwrap_or_default().iter().filter(|name| is_temporary(name)) {
+            let written = folder.stat_at(PathFlags::empty(), name).ok();
+            let written = written.and_then(|stat| stat.data_modification_timestamp);
+            if written.is_some_and(|written| now.saturating_sub(written.seconds) > STALE) {
+                let _ = folder.unlink_file_at(name);
+            }
+        }
+    }
+}
+
+/// The name of a file that waits to be linked.
+fn temporary(number: u64) -> String {
+    format!("t{number:016x}.tmp")
+}
+
+/// Whether a file has such a name.
+fn is_temporary(name: &str) -> bool {
+    let number = name.strip_prefix('t').and_then(|rest| rest.strip_suffix(".tmp"));
+    let number = number.and_then(|number| u64::from_str_radix(number, 16).ok());
+    number.is_some_and(|number| temporary(number) == name)
 }
 
 fn folder() -> Result<Descriptor, String> {

@@ -1,0 +1,89 @@
+//! `wasi:keyvalue@0.2.0-draft`, as far as the adapter uses it.
+
+use wasmtime::{
+    Result,
+    component::{HasData, Linker, Resource},
+};
+
+use crate::{
+    bucket::NAME,
+    instance::{Instance, Keyvalue},
+};
+
+/// A handle to the bucket.
+#[allow(unreachable_pub, reason = "the generated code re-exports it")]
+pub struct Opened;
+
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../keyvalue/wit",
+        inline: "
+            package orders:draft;
+            world imports { import wasi:keyvalue/store@0.2.0-draft; import wasi:keyvalue/atomics@0.2.0-draft; }
+        ",
+        world: "orders:draft/imports",
+        imports: { default: trappable },
+        with: { "wasi:keyvalue/store.bucket": super::Opened },
+    });
+}
+
+use bindings::wasi::keyvalue::{
+    atomics,
+    store::{self, Error, KeyResponse},
+};
+
+/// Gives every component linked by `linker` the bucket of its instance.
+///
+/// # Errors
+///
+/// If the linker has this draft already.
+pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> Result<()> {
+    store::add_to_linker::<_, Draft>(linker, Instance::keyvalue)?;
+    atomics::add_to_linker::<_, Draft>(linker, Instance::keyvalue)
+}
+
+/// Ties [`Keyvalue`] to the bindings.
+struct Draft;
+
+impl HasData for Draft {
+    type Data<'a> = Keyvalue<'a>;
+}
+
+impl store::Host for Keyvalue<'_> {
+    fn open(&mut self, identifier: String) -> Result<Result<Resource<Opened>, Error>> {
+        if identifier == NAME { Ok(Ok(self.table.push(Opened)?)) } else { Ok(Err(Error::NoSuchStore)) }
+    }
+}
+
+impl store::HostBucket for Keyvalue<'_> {
+    fn get(&mut self, _: Resource<Opened>, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
+        Ok(Ok(self.bucket.get(&key)))
+    }
+
+    fn set(&mut self, _: Resource<Opened>, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
+        self.bucket.set(key, value);
+        Ok(Ok(()))
+    }
+
+    fn delete(&mut self, _: Resource<Opened>, key: String) -> Result<Result<(), Error>> {
+        self.bucket.delete(&key);
+        Ok(Ok(()))
+    }
+
+    /// All at once: a number as a cursor would lose keys where others are deleted meanwhile.
+    fn list_keys(&mut self, _: Resource<Opened>, _: Option<u64>) -> Result<Result<KeyResponse, Error>> {
+        Ok(Ok(KeyResponse { keys: self.bucket.keys_after(None, usize::MAX), cursor: None }))
+    }
+
+    fn drop(&mut self, opened: Resource<Opened>) -> Result<()> {
+        self.table.delete(opened)?;
+        Ok(())
+    }
+}
+
+impl atomics::Host for Keyvalue<'_> {
+    fn increment(&mut self, _: Resource<Opened>, key: String, delta: u64) -> Result<Result<u64, Error>> {
+        let failed = || Error::Other(format!("{key} is no number, or would be too large"));
+        Ok(self.bucket.increment(key.clone(), delta).ok_or_else(failed))
+    }
+}
