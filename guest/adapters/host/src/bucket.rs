@@ -4,10 +4,13 @@ use std::{
     collections::BTreeMap,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 /// What the one bucket is called, here as in Spin and in wasmCloud.
 pub(crate) const NAME: &str = "default";
+/// How long what an atomic call has seen is on its way to the component, as over a network: others change it meanwhile.
+pub(crate) const WAY_BACK: Duration = Duration::from_millis(1);
 
 /// The bucket: each call on it takes place at once, and whole.
 #[derive(Clone, Default)]

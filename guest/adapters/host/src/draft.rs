@@ -6,7 +6,7 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::NAME,
+    bucket::{NAME, WAY_BACK},
     instance::{Instance, Keyvalue},
 };
 
@@ -22,7 +22,7 @@ mod bindings {
             world imports { import wasi:keyvalue/store@0.2.0-draft; import wasi:keyvalue/atomics@0.2.0-draft; }
         ",
         world: "orders:draft/imports",
-        imports: { default: trappable },
+        imports: { "wasi:keyvalue/atomics.increment": async | trappable, default: trappable },
         with: { "wasi:keyvalue/store.bucket": super::Opened },
     });
 }
@@ -82,8 +82,15 @@ impl store::HostBucket for Keyvalue<'_> {
 }
 
 impl atomics::Host for Keyvalue<'_> {
-    fn increment(&mut self, _: Resource<Opened>, key: String, delta: u64) -> Result<Result<u64, Error>> {
+    async fn increment(
+        &mut self,
+        _: Resource<Opened>,
+        key: String,
+        delta: u64,
+    ) -> Result<Result<u64, Error>> {
         let failed = || Error::Other(format!("{key} is no number, or would be too large"));
-        Ok(self.bucket.increment(key.clone(), delta).ok_or_else(failed))
+        let number = self.bucket.increment(key.clone(), delta).ok_or_else(failed);
+        tokio::time::sleep(WAY_BACK).await;
+        Ok(number)
     }
 }

@@ -6,7 +6,7 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::NAME,
+    bucket::{NAME, WAY_BACK},
     instance::{Instance, Keyvalue},
 };
 
@@ -33,7 +33,7 @@ mod bindings {
             world imports { import wasi:keyvalue/store@0.2.0-draft2; import wasi:keyvalue/atomics@0.2.0-draft2; }
         ",
         world: "orders:draft2/imports",
-        imports: { default: trappable },
+        imports: { "wasi:keyvalue/atomics.[method]cas.current": async | trappable, default: trappable },
         with: { "wasi:keyvalue/store.bucket": super::Opened, "wasi:keyvalue/atomics.cas": super::Swap },
     });
 }
@@ -109,9 +109,10 @@ impl atomics::HostCas for Keyvalue<'_> {
         Ok(Ok(self.table.push(Swap { key, seen })?))
     }
 
-    fn current(&mut self, swap: Resource<Swap>) -> Result<Result<Option<Vec<u8>>, Error>> {
+    async fn current(&mut self, swap: Resource<Swap>) -> Result<Result<Option<Vec<u8>>, Error>> {
         let swap = self.table.get_mut(&swap)?;
         swap.seen = self.bucket.get(&swap.key);
+        tokio::time::sleep(WAY_BACK).await;
         Ok(Ok(swap.seen.clone()))
     }
 
