@@ -86,7 +86,8 @@ pub(crate) fn packages() -> impl Iterator<Item = &'static str> {
 ///
 /// [`Failed`] if one does not build, or imports anything else than it should.
 pub(crate) fn all() -> Result<Vec<Composed>, Failed> {
-    Kind::ALL.into_iter().map(one).collect()
+    let orders = components::orders()?;
+    Kind::ALL.into_iter().map(|kind| compose(kind, &orders, &components::adapter(kind.package())?)).collect()
 }
 
 /// Builds and composes one of them, into `components`.

@@ -96,6 +96,7 @@ fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
         ".github",
         "compose.yaml",
         "contract",
+        "examples",
         "infra",
     ]))?;
     let schema = ["--builtin-schema", "vendor.github-workflows"];

@@ -164,7 +164,8 @@ fn test(options: &[String]) -> Result<(), Failed> {
     if all {
         contract::check_tools()?;
     }
-    components::orders()?;
+    // The orders component, too.
+    compose::all()?;
     components::fixtures()?;
     languages::components()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;

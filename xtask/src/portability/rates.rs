@@ -1,4 +1,4 @@
-//! How many orders a second each host creates: over one connection, durably or not as its store has it.
+//! How many orders a second each host creates: over one connection, from an empty store on.
 
 use std::{
     path::{Path, PathBuf},
@@ -29,11 +29,36 @@ pub(super) struct Round {
     pub(super) orders: u32,
 }
 
+/// Where the orders are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Store {
+    /// An answer of 201 means that it is on the disk.
+    Disk,
+    Memory,
+    /// With the instance of the request: the next one finds nothing.
+    Nowhere,
+}
+
+impl Store {
+    /// What our host is compared by: the same promise, or the one above it.
+    pub(super) fn compared_with(self) -> Self {
+        if self == Self::Disk { Self::Disk } else { Self::Memory }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Disk => "on the disk",
+            Self::Memory => "in memory",
+            Self::Nowhere => "nowhere",
+        }
+    }
+}
+
 /// A component in a host, to be measured.
 pub(super) struct Rate {
     pub(super) host: &'static str,
     pub(super) component: &'static str,
-    pub(super) store: &'static str,
+    pub(super) store: Store,
     /// The median of its rounds.
     pub(super) round: Round,
 }
@@ -63,15 +88,15 @@ pub(super) fn measure(
     };
     let sqlite = || Ok(ours(&format!("sqlite:{}", database()?.display())));
     let mut placed: Vec<(_, _, _, Start<'_>)> = vec![
-        ("orders-host", "orders.wasm", "SQLite, on the disk", Box::new(sqlite)),
-        ("orders-host", "orders.wasm", "memory", Box::new(|| Ok(ours("memory:")))),
-        ("jco serve", Kind::Memory.file(), "memory", Box::new(jco)),
+        ("orders-host", "orders.wasm", Store::Disk, Box::new(sqlite)),
+        ("orders-host", "orders.wasm", Store::Memory, Box::new(|| Ok(ours("memory:")))),
+        ("jco serve", Kind::Memory.file(), Store::Memory, Box::new(jco)),
     ];
     if bench::wasmtime().exists() {
         let memory = || Ok(wasmtime::serve(&[], &path(Kind::Memory)));
         let folder = || Ok(wasmtime::serve_in(&fresh("rate")?));
-        placed.push(("wasmtime serve", Kind::Memory.file(), "none beyond the request", Box::new(memory)));
-        placed.push(("wasmtime serve", Kind::Filesystem.file(), "a folder, on the disk", Box::new(folder)));
+        placed.push(("wasmtime serve", Kind::Memory.file(), Store::Nowhere, Box::new(memory)));
+        placed.push(("wasmtime serve", Kind::Filesystem.file(), Store::Disk, Box::new(folder)));
     }
     let mut rounds = vec![Vec::new(); placed.len()];
     for _ in 0..ROUNDS {

@@ -50,18 +50,14 @@ pub(crate) fn markdown(
         let _ = writeln!(text, "| {} | {bytes} | {beyond} |", composed.kind.file());
     }
     if let Some(rates) = rates {
-        let first = rates.first().map_or(1.0, |first| first.round.rate);
-        text.push_str(
-            "\n| host | component | store | creates/s, one connection | orders in the end | ratio |\n",
-        );
+        text.push_str("\n| host | component | orders are kept | creates/s | of so many | to our host's |\n");
         text.push_str("|---|---|---|--:|--:|--:|\n");
         for Rate { host, component, store, round } in rates {
-            let ratio = round.rate / first;
-            let _ = writeln!(
-                text,
-                "| {host} | {component} | {store} | {:.0} | {} | {ratio:.2} |",
-                round.rate, round.orders
-            );
+            // Our host comes first, with each of the two.
+            let ours = rates.iter().find(|ours| ours.store == store.compared_with());
+            let ratio = ours.map_or(1.0, |ours| round.rate / ours.round.rate);
+            let (store, rate, orders) = (store.name(), round.rate, round.orders);
+            let _ = writeln!(text, "| {host} | {component} | {store} | {rate:.0} | {orders} | {ratio:.2} |");
         }
     }
     Ok(text)

@@ -94,3 +94,49 @@ impl atomics::Host for Keyvalue<'_> {
         Ok(number)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{env, path::PathBuf, sync::LazyLock};
+
+    use wasmtime::{
+        Engine, Store,
+        component::{Component, Linker},
+    };
+    use wasmtime_wasi_keyvalue::{WasiKeyValue, WasiKeyValueCtx};
+
+    use crate::{
+        bucket::Bucket,
+        instance::{Instance, Keyvalue},
+        standard_linker,
+    };
+
+    /// A composed component, as `cargo xtask test` built it.
+    fn composed(engine: &Engine, file: &str) -> Component {
+        let program = env::current_exe().unwrap();
+        let path: PathBuf = program.ancestors().nth(3).unwrap().join("components").join(file);
+        assert!(
+            path.exists(),
+            "{} is missing: run the tests by `cargo xtask test`, which builds it",
+            path.display()
+        );
+        Component::from_file(engine, path).unwrap()
+    }
+
+    /// What this host gives a component is written after our own copy of the draft. Here it is the draft as wasmtime has it.
+    #[tokio::test]
+    async fn the_component_is_instantiated_with_the_draft_as_wasmtime_has_it() {
+        static CONTEXT: LazyLock<WasiKeyValueCtx> = LazyLock::new(|| WasiKeyValueCtx::builder().build());
+        let engine = Engine::default();
+        let mut linker: Linker<Instance> = standard_linker(&engine).unwrap();
+        wasmtime_wasi_keyvalue::add_to_linker(&mut linker, |instance: &mut Instance| {
+            let Keyvalue { table, .. } = instance.keyvalue();
+            WasiKeyValue::new(&CONTEXT, table)
+        })
+        .unwrap();
+        let mut store = Store::new(&engine, Instance::new(Bucket::default(), None).unwrap());
+        linker.instantiate_async(&mut store, &composed(&engine, "orders-keyvalue.wasm")).await.unwrap();
+        // The other draft is none that wasmtime has.
+        assert!(linker.instantiate_pre(&composed(&engine, "orders-spin.wasm")).is_err());
+    }
+}

@@ -86,11 +86,17 @@ async fn serve(options: Options) -> wasmtime::Result<()> {
 
 /// Everything that a composed component may import.
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<Instance>> {
+    let mut linker = standard_linker(engine)?;
+    draft::add_to_linker(&mut linker)?;
+    draft2::add_to_linker(&mut linker)?;
+    Ok(linker)
+}
+
+/// The part of it that is no draft.
+fn standard_linker(engine: &Engine) -> wasmtime::Result<Linker<Instance>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    draft::add_to_linker(&mut linker)?;
-    draft2::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
