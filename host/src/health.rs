@@ -49,13 +49,13 @@ impl Probe {
         match self {
             Self::Health => Ok(say(r#"{"status":"ok"}"#)),
             Self::Ready if lifecycle.phase() != Phase::Serving => {
-                Err(Reject::NotReady("it is shutting down"))
+                Err(Reject::NotReady("it is shutting down".to_owned()))
             }
             Self::Ready => match store.health().await {
                 Ok(()) => Ok(say(r#"{"status":"ready"}"#)),
                 Err(error) => {
                     tracing::warn!(%error, "not ready");
-                    Err(Reject::NotReady("its store is unavailable"))
+                    Err(Reject::NotReady(error.to_string()))
                 }
             },
         }

@@ -202,5 +202,9 @@ fn summary(error: &clap::Error) -> String {
     let what = what.strip_prefix("error: ").unwrap_or(&what);
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(one_line);
     let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
-    format!("{what}{tip}; see `orders-host --help`")
+    // The usage names the command that was given: `Usage: orders-host state import [OPTIONS]`.
+    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("orders-host");
+    let is_name = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
+    let command = usage.split_whitespace().take_while(is_name).collect::<Vec<_>>().join(" ");
+    format!("{what}{tip}; see `{command} --help`")
 }

@@ -1,7 +1,8 @@
 //! The only place where an error becomes a status.
 //!
 //! Every answer that the host makes in the component's stead is worded here, as
-//! `application/problem+json` (RFC 9457). The public text is fixed; the cause goes to the log, once.
+//! `application/problem+json` (RFC 9457). The public text is fixed and the cause goes to the log, once; only `/ready`
+//! tells the cause to whoever asks, in words without names, addresses or secrets.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -26,7 +27,7 @@ pub enum Reject {
     /// What is answered by the host is asked for with GET or HEAD.
     ReadOnly,
     /// The service is not ready. Says why.
-    NotReady(&'static str),
+    NotReady(String),
     /// As many connections as allowed are open.
     TooManyConnections,
     /// A limit of the service.

@@ -221,13 +221,13 @@ async fn the_commands_say_how_they_end() {
             assert!(ran.stdout.contains(part), "{command}: no {part:?} in {}", ran.stdout);
         }
     }
-    for odd in [
-        &["push"][..],
-        &["push", "x", "--canary", "200%"],
-        &["status", "xyz"],
-        &["status", "--json", "--watch"],
+    for (odd, says) in [
+        (&["push"][..], "see `orders-host module push --help`"),
+        (&["push", "x", "--canary", "200%"], "--canary"),
+        (&["status", "xyz"], "xyz"),
+        (&["status", "--json", "--watch"], "see `orders-host module status --help`"),
     ] {
         let ran = run(["module"].iter().chain(odd)).await;
-        check_failed(&ran, 2, &["orders-host"]);
+        check_failed(&ran, 2, &["orders-host: ", says]);
     }
 }

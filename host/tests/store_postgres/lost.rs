@@ -8,6 +8,21 @@ use crate::{
     service::{Service, must_be_unavailable},
 };
 
+/// A read changes nothing: it is made once more, and whoever asked notices nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_is_lost_on_the_way() {
+    let service = Service::start(postgres::shared()).await;
+    let created = service.create().await;
+    let path = created.field("location");
+    // The key under which it lies.
+    let mark = path.rsplit('/').next().unwrap();
+    for (losses, loss) in (1..).zip([Loss::Request, Loss::Answer]) {
+        service.proxy.lose(mark, loss);
+        assert_eq!(service.get(path).await.json(), created.json(), "{loss:?}");
+        service.proxy.lost(losses).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answer_to_a_commit_is_lost() {
     let service = Service::start(postgres::shared()).await;

@@ -27,7 +27,7 @@ pub enum Network {
 }
 
 /// What happens to the first bytes from a client that hold a mark.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// They arrive; the answer does not, and the connection ends.
     Answer,

@@ -41,7 +41,8 @@ async fn a_changed_password_is_read_from_the_file() {
         .wait_for("the refusal", |line| line["why"] == "the server refused the user or the password")
         .await;
     let ready = host.get("/ready").await;
-    assert!(ready.host_problem(503).contains("its store is unavailable"));
+    let said = ready.host_problem(503);
+    assert!(said.contains("the store is unavailable: the server refused the user or the password"), "{said}");
 
     // What the file holds meanwhile is of no use: each is reported, and none ends the service.
     for (text, says) in [("", "does not hold a store"), ("sqlite:x", "names another kind of store")] {

@@ -53,20 +53,22 @@ impl Service {
         let ready = self.host.get("/ready").await;
         let took = asked.elapsed();
         assert!(took < NOTICED, "/ready took {took:?}");
-        assert!(ready.host_problem(503).contains("its store is unavailable"));
-        let said = |line: &serde_json::Value| {
-            line["message"] == "not ready" && line["error"].as_str().is_some_and(|error| error.contains(why))
-        };
-        // The first probe may say that there was no answer; once it is known why, the log has it.
+        let mut said = ready.host_problem(503);
+        assert!(said.contains("not ready: the store is unavailable: "), "{said}");
+        // The first probe may say that there was no answer; once it is known why, the next ones do.
         let told = async {
             let mut tick = tokio::time::interval(Duration::from_millis(20));
-            while !self.host.log().lines().iter().any(said) {
+            while !said.contains(why) {
                 tick.tick().await;
-                assert_eq!(self.host.get("/ready").await.status(), 503);
+                said = self.host.get("/ready").await.host_problem(503);
             }
         };
         let told = tokio::time::timeout(PATIENCE, told).await;
-        assert!(told.is_ok(), "the log does not say {why:?}: {:#?}", self.host.log().lines());
+        assert!(told.is_ok(), "/ready does not say {why:?}: {:#?}", self.host.log().lines());
+        let said = |line: &serde_json::Value| {
+            line["message"] == "not ready" && line["error"].as_str().is_some_and(|error| error.contains(why))
+        };
+        self.host.log().wait_for(why, said).await;
     }
 
     /// Sooner or later it serves again, by itself; and then it does all that it did.

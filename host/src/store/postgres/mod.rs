@@ -8,13 +8,15 @@
 //! - [`lane`]: a connection that is kept up, shared by all who call on one thread;
 //! - [`reads`]: `get` and `scan`, one statement each;
 //! - [`snapshot`]: a transaction that is held, on a connection of its own;
-//! - [`commits`]: commits that wait share one call of a procedure;
+//! - [`call`]: the call of the procedure that makes commits;
+//! - [`commits`]: commits that wait share one such call;
 //! - [`words`]: how a server's errors are worded.
 //!
 //! Commits take a lock on the server that each transaction holds to its end, so that revisions rise in the order in which
 //! commits become visible; see `docs/adr/0015-postgresql-with-commits-in-turns.md` for why that is right, and why it is not slow.
 
 mod address;
+mod call;
 mod commits;
 mod gate;
 mod lane;

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio_postgres::{Client, Connection, Error, Socket, Statement, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{address::Address, commits, reads};
+use super::{address::Address, call, reads};
 
 /// The side of a connection that moves bytes; it has to be polled for anything to happen.
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
@@ -83,7 +83,7 @@ impl Statements {
             client.prepare(reads::GET_MANY),
             client.prepare(reads::SCAN_ASCENDING),
             client.prepare(reads::SCAN_DESCENDING),
-            client.prepare(commits::COMMIT),
+            client.prepare(call::COMMIT),
             client.prepare(reads::PROBE),
         )?;
         Ok(Self { get_one, get_many, scan_ascending, scan_descending, commit, probe })

@@ -1,0 +1,271 @@
+//! What is kept, what is asked for and what is changed: the terms of the contract, with their bounds.
+
+use std::fmt;
+
+/// Longest key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 512;
+/// Longest value, in bytes.
+pub const MAX_VALUE_BYTES: usize = 1 << 20;
+/// Most keys in one `get`.
+pub const MAX_GET_KEYS: usize = 256;
+/// Most checks and writes, counted together, in one commit.
+pub const MAX_COMMIT_ITEMS: usize = 256;
+/// Most entries that one scan returns.
+pub const MAX_SCAN_LIMIT: u32 = 1000;
+/// Most bytes of keys and values that one call carries, in either direction.
+pub const MAX_TRANSFER_BYTES: usize = 8 << 20;
+
+/// Where an entry lies: 1…[`MAX_KEY_BYTES`] bytes of UTF-8, ordered bytewise.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub(super) String);
+
+impl Key {
+    /// The key itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key itself, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = StoreError;
+
+    fn try_from(key: String) -> Result<Self, StoreError> {
+        match key.len() {
+            0 => Err(StoreError::InvalidKey("the key is empty".into())),
+            1..=MAX_KEY_BYTES => Ok(Self(key)),
+            n => Err(StoreError::InvalidKey(format!(
+                "the key has {n} bytes, at most {MAX_KEY_BYTES} are allowed"
+            ))),
+        }
+    }
+}
+
+/// What is stored: at most [`MAX_VALUE_BYTES`] bytes that only the component understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value(pub(super) Vec<u8>);
+
+impl Value {
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes, owned.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl TryFrom<Vec<u8>> for Value {
+    type Error = StoreError;
+
+    fn try_from(value: Vec<u8>) -> Result<Self, StoreError> {
+        match value.len() {
+            0..=MAX_VALUE_BYTES => Ok(Self(value)),
+            n => Err(StoreError::TooLarge(format!(
+                "the value has {n} bytes, at most {MAX_VALUE_BYTES} are allowed"
+            ))),
+        }
+    }
+}
+
+/// The number of a commit. Revisions rise with every commit, across all keys; the first is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// What is stored under a key, and by which commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The value.
+    pub value: Value,
+    /// The commit that wrote it.
+    pub revision: Revision,
+}
+
+/// A key with what is stored under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it lies.
+    pub key: Key,
+    /// What lies there.
+    pub stored: Stored,
+}
+
+/// The direction of a scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Smallest key first.
+    Ascending,
+    /// Largest key first.
+    Descending,
+}
+
+/// A range of keys, `start` ≤ key < `end`, and how much of it is wanted.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    pub(super) start: Key,
+    pub(super) end: Key,
+    pub(super) limit: u32,
+    pub(super) order: Order,
+}
+
+impl Scan {
+    /// A scan of at most `limit` entries, 1…[`MAX_SCAN_LIMIT`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] for any other limit.
+    pub fn new(start: Key, end: Key, limit: u32, order: Order) -> Result<Self, StoreError> {
+        if !(1..=MAX_SCAN_LIMIT).contains(&limit) {
+            return Err(StoreError::TooLarge(format!("the limit is {limit}, it must be 1…{MAX_SCAN_LIMIT}")));
+        }
+        Ok(Self { start, end, limit, order })
+    }
+}
+
+/// What must hold for a commit to take place.
+#[derive(Clone, Debug)]
+pub enum Check {
+    /// Nothing is stored under the key.
+    Absent(Key),
+    /// What is stored under the key was written by this commit.
+    AtRevision(Key, Revision),
+}
+
+impl Check {
+    pub(super) fn key(&self) -> &Key {
+        match self {
+            Self::Absent(key) | Self::AtRevision(key, _) => key,
+        }
+    }
+
+    /// Whether the check holds where `found` is the revision stored under its key.
+    pub(super) fn holds(&self, found: Option<Revision>) -> bool {
+        match self {
+            Self::Absent(_) => found.is_none(),
+            Self::AtRevision(_, revision) => found == Some(*revision),
+        }
+    }
+}
+
+/// One change that a commit makes.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Stores the value, in place of what was there.
+    Put(Key, Value),
+    /// Removes the key; nothing happens where it is absent.
+    Delete(Key),
+}
+
+/// Checks and the writes that depend on them: all or nothing.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    pub(super) checks: Vec<Check>,
+    pub(super) writes: Vec<Write>,
+    pub(super) bytes: usize,
+}
+
+impl Commit {
+    /// A commit of at most [`MAX_COMMIT_ITEMS`] checks and writes and [`MAX_TRANSFER_BYTES`] in all.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] beyond either bound.
+    pub fn new(checks: Vec<Check>, writes: Vec<Write>) -> Result<Self, StoreError> {
+        check_item_count(checks.len().saturating_add(writes.len()))?;
+        let checked: usize = checks.iter().map(|check| check.key().0.len()).sum();
+        let written: usize = writes
+            .iter()
+            .map(|write| match write {
+                Write::Put(key, value) => key.0.len() + value.0.len(),
+                Write::Delete(key) => key.0.len(),
+            })
+            .sum();
+        let bytes = checked + written;
+        check_transfer(bytes)?;
+        Ok(Self { checks, writes, bytes })
+    }
+}
+
+/// How a commit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is written and durable, at this revision.
+    Committed(Revision),
+    /// Nothing is written: the check with this index was the first that did not hold.
+    Conflict(usize),
+}
+
+/// Why a call gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// The store failed or is closed. Says why, for the log.
+    Unavailable(String),
+    /// Something lies outside the bounds of this module. Says which bound.
+    TooLarge(String),
+    /// A key is empty or too long. Says which.
+    InvalidKey(String),
+}
+
+impl StoreError {
+    pub(super) fn closed() -> Self {
+        Self::Unavailable("the store is closed".into())
+    }
+
+    pub(super) fn out_of_revisions() -> Self {
+        Self::Unavailable("the revision counter is full".into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(why) => write!(f, "the store is unavailable: {why}"),
+            Self::TooLarge(what) | Self::InvalidKey(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Refuses a call that would carry more than [`MAX_TRANSFER_BYTES`].
+pub(super) fn check_transfer(bytes: usize) -> Result<(), StoreError> {
+    if bytes > MAX_TRANSFER_BYTES {
+        return Err(StoreError::TooLarge(format!(
+            "the call carries more than {MAX_TRANSFER_BYTES} bytes of keys and values: ask for less at once"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a `get` of more than [`MAX_GET_KEYS`] keys.
+///
+/// # Errors
+///
+/// [`StoreError::TooLarge`].
+pub fn check_key_count(keys: usize) -> Result<(), StoreError> {
+    if keys > MAX_GET_KEYS {
+        let what = format!("{keys} keys are asked for, at most {MAX_GET_KEYS} are allowed");
+        return Err(StoreError::TooLarge(what));
+    }
+    Ok(())
+}
+
+/// Refuses a commit of more than [`MAX_COMMIT_ITEMS`] checks and writes together.
+///
+/// # Errors
+///
+/// [`StoreError::TooLarge`].
+pub fn check_item_count(items: usize) -> Result<(), StoreError> {
+    if items > MAX_COMMIT_ITEMS {
+        let what =
+            format!("the commit has {items} checks and writes, at most {MAX_COMMIT_ITEMS} are allowed");
+        return Err(StoreError::TooLarge(what));
+    }
+    Ok(())
+}
