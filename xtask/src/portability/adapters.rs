@@ -58,7 +58,7 @@ pub(super) fn check(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
         return Err(Failed(format!("orders before the restart: {before:?}\nand after it: {after:?}")));
     }
     left.check()?;
-    let what = "the same; the same orders after it was killed and started again; what killed writers left is removed";
+    let what = "all of that; the same orders after it was killed and started again; files that killed writers left are removed";
     rows.push(Row::new(HOST, Kind::Filesystem.file(), what));
     Ok(())
 }
