@@ -144,9 +144,10 @@ fn check(kind: Kind, imports: &BTreeSet<String>) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, fs};
 
     use super::{Kind, PROXY, check};
+    use crate::workspace;
 
     const STORE: &str = "orders:state/store@0.1.0";
 
@@ -162,5 +163,31 @@ mod tests {
             }
         }
         assert!(check(Kind::Spin, &set(&[&PROXY])).is_err(), "without its storage");
+    }
+
+    #[test]
+    fn the_run_files_name_what_is_composed_and_what_it_imports() {
+        let read = |name: &str| fs::read_to_string(workspace().join(name)).unwrap();
+        let spin = read("examples/spin.toml");
+        assert!(spin.contains(&format!("source = \"../target/dist/{}\"\n", Kind::Spin.file())));
+        let wasmcloud = read("examples/wasmcloud.yaml");
+        assert!(wasmcloud.contains(&format!("target/dist/{} ", Kind::Keyvalue.file())));
+        let (_, keyvalue) = wasmcloud.split_once("package: keyvalue\n").unwrap();
+        for import in Kind::Keyvalue.storage() {
+            let (interface, version) =
+                import.strip_prefix("wasi:keyvalue/").unwrap().split_once('@').unwrap();
+            assert!(keyvalue.contains(&format!("version: {version}\n")), "{import}");
+            let (_, interfaces) = keyvalue.split_once("interfaces: [").unwrap();
+            let (interfaces, _) = interfaces.split_once(']').unwrap();
+            assert!(interfaces.split(", ").any(|named| named == interface), "{import}");
+        }
+        let page = read("docs/portability.md");
+        let (_, running) = page.split_once("## Running it").unwrap();
+        let (running, _) = running.split_once("## ").unwrap();
+        for named in
+            [Kind::Memory.file(), Kind::Filesystem.file(), "examples/spin.toml", "examples/wasmcloud.yaml"]
+        {
+            assert!(running.contains(&format!(" {named}\n")), "{named}");
+        }
     }
 }
