@@ -42,7 +42,7 @@ pub(crate) struct Options {
     /// Build wasmtime-cli first, if it is not there: takes some minutes, and is kept outside target/
     #[arg(long)]
     with_wasmtime_serve: bool,
-    /// Measure, too: each host answers creates for so many seconds, three times
+    /// Measure, too: each host answers creates for so many seconds, five times
     #[arg(long)]
     seconds: Option<u64>,
     /// Measure this program as our host, rather than the release build that is there

@@ -18,7 +18,7 @@ use crate::{
 use super::{fresh, path, serving::Serving, wasmtime};
 
 /// How often hosts take turns in being measured.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// What one host did in one round.
 #[derive(Debug, Clone, Copy)]
