@@ -3,6 +3,8 @@
 //! That target has no operating system to import, so a component imports only what its code calls.
 
 use std::{
+    env,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -12,6 +14,7 @@ use wit_component::ComponentEncoder;
 
 use crate::{
     command::{Failed, cargo, failed, output, run},
+    containers::ask,
     target, workspace,
 };
 
@@ -30,6 +33,16 @@ pub(crate) fn orders() -> Result<PathBuf, Failed> {
     let component = target().join("components/orders.wasm");
     encode(&built().join("orders_guest.wasm"), &component)?;
     Ok(component)
+}
+
+/// The SHA-256 of a component, which hosts know it by, in hexadecimal digits.
+///
+/// # Errors
+///
+/// [`Failed`] if it cannot be read.
+pub(crate) fn hash(component: &Path) -> Result<String, Failed> {
+    let line = ask(Command::new("sha256sum").arg(component))?;
+    Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// Builds an adapter of the store; gives the path of the file.
@@ -83,7 +96,20 @@ pub(crate) fn ensure_target() -> Result<(), Failed> {
 
 fn compile(what: &[&str]) -> Result<(), Failed> {
     ensure_target()?;
-    run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE]).args(what))
+    run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
+        .args(what)
+        .env("CARGO_ENCODED_RUSTFLAGS", without_home()))
+}
+
+/// Flags of rustc by which a panic names its place without the folder of this machine's cargo: a component is then the same
+/// wherever it is built.
+fn without_home() -> OsString {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
+    let mut flag = OsString::from("--remap-path-prefix=");
+    flag.push(home);
+    flag.push("=/cargo");
+    flag
 }
 
 fn built() -> PathBuf {

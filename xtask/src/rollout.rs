@@ -66,7 +66,7 @@ pub(crate) fn test(options: &Options) -> Result<(), Failed> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
     let new = swaps::version(&components::orders()?, 2, &folder)?;
-    let new_hash = tasks::hash(&new)?;
+    let new_hash = components::hash(&new)?;
     let new_image = tasks::with_component(image, &new, &folder)?;
 
     let network = Network::make(image)?;

@@ -4,7 +4,7 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
@@ -172,12 +172,6 @@ impl Drop for Image {
     fn drop(&mut self) {
         let _ = ask(program("buildah").args(["rmi", self.0]));
     }
-}
-
-/// The SHA-256 of a file.
-pub(crate) fn hash(file: &Path) -> Result<String, Failed> {
-    let line = ask(Command::new("sha256sum").arg(file))?;
-    Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
 /// An image that differs from another one in its component only, which that one's own program compiles.
