@@ -35,13 +35,7 @@ impl Connection {
     ///
     /// Any answer but 201.
     pub(crate) fn create(&mut self, order: &str) -> std::io::Result<String> {
-        let request = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{order}",
-            self.address,
-            order.len()
-        );
-        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.post(order, "")?;
         expect("201", self.answer()?)
     }
 
@@ -52,13 +46,7 @@ impl Connection {
     ///
     /// None came.
     pub(crate) fn create_once(&mut self, order: &str, key: &str) -> std::io::Result<(String, String)> {
-        let request = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-             Idempotency-Key: \"{key}\"\r\nContent-Length: {}\r\n\r\n{order}",
-            self.address,
-            order.len()
-        );
-        self.socket.get_mut().write_all(request.as_bytes())?;
+        self.post(order, &format!("Idempotency-Key: \"{key}\"\r\n"))?;
         self.answer()
     }
 
@@ -92,6 +80,17 @@ impl Connection {
         let (status, body) = self.answer_with(|line| fields.extend(field(line)))?;
         fields.sort_unstable();
         Ok(Answer { status, fields, body })
+    }
+
+    /// Sends an order, with more fields, each with the end of its line.
+    fn post(&mut self, order: &str, fields: &str) -> std::io::Result<()> {
+        let request = format!(
+            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{fields}\
+             Content-Length: {}\r\n\r\n{order}",
+            self.address,
+            order.len()
+        );
+        self.socket.get_mut().write_all(request.as_bytes())
     }
 
     fn ask(&mut self, path: &str) -> std::io::Result<()> {

@@ -40,10 +40,26 @@ pub(crate) fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// What a command prints, if it can be run and succeeds.
+/// What a command prints, or nothing if it cannot be run or fails.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What a command prints, which has to succeed.
+///
+/// # Errors
+///
+/// [`Failed`] with what it says, if it does not succeed.
+pub(crate) fn ask(command: &mut Command) -> Result<String, Failed> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let answer = command.output().map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
+    if answer.status.success() {
+        return Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned());
+    }
+    let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    let said = String::from_utf8_lossy(&answer.stderr);
+    Err(Failed(format!("`{name} {}` failed: {}", arguments.join(" "), said.trim())))
 }
 
 fn words(command: &Command) -> String {

@@ -13,8 +13,7 @@ use std::{
 use wit_component::ComponentEncoder;
 
 use crate::{
-    command::{Failed, cargo, failed, output, run},
-    containers::ask,
+    command::{Failed, ask, cargo, failed, output, run},
     target, workspace,
 };
 

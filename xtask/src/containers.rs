@@ -94,19 +94,3 @@ pub(crate) fn program(name: &str) -> Command {
 pub(crate) fn finish(command: &mut Command) -> Result<(), Failed> {
     Process::run(command, PATIENCE)
 }
-
-/// What one of them prints.
-///
-/// # Errors
-///
-/// [`Failed`] with what it says, if it does not succeed.
-pub(crate) fn ask(command: &mut Command) -> Result<String, Failed> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let answer = command.output().map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
-    if answer.status.success() {
-        return Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned());
-    }
-    let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-    let said = String::from_utf8_lossy(&answer.stderr);
-    Err(Failed(format!("`{name} {}` failed: {}", arguments.join(" "), said.trim())))
-}

@@ -14,9 +14,9 @@ use std::{
 use clap::Args;
 
 use crate::{
-    command::{Failed, failed},
+    command::{Failed, ask, failed},
     components,
-    containers::{self, ask, finish, program},
+    containers::{self, finish, program},
     workspace,
 };
 

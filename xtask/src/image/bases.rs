@@ -3,8 +3,8 @@
 use std::{env, fs, path::Path, process::Command};
 
 use crate::{
-    command::{Failed, failed, output},
-    containers::{self, ask, finish, program},
+    command::{Failed, ask, failed, output},
+    containers::{self, finish, program},
     tools, workspace,
 };
 

@@ -3,8 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::{
-    command::{Failed, failed},
-    containers::{self, ask, finish, program},
+    command::{Failed, ask, failed},
+    containers::{self, finish, program},
 };
 
 /// The most that its files may have, in bytes.

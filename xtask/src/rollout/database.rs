@@ -10,8 +10,8 @@ use std::{
 
 use super::{Folder, until};
 use crate::{
-    command::{Failed, failed, output},
-    containers::{ask, finish},
+    command::{Failed, ask, failed, output},
+    containers::finish,
     postgres::programs,
     process::Process,
 };

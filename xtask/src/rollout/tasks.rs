@@ -10,8 +10,8 @@ use std::{
 
 use super::until;
 use crate::{
-    command::{Failed, failed},
-    containers::{ask, finish, program},
+    command::{Failed, ask, failed},
+    containers::{finish, program},
     host::field,
 };
 

@@ -124,7 +124,7 @@ impl Store for SqliteStore {
     async fn close(&self) {
         // The writer last: its connection is then the last one of this process, and its end leaves one tidy
         // file.
-        if self.snapshots.acquire_many(u32::from(MAX_SNAPSHOTS)).await.is_ok() {
+        if let Ok(_all) = self.snapshots.acquire_many(u32::from(MAX_SNAPSHOTS)).await {
             self.snapshots.close();
         }
         self.readers.close().await;
