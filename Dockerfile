@@ -1,4 +1,4 @@
-# The image of the service: the host, and the component compiled ahead of time. It is built by `scripts/build-image`;
+# The image of the service: the host, and the component compiled ahead of time. It is built by `deploy/build-image`;
 # docs/operations.md says what is in it, `cargo xtask image` holds it to that.
 #
 # It is built on the architecture that it is for: `uname -m` says which. There is no `# syntax=` line: builders would fetch
@@ -50,7 +50,7 @@ COPY --from=host /app /app
 COPY --from=component /source/target/dist/orders.wasm /orders.wasm
 RUN /app/orders-host compile /orders.wasm --output /app/orders.cwasm --target "$(uname -m)-unknown-linux-musl"
 COPY . .
-RUN if [ -e certificates/rds-ca.pem ]; then install -m 444 certificates/rds-ca.pem /app/rds-ca.pem; fi \
+RUN if [ -e deploy/certificates/rds-ca.pem ]; then install -m 444 deploy/certificates/rds-ca.pem /app/rds-ca.pem; fi \
   && chmod 555 /app /app/orders-host \
   && chmod 444 /app/orders.cwasm
 

@@ -49,7 +49,7 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_secretsmanager_secret" "database_url" {
-  # checkov:skip=CKV2_AWS_57: it is rotated together with the password in the database by scripts/set-database-password
+  # checkov:skip=CKV2_AWS_57: it is rotated together with the password in the database by deploy/set-database-password
   name        = "${local.name}/database-url"
   description = "ORDERS_STORE: the database with its user and password"
   kms_key_id  = aws_kms_key.this.arn

@@ -310,7 +310,7 @@ variable "database_ca_file" {
 }
 
 variable "database_password" {
-  description = "The new password, only when database_password_version rises: see scripts/set-database-password. Never kept in the state."
+  description = "The new password, only when database_password_version rises: see deploy/set-database-password. Never kept in the state."
   type        = string
   # RDS refuses this one for its length: a version that rises without a password changes nothing.
   default   = "unset"

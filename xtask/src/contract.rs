@@ -1,7 +1,7 @@
 //! `cargo xtask contract`: the service as its callers see it, held against guest/openapi.json and the RFCs.
 //!
-//! The tools are Python and Node.js programs of others. What they need is pinned in `contract/`, and installed under
-//! `target/tools` only. Each part can be run by hand too: `contract/*.py` take the address of any running service.
+//! The tools are Python and Node.js programs of others. What they need is pinned in `tests/contract/`, and installed under
+//! `target/tools` only. Each part can be run by hand too: `tests/contract/*.py` take the address of any running service.
 
 use std::{
     fs,
@@ -76,7 +76,7 @@ pub(crate) fn test() -> Result<(), Failed> {
     let script = |name: &str| {
         let mut command = Command::new(&python);
         // -B: nothing compiled is left beside the sources.
-        command.arg("-B").arg(workspace().join("contract").join(name)).arg(&host.url);
+        command.arg("-B").arg(workspace().join("tests/contract").join(name)).arg(&host.url);
         // The service is asked directly, whatever the environment says of other addresses.
         command.env("NO_PROXY", "127.0.0.1");
         command
@@ -105,23 +105,23 @@ pub(crate) fn test() -> Result<(), Failed> {
     }
 }
 
-/// The folder of the programs that `contract/package-lock.json` lists.
+/// The folder of the programs that `tests/contract/package-lock.json` lists.
 fn linters(python: &Path) -> Result<PathBuf, Failed> {
-    Ok(tools::npm("contract-npm", &workspace().join("contract"), python)?.join(".bin"))
+    Ok(tools::npm("contract-npm", &workspace().join("tests/contract"), python)?.join(".bin"))
 }
 
 fn redocly(linters: &Path, python: &Path) -> Command {
     let mut command = node_program(&linters.join("redocly"), python);
     command
         .current_dir(workspace())
-        .args(["lint", "--config", "contract/redocly.yaml", "guest/openapi.json"])
+        .args(["lint", "--config", "tests/contract/redocly.yaml", "guest/openapi.json"])
         .envs([("REDOCLY_TELEMETRY", "off"), ("REDOCLY_SUPPRESS_UPDATE_NOTICE", "true")]);
     command
 }
 
 fn spectral(linters: &Path, python: &Path) -> Command {
     let mut command = node_program(&linters.join("spectral"), python);
-    command.current_dir(workspace()).args(["lint", "--ruleset", "contract/spectral.yaml"]).args([
+    command.current_dir(workspace()).args(["lint", "--ruleset", "tests/contract/spectral.yaml"]).args([
         "--fail-severity",
         "hint",
         "guest/openapi.json",

@@ -81,7 +81,7 @@ pub(crate) fn build() -> Result<(), Failed> {
 }
 
 fn build_as(name: &str, options: &[&str]) -> Result<(), Failed> {
-    let script = workspace().join("scripts/build-image");
+    let script = workspace().join("deploy/build-image");
     let mut command = program(&script.to_string_lossy());
     command.env("ORDERS_BUILDER", "buildah").arg(name).args(options);
     for (argument, base) in [("BUILD_BASE", bases::BUILD), ("RUN_BASE", bases::RUN)] {

@@ -1,6 +1,6 @@
-//! What can be said of infrastructure and pipeline without a cloud: terraform/, .github/, scripts/, the Dockerfile.
+//! What can be said of infrastructure and pipeline without a cloud: terraform/, .github/, deploy/, the Dockerfile.
 //!
-//! Terraform is found on the machine; all other tools come from PyPI, pinned in `infra/requirements.txt`.
+//! Terraform is found on the machine; all other tools come from PyPI, pinned in `deploy/checks/requirements.txt`.
 
 use std::{
     fs,
@@ -63,7 +63,7 @@ pub(crate) fn check_tools() -> Result<(), Failed> {
 pub(crate) fn check() -> Result<(), Failed> {
     check_tools()?;
     no_long_lived_keys()?;
-    let python = tools::python("infra-venv", &workspace().join("infra/requirements.txt"))?;
+    let python = tools::python("infra-venv", &workspace().join("deploy/checks/requirements.txt"))?;
     let tool = |name: &str| {
         let mut command = Command::new(python.with_file_name(name));
         command.current_dir(workspace());
@@ -73,18 +73,18 @@ pub(crate) fn check() -> Result<(), Failed> {
     workflows(&tool)?;
     image(&tool)?;
     terraform()?;
-    let scan = workspace().join("infra/scan.py");
+    let scan = workspace().join("deploy/checks/scan.py");
     let checkov = python.with_file_name("checkov");
     run(tool("python").arg("-B").arg(scan).arg(checkov).arg(target().join("checkov")))
 }
 
-/// Whatever is run by bash, and what `scripts/deploy` promises.
+/// Whatever is run by bash, and what `deploy/deploy` promises.
 fn scripts(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
-    let mut files = files(&workspace().join("scripts"), "")?;
-    files.extend(self::files(&workspace().join("infra"), ".sh")?);
+    let mut files = files(&workspace().join("deploy"), "")?;
+    files.extend(self::files(&workspace().join("deploy/checks"), ".sh")?);
     files.push(workspace().join(".ci/run"));
     run(tool("shellcheck").arg("--external-sources").args(files))?;
-    run(&mut Command::new(workspace().join("infra/deploy_test.sh")))
+    run(&mut Command::new(workspace().join("deploy/checks/deploy_test.sh")))
 }
 
 fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
@@ -92,12 +92,12 @@ fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
     run(tool("yamllint").args([
         "--strict",
         "--config-file",
-        "infra/yamllint.yaml",
+        "deploy/checks/yamllint.yaml",
         ".github",
         "compose.yaml",
-        "contract",
+        "deploy",
         "examples",
-        "infra",
+        "tests",
     ]))?;
     let schema = ["--builtin-schema", "vendor.github-workflows"];
     run(tool("check-jsonschema").args(schema).args(&workflows))?;
@@ -105,12 +105,12 @@ fn workflows(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
     run(tool("check-jsonschema").args(schema))?;
     run(tool("zizmor").args(["--offline", "--persona", "pedantic", ".github"]))?;
     let shellcheck = tool("shellcheck").get_program().to_owned();
-    run(tool("python").args(["-B", "infra/run_blocks.py"]).arg(shellcheck).args(workflows))
+    run(tool("python").args(["-B", "deploy/checks/run_blocks.py"]).arg(shellcheck).args(workflows))
 }
 
 fn image(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
     run(tool("hadolint").arg("Dockerfile"))?;
-    run(tool("hadolint").args(files(&workspace().join("infra/bases"), ".Dockerfile")?))?;
+    run(tool("hadolint").args(files(&workspace().join("deploy/bases"), ".Dockerfile")?))?;
     run(tool("check-jsonschema").args(["--builtin-schema", "vendor.compose-spec", "compose.yaml"]))?;
     same_toolchain()
 }
@@ -180,7 +180,7 @@ fn provider_mirror(folder: &Path) -> Result<Option<PathBuf>, Failed> {
 
 /// That the pipeline has no key that does not expire: neither its name nor itself is anywhere in it.
 fn no_long_lived_keys() -> Result<(), Failed> {
-    let mut paths = files(&workspace().join("scripts"), "")?;
+    let mut paths = files(&workspace().join("deploy"), "")?;
     for (folder, end) in [
         (".github", ".yml"),
         (".github/workflows", ".yml"),

@@ -82,7 +82,7 @@ enum Task {
     Portability(portability::Options),
     /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
-    /// Check the infrastructure alone: terraform/, .github/, scripts/ and the Dockerfile
+    /// Check the infrastructure alone: terraform/, .github/, deploy/ and the Dockerfile
     Infra,
     /// Build the container image without a registry, check it, and build it again to see that it is the same
     Image(image::Options),

@@ -1,6 +1,6 @@
 //! `cargo xtask portability`: the component, composed with an adapter of its store, in hosts of others.
 //!
-//! The suite is `contract/http_lint.py`, the one that our own host is held to; what is otherwise in a host stands there, by
+//! The suite is `tests/contract/http_lint.py`, the one that our own host is held to; what is otherwise in a host stands there, by
 //! name and with its reason. Hosts that cannot be had here are looked at as far as that goes: what the component imports
 //! must be what they say they have, and it is run in a small host of our own with the same interfaces.
 //!
@@ -113,7 +113,7 @@ fn structural() -> Vec<Row> {
 
 fn in_python(python: &Path) -> Result<Row, Failed> {
     let mut script = Command::new(python);
-    script.arg("-B").arg(workspace().join("contract/wasmtime_python.py")).arg(path(Kind::Memory));
+    script.arg("-B").arg(workspace().join("tests/contract/wasmtime_python.py")).arg(path(Kind::Memory));
     Process::run(&mut script, SUITE)?;
     let what = "linked and instantiated; the package has no way to ask it";
     Ok(Row::new("wasmtime for Python", Kind::Memory.file(), what))
@@ -122,7 +122,7 @@ fn in_python(python: &Path) -> Result<Row, Failed> {
 /// The suite, with what it expects of this host.
 fn suite(python: &Path, serving: &Serving, host: &str) -> Result<(), Failed> {
     let mut command = Command::new(python);
-    command.arg("-B").arg(workspace().join("contract/http_lint.py"));
+    command.arg("-B").arg(workspace().join("tests/contract/http_lint.py"));
     command.arg(format!("http://{}", serving.address)).arg(host).env("NO_PROXY", "127.0.0.1");
     Process::run(&mut command, SUITE)
 }

@@ -36,7 +36,7 @@ pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf, Failed>
 
 /// What the contract tests and the guests in Python need.
 pub(crate) fn requirements() -> PathBuf {
-    workspace().join("contract/requirements.txt")
+    workspace().join("tests/contract/requirements.txt")
 }
 
 /// A program that finds the Node.js of the virtual environment, as its scripts expect it: on the path.

@@ -1,4 +1,4 @@
-//! `/docs`: what a browser gets, short of a browser (`contract/browser.py` is one).
+//! `/docs`: what a browser gets, short of a browser (`tests/contract/browser.py` is one).
 
 use std::io::Read;
 

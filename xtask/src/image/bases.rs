@@ -1,4 +1,4 @@
-//! Local images in the place of the ones that the Dockerfile builds on, which no registry gives here: `infra/bases`.
+//! Local images in the place of the ones that the Dockerfile builds on, which no registry gives here: `deploy/bases`.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -39,7 +39,7 @@ pub(crate) fn make() -> Result<(), Failed> {
     finish(Command::new("rustup").current_dir(workspace()).args(["target", "add", &target]))?;
 
     let folder = containers::folder().join("bases");
-    let described = ["build", "run"].map(|name| workspace().join(format!("infra/bases/{name}.Dockerfile")));
+    let described = ["build", "run"].map(|name| workspace().join(format!("deploy/bases/{name}.Dockerfile")));
     let [build, run] = &described;
     if !exists(BUILD) || !exists(RUN) {
         let _ = fs::remove_dir_all(&folder);

@@ -51,7 +51,7 @@ pub(crate) fn sizes(name: &str, root: &Path) -> Result<String, Failed> {
     Ok(digest)
 }
 
-/// The digest of an image: that of its manifest, with its layers compressed as `scripts/push-image` sends them.
+/// The digest of an image: that of its manifest, with its layers compressed as `deploy/push-image` sends them.
 ///
 /// # Errors
 ///

@@ -21,7 +21,7 @@ use super::{
 ///
 /// [`Failed`] if it cannot be installed.
 pub(super) fn command(python: &Path) -> Result<impl Fn() -> Result<Command, Failed> + 'static, Failed> {
-    let source = workspace().join("contract/jco");
+    let source = workspace().join("tests/contract/jco");
     let packages = tools::npm_for_here("jco-npm", &source, python)?;
     // Beside the packages, where Node looks for them.
     let import = packages.with_file_name("empty-answers.mjs");

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Holds scripts/deploy to what it promises, with an `aws` and a `terraform` that answer as told.
+# Holds deploy/deploy to what it promises, with an `aws` and a `terraform` that answer as told.
 #
-#   infra/deploy_test.sh
+#   deploy/checks/deploy_test.sh
 set -euo pipefail
 
-root=$(cd "$(dirname "$0")/.." && pwd)
+root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 old=sha256:$(printf '0%.0s' {1..64})
@@ -52,7 +52,7 @@ deployment() {
   echo "$old" >"$work/running"
   : >"$work/calls"
   WORK=$work BAD=${BAD-} BROKEN=${BROKEN-} DATABASE=${DATABASE-no-op} PATH=$work:$PATH \
-    "$root/scripts/deploy" staging "$new" >"$work/output" 2>&1 || code=$?
+    "$root/deploy/deploy" staging "$new" >"$work/output" 2>&1 || code=$?
   if [ "$code" -ne "$2" ] || [ "$(cat "$work/running")" != "$3" ] ||
     [ "$(grep -c ' plan ' "$work/calls")" -ne "$4" ] || ! grep -qF "$5" "$work/output"; then
     echo "$1: exit code $code, running $(cat "$work/running")"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = Path(".github/workflows")
 # Keys of GitHub's that the schema in checkov does not know yet. It is handed copies without these lines.
 UNKNOWN = re.compile(r"^ *(attestations|deployment): .*\n", re.MULTILINE)

@@ -1,6 +1,6 @@
 """The API explorer in a real browser.
 
-    python contract/browser.py http://127.0.0.1:8080 screenshot.png
+    python tests/contract/browser.py http://127.0.0.1:8080 screenshot.png
 
 Opens /docs, opens the operation POST /api/v1/orders, executes it with the example that the form is filled with,
 and checks that the page shows 201 and the order. The page must keep to its own security policy, and load

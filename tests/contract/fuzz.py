@@ -1,4 +1,4 @@
-"""Has Schemathesis try what guest/openapi.json allows, and what it excludes: `python contract/fuzz.py BASE_URL`.
+"""Has Schemathesis try what guest/openapi.json allows, and what it excludes: `python tests/contract/fuzz.py BASE_URL`.
 
 What it tries is set in schemathesis.toml; what a description cannot say stands in hooks.py.
 """

@@ -1,4 +1,4 @@
-"""Makes one request of every kind and has httplint judge the answers: `python contract/http_lint.py BASE_URL [HOST]`.
+"""Makes one request of every kind and has httplint judge the answers: `python tests/contract/http_lint.py BASE_URL [HOST]`.
 
 HOST is what runs the component: ours, unless it is said. What is otherwise in another stands in EXPECTED, with its reason.
 

@@ -1,4 +1,4 @@
-"""Loads the component in wasmtime's Python package: `python contract/wasmtime_python.py COMPONENT`.
+"""Loads the component in wasmtime's Python package: `python tests/contract/wasmtime_python.py COMPONENT`.
 
 It is linked and instantiated. It cannot be asked: the package has the types of wasi:http, but no way to make the request
 and the place for the answer that the handler takes. Fails if either has become otherwise.
