@@ -1,4 +1,4 @@
-//! The trait that every backend implements, and why opening one can fail.
+//! The [`Store`] trait, and the error of a failed open.
 
 use std::fmt;
 
@@ -9,56 +9,57 @@ use super::{
     snapshot::Snapshot,
 };
 
-/// A place that keeps entries: the contract of `orders:state/store`.
+/// A transactional key-value store: the contract of `orders:state/store`.
 ///
-/// Cancelling a call (dropping its future) never leaves a commit half made: it takes place whole, or not
-/// at all, whether or not anyone still waits for its outcome.
+/// Cancelling a call (dropping its future) never leaves a partial commit: the commit takes effect as a whole or not
+/// at all, whether or not a caller still waits for its outcome.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// For each key, in the order given, what is stored under it. One consistent snapshot of what was
-    /// committed before the call.
+    /// Returns what is stored under each key, in the order of `keys`. The result is one consistent snapshot of
+    /// everything that was committed before the call.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`], or [`StoreError::TooLarge`] for more than [`MAX_GET_KEYS`] keys or if
-    /// the values found exceed [`MAX_TRANSFER_BYTES`].
+    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] for more than [`MAX_GET_KEYS`] keys, or if the values
+    /// exceed [`MAX_TRANSFER_BYTES`].
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError>;
 
-    /// The first entries of a range. One consistent snapshot of what was committed before the call.
+    /// Returns the first entries of a range. The result is one consistent snapshot of everything that was committed
+    /// before the call.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`], or [`StoreError::TooLarge`] if the entries found exceed
-    /// [`MAX_TRANSFER_BYTES`].
+    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] if the entries exceed [`MAX_TRANSFER_BYTES`].
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError>;
 
-    /// Makes all writes if all checks hold; durable once it returns [`Outcome::Committed`].
+    /// Applies all writes if all checks hold. The commit is durable when this returns [`Outcome::Committed`].
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`]: it is then not known whether the writes took place.
+    /// [`StoreError::Unavailable`]: it is then unknown whether the writes took effect.
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError>;
 
-    /// All entries that come after this key (all at all without one), as they are now: what was committed before the call,
-    /// and nothing that is committed later.
+    /// Returns a snapshot of all entries after the key `after`, or of all entries without it: everything that was
+    /// committed before the call, and nothing that is committed later.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`].
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError>;
 
-    /// Whether the store takes reads and commits right now.
+    /// Checks that the store currently accepts reads and commits.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] with what is wrong.
+    /// [`StoreError::Unavailable`] with the reason.
     async fn health(&self) -> Result<(), StoreError>;
 
-    /// Finishes the commits under way and releases what the store holds. Later calls are unavailable.
+    /// Finishes the commits in flight and releases the store's resources. Later calls return
+    /// [`StoreError::Unavailable`].
     async fn close(&self);
 }
 
-/// Why a store could not be opened: one line that names the store and says what would be right.
+/// Why a store could not be opened: one line that names the store and says how to correct the problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenError(pub String);
 
@@ -70,9 +71,9 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// What is done where there is no store yet.
+/// What opening does if the store does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    Make,
-    Refuse,
+pub(super) enum IfMissing {
+    Create,
+    Fail,
 }

@@ -1,31 +1,31 @@
-//! What is kept, what is asked for and what is changed: the terms of the contract, with their bounds.
+//! The types of the store contract: keys, values, scans and commits, with their limits.
 
 use std::fmt;
 
-/// Longest key, in bytes of UTF-8.
+/// Maximum length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 512;
-/// Longest value, in bytes.
+/// Maximum length of a value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
-/// Most keys in one `get`.
+/// Maximum number of keys in one `get`.
 pub const MAX_GET_KEYS: usize = 256;
-/// Most checks and writes, counted together, in one commit.
+/// Maximum number of checks and writes, counted together, in one commit.
 pub const MAX_COMMIT_ITEMS: usize = 256;
-/// Most entries that one scan returns.
+/// Maximum number of entries that one scan returns.
 pub const MAX_SCAN_LIMIT: u32 = 1000;
-/// Most bytes of keys and values that one call carries, in either direction.
+/// Maximum number of bytes of keys and values that one call transfers, in either direction.
 pub const MAX_TRANSFER_BYTES: usize = 8 << 20;
 
-/// Where an entry lies: 1…[`MAX_KEY_BYTES`] bytes of UTF-8, ordered bytewise.
+/// The key of an entry: 1…[`MAX_KEY_BYTES`] bytes of UTF-8, ordered bytewise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) String);
 
 impl Key {
-    /// The key itself.
+    /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key itself, owned.
+    /// The key as owned text.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -39,13 +39,13 @@ impl TryFrom<String> for Key {
             0 => Err(StoreError::InvalidKey("the key is empty".into())),
             1..=MAX_KEY_BYTES => Ok(Self(key)),
             n => Err(StoreError::InvalidKey(format!(
-                "the key has {n} bytes, at most {MAX_KEY_BYTES} are allowed"
+                "the key is {n} bytes long; the limit is {MAX_KEY_BYTES}"
             ))),
         }
     }
 }
 
-/// What is stored: at most [`MAX_VALUE_BYTES`] bytes that only the component understands.
+/// The value of an entry: at most [`MAX_VALUE_BYTES`] bytes, which only the component interprets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value(pub(super) Vec<u8>);
 
@@ -68,17 +68,17 @@ impl TryFrom<Vec<u8>> for Value {
         match value.len() {
             0..=MAX_VALUE_BYTES => Ok(Self(value)),
             n => Err(StoreError::TooLarge(format!(
-                "the value has {n} bytes, at most {MAX_VALUE_BYTES} are allowed"
+                "the value is {n} bytes long; the limit is {MAX_VALUE_BYTES}"
             ))),
         }
     }
 }
 
-/// The number of a commit. Revisions rise with every commit, across all keys; the first is 1.
+/// The number of a commit. Revisions increase with every commit, across all keys; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// What is stored under a key, and by which commit.
+/// A stored value and the commit that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// The value.
@@ -87,12 +87,12 @@ pub struct Stored {
     pub revision: Revision,
 }
 
-/// A key with what is stored under it.
+/// A key and what is stored under it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it lies.
+    /// The key.
     pub key: Key,
-    /// What lies there.
+    /// The value and its revision.
     pub stored: Stored,
 }
 
@@ -105,7 +105,7 @@ pub enum Order {
     Descending,
 }
 
-/// A range of keys, `start` ≤ key < `end`, and how much of it is wanted.
+/// A range of keys, `start` ≤ key < `end`, with the direction and the maximum number of entries to return.
 #[derive(Clone, Debug)]
 pub struct Scan {
     pub(super) start: Key,
@@ -122,18 +122,18 @@ impl Scan {
     /// [`StoreError::TooLarge`] for any other limit.
     pub fn new(start: Key, end: Key, limit: u32, order: Order) -> Result<Self, StoreError> {
         if !(1..=MAX_SCAN_LIMIT).contains(&limit) {
-            return Err(StoreError::TooLarge(format!("the limit is {limit}, it must be 1…{MAX_SCAN_LIMIT}")));
+            return Err(StoreError::TooLarge(format!("the limit is {limit}; it must be 1…{MAX_SCAN_LIMIT}")));
         }
         Ok(Self { start, end, limit, order })
     }
 }
 
-/// What must hold for a commit to take place.
+/// A condition of a commit.
 #[derive(Clone, Debug)]
 pub enum Check {
     /// Nothing is stored under the key.
     Absent(Key),
-    /// What is stored under the key was written by this commit.
+    /// The value stored under the key was written by this commit.
     AtRevision(Key, Revision),
 }
 
@@ -144,7 +144,7 @@ impl Check {
         }
     }
 
-    /// Whether the check holds where `found` is the revision stored under its key.
+    /// Whether the check holds when `found` is the revision stored under its key.
     pub(super) fn holds(&self, found: Option<Revision>) -> bool {
         match self {
             Self::Absent(_) => found.is_none(),
@@ -153,16 +153,16 @@ impl Check {
     }
 }
 
-/// One change that a commit makes.
+/// One change made by a commit.
 #[derive(Clone, Debug)]
 pub enum Write {
-    /// Stores the value, in place of what was there.
+    /// Stores the value and replaces any earlier one.
     Put(Key, Value),
-    /// Removes the key; nothing happens where it is absent.
+    /// Removes the key. An absent key is not an error.
     Delete(Key),
 }
 
-/// Checks and the writes that depend on them: all or nothing.
+/// Checks, and the writes that depend on them: all or nothing.
 #[derive(Clone, Debug)]
 pub struct Commit {
     pub(super) checks: Vec<Check>,
@@ -171,11 +171,12 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// A commit of at most [`MAX_COMMIT_ITEMS`] checks and writes and [`MAX_TRANSFER_BYTES`] in all.
+    /// A commit of at most [`MAX_COMMIT_ITEMS`] checks and writes, and at most [`MAX_TRANSFER_BYTES`] of keys and
+    /// values.
     ///
     /// # Errors
     ///
-    /// [`StoreError::TooLarge`] beyond either bound.
+    /// [`StoreError::TooLarge`] above either limit.
     pub fn new(checks: Vec<Check>, writes: Vec<Write>) -> Result<Self, StoreError> {
         check_item_count(checks.len().saturating_add(writes.len()))?;
         let checked: usize = checks.iter().map(|check| check.key().0.len()).sum();
@@ -192,21 +193,21 @@ impl Commit {
     }
 }
 
-/// How a commit ended.
+/// The outcome of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything is written and durable, at this revision.
+    /// All writes are durable, at this revision.
     Committed(Revision),
-    /// Nothing is written: the check with this index was the first that did not hold.
+    /// Nothing was written: the check with this index was the first that failed.
     Conflict(usize),
 }
 
-/// Why a call gave no answer.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store failed or is closed. Says why, for the log.
+    /// The store failed or is closed. Contains the reason, for the log.
     Unavailable(String),
-    /// Something lies outside the bounds of this module. Says which bound.
+    /// An argument or result exceeds a limit of this module. Says which limit.
     TooLarge(String),
     /// A key is empty or too long. Says which.
     InvalidKey(String),
@@ -218,7 +219,7 @@ impl StoreError {
     }
 
     pub(super) fn out_of_revisions() -> Self {
-        Self::Unavailable("the revision counter is full".into())
+        Self::Unavailable("the revision counter is exhausted".into())
     }
 }
 
@@ -233,30 +234,30 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Refuses a call that would carry more than [`MAX_TRANSFER_BYTES`].
+/// Rejects a call that would transfer more than [`MAX_TRANSFER_BYTES`].
 pub(super) fn check_transfer(bytes: usize) -> Result<(), StoreError> {
     if bytes > MAX_TRANSFER_BYTES {
         return Err(StoreError::TooLarge(format!(
-            "the call carries more than {MAX_TRANSFER_BYTES} bytes of keys and values: ask for less at once"
+            "the call transfers more than {MAX_TRANSFER_BYTES} bytes of keys and values; request less at once"
         )));
     }
     Ok(())
 }
 
-/// Refuses a `get` of more than [`MAX_GET_KEYS`] keys.
+/// Rejects a `get` of more than [`MAX_GET_KEYS`] keys.
 ///
 /// # Errors
 ///
 /// [`StoreError::TooLarge`].
 pub fn check_key_count(keys: usize) -> Result<(), StoreError> {
     if keys > MAX_GET_KEYS {
-        let what = format!("{keys} keys are asked for, at most {MAX_GET_KEYS} are allowed");
+        let what = format!("{keys} keys are requested; the limit is {MAX_GET_KEYS}");
         return Err(StoreError::TooLarge(what));
     }
     Ok(())
 }
 
-/// Refuses a commit of more than [`MAX_COMMIT_ITEMS`] checks and writes together.
+/// Rejects a commit of more than [`MAX_COMMIT_ITEMS`] checks and writes together.
 ///
 /// # Errors
 ///
@@ -264,7 +265,7 @@ pub fn check_key_count(keys: usize) -> Result<(), StoreError> {
 pub fn check_item_count(items: usize) -> Result<(), StoreError> {
     if items > MAX_COMMIT_ITEMS {
         let what =
-            format!("the commit has {items} checks and writes, at most {MAX_COMMIT_ITEMS} are allowed");
+            format!("the commit has {items} checks and writes; the limit is {MAX_COMMIT_ITEMS}");
         return Err(StoreError::TooLarge(what));
     }
     Ok(())

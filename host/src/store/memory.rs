@@ -1,4 +1,4 @@
-//! A map in this process: nothing outlives it.
+//! An in-process map. Its contents end with the process.
 
 use std::{
     collections::{BTreeMap, btree_map::IntoIter},
@@ -18,7 +18,7 @@ use super::{
     snapshot::{MAX_PAGE_ENTRIES, Page, Snapshot},
 };
 
-/// A store for tests and benchmarks. Every call is done before its future first yields.
+/// A store for tests and benchmarks. Every call completes before its future first yields.
 #[derive(Default)]
 pub(super) struct MemoryStore {
     state: RwLock<State>,
@@ -27,13 +27,13 @@ pub(super) struct MemoryStore {
 #[derive(Default)]
 struct State {
     entries: BTreeMap<Key, Stored>,
-    /// The last commit's revision; 0 before the first.
+    /// The revision of the last commit; 0 before the first.
     revision: u64,
     closed: bool,
 }
 
 impl MemoryStore {
-    // A poisoned lock is taken all the same: `State` is only changed by steps that cannot panic half-way.
+    // Ignoring lock poisoning is safe: `State` is only changed in steps that cannot panic halfway.
     fn read(&self) -> Result<RwLockReadGuard<'_, State>, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         if state.closed { Err(StoreError::closed()) } else { Ok(state) }
@@ -63,7 +63,7 @@ impl Store for MemoryStore {
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
         let state = self.read()?;
-        // `BTreeMap::range` panics where the start lies above the end.
+        // `BTreeMap::range` panics if the start is above the end.
         if scan.start >= scan.end {
             return Ok(Vec::new());
         }
@@ -81,7 +81,7 @@ impl Store for MemoryStore {
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
         let entries = self.read()?.entries.clone();
         let count = u64::try_from(entries.len()).ok();
-        Ok(Box::new(Copied { entries: entries.into_iter().peekable(), after, count }))
+        Ok(Box::new(MemorySnapshot { entries: entries.into_iter().peekable(), after, count }))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
@@ -95,15 +95,15 @@ impl Store for MemoryStore {
     }
 }
 
-/// A snapshot is a copy: this store is for tests and benchmarks.
-struct Copied {
+/// A copy of all entries, which is good enough for tests and benchmarks.
+struct MemorySnapshot {
     entries: Peekable<IntoIter<Key, Stored>>,
     after: Option<Key>,
     count: Option<u64>,
 }
 
 #[async_trait]
-impl Snapshot for Copied {
+impl Snapshot for MemorySnapshot {
     async fn count(&mut self) -> Result<Option<u64>, StoreError> {
         Ok(self.count)
     }
@@ -156,7 +156,7 @@ fn collect<'a>(
 ) -> Result<Vec<Entry>, StoreError> {
     let mut bytes = 0;
     let mut entries = Vec::new();
-    // `zip` with the limit counts in u32: no conversion to a length.
+    // Zipping with the limit avoids converting it to `usize`.
     for (_, (key, stored)) in (0..limit).zip(range) {
         bytes += key.as_str().len() + stored.value.as_bytes().len();
         check_transfer(bytes)?;

@@ -1,17 +1,17 @@
-//! The state store: one ordered map from keys to values with atomic conditional commits.
+//! The state store: one ordered map from keys to values, with atomic conditional commits.
 //!
-//! [`Store`] is the contract of `wit/state/store.wit` in Rust. Limits are checked once, when a [`Key`], [`Value`],
-//! [`Scan`] or [`Commit`] is made, so that no backend ever sees an invalid one. `host/tests/store_conformance/` runs one
-//! suite against every backend.
+//! [`Store`] is the Rust form of the contract in `wit/state/store.wit`. The constructors of [`Key`], [`Value`],
+//! [`Scan`] and [`Commit`] check the limits once, so no backend ever sees an invalid value.
+//! `host/tests/store_conformance/` runs one test suite against every backend.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `contract` | keys, values, scans, commits and their limits |
-//! | `snapshot` | all entries of a store at one moment |
-//! | `backend` | the trait that every backend implements |
-//! | `memory` | a map in this process, for tests and benchmarks |
-//! | `sqlite` | one file, the default |
-//! | `postgres` | a database on a server, which several processes on several machines may share |
+//! | `snapshot` | all entries of a store at one point in time |
+//! | `backend` | the `Store` trait, which every backend implements |
+//! | `memory` | an in-process map, for tests and benchmarks |
+//! | `sqlite` | one SQLite file, the default |
+//! | `postgres` | a database on a PostgreSQL server, which processes on several machines can share |
 
 mod backend;
 mod contract;
@@ -22,7 +22,7 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use backend::Missing;
+use backend::IfMissing;
 pub use backend::{OpenError, Store};
 pub use contract::{
     Check, Commit, Entry, Key, MAX_COMMIT_ITEMS, MAX_GET_KEYS, MAX_KEY_BYTES, MAX_SCAN_LIMIT,
@@ -33,31 +33,31 @@ pub use snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot};
 
 use crate::config::StoreLocation;
 
-/// Opens the store at `location`, creating it if nothing is there yet.
+/// Opens the store at `location` and creates it if it does not exist.
 ///
 /// # Errors
 ///
-/// [`OpenError`] if it cannot be created, read or written, or if something else is there. A failed open
-/// leaves what was there as it was.
+/// [`OpenError`] if the store cannot be created, read or written, or if `location` holds something else. A failed
+/// open leaves existing data unchanged.
 pub async fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError> {
-    open_or(location, Missing::Make).await
+    open_with(location, IfMissing::Create).await
 }
 
-/// Opens the store at `location`, if there is one.
+/// Opens the store at `location`, which must exist.
 ///
 /// # Errors
 ///
-/// [`OpenError`] as for [`open`], and if nothing is there yet; nothing is made then.
+/// [`OpenError`] as for [`open`], and if the store does not exist. Nothing is created in that case.
 pub async fn open_existing(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError> {
-    open_or(location, Missing::Refuse).await
+    open_with(location, IfMissing::Fail).await
 }
 
-async fn open_or(location: &StoreLocation, missing: Missing) -> Result<Arc<dyn Store>, OpenError> {
+async fn open_with(location: &StoreLocation, if_missing: IfMissing) -> Result<Arc<dyn Store>, OpenError> {
     match location {
         StoreLocation::Memory => Ok(Arc::new(memory::MemoryStore::default())),
-        StoreLocation::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path, missing).await?)),
+        StoreLocation::Sqlite(path) => Ok(Arc::new(sqlite::SqliteStore::open(path, if_missing).await?)),
         StoreLocation::Postgres(server) => {
-            Ok(Arc::new(postgres::PostgresStore::open(server, missing).await?))
+            Ok(Arc::new(postgres::PostgresStore::open(server, if_missing).await?))
         }
     }
 }

@@ -1,28 +1,34 @@
-//! One SQLite file: the default backend.
+//! The default backend: one SQLite file.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `sql` | what all statements share: the lock timeout, the revision column, errors |
-//! | `refusal` | how a refusal to open is worded |
-//! | `schema` | what a valid file contains |
-//! | `open` | from a path to a connection, changing nothing unless the file is valid |
-//! | `writer` | the one thread that commits, folding many commits into one transaction |
-//! | `readers` | a few read-only connections beside it |
-//! | `snapshot` | a read transaction on a connection of its own |
+//! | `sql` | shared by all statements: the lock timeout, the revision column, error conversion |
+//! | `open_error` | the error messages of a failed open |
+//! | `schema` | the contents of a valid file |
+//! | `open` | from a path to a connection, without changing a file that is not a store |
+//! | `transaction` | applies commits in one transaction |
+//! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
+//! | `writer_thread` | the thread that commits, one transaction and one fsync a batch |
+//! | `writer` | the handle to that thread |
+//! | `readers` | the read-only connections |
+//! | `snapshot` | a read transaction on a separate connection |
 //!
-//! The journal is a write-ahead log, so that readers and the writer never wait for one another, with
-//! `synchronous=FULL`, so that a commit is on the disk when its transaction returns. The last revision
-//! lies in the file and is read inside each write transaction: two processes on one file, such as an old
-//! one that drains beside its successor, stay correct. Both must run on the same machine, because the
-//! log's index is shared memory; a network file system does not do.
+//! The journal is a write-ahead log (WAL), so readers and the writer never wait for each other. `synchronous=FULL`
+//! makes a commit durable before its transaction returns. The last revision is stored in the file and read inside
+//! each write transaction, so two processes on one file, such as a draining one and its successor, stay correct. Both
+//! must run on the same machine, because the index of the WAL is shared memory; network file systems are not
+//! supported.
 
+mod batch;
 mod open;
+mod open_error;
 mod readers;
-mod refusal;
 mod schema;
 mod snapshot;
 mod sql;
+mod transaction;
 mod writer;
+mod writer_thread;
 
 use std::{
     path::{Path, PathBuf},
@@ -37,50 +43,55 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{readers::Readers, snapshot::SqliteSnapshot, writer::Writer};
+use self::{
+    open_error::{open_error, sqlite_open_error},
+    readers::Readers,
+    snapshot::SqliteSnapshot,
+    writer::Writer,
+};
 use crate::store::{
-    backend::{Missing, OpenError, Store},
+    backend::{IfMissing, OpenError, Store},
     contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored},
     snapshot::Snapshot,
 };
 
-/// How long the health check waits for its read and its probe together. Load balancers commonly allow a
-/// probe a few seconds; this leaves them room to get the reason instead of a timeout.
+/// Time limit for the health check's read and probe together. Load balancers commonly allow a probe a few seconds;
+/// this leaves enough time for them to receive the reason instead of a timeout.
 const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Snapshots at one time, each a connection: an export, and what may be asked for beside it.
+/// Maximum number of concurrent snapshots, each with a connection: enough for an export and some more.
 const MAX_SNAPSHOTS: u16 = 4;
 
-/// A store in one file.
+/// A store in one SQLite file.
 pub(super) struct SqliteStore {
     path: PathBuf,
     readers: Readers,
-    /// A permit for each snapshot that there can be; closed when the store is.
+    /// One permit for each possible snapshot; closed with the store.
     snapshots: Arc<Semaphore>,
     writer: Writer,
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`; where it is missing or empty, makes it or refuses, as told.
+    /// Opens the file at `path`. `if_missing` says what happens if it is missing or empty.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the file cannot be used. Nothing on disk is changed then, save that an empty file
-    /// may stay behind where the disk was full.
-    pub(super) async fn open(path: &Path, missing: Missing) -> Result<Self, OpenError> {
+    /// [`OpenError`] if the file cannot be used. Nothing on disk is changed then, except that an empty file may
+    /// remain if the disk was full.
+    pub(super) async fn open(path: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
         let given = path.to_owned();
-        let opened = task::spawn_blocking(move || Self::open_blocking(&given, missing)).await;
+        let opened = task::spawn_blocking(move || Self::open_blocking(&given, if_missing)).await;
         opened.unwrap_or_else(|error| Err(OpenError(format!("cannot open the store {path:?}: {error}"))))
     }
 
-    fn open_blocking(given: &Path, missing: Missing) -> Result<Self, OpenError> {
-        let path = open::locate(given)?;
-        if missing == Missing::Refuse && !open::is_there(&path)? {
-            return Err(refusal::refuse(&path, "there is none; name the file of one"));
+    fn open_blocking(given: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
+        let path = open::resolve(given)?;
+        if if_missing == IfMissing::Fail && !open::has_content(&path)? {
+            return Err(open_error(&path, "it does not exist; name an existing store file"));
         }
         let connection = open::open_for_writing(&path)?;
-        let readers = Readers::open(&path).map_err(|error| refusal::explain(&path, &error))?;
-        let writer = Writer::start(connection, open::beside(&path, "-wal")).map_err(|error| {
+        let readers = Readers::open(&path).map_err(|error| sqlite_open_error(&path, &error))?;
+        let writer = Writer::start(connection, open::sidecar(&path, "-wal")).map_err(|error| {
             OpenError(format!("cannot open the store {path:?}: its writer thread did not start: {error}"))
         })?;
         let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
@@ -103,36 +114,37 @@ impl Store for SqliteStore {
     }
 
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
-        let place =
+        let permit =
             Arc::clone(&self.snapshots).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
         let path = self.path.clone();
-        let taking = task::spawn_blocking(move || SqliteSnapshot::take(&path, after, place)).await;
-        let lost = |error| StoreError::Unavailable(format!("a snapshot was not taken: {error}"));
-        Ok(Box::new(taking.map_err(lost)??))
+        let began = task::spawn_blocking(move || SqliteSnapshot::begin(&path, after, permit)).await;
+        let failed = |error| StoreError::Unavailable(format!("cannot start a snapshot: {error}"));
+        Ok(Box::new(began.map_err(failed)??))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_DEADLINE;
-        let late = |what: &str| StoreError::Unavailable(format!("{what} within {HEALTH_DEADLINE:?}"));
-        timeout_at(deadline, self.readers.probe()).await.map_err(|_| late("no read was answered"))??;
+        let timed_out = |what: &str| StoreError::Unavailable(format!("{what} within {HEALTH_DEADLINE:?}"));
+        timeout_at(deadline, self.readers.probe()).await.map_err(|_| timed_out("no read completed"))??;
         timeout_at(deadline, self.writer.probe())
             .await
-            .map_err(|_| late("the writer took nothing off its queue"))?
+            .map_err(|_| timed_out("the writer did not process its queue"))?
     }
 
     async fn close(&self) {
-        // The writer last: its connection is then the last one of this process, and its end leaves one tidy
-        // file.
+        // The writer closes last: its connection is then the last one of this process, and closing it merges the WAL
+        // into the file.
         if let Ok(_all) = self.snapshots.acquire_many(u32::from(MAX_SNAPSHOTS)).await {
             self.snapshots.close();
         }
         self.readers.close().await;
         if let Some(totals) = self.writer.close().await {
             tracing::info!(
+                event = "store.closed",
                 path = %self.path.display(),
                 commits = totals.commits,
                 transactions = totals.transactions,
-                "the store is closed"
+                "store closed"
             );
         }
     }

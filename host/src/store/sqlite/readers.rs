@@ -13,8 +13,8 @@ use crate::store::contract::{
     Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
 };
 
-/// Connections, and so reads at one time. Most reads come from memory and are bound by the processor;
-/// more connections than a small machine has cores only cost their page caches, 2 MB each.
+/// Number of connections, and so of concurrent reads. Most reads are served from memory and are bound by the
+/// processor; more connections than a small machine has cores would only cost their page caches, 2 MB each.
 const READERS: u16 = 4;
 
 const SELECT_ENTRY: &str = "SELECT value, revision FROM entries WHERE key = ?1";
@@ -23,7 +23,7 @@ const SCAN_ASCENDING: &str =
 const SCAN_DESCENDING: &str =
     "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3";
 
-/// A fixed set of connections, each lent to one read at a time.
+/// A fixed set of connections. Each serves one read at a time.
 pub(super) struct Readers {
     idle: Arc<Mutex<Vec<Connection>>>,
     /// One permit for each idle connection; closed when the store is.
@@ -31,7 +31,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Opens all of them on a file that the writer has already found good.
+    /// Opens all connections to a file that the writer has already checked.
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = |_| {
@@ -48,11 +48,11 @@ impl Readers {
         self.run(move |connection| get(connection, &keys)).await
     }
 
-    pub(super) async fn scan(&self, wanted: Scan) -> Result<Vec<Entry>, StoreError> {
-        self.run(move |connection| scan(connection, &wanted)).await
+    pub(super) async fn scan(&self, range: Scan) -> Result<Vec<Entry>, StoreError> {
+        self.run(move |connection| scan(connection, &range)).await
     }
 
-    /// Proves that a read of the file works.
+    /// Checks that the file can be read.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         self.run(|connection| {
             let last: i64 = connection.query_one(SELECT_LAST_REVISION, [], |row| row.get(0))?;
@@ -61,16 +61,17 @@ impl Readers {
         .await
     }
 
-    /// Waits for the reads under way, then closes the connections. Later reads are unavailable.
+    /// Waits for the reads in flight, then closes the connections. Later reads fail with [`StoreError::Unavailable`].
     pub(super) async fn close(&self) {
         let Ok(_all) = self.permits.acquire_many(u32::from(READERS)).await else { return };
         self.permits.close();
         let connections = std::mem::take(&mut *lock(&self.idle));
-        // Closing touches the disk. If the runtime is already ending, they are closed all the same.
+        // Closing touches the disk, so it runs on a blocking thread. If the runtime is already shutting down, the
+        // connections are still closed.
         let _ = task::spawn_blocking(move || drop(connections)).await;
     }
 
-    /// Runs one read off the async threads. A caller that stops waiting leaves it to end by itself.
+    /// Runs one read on a blocking thread. If the caller stops waiting, the read continues to its end.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
@@ -79,18 +80,18 @@ impl Readers {
             Arc::clone(&self.permits).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
         let idle = Arc::clone(&self.idle);
         let reading = task::spawn_blocking(move || {
-            let lent = lock(&idle).pop();
-            let Some(mut connection) = lent else {
-                return Err(StoreError::Unavailable("a read connection was lost".into()));
+            let next_idle = lock(&idle).pop();
+            let Some(mut connection) = next_idle else {
+                return Err(StoreError::Unavailable("a read connection is missing".into()));
             };
-            let answer = read(&mut connection);
+            let result = read(&mut connection);
             lock(&idle).push(connection);
             drop(permit);
-            answer
+            result
         });
         reading
             .await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(format!("a read did not end: {error}"))))
+            .unwrap_or_else(|error| Err(StoreError::Unavailable(format!("a read task failed: {error}"))))
     }
 }
 
@@ -98,7 +99,7 @@ fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All keys in one read transaction, which is one snapshot.
+/// Reads all keys in one transaction, which is one snapshot.
 fn get(connection: &mut Connection, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
     let transaction = connection.transaction()?;
     let mut statement = transaction.prepare_cached(SELECT_ENTRY)?;
@@ -120,13 +121,13 @@ fn get(connection: &mut Connection, keys: &[Key]) -> Result<Vec<Option<Stored>>,
     Ok(found)
 }
 
-/// One statement, which is one snapshot.
-fn scan(connection: &Connection, wanted: &Scan) -> Result<Vec<Entry>, StoreError> {
-    let mut statement = connection.prepare_cached(match wanted.order {
+/// Reads a range with one statement, which is one snapshot.
+fn scan(connection: &Connection, range: &Scan) -> Result<Vec<Entry>, StoreError> {
+    let mut statement = connection.prepare_cached(match range.order {
         Order::Ascending => SCAN_ASCENDING,
         Order::Descending => SCAN_DESCENDING,
     })?;
-    let mut rows = statement.query(params![wanted.start.as_str(), wanted.end.as_str(), wanted.limit])?;
+    let mut rows = statement.query(params![range.start.as_str(), range.end.as_str(), range.limit])?;
     let mut bytes = 0;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {

@@ -1,87 +1,87 @@
-//! What a store's file contains, how a new one gets it, and how any other is told from it.
+//! The contents of a store file: how a new one is created, and how others are recognised.
 
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    refusal::{explain, refuse},
+    open_error::{open_error, sqlite_open_error},
     sql::SELECT_LAST_REVISION,
 };
 use crate::store::backend::OpenError;
 
-/// Marks a file as one of ours: "ORDS" in ASCII, which `file` shows. SQLite keeps it at byte 68.
+/// Marks a file as a store: "ORDS" in ASCII, which `file` shows. SQLite stores it at byte 68.
 const APPLICATION_ID: i32 = 0x4F52_4453;
 
-/// The layout below. SQLite keeps it at byte 60 (`user_version`).
+/// The version of the layout below. SQLite stores it at byte 60 (`user_version`).
 const SCHEMA_VERSION: i32 = 1;
 
 /// Keys compare by BINARY, the default: bytewise on UTF-8, the default encoding.
 const CREATE_ENTRIES: &str = "CREATE TABLE entries (\
     key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL, revision INTEGER NOT NULL) WITHOUT ROWID, STRICT";
 
-/// Exactly one row.
+/// A table with exactly one row.
 const CREATE_LAST_REVISION: &str = "CREATE TABLE last_revision (\
     only INTEGER PRIMARY KEY CHECK (only = 1), revision INTEGER NOT NULL) STRICT";
 
-/// What a connection sees.
+/// The content of a database file.
 #[derive(PartialEq, Eq)]
-pub(super) enum Found {
-    /// A database in which nobody has made anything yet.
-    Nothing,
-    /// A store of the version that this binary knows.
-    Ours,
+pub(super) enum Content {
+    /// A database in which nothing has been created yet.
+    Empty,
+    /// A store of the schema version that this binary supports.
+    Store,
 }
 
-/// Tells a store of ours from nothing, and refuses everything else. Reads only.
-pub(super) fn judge(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
-    let found = judge_header(connection, path)?;
-    if found == Found::Ours {
-        judge_tables(connection, path)?;
+/// Tells a store from an empty database and rejects everything else. Reads only.
+pub(super) fn classify(connection: &Connection, path: &Path) -> Result<Content, OpenError> {
+    let content = classify_header(connection, path)?;
+    if content == Content::Store {
+        check_tables(connection, path)?;
     }
-    Ok(found)
+    Ok(content)
 }
 
-/// What the first page says: whose database it is, and in which version.
-pub(super) fn judge_header(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+/// Checks the first page: which application owns the database, and its schema version.
+pub(super) fn classify_header(connection: &Connection, path: &Path) -> Result<Content, OpenError> {
     let number = |pragma: &str| {
         connection
             .pragma_query_value(None, pragma, |row| row.get::<_, i32>(0))
-            .map_err(|error| explain(path, &error))
+            .map_err(|error| sqlite_open_error(path, &error))
     };
     let application = number("application_id")?;
-    // A write transaction on an empty file sees its first page, as does this one in `create`.
+    // In a write transaction, such as the one in `create`, an empty file has one page.
     if application == 0 && number("page_count")? <= 1 && number("schema_version")? == 0 {
-        return Ok(Found::Nothing);
+        return Ok(Content::Empty);
     }
     if application != APPLICATION_ID {
-        return Err(refuse_foreign(path, application));
+        return Err(foreign_database(path, application));
     }
     let version = number("user_version")?;
     if version != SCHEMA_VERSION {
         let why = format!(
-            "it has schema version {version}, this binary knows version {SCHEMA_VERSION}; run a binary \
-             that knows it"
+            "it has schema version {version}, but this binary supports version {SCHEMA_VERSION}; run a binary \
+             that supports version {version}"
         );
-        return Err(refuse(path, &why));
+        return Err(open_error(path, &why));
     }
-    Ok(Found::Ours)
+    Ok(Content::Store)
 }
 
-/// What the other pages say: whether the tables are those of the version.
-pub(super) fn judge_tables(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    if has_tables(connection).map_err(|error| explain(path, &error))? {
+/// Checks the other pages: whether the tables match the schema version.
+pub(super) fn check_tables(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    if has_tables(connection).map_err(|error| sqlite_open_error(path, &error))? {
         return Ok(());
     }
-    let why = format!("its tables are not those of schema version {SCHEMA_VERSION}; restore it from a copy");
-    Err(refuse(path, &why))
+    let why = format!("its tables do not match schema version {SCHEMA_VERSION}; restore it from a backup");
+    Err(open_error(path, &why))
 }
 
-/// Whether both tables are as they were made and the last revision is there.
+/// Whether both tables have their original definition and the last revision exists.
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table'")?;
     let tables = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    if ![CREATE_ENTRIES, CREATE_LAST_REVISION].iter().all(|wanted| tables.iter().any(|sql| sql == wanted)) {
+    if ![CREATE_ENTRIES, CREATE_LAST_REVISION].iter().all(|definition| tables.iter().any(|sql| sql == definition)) {
         return Ok(false);
     }
     let revisions = connection
@@ -91,27 +91,27 @@ fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(revisions.len() == 1)
 }
 
-/// Makes the tables, in one transaction, unless another process was quicker.
+/// Creates the tables in one transaction, unless another process did so first.
 pub(super) fn create(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let explain = |error| explain(path, &error);
+    let open_failed = |error| sqlite_open_error(path, &error);
     let transaction =
-        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
-    if judge(&transaction, path)? == Found::Ours {
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open_failed)?;
+    if classify(&transaction, path)? == Content::Store {
         return Ok(());
     }
     let script = format!(
         "{CREATE_ENTRIES}; {CREATE_LAST_REVISION}; INSERT INTO last_revision VALUES (1, 0); \
          PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
     );
-    transaction.execute_batch(&script).map_err(explain)?;
-    transaction.commit().map_err(explain)
+    transaction.execute_batch(&script).map_err(open_failed)?;
+    transaction.commit().map_err(open_failed)
 }
 
-/// Refuses a database that has this application id.
-pub(super) fn refuse_foreign(path: &Path, application: i32) -> OpenError {
+/// The error for a database with another application's id.
+pub(super) fn foreign_database(path: &Path, application: i32) -> OpenError {
     let why = format!(
-        "it is a SQLite database of another application (id {application:#x}, a store has \
-         {APPLICATION_ID:#x}); name a store's file, or one that does not exist yet"
+        "it is a SQLite database of another application (id {application:#x}; a store has \
+         {APPLICATION_ID:#x}); name a store file, or a file that does not exist yet"
     );
-    refuse(path, &why)
+    open_error(path, &why)
 }

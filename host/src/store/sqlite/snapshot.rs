@@ -1,7 +1,7 @@
-//! A read transaction that is held.
+//! A read transaction that stays open.
 //!
-//! It has a connection of its own. While it is there, the log can be moved into the file, but not begun anew: it grows by
-//! what is written meanwhile.
+//! It has a separate connection. While it is open, a checkpoint can copy the WAL into the file but cannot reset it,
+//! so the WAL grows with every write.
 
 use std::path::Path;
 
@@ -16,51 +16,51 @@ use crate::store::{
 };
 
 const COUNT: &str = "SELECT count(*) FROM entries";
-/// No key is empty, so that all of them stand after the empty text.
+/// Every key comes after the empty text, because no key is empty.
 const NEXT: &str = "SELECT key, value, revision FROM entries WHERE key > ?1 ORDER BY key ASC LIMIT ?2";
 
-/// The connection, and the place among the snapshots that it gives up once it is closed, and not before: the store waits
-/// for that, also where a read goes on that nobody waits for any more.
-struct Held {
+/// The connection and its permit. The permit is released after the connection is closed, and not before: the store
+/// waits for that, even if a read continues that no caller waits for any more.
+struct PermittedConnection {
     connection: Connection,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 pub(super) struct SqliteSnapshot {
-    /// None after a read that nobody waited for.
-    held: Option<Held>,
-    /// The last key that was read; empty before the first.
+    /// `None` after a cancelled read.
+    connection: Option<PermittedConnection>,
+    /// The last key read; empty before the first.
     last: String,
 }
 
 impl SqliteSnapshot {
-    /// Begins a transaction on the file of a store, after a key.
-    pub(super) fn take(
+    /// Begins a read transaction on the store file at `path`. The snapshot starts after the key `after`.
+    pub(super) fn begin(
         path: &Path,
         after: Option<Key>,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         connection.execute_batch("BEGIN")?;
-        // The first read is what decides about what a transaction sees.
+        // The first read determines what a transaction sees.
         let _: i64 = connection.query_one(SELECT_LAST_REVISION, [], |row| row.get(0))?;
-        let held = Held { connection, _place: place };
-        Ok(Self { held: Some(held), last: after.map(Key::into_string).unwrap_or_default() })
+        let connection = PermittedConnection { connection, _permit: permit };
+        Ok(Self { connection: Some(connection), last: after.map(Key::into_string).unwrap_or_default() })
     }
 
-    /// Reads off the async threads.
+    /// Reads on a blocking thread.
     async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let lost = || StoreError::Unavailable("the snapshot was lost".to_owned());
-        let held = self.held.take().ok_or_else(lost)?;
-        let reading = task::spawn_blocking(move || (read(&held.connection), held));
-        let (answer, held) = reading.await.map_err(|_| lost())?;
-        self.held = Some(held);
-        answer
+        let lost = || StoreError::Unavailable("the snapshot lost its connection".to_owned());
+        let connection = self.connection.take().ok_or_else(lost)?;
+        let reading = task::spawn_blocking(move || (read(&connection.connection), connection));
+        let (result, connection) = reading.await.map_err(|_| lost())?;
+        self.connection = Some(connection);
+        result
     }
 }
 
@@ -74,7 +74,7 @@ impl Snapshot for SqliteSnapshot {
 
     async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
         let last = self.last.clone();
-        let entries = self.read(move |connection| page(connection, &last)).await?;
+        let entries = self.read(move |connection| read_page(connection, &last)).await?;
         if let Some(entry) = entries.last() {
             entry.key.as_str().clone_into(&mut self.last);
         }
@@ -82,7 +82,7 @@ impl Snapshot for SqliteSnapshot {
     }
 }
 
-fn page(connection: &Connection, last: &str) -> Result<Vec<Entry>, StoreError> {
+fn read_page(connection: &Connection, last: &str) -> Result<Vec<Entry>, StoreError> {
     let mut statement = connection.prepare_cached(NEXT)?;
     let mut rows = statement.query(params![last, MAX_PAGE_ENTRIES])?;
     let mut page = Page::default();
