@@ -1,5 +1,5 @@
-//! What a URL says. `sslmode` and `sslrootcert` are read here, for the client library knows fewer of them; all else is
-//! the library's.
+//! Parses the URL. `sslmode` and `sslrootcert` are parsed here because the client library supports fewer of their
+//! values; the library parses the rest.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,16 +10,16 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::tls::{self, Roots, Verify};
 use crate::config::PostgresUrl;
 
-/// How long one address of a server may take to answer at all, within all the time for connecting.
-const REACH_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection on which nothing arrives for this long is asked for a sign of life …
+/// How long one address of a server may take to accept the connection, within the total time for connecting.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that has received nothing for this long is probed (TCP keep-alive) …
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-/// … again after this …
+/// … again at this interval …
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// … so many times.
-const KEEPALIVE_TRIES: u32 = 3;
+/// … this many times before it is closed.
+const KEEPALIVE_RETRIES: u32 = 3;
 
-/// Whom to connect to, and how.
+/// The server to connect to, and how.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) config: Config,
@@ -27,36 +27,36 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Reads a URL, and the certificates that it names.
+    /// Parses a URL and loads the certificates that it names.
     ///
     /// # Errors
     ///
-    /// One line that shows nothing of what may be secret.
-    pub(super) fn read(url: &PostgresUrl) -> Result<Self, String> {
-        let (plain, options) = split(url.secret())?;
-        // Where the library says what is wrong, it names a parameter at most; but which one may be a piece of a password.
+    /// One line that reveals no secret.
+    pub(super) fn from_url(url: &PostgresUrl) -> Result<Self, String> {
+        let (plain, options) = split_tls_options(url.secret())?;
+        // The library's error names at most a parameter, but even that may be a piece of a password.
         let mut config: Config = plain.parse().map_err(|_| {
-            "its URL cannot be read; it has the form \
+            "its URL is malformed; the form is \
              postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full, with %40 for @, %2F for / and so on"
                 .to_owned()
         })?;
         if config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(name) if name.contains('@'))) {
-            return Err("its URL has more than one @; in a password it is written %40".to_owned());
+            return Err("its URL contains more than one @; write %40 for an @ in a password".to_owned());
         }
         if config.get_hosts().is_empty() {
             return Err("its URL names no host".to_owned());
         }
         let local = config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)));
         let (mode, verify) = options.tls()?;
-        // No server speaks TLS on such a socket, and nobody is in between.
+        // No server supports TLS on a Unix socket, and no third party can intercept it.
         config.ssl_mode(if local { SslMode::Disable } else { mode });
-        // Whoever cannot commit is not the one to read from either: it may be behind.
+        // A server that does not accept writes is not used for reads either, because it may lag behind.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        config.connect_timeout(REACH_TIMEOUT);
+        config.connect_timeout(ADDRESS_TIMEOUT);
         config.keepalives(true);
         config.keepalives_idle(KEEPALIVE_IDLE);
         config.keepalives_interval(KEEPALIVE_INTERVAL);
-        config.keepalives_retries(KEEPALIVE_TRIES);
+        config.keepalives_retries(KEEPALIVE_RETRIES);
         config.tcp_user_timeout(KEEPALIVE_IDLE);
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
@@ -65,7 +65,7 @@ impl Address {
     }
 }
 
-/// What a URL says of TLS.
+/// The TLS options of a URL.
 #[derive(Default)]
 struct TlsOptions {
     mode: Option<String>,
@@ -73,7 +73,8 @@ struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// As libpq has it: `require` with a root certificate is `verify-ca`, and without any word TLS is used if offered.
+    /// Follows libpq: `require` with a root certificate means `verify-ca`, and without `sslmode` TLS is used if the
+    /// server supports it.
     fn tls(&self) -> Result<(SslMode, Verify), String> {
         Ok(match self.mode.as_deref() {
             Some("disable") => (SslMode::Disable, Verify::Nothing),
@@ -97,24 +98,24 @@ impl TlsOptions {
     }
 }
 
-/// Takes what is read here out of a URL.
-fn split(url: &str) -> Result<(String, TlsOptions), String> {
-    let mut found = TlsOptions::default();
-    // As the library has it: a question mark before the `@` belongs to the password.
-    let (login, place) = url.split_once('@').map_or((None, url), |(login, place)| (Some(login), place));
-    let Some((place, query)) = place.split_once('?') else { return Ok((url.to_owned(), found)) };
+/// Splits a URL into the part for the library and the TLS options.
+fn split_tls_options(url: &str) -> Result<(String, TlsOptions), String> {
+    let mut tls = TlsOptions::default();
+    // As in the library, a question mark before the `@` belongs to the password.
+    let (login, server) = url.split_once('@').map_or((None, url), |(login, server)| (Some(login), server));
+    let Some((server, query)) = server.split_once('?') else { return Ok((url.to_owned(), tls)) };
     let mut rest = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let decoded = |text| percent_decode_str(text).decode_utf8().map_err(|_| "its URL is not UTF-8");
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         match &*decoded(name)? {
-            "sslmode" => found.mode = Some(decoded(value)?.into_owned()),
-            "sslrootcert" => found.roots = Some(decoded(value)?.into_owned()),
+            "sslmode" => tls.mode = Some(decoded(value)?.into_owned()),
+            "sslrootcert" => tls.roots = Some(decoded(value)?.into_owned()),
             _ => rest.push(option),
         }
     }
     let login = login.map(|login| format!("{login}@")).unwrap_or_default();
-    Ok((format!("{login}{place}?{}", rest.join("&")), found))
+    Ok((format!("{login}{server}?{}", rest.join("&")), tls))
 }
 
 #[cfg(test)]
@@ -124,13 +125,13 @@ mod tests {
     use super::Address;
     use crate::config::StoreLocation;
 
-    fn read(url: &str) -> Result<Address, String> {
+    fn parse(url: &str) -> Result<Address, String> {
         let StoreLocation::Postgres(location) = url.parse().unwrap() else { panic!("{url}") };
-        Address::read(&location.url)
+        Address::from_url(&location.url)
     }
 
     #[test]
-    fn sslmode_is_honoured() {
+    fn sslmode_selects_the_tls_mode() {
         for (mode, expected) in [
             ("", SslMode::Prefer),
             ("?sslmode=prefer", SslMode::Prefer),
@@ -139,28 +140,28 @@ mod tests {
             ("?sslmode=verify-ca", SslMode::Require),
             ("?sslmode=verify-full&sslrootcert=system", SslMode::Require),
         ] {
-            let address = read(&format!("postgres://ada:secret@localhost/orders{mode}")).unwrap();
+            let address = parse(&format!("postgres://ada:secret@localhost/orders{mode}")).unwrap();
             assert_eq!(address.config.get_ssl_mode(), expected, "{mode}");
         }
-        let odd = read("postgres://ada:sec?ret@localhost/orders?sslmode=require").unwrap();
+        let odd = parse("postgres://ada:sec?ret@localhost/orders?sslmode=require").unwrap();
         assert_eq!(odd.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(odd.config.get_password(), Some(b"sec?ret".as_slice()));
-        let local = read("postgres://ada@%2Frun%2Fpostgresql/orders?sslmode=require").unwrap();
+        let local = parse("postgres://ada@%2Frun%2Fpostgresql/orders?sslmode=require").unwrap();
         assert_eq!(local.config.get_ssl_mode(), SslMode::Disable);
     }
 
     #[test]
-    fn a_refusal_shows_nothing_secret() {
-        for (url, says) in [
+    fn an_error_reveals_no_secret() {
+        for (url, expected) in [
             ("postgres://ada:sec@ret@localhost/orders", "%40"),
-            ("postgres://ada:sec@ret:x@localhost/orders", "URL cannot be read"),
-            ("postgres://ada:secret@localhost/orders?secret=secret", "URL cannot be read"),
+            ("postgres://ada:sec@ret:x@localhost/orders", "URL is malformed"),
+            ("postgres://ada:secret@localhost/orders?secret=secret", "URL is malformed"),
             ("postgres://ada:secret@localhost/orders?sslmode=secret", "sslmode must be"),
             ("postgres://ada:secret@/orders", "names no host"),
             ("postgres://ada:secret@localhost/?sslmode=verify-full&sslrootcert=/no/such", "sslrootcert"),
         ] {
-            let why = read(url).err().unwrap();
-            assert!(why.contains(says) && !why.contains("sec") && !why.contains("ada"), "{url}: {why}");
+            let why = parse(url).err().unwrap();
+            assert!(why.contains(expected) && !why.contains("sec") && !why.contains("ada"), "{url}: {why}");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Commits that wait share one call of a procedure, and one transaction.
+//! Combines waiting commits into one call of the procedure, and so into one transaction.
 //!
-//! Commits take turns on the server, each until its transaction is durable. So while one call is under way on a lane, the
-//! next commits gather behind it: the busier the store, the more of them share a turn and the write to the disk that ends
-//! it. Commits that touch the same keys do not share a call, so that the order within a call does not matter.
+//! The server executes commits one after another, each until its transaction is durable. While one call is in flight
+//! on a connection, the next commits collect behind it: the busier the store, the more commits share a call and the
+//! disk write that ends it. Commits that touch the same keys do not share a call, so the order within a call does not
+//! matter.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},
@@ -17,96 +18,98 @@ use tokio::{
 };
 
 use super::{
-    call::{call, written_key},
-    lane::Lane,
+    connection::ManagedConnection,
+    procedure::{commit_all, written_key},
 };
 use crate::store::contract::{Commit, Key, Outcome, StoreError};
 
-/// A call takes on no more commits than this, so that the first does not wait for ever more others …
+/// Maximum number of commits in a call, so that the first does not wait for an endless stream of others …
 const MAX_BATCH: usize = 256;
-/// … nor more bytes, unless one commit alone has more.
+/// … and maximum number of their bytes, unless a single commit exceeds it.
 const MAX_BATCH_BYTES: usize = 4 << 20;
-/// Most bytes of commits that wait or are being made on one lane: several of the largest (8 MiB).
+/// Maximum number of bytes of commits that are queued or in flight on one connection: several of the largest (8 MiB).
 const MAX_QUEUED_BYTES: u32 = 32 << 20;
 
-/// A lane on which commits are made.
+/// Commits on one connection.
 #[derive(Clone)]
 pub(super) struct Committer(Arc<Shared>);
 
 struct Shared {
-    lane: Arc<Lane>,
+    connection: Arc<ManagedConnection>,
     timeout: Duration,
     queue: Mutex<Queue>,
-    /// Room for the bytes of commits, one permit a byte.
-    room: Arc<Semaphore>,
+    /// Limits the bytes of queued commits: one permit a byte.
+    queued_bytes: Arc<Semaphore>,
     hasher: RandomState,
 }
 
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Pending>,
-    /// Whether somebody is making commits, and will look here again.
+    waiting: VecDeque<PendingCommit>,
+    /// Whether a task is processing the queue.
     busy: bool,
 }
 
-/// A commit that somebody may wait for.
-struct Pending {
+/// A queued commit. Its caller may have stopped waiting.
+struct PendingCommit {
     commit: Commit,
     reply: oneshot::Sender<Result<Outcome, StoreError>>,
-    /// Given back once the commit is answered.
-    _room: OwnedSemaphorePermit,
+    /// Its share of the queue's bytes, released once the reply is sent.
+    _bytes: OwnedSemaphorePermit,
     _call: OwnedSemaphorePermit,
 }
 
 impl Committer {
-    pub(super) fn new(lane: Arc<Lane>, timeout: Duration) -> Self {
+    pub(super) fn new(connection: Arc<ManagedConnection>, timeout: Duration) -> Self {
         Self(Arc::new(Shared {
-            lane,
+            connection,
             timeout,
             queue: Mutex::default(),
-            room: Arc::new(Semaphore::new(permits(MAX_QUEUED_BYTES))),
+            queued_bytes: Arc::new(Semaphore::new(permits(MAX_QUEUED_BYTES))),
             hasher: RandomState::new(),
         }))
     }
 
-    pub(super) fn lane(&self) -> &Arc<Lane> {
-        &self.0.lane
+    pub(super) fn connection(&self) -> &Arc<ManagedConnection> {
+        &self.0.connection
     }
 
-    /// Queues the commit and waits for its outcome. A commit that nobody waits for any more is not begun; one that has
-    /// begun takes place or fails, whether or not this future is still there.
+    /// Queues the commit and waits for its outcome. A commit whose caller stopped waiting before it was sent is
+    /// discarded. Once sent, it takes effect or fails even if this future is dropped.
     pub(super) async fn commit(
         &self,
         commit: Commit,
         call: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<Outcome, StoreError> {
-        let late = |_| StoreError::Unavailable(format!("the commit did not end within {:?}", self.0.timeout));
+        let timed_out =
+            |_| StoreError::Unavailable(format!("the commit did not complete within {:?}", self.0.timeout));
         let bytes = u32::try_from(commit.bytes)
             .map_err(|_| StoreError::TooLarge(format!("the commit has {} bytes", commit.bytes)))?;
-        let room = timeout_at(deadline, Arc::clone(&self.0.room).acquire_many_owned(bytes))
+        let bytes = timeout_at(deadline, Arc::clone(&self.0.queued_bytes).acquire_many_owned(bytes))
             .await
-            .map_err(late)?
+            .map_err(timed_out)?
             .map_err(|_closed| StoreError::closed())?;
         let (reply, outcome) = oneshot::channel();
         let idle = {
             let mut queue = self.0.queue();
-            queue.waiting.push_back(Pending { commit, reply, _room: room, _call: call });
+            queue.waiting.push_back(PendingCommit { commit, reply, _bytes: bytes, _call: call });
             !std::mem::replace(&mut queue.busy, true)
         };
         if idle {
-            // On this thread's runtime, behind whatever is ready on it: those may have commits too.
-            tokio::spawn(Arc::clone(&self.0).make_all());
+            // The task runs on this thread's runtime, after the tasks that are already ready: they may queue commits
+            // too.
+            tokio::spawn(Arc::clone(&self.0).process_queue());
         }
-        let ended = || StoreError::Unavailable("the commit's call was dropped".to_owned());
-        timeout_at(deadline, outcome).await.map_err(late)?.unwrap_or_else(|_dropped| Err(ended()))
+        let dropped = || StoreError::Unavailable("the commit's call was dropped".to_owned());
+        timeout_at(deadline, outcome).await.map_err(timed_out)?.unwrap_or_else(|_dropped| Err(dropped()))
     }
 
-    /// Proves that commits can have their turn on a server that takes writes. Makes none.
+    /// Checks that a commit can acquire the lock, on a server that accepts writes. Commits nothing.
     pub(super) async fn probe(&self, deadline: Instant) -> Result<(), StoreError> {
-        let lane = &self.0.lane;
-        let session = lane.session(deadline).await?;
-        lane.within(deadline, &session, call(&session, &[])).await.map(drop)
+        let connection = &self.0.connection;
+        let session = connection.session(deadline).await?;
+        connection.within(deadline, &session, commit_all(&session, &[])).await.map(drop)
     }
 }
 
@@ -115,64 +118,64 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes commits until none waits.
-    async fn make_all(self: Arc<Self>) {
-        // Also if this is dropped with its runtime: whoever comes later must not wait for it.
-        let mut lead = Lead { shared: &self, held: true };
+    /// Processes commits until the queue is empty.
+    async fn process_queue(self: Arc<Self>) {
+        // The guard also works if this future is dropped with its runtime: later commits must not wait for it.
+        let mut guard = ProcessingGuard { shared: &self, armed: true };
         loop {
-            let batch = self.take();
+            let batch = self.next_batch();
             if batch.is_empty() {
-                lead.held = false;
+                guard.armed = false;
                 return;
             }
-            self.make(batch).await;
+            self.commit_batch(batch).await;
         }
     }
 
-    /// The commits that share the next call. Gives the lead back, under the lock, if there are none.
-    fn take(&self) -> Vec<Pending> {
+    /// Takes the commits of the next call from the queue. If there are none, clears `busy` under the same lock.
+    fn next_batch(&self) -> Vec<PendingCommit> {
         let mut queue = self.queue();
-        let mut batch: Vec<Pending> = Vec::new();
-        let mut touched = Touched { keys: HashMap::new(), hasher: &self.hasher };
+        let mut batch: Vec<PendingCommit> = Vec::new();
+        let mut touched = TouchedKeys { keys: HashMap::new(), hasher: &self.hasher };
         let mut bytes = 0_usize;
-        let mut left = VecDeque::new();
+        let mut postponed = VecDeque::new();
         while let Some(pending) = queue.waiting.pop_front() {
-            // Nobody would learn of its outcome, and whoever gave up may be trying again.
+            // No one would receive the outcome, and the caller may be retrying already.
             if pending.reply.is_closed() {
                 continue;
             }
-            let more = bytes.saturating_add(pending.commit.bytes);
-            let full = batch.len() >= MAX_BATCH || (more > MAX_BATCH_BYTES && !batch.is_empty());
+            let total = bytes.saturating_add(pending.commit.bytes);
+            let full = batch.len() >= MAX_BATCH || (total > MAX_BATCH_BYTES && !batch.is_empty());
             if full {
-                left.push_back(pending);
+                postponed.push_back(pending);
                 break;
             }
-            if touched.admits(&pending.commit) {
-                bytes = more;
+            if touched.try_add(&pending.commit) {
+                bytes = total;
                 batch.push(pending);
             } else {
-                left.push_back(pending);
+                postponed.push_back(pending);
             }
         }
-        left.append(&mut queue.waiting);
-        queue.waiting = left;
+        postponed.append(&mut queue.waiting);
+        queue.waiting = postponed;
         queue.busy = !batch.is_empty();
         batch
     }
 
-    async fn make(&self, batch: Vec<Pending>) {
+    async fn commit_batch(&self, batch: Vec<PendingCommit>) {
         let deadline = Instant::now() + self.timeout;
-        let made = match self.lane.session(deadline).await {
+        let result = match self.connection.session(deadline).await {
             Ok(session) => {
                 let commits: Vec<_> = batch.iter().map(|pending| &pending.commit).collect();
-                self.lane.within(deadline, &session, call(&session, &commits)).await
+                self.connection.within(deadline, &session, commit_all(&session, &commits)).await
             }
             Err(error) => Err(error),
         };
-        match made {
+        match result {
             Ok(outcomes) => {
                 for (pending, outcome) in batch.into_iter().zip(outcomes) {
-                    // Somebody who stopped waiting does not need it.
+                    // The caller may have stopped waiting.
                     let _ = pending.reply.send(Ok(outcome));
                 }
             }
@@ -185,50 +188,50 @@ impl Shared {
     }
 }
 
-/// The making of a lane's commits, which only one task has at a time.
-struct Lead<'a> {
+/// Marks the queue as being processed, by one task at a time.
+struct ProcessingGuard<'a> {
     shared: &'a Shared,
-    /// Until it was given back, with nothing left to do.
-    held: bool,
+    /// Cleared when the queue was found empty.
+    armed: bool,
 }
 
-impl Drop for Lead<'_> {
+impl Drop for ProcessingGuard<'_> {
     fn drop(&mut self) {
-        if self.held {
+        if self.armed {
             let mut queue = self.shared.queue();
             queue.busy = false;
-            // Dropped half way: those who wait learn it at once.
+            // The task was dropped halfway: waiting callers fail immediately.
             queue.waiting.clear();
         }
     }
 }
 
-/// What the commits of one call touch, as hashes: two keys that have the same one only keep two commits apart. True for a
-/// key that is written.
-struct Touched<'a> {
+/// The keys that the commits of one call touch, as hashes; a collision only keeps two commits apart. The value says
+/// whether the key is written.
+struct TouchedKeys<'a> {
     keys: HashMap<u64, bool>,
     hasher: &'a RandomState,
 }
 
-impl Touched<'_> {
-    /// Adds a commit that neither writes what others touch nor checks what others write.
-    fn admits(&mut self, commit: &Commit) -> bool {
+impl TouchedKeys<'_> {
+    /// Adds the commit unless it writes a key that others touch or checks a key that others write.
+    fn try_add(&mut self, commit: &Commit) -> bool {
         let hash = |key: &Key| self.hasher.hash_one(key.as_str());
         let checked: Vec<_> = commit.checks.iter().map(|check| hash(check.key())).collect();
         let written: Vec<_> = commit.writes.iter().map(|write| hash(written_key(write))).collect();
-        let free = written.iter().all(|key| !self.keys.contains_key(key))
+        let disjoint = written.iter().all(|key| !self.keys.contains_key(key))
             && checked.iter().all(|key| !self.keys.get(key).is_some_and(|written| *written));
-        if free {
+        if disjoint {
             for key in checked {
                 self.keys.entry(key).or_insert(false);
             }
             self.keys.extend(written.into_iter().map(|key| (key, true)));
         }
-        free
+        disjoint
     }
 }
 
-/// A number of permits as a semaphore counts them.
+/// Converts a number of permits to the type that a semaphore uses.
 pub(super) fn permits(count: u32) -> usize {
     // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
     usize::try_from(count).unwrap_or(usize::MAX)

@@ -1,35 +1,36 @@
-//! A database on a PostgreSQL server, which several processes on several machines may share.
+//! A database on a PostgreSQL server, which processes on several machines can share.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `words` | how a server's errors are worded |
+//! | `errors` | describes a server's errors |
 //! | `tls` | which servers are trusted |
-//! | `address` | what a URL says |
+//! | `address` | parses the URL |
 //! | `statements` | the statements that every connection prepares |
-//! | `session` | one connection, from its first byte to its prepared statements |
-//! | `schema` | what the database contains, how it gets there, and which versions go together |
-//! | `gate` | makes connections one at a time, and ever more rarely while they fail |
-//! | `lane` | a connection that is kept up, shared by all callers of one thread |
+//! | `session` | one connection with its prepared statements |
+//! | `schema` | the database schema, its creation, and the compatibility of its versions |
+//! | `connector` | opens connections one at a time, with backoff while the server fails |
+//! | `connection` | a connection that reconnects, shared by all callers of one thread |
 //! | `reads` | `get` and `scan`, one statement each |
-//! | `call` | the call of the procedure that commits |
-//! | `commits` | commits that wait share one such call |
-//! | `snapshot` | a transaction on a connection of its own |
+//! | `procedure` | calls the procedure that commits |
+//! | `commits` | combines waiting commits into one such call |
+//! | `snapshot` | a read transaction on a separate connection |
 //!
-//! Commits take a lock on the server that each transaction holds to its end, so that revisions rise in the order in which
-//! commits become visible; see `docs/adr/0015-postgresql-with-commits-in-turns.md` for why that is right, and why it is not slow.
+//! A commit takes a lock on the server and holds it to the end of its transaction, so revisions increase in the order
+//! in which commits become visible. `docs/adr/0015-postgresql-with-commits-in-turns.md` explains why that is correct,
+//! and why it is not slow.
 
 mod address;
-mod call;
 mod commits;
-mod gate;
-mod lane;
+mod connection;
+mod connector;
+mod errors;
+mod procedure;
 mod reads;
 mod schema;
 mod session;
 mod snapshot;
 mod statements;
 mod tls;
-mod words;
 
 use std::{
     sync::{
@@ -47,57 +48,60 @@ use tokio::{
 
 use self::{
     commits::{Committer, permits},
-    gate::Gate,
-    lane::Lane,
+    connection::ManagedConnection,
+    connector::Connector,
     snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
 use crate::store::{
-    backend::{Missing, OpenError, Store},
+    backend::{IfMissing, OpenError, Store},
     contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored, check_key_count},
     snapshot::Snapshot,
 };
 
-/// Most calls under way: several times what a service admits at once by default. More wait, within their deadlines.
+/// Maximum number of calls in flight: several times what a service admits at once by default. Further calls wait,
+/// within their deadlines.
 const MAX_CALLS: u32 = 1024;
 
-/// Connections that commit, if there are twice as many: one, and one that stands in for it.
+/// Number of connections that commit, if there are at least twice as many connections: one, and one on standby.
 const COMMITTERS: usize = 2;
 
-/// How long the health check takes at most: whoever asks learns of a server that hangs within a second.
+/// Time limit of the health check, so that a caller learns of a hanging server within a second.
 const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
 
-/// A store in a database of a server.
+/// A store in a PostgreSQL database.
 pub(super) struct PostgresStore {
-    gate: Arc<Gate>,
-    /// For reading. A thread that serves keeps to one of them, if there are enough.
-    readers: Vec<Arc<Lane>>,
-    /// For commits. All threads use the first that is up, so that whatever waits shares the next turn.
+    connector: Arc<Connector>,
+    /// For reads. Each serving thread uses one of them, if there are enough.
+    readers: Vec<Arc<ManagedConnection>>,
+    /// For commits. All threads use the first one that is connected, so that all waiting commits share the next call.
     committers: Vec<Committer>,
-    /// One permit for each call; closed when the store is.
+    /// One permit for each call in flight; closed with the store.
     calls: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl PostgresStore {
-    /// Opens the database, and makes or migrates what the store needs in it. Where there is no store in it, makes one or
-    /// refuses, as told.
+    /// Opens the database, and creates or migrates the schema that the store needs. `if_missing` says what happens if
+    /// the database contains no store.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] if the server does not answer in time, or the database cannot be used. Nothing is changed then.
-    pub(super) async fn open(location: &PostgresLocation, missing: Missing) -> Result<Self, OpenError> {
-        let gate = Gate::open(location, missing).await.map_err(|why| {
-            OpenError(format!("cannot open the store {}: {}", location.url, words::one_line(&why)))
+    /// [`OpenError`] if the server does not respond in time, or the database cannot be used. Nothing is changed then.
+    pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, OpenError> {
+        let connector = Connector::open(location, if_missing).await.map_err(|why| {
+            OpenError(format!("cannot open the store {}: {}", location.url, errors::one_line(&why)))
         })?;
-        let gate = Arc::new(gate);
+        let connector = Arc::new(connector);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
-        let lanes = |count: usize| (0..count).map(|_| Lane::new(&gate));
+        let new_connections = |count: usize| (0..count).map(|_| ManagedConnection::new(&connector));
         Ok(Self {
-            readers: lanes(connections.saturating_sub(committers).max(1)).collect(),
-            committers: lanes(committers).map(|lane| Committer::new(lane, location.timeout)).collect(),
-            gate,
+            readers: new_connections(connections.saturating_sub(committers).max(1)).collect(),
+            committers: new_connections(committers)
+                .map(|connection| Committer::new(connection, location.timeout))
+                .collect(),
+            connector,
             calls: Arc::new(Semaphore::new(permits(MAX_CALLS))),
             timeout: location.timeout,
         })
@@ -107,30 +111,30 @@ impl PostgresStore {
         Instant::now() + self.timeout
     }
 
-    /// Waits for the right to make a call.
+    /// Waits for permission to make a call.
     async fn admit(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, StoreError> {
         let calls = Arc::clone(&self.calls);
         match timeout_at(deadline, calls.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_closed)) => Err(StoreError::closed()),
             Err(_) => Err(StoreError::Unavailable(format!(
-                "{MAX_CALLS} calls are under way, and none ended within {:?}",
+                "{MAX_CALLS} calls are in flight, and none finished within {:?}",
                 self.timeout
             ))),
         }
     }
 
-    /// This thread's own, or any that is up while its own is not.
-    fn reader(&self) -> Result<&Arc<Lane>, StoreError> {
-        let place = PLACE.with(|place| place.checked_rem(self.readers.len()));
-        let (others, own) = self.readers.split_at(place.unwrap_or_default());
-        first_up(own.iter().chain(others), |lane| lane)
+    /// Returns this thread's connection, or any connected one while this thread's is down.
+    fn reader(&self) -> Result<&Arc<ManagedConnection>, StoreError> {
+        let own = THREAD_NUMBER.with(|number| number.checked_rem(self.readers.len()));
+        let (before, from_own) = self.readers.split_at(own.unwrap_or_default());
+        first_connected(from_own.iter().chain(before), |connection| connection)
     }
 
     fn committer(&self) -> Result<&Committer, StoreError> {
-        // So that there is one that is up when the first is not.
-        self.committers.iter().for_each(|committer| committer.lane().begin());
-        first_up(self.committers.iter(), Committer::lane)
+        // All are started, so that one is connected when the first fails.
+        self.committers.iter().for_each(|committer| committer.connection().start());
+        first_connected(self.committers.iter(), Committer::connection)
     }
 }
 
@@ -158,72 +162,73 @@ impl Store for PostgresStore {
     }
 
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
-        // For as long as it takes to be there: afterwards its connection is its own.
+        // The call ends when the snapshot has started: its connection is not one of the limited ones.
         let _call = self.admit(self.deadline()).await?;
-        let connected = self.gate.connect_once(self.deadline()).await?;
-        Ok(Box::new(PostgresSnapshot::take(connected, after, self.timeout).await?))
+        let connected = self.connector.connect_once(self.deadline()).await?;
+        Ok(Box::new(PostgresSnapshot::begin(connected, after, self.timeout).await?))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_DEADLINE;
         let call = Arc::new(self.admit(deadline).await?);
         let (reader, committer) = (Arc::clone(self.reader()?), self.committer()?.clone());
-        // The probes go on when nobody waits for them any more: a connection that never answers has to be given up even if
-        // no request comes here, because this service is not ready.
-        let (patience, held) = (self.deadline(), Arc::clone(&call));
-        let reads = outlasting(deadline, "no read was answered", async move {
+        // The probes continue after this check has returned: an unresponsive connection must be abandoned even if no
+        // request arrives, because this service is not ready.
+        let (probe_deadline, commit_call) = (self.deadline(), Arc::clone(&call));
+        let reads = spawn_until(deadline, "no read completed", async move {
             let _call = call;
-            reader.read(patience, |session| async move { reads::probe(&session).await }).await
+            reader.read(probe_deadline, |session| async move { reads::probe(&session).await }).await
         });
-        let commits = outlasting(deadline, "no commit had its turn", async move {
-            let _call = held;
-            committer.probe(patience).await
+        let commits = spawn_until(deadline, "no commit acquired the lock", async move {
+            let _call = commit_call;
+            committer.probe(probe_deadline).await
         });
         let (reads, commits) = tokio::join!(reads, commits);
         reads.and(commits)
     }
 
     async fn close(&self) {
-        // Commits that nobody waits for any more have permits too.
+        // Waits for all calls, including commits whose callers have stopped waiting.
         let Ok(_all) = self.calls.acquire_many(MAX_CALLS).await else { return };
         self.calls.close();
-        for lane in self.readers.iter().chain(self.committers.iter().map(Committer::lane)) {
-            lane.close().await;
+        for connection in self.readers.iter().chain(self.committers.iter().map(Committer::connection)) {
+            connection.close().await;
         }
-        tracing::info!(store = %self.gate.url(), "the store is closed");
+        tracing::info!(event = "store.closed", store = %self.connector.url(), "store closed");
     }
 }
 
-/// Waits for something until a deadline, and leaves it to end by itself then.
-async fn outlasting(
+/// Runs a task and waits for it until the deadline. The task continues after that.
+async fn spawn_until(
     deadline: Instant,
-    late: &str,
-    what: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    timeout_error: &str,
+    work: impl Future<Output = Result<(), StoreError>> + Send + 'static,
 ) -> Result<(), StoreError> {
-    match timeout_at(deadline, tokio::spawn(what)).await {
-        Ok(Ok(ended)) => ended,
-        Ok(Err(broken)) => Err(StoreError::Unavailable(format!("{late}: {broken}"))),
-        Err(_) => Err(StoreError::Unavailable(format!("{late} within {HEALTH_DEADLINE:?}"))),
+    match timeout_at(deadline, tokio::spawn(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(failed)) => Err(StoreError::Unavailable(format!("{timeout_error}: {failed}"))),
+        Err(_) => Err(StoreError::Unavailable(format!("{timeout_error} within {HEALTH_DEADLINE:?}"))),
     }
 }
 
 thread_local! {
-    /// Which lane this thread reads on.
-    static PLACE: usize = {
+    /// The number of this thread, which selects its read connection.
+    static THREAD_NUMBER: usize = {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         THREADS.fetch_add(1, Ordering::Relaxed)
     };
 }
 
-/// The first that is up; the first of all if none is. The first of all is kept up from now on.
-fn first_up<'a, T>(
+/// Returns the first element whose connection is up, or else the first element. Starts the connection of the first
+/// element in any case.
+fn first_connected<'a, T>(
     mut all: impl Iterator<Item = &'a T> + Clone,
-    lane: impl Fn(&T) -> &Arc<Lane>,
+    connection: impl Fn(&T) -> &Arc<ManagedConnection>,
 ) -> Result<&'a T, StoreError> {
     let first = all.clone().next().ok_or_else(StoreError::closed)?;
-    if lane(first).is_up() {
+    if connection(first).is_up() {
         return Ok(first);
     }
-    lane(first).begin();
-    Ok(all.find(|other| lane(other).is_up()).unwrap_or(first))
+    connection(first).start();
+    Ok(all.find(|other| connection(other).is_up()).unwrap_or(first))
 }

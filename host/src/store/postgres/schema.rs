@@ -1,7 +1,7 @@
-//! What the database contains, how it gets there, and which versions of it and of this program go together.
+//! The database schema, its creation, and the compatibility of its versions with this program.
 //!
-//! Everything lies in a schema of its own. Changes to it are made in one transaction, under a lock, so that processes that
-//! start at the same time make them once; nothing is written where there is nothing to change.
+//! Everything is in a PostgreSQL schema of its own. Changes to it run in one transaction, under a lock, so that of
+//! several processes that start at the same time only one makes them. Nothing is written if nothing has to change.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use tokio_postgres::{Client, Error};
 use super::{
     address::Address,
     session::{connect, drive},
-    words,
+    errors,
 };
-use crate::store::backend::Missing;
+use crate::store::backend::IfMissing;
 
-/// The layout below.
+/// The version of the layout below.
 const VERSION: i32 = 1;
-/// The oldest server that can do what is asked of it; older ones are no longer maintained either.
+/// The oldest server version with the required features; older versions are no longer maintained either.
 const OLDEST_SERVER: i32 = 130_000;
 
-/// Held while the schema is looked at and changed: "ORDS" in ASCII, and a number.
+/// Locks the schema while it is checked and changed: "ORDS" in ASCII, and a number.
 const LOCK_SCHEMA: &str = "SELECT pg_advisory_xact_lock(x'4F52445300000001'::bigint)";
 
 /// Version 1.
 ///
-/// - Keys are bytes: they compare bytewise whatever the database's collation, and may hold any character, which a `text`
-///   may not.
-/// - `version` has one row. A program that knows only an older version goes on working if that is at least
+/// - Keys are `bytea`: they compare bytewise whatever the database's collation is, and may contain any character,
+///   which `text` may not.
+/// - `version` has one row. A program that supports only an older version keeps working if its version is at least
 ///   `usable_from`.
-/// - `commit_1` takes the commits of one call, which touch different keys, and gives for each its revision, or the
-///   place of its first check that fails, negative. Whoever comes to have the turn sees all that was committed before, for
-///   each statement has a snapshot of its own, taken after the lock was. It commits by itself: otherwise the turn would
-///   last until the last bytes of the call have arrived, which a network may lose. Without commits it only takes its turn,
-///   on a server that takes writes.
+/// - `commit_1` takes the commits of one call, which touch different keys. For each commit it returns the revision,
+///   or the negated position of the first check that failed. After acquiring the lock, it sees everything that was
+///   committed before, because each statement has its own snapshot, taken after the lock. The procedure commits
+///   itself: otherwise it would hold the lock until the last bytes of the call have arrived, which a network may
+///   lose. Called without commits, it only acquires the lock, on a server that accepts writes.
 const MIGRATE_TO_1: &str = "
 CREATE TABLE orders_state.version (
     version integer NOT NULL,
@@ -91,73 +91,73 @@ END
 $$;
 ";
 
-/// Sees to it that the database has what a store needs, or refuses one without.
+/// Makes sure that the database contains a store, or rejects one without.
 ///
 /// # Errors
 ///
-/// One line; the database is then as it was.
-pub(super) async fn open(address: &Address, missing: Missing, timeout: Duration) -> Result<(), String> {
-    let explain = |error: Error| words::explain(&error);
-    let (client, mut driver) = connect(address, timeout).await.map_err(explain)?;
-    let opened = drive(&mut driver, async { Ok(make(&client, missing).await) }).await.map_err(explain)?;
-    // Says goodbye. Whether the server hears it does not matter.
+/// One line that says why. The database is unchanged then.
+pub(super) async fn prepare(address: &Address, if_missing: IfMissing, timeout: Duration) -> Result<(), String> {
+    let describe = |error: Error| errors::describe(&error);
+    let (client, mut driver) = connect(address, timeout).await.map_err(describe)?;
+    let prepared = drive(&mut driver, async { Ok(create_if_missing(&client, if_missing).await) }).await.map_err(describe)?;
+    // Closes the connection. Whether the server notices does not matter.
     drop(client);
     let _ = driver.await;
-    opened
+    prepared
 }
 
-async fn make(client: &Client, missing: Missing) -> Result<(), String> {
-    let explain = |error: Error| words::explain(&error);
+async fn create_if_missing(client: &Client, if_missing: IfMissing) -> Result<(), String> {
+    let describe = |error: Error| errors::describe(&error);
     let version = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
-    let server: i32 = version.and_then(|row| row.try_get(0)).map_err(explain)?;
+    let server: i32 = version.and_then(|row| row.try_get(0)).map_err(describe)?;
     if server < OLDEST_SERVER {
         return Err(format!(
-            "the server is PostgreSQL {}, at least {} is needed",
+            "the server runs PostgreSQL {}; version {} or later is required",
             server / 10_000,
             OLDEST_SERVER / 10_000
         ));
     }
-    if is_there(client).await? {
+    if is_usable(client).await? {
         return Ok(());
     }
-    if missing == Missing::Refuse {
-        return Err("there is none in this database; name the database of one".to_owned());
+    if if_missing == IfMissing::Fail {
+        return Err("the database contains no store; name a database that does".to_owned());
     }
-    client.batch_execute("BEGIN").await.map_err(explain)?;
-    client.batch_execute(LOCK_SCHEMA).await.map_err(explain)?;
-    if !is_there(client).await? {
+    client.batch_execute("BEGIN").await.map_err(describe)?;
+    client.batch_execute(LOCK_SCHEMA).await.map_err(describe)?;
+    if !is_usable(client).await? {
         let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'orders_state')";
         let exists: bool =
-            client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(explain)?;
+            client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(describe)?;
         if !exists {
-            client.batch_execute("CREATE SCHEMA orders_state").await.map_err(explain)?;
+            client.batch_execute("CREATE SCHEMA orders_state").await.map_err(describe)?;
         }
-        client.batch_execute(MIGRATE_TO_1).await.map_err(explain)?;
-        tracing::info!(version = VERSION, "the store's schema was made");
+        client.batch_execute(MIGRATE_TO_1).await.map_err(describe)?;
+        tracing::info!(event = "store.schema_created", version = VERSION, "store schema created");
     }
-    client.batch_execute("COMMIT").await.map_err(explain)
+    client.batch_execute("COMMIT").await.map_err(describe)
 }
 
-/// Whether the schema is there, in a version that this program can use.
-async fn is_there(client: &Client) -> Result<bool, String> {
-    let explain = |error: Error| words::explain(&error);
-    // Not `to_regclass`: what it has not found, it may go on not finding until the transaction ends.
+/// Whether the schema exists, in a version that this program supports.
+async fn is_usable(client: &Client) -> Result<bool, String> {
+    let describe = |error: Error| errors::describe(&error);
+    // Not `to_regclass`, which may keep missing a table until the end of the transaction.
     let exists = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
         WHERE nspname = 'orders_state' AND relname = 'version')";
-    if !client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(explain)? {
+    if !client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(describe)? {
         return Ok(false);
     }
     let rows = client.query("SELECT version, usable_from FROM orders_state.version", &[]).await;
-    let rows = rows.map_err(explain)?;
+    let rows = rows.map_err(describe)?;
     let [row] = rows.as_slice() else {
         return Err("its schema orders_state has no version; restore it, or name another database".to_owned());
     };
-    let version: i32 = row.try_get(0).map_err(explain)?;
-    let usable_from: i32 = row.try_get(1).map_err(explain)?;
+    let version: i32 = row.try_get(0).map_err(describe)?;
+    let usable_from: i32 = row.try_get(1).map_err(describe)?;
     if version < VERSION || usable_from > VERSION {
         return Err(format!(
-            "it has schema version {version}, which programs from version {usable_from} on can use; this \
-             one knows version {VERSION}: run another one"
+            "it has schema version {version}, which requires a program that supports version {usable_from} or later; \
+             this program supports version {VERSION}"
         ));
     }
     Ok(true)

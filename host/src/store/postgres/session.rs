@@ -1,4 +1,4 @@
-//! One connection, from its first byte to the statements it has prepared.
+//! One connection with its prepared statements.
 
 use std::time::Duration;
 
@@ -8,56 +8,56 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{address::Address, statements::Statements};
 
-/// The side of a connection that moves bytes; it has to be polled for anything to happen.
+/// The half of a connection that moves its bytes; nothing happens unless it is polled.
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
 
-/// A connection that is ready for calls. They go out without waiting for one another, and are answered in their order.
+/// A connection that is ready for calls. Calls are pipelined, and replies arrive in the same order.
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) statements: Statements,
-    given_up: Notify,
+    abandoned: Notify,
 }
 
 impl Session {
-    /// Connects and prepares. `timeout` is what one statement may take on the server.
+    /// Connects and prepares the statements. `timeout` is the time limit of a statement on the server.
     pub(super) async fn connect(address: &Address, timeout: Duration) -> Result<(Self, Driver), Error> {
         let (client, mut driver) = connect(address, timeout).await?;
         let statements = drive(&mut driver, Statements::prepare(&client)).await?;
-        Ok((Self { client, statements, given_up: Notify::new() }, driver))
+        Ok((Self { client, statements, abandoned: Notify::new() }, driver))
     }
 
-    /// The connection alone.
+    /// Returns the client without the statements.
     pub(super) fn into_client(self) -> Client {
         self.client
     }
 
-    /// Ends the connection, and whatever waits for an answer on it.
-    pub(super) fn give_up(&self) {
-        self.given_up.notify_one();
+    /// Ends the connection. Calls that wait for a reply fail.
+    pub(super) fn abandon(&self) {
+        self.abandoned.notify_one();
     }
 
-    /// Waits until somebody has given it up.
-    pub(super) async fn given_up(&self) {
-        self.given_up.notified().await;
+    /// Waits until the session is abandoned.
+    pub(super) async fn abandoned(&self) {
+        self.abandoned.notified().await;
     }
 }
 
-/// Connects and sets what every session of ours needs.
+/// Connects and applies the settings of a session.
 pub(super) async fn connect(address: &Address, timeout: Duration) -> Result<(Client, Driver), Error> {
     let (client, mut driver) = address.config.connect(address.tls.clone()).await?;
-    drive(&mut driver, client.batch_execute(&settings(timeout))).await?;
+    drive(&mut driver, client.batch_execute(&session_settings(timeout))).await?;
     Ok((client, driver))
 }
 
-/// Does something with a client while its connection has nobody else to move its bytes.
+/// Runs a call while no other task drives the connection.
 pub(super) async fn drive<T>(
     driver: &mut Driver,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        done = &mut work => done,
-        // Its end has also been told to the client, which words it; an end without an error is the server's.
+        result = &mut work => result,
+        // The client has been notified too, and its error says why; an end without an error was caused by the server.
         ended = driver => match ended {
             Err(error) => Err(error),
             Ok(()) => work.await,
@@ -65,15 +65,15 @@ pub(super) async fn drive<T>(
     }
 }
 
-/// What a session needs, whatever the server's own settings are.
+/// The settings that a session needs, whatever the server's defaults are.
 ///
-/// - A statement of a procedure sees what was committed before it began; with a stricter isolation it would see what was
-///   committed before the procedure waited for its turn.
-/// - What is acknowledged is durable, unless the server promises more than that.
-/// - A statement that takes too long is ended by the server, a little before we give the connection up.
-/// - Every statement finds its rows by their keys. Plans are made once, when the tables may still be empty; without these
-///   settings they could be plans to read everything.
-fn settings(timeout: Duration) -> String {
+/// - Read committed: a statement of a procedure sees what was committed before the statement began. A stricter
+///   isolation level would show what was committed before the procedure waited for the lock.
+/// - Acknowledged commits are durable. A stricter setting of the server stays in force.
+/// - The server cancels a statement that takes too long, a little before this program abandons the connection.
+/// - Every statement finds its rows by key. Plans are made once, when the tables may still be empty; without these
+///   settings, the server might choose full scans.
+fn session_settings(timeout: Duration) -> String {
     let limit = (timeout * 9 / 10).as_millis().max(1);
     format!(
         "SET search_path = pg_catalog; \

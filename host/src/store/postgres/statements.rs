@@ -4,7 +4,8 @@ use tokio_postgres::{Client, Error, Statement};
 
 const GET_ONE: &str = "SELECT revision, value FROM orders_state.entries WHERE key = $1";
 
-/// Values are left out beyond the bytes that one call may carry ($2); the length of a value is known without reading it.
+/// Values are omitted beyond the bytes that one call may transfer ($2). `octet_length` knows the length of a value
+/// without reading it.
 const GET_MANY: &str = "\
     SELECT place, carried, revision, CASE WHEN carried <= $2 THEN value END \
     FROM (SELECT wanted.place, entries.revision, entries.value, \
@@ -31,13 +32,13 @@ const SCAN_DESCENDING: &str = "\
                 WHERE key >= $1 AND key < $2 ORDER BY key DESC LIMIT $3) AS page) AS found \
     WHERE carried - octet_length(key) - octet_length(value) <= $4 ORDER BY key DESC";
 
-/// Touches the table.
+/// Reads from the table.
 const PROBE: &str = "SELECT EXISTS (SELECT FROM orders_state.entries WHERE key = '')";
 
-/// See `schema.rs` for what it does.
+/// `schema.rs` documents the procedure.
 const COMMIT: &str = "CALL orders_state.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL::bigint[])";
 
-/// What the server has parsed already.
+/// The prepared statements of one connection.
 pub(super) struct Statements {
     pub(super) get_one: Statement,
     pub(super) get_many: Statement,
@@ -49,7 +50,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) async fn prepare(client: &Client) -> Result<Self, Error> {
-        // All at once: they share one round trip.
+        // Prepared concurrently, in one round trip.
         let (get_one, get_many, scan_ascending, scan_descending, commit, probe) = tokio::try_join!(
             client.prepare(GET_ONE),
             client.prepare(GET_MANY),

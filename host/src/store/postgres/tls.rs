@@ -1,8 +1,8 @@
-//! Which servers are trusted.
+//! Decides which servers are trusted.
 //!
-//! The roots of `verify-ca` and `verify-full` are those in the file that `sslrootcert` names, or else the machine's own:
-//! they are kept up to date with it (the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` say where, if they are set). Managed
-//! databases mostly have an authority of their own, whose file has to be named.
+//! `verify-ca` and `verify-full` use the root certificates in the file that `sslrootcert` names, or else the
+//! machine's own, which are kept up to date with it (the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` override their
+//! location). Managed databases mostly have a certificate authority of their own, whose file must be named.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -17,36 +17,36 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What of a server's certificate is verified.
+/// How a server's certificate is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verify {
-    /// Nothing: what is sent can be read by none but the server, whoever that is.
+    /// Not at all: the traffic is encrypted, but the server's identity is unknown.
     Nothing,
-    /// That a trusted authority has signed it.
+    /// It must be signed by a trusted authority.
     Authority,
-    /// That too, and that it is for the host that the URL names.
+    /// It must be signed by a trusted authority and valid for the host in the URL.
     AuthorityAndName,
 }
 
-/// Which authorities are trusted.
+/// The trusted authorities.
 pub(super) enum Roots {
-    /// Those that the machine trusts.
+    /// The machine's trusted roots.
     System,
-    /// Those in a PEM file.
+    /// The certificates in a PEM file.
     File(PathBuf),
 }
 
-/// What makes connections secure.
+/// Builds the TLS configuration of a connection.
 ///
 /// # Errors
 ///
-/// One line, if there are no roots to verify with.
+/// One line, if there are no root certificates to verify with.
 pub(super) fn connector(verify: Verify, roots: &Roots) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(ring::default_provider());
-    let broken = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("cannot set up TLS: {error}");
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| broken(&error))?;
+        .map_err(|error| failed(&error))?;
     let config = match verify {
         Verify::AuthorityAndName => builder.with_root_certificates(load(roots)?).with_no_client_auth(),
         Verify::Authority | Verify::Nothing => {
@@ -54,12 +54,12 @@ pub(super) fn connector(verify: Verify, roots: &Roots) -> Result<MakeRustlsConne
                 let roots = Arc::new(load(roots)?);
                 let verifier =
                     WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-                Some(verifier.map_err(|error| broken(&error))?)
+                Some(verifier.map_err(|error| failed(&error))?)
             } else {
                 None
             };
-            let lenient = Arc::new(Lenient { chain, provider });
-            builder.dangerous().with_custom_certificate_verifier(lenient).with_no_client_auth()
+            let verifier = Arc::new(VerifierWithoutName { chain, provider });
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
         }
     };
     Ok(MakeRustlsConnect::new(config))
@@ -69,11 +69,11 @@ fn load(roots: &Roots) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     match roots {
         Roots::System => {
-            let found = rustls_native_certs::load_native_certs();
-            store.add_parsable_certificates(found.certs);
+            let native = rustls_native_certs::load_native_certs();
+            store.add_parsable_certificates(native.certs);
             if store.is_empty() {
                 return Err(
-                    "this machine trusts no authority; name a file of certificates by sslrootcert, or \
+                    "this machine has no trusted root certificates; name a PEM file with sslrootcert, or \
                             install ca-certificates"
                         .to_owned(),
                 );
@@ -87,22 +87,22 @@ fn load(roots: &Roots) -> Result<RootCertStore, String> {
                 store.add(certificate).map_err(|error| unusable(&error))?;
             }
             if store.is_empty() {
-                return Err(unusable(&"it holds no certificate"));
+                return Err(unusable(&"it contains no certificate"));
             }
         }
     }
     Ok(store)
 }
 
-/// Verifies less than the name: the authority, if there is a chain to hold against it, or nothing. What the server signs
-/// is always verified, so that whoever shows a certificate has its key.
+/// Verifies the authority, or nothing without a `chain`, but never the name. The handshake signature is always
+/// verified, so the server must own the key of the certificate it presents.
 #[derive(Debug)]
-struct Lenient {
+struct VerifierWithoutName {
     chain: Option<Arc<WebPkiServerVerifier>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for VerifierWithoutName {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -113,7 +113,7 @@ impl ServerCertVerifier for Lenient {
     ) -> Result<ServerCertVerified, Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(certificate, intermediates, name, stapled, now) {
-            // The name comes last: all before it has been found good.
+            // The name is checked last, so everything else is valid.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),

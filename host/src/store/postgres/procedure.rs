@@ -1,13 +1,13 @@
-//! The call of the procedure that makes commits.
+//! Calls the procedure that commits.
 
 use std::collections::HashSet;
 
 use tokio_postgres::types::ToSql;
 
-use super::{reads, session::Session, words};
+use super::{errors, reads::key_bytes, session::Session};
 use crate::store::contract::{Check, Commit, Key, Outcome, Revision, StoreError, Write};
 
-/// Commits as the procedure takes them: each item with the number of its commit, from 1.
+/// The commits as arguments of the procedure: each item with the number of its commit, from 1.
 #[derive(Default)]
 struct Arguments<'a> {
     check_of: Vec<i32>,
@@ -21,30 +21,30 @@ struct Arguments<'a> {
 }
 
 impl<'a> Arguments<'a> {
-    fn of(commits: &[&'a Commit]) -> Self {
+    fn from_commits(commits: &[&'a Commit]) -> Self {
         let mut arguments = Self::default();
         for (number, commit) in (1..).zip(commits) {
             for check in &commit.checks {
                 arguments.check_of.push(number);
-                arguments.check_key.push(reads::bytes(check.key()));
+                arguments.check_key.push(key_bytes(check.key()));
                 arguments.check_revision.push(match check {
                     Check::Absent(_) => None,
-                    // Beyond what a column can hold there is no revision, and none is negative.
+                    // No revision is negative, so −1 stands for one that no column can contain.
                     Check::AtRevision(_, revision) => Some(i64::try_from(revision.0).unwrap_or(-1)),
                 });
             }
-            // The last write to a key wins: the others are left out.
+            // The last write to a key wins; earlier ones are omitted.
             let mut written = HashSet::with_capacity(commit.writes.len());
             for write in commit.writes.iter().rev().filter(|write| written.insert(written_key(write))) {
                 match write {
                     Write::Put(key, value) => {
                         arguments.put_of.push(number);
-                        arguments.put_key.push(reads::bytes(key));
+                        arguments.put_key.push(key_bytes(key));
                         arguments.put_value.push(value.as_bytes());
                     }
                     Write::Delete(key) => {
                         arguments.delete_of.push(number);
-                        arguments.delete_key.push(reads::bytes(key));
+                        arguments.delete_key.push(key_bytes(key));
                     }
                 }
             }
@@ -53,42 +53,42 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Has the server make commits that touch different keys. One round trip.
-pub(super) async fn call(session: &Session, commits: &[&Commit]) -> Result<Vec<Outcome>, StoreError> {
+/// Commits on the server, in one round trip. The commits must touch different keys.
+pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result<Vec<Outcome>, StoreError> {
     let count = i32::try_from(commits.len()).unwrap_or(i32::MAX);
-    let arguments = Arguments::of(commits);
+    let arguments = Arguments::from_commits(commits);
     let Arguments { check_of, check_key, check_revision, put_of, put_key, put_value, delete_of, delete_key } =
         &arguments;
     let parameters: [&(dyn ToSql + Sync); 9] =
         [&count, check_of, check_key, check_revision, put_of, put_key, put_value, delete_of, delete_key];
-    let answered = session.client.query_one(&session.statements.commit, &parameters).await;
-    let row = answered.inspect_err(|error| {
-        if words::is_lost_primary(error) {
-            session.give_up();
+    let result = session.client.query_one(&session.statements.commit, &parameters).await;
+    let row = result.inspect_err(|error| {
+        if errors::is_read_only(error) {
+            session.abandon();
         }
     })?;
     let outcomes: Vec<i64> = row.try_get(0)?;
-    let unexpected = || StoreError::Unavailable("the commit's outcome cannot be understood".to_owned());
+    let unexpected = || StoreError::Unavailable("the server returned an unexpected commit outcome".to_owned());
     if outcomes.len() != commits.len() {
         return Err(unexpected());
     }
     let mut checks_before = 0;
-    let mut read = Vec::with_capacity(commits.len());
+    let mut parsed = Vec::with_capacity(commits.len());
     for (commit, outcome) in commits.iter().zip(outcomes) {
-        read.push(if outcome > 0 {
+        parsed.push(if outcome > 0 {
             Outcome::Committed(Revision(outcome.unsigned_abs()))
         } else {
-            // The place, from 1, of the first check that failed, among the checks of all commits.
-            let place = usize::try_from(outcome.unsigned_abs()).map_err(|_| unexpected())?;
-            let index = place.checked_sub(checks_before + 1).filter(|index| *index < commit.checks.len());
+            // The position, from 1, of the first check that failed, among the checks of all commits.
+            let position = usize::try_from(outcome.unsigned_abs()).map_err(|_| unexpected())?;
+            let index = position.checked_sub(checks_before + 1).filter(|index| *index < commit.checks.len());
             Outcome::Conflict(index.ok_or_else(unexpected)?)
         });
         checks_before += commit.checks.len();
     }
-    Ok(read)
+    Ok(parsed)
 }
 
-/// The key that a write changes.
+/// Returns the key that a write changes.
 pub(super) fn written_key(write: &Write) -> &Key {
     match write {
         Write::Put(key, _) | Write::Delete(key) => key,

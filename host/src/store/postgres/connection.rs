@@ -1,0 +1,204 @@
+//! A connection that reconnects automatically, shared by all callers of one thread.
+//!
+//! A connection's bytes are moved by a task on the runtime of the thread that used it first. A thread always uses the
+//! same connection, so a call wakes no other thread. Calls are pipelined: they are sent without waiting for earlier
+//! replies, and the replies arrive in the same order.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    connector::Connector,
+    errors,
+    session::{Driver, Session},
+};
+use crate::store::contract::StoreError;
+
+/// After a connection that lasted less than this, the next attempt to connect is delayed.
+const MIN_LIFETIME: Duration = Duration::from_secs(1);
+/// How long closing waits for the task that maintains the connection.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection to the server that is opened again whenever it ends.
+pub(super) struct ManagedConnection {
+    connector: Arc<Connector>,
+    state: watch::Sender<State>,
+    started: AtomicBool,
+    closing: watch::Sender<bool>,
+    /// The task that maintains the connection, once started.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum State {
+    /// Not connected at present.
+    Connecting,
+    Up(Arc<Session>),
+    /// Closed for good.
+    Closed,
+}
+
+impl ManagedConnection {
+    pub(super) fn new(connector: &Arc<Connector>) -> Arc<Self> {
+        Arc::new(Self {
+            connector: Arc::clone(connector),
+            state: watch::Sender::new(State::Connecting),
+            started: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
+            task: Mutex::default(),
+        })
+    }
+
+    /// Runs a read. If the connection ends meanwhile, runs it once more on the next connection, which is safe for a
+    /// read.
+    pub(super) async fn read<T, F: Future<Output = Result<T, StoreError>>>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        read: impl Fn(Arc<Session>) -> F,
+    ) -> Result<T, StoreError> {
+        let session = self.session(deadline).await?;
+        let result = self.within(deadline, &session, read(Arc::clone(&session))).await;
+        if result.is_err() && session.client.is_closed() && Instant::now() < deadline {
+            let session = self.session(deadline).await?;
+            return self.within(deadline, &session, read(Arc::clone(&session))).await;
+        }
+        result
+    }
+
+    /// Runs a call on the session. Abandons the session if it does not respond before the deadline.
+    pub(super) async fn within<T>(
+        &self,
+        deadline: Instant,
+        session: &Session,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout_at(deadline, call).await.unwrap_or_else(|_| {
+            session.abandon();
+            Err(self.timed_out())
+        })
+    }
+
+    /// Waits for the session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]: immediately during an outage, otherwise at the deadline.
+    pub(super) async fn session(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Session>, StoreError> {
+        self.start();
+        if let State::Up(session) = &*self.state.borrow()
+            && !session.client.is_closed()
+        {
+            return Ok(Arc::clone(session));
+        }
+        let (mut state, mut outage) = (self.state.subscribe(), self.connector.outage());
+        loop {
+            match &*state.borrow_and_update() {
+                State::Up(session) if !session.client.is_closed() => return Ok(Arc::clone(session)),
+                State::Closed => return Err(StoreError::closed()),
+                State::Up(_) | State::Connecting => {}
+            }
+            if let Some(why) = &*outage.borrow_and_update() {
+                return Err(StoreError::Unavailable(why.clone()));
+            }
+            tokio::select! {
+                _ = state.changed() => {}
+                _ = outage.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return Err(self.timed_out()),
+            }
+        }
+    }
+
+    /// Whether the connection is up now.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(session) if !session.client.is_closed())
+    }
+
+    /// Starts the task that maintains the connection, on this thread's runtime, unless it has been started already.
+    pub(super) fn start(self: &Arc<Self>) {
+        if self.started.load(Ordering::Relaxed) || self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*self.closing.borrow() {
+            *task = Some(tokio::spawn(Arc::clone(self).maintain()));
+        }
+    }
+
+    /// Closes the connection. Calls that still wait for a reply fail.
+    pub(super) async fn close(&self) {
+        self.closing.send_replace(true);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.state.send_replace(State::Closed);
+        if let Some(mut task) = task
+            && timeout(CLOSE_TIMEOUT, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+
+    fn timed_out(&self) -> StoreError {
+        StoreError::Unavailable(format!("the server did not respond within {:?}", self.connector.timeout()))
+    }
+
+    async fn maintain(self: Arc<Self>) {
+        // However this ends, no caller may wait for a connection that does not come.
+        let _close = CloseOnDrop(&self.state);
+        let mut closing = self.closing.subscribe();
+        let mut closing = std::pin::pin!(async move {
+            // The sender lives as long as `self`.
+            let _ = closing.wait_for(|closing| *closing).await;
+        });
+        loop {
+            let (session, driver) = tokio::select! {
+                connected = self.connector.connect() => connected,
+                () = &mut closing => return,
+            };
+            let connected_at = Instant::now();
+            tokio::select! {
+                () = self.drive(Arc::new(session), driver) => {}
+                () = &mut closing => return,
+            }
+            if connected_at.elapsed() < MIN_LIFETIME {
+                self.connector.delay_next().await;
+            }
+        }
+    }
+
+    /// Moves the bytes of a session until it ends.
+    async fn drive(&self, session: Arc<Session>, mut driver: Driver) {
+        self.state.send_replace(State::Up(Arc::clone(&session)));
+        let why = tokio::select! {
+            ended = &mut driver => match ended {
+                Ok(()) => "the connection was closed".to_owned(),
+                Err(error) => errors::describe(&error),
+            },
+            () = session.abandoned() => "the connection was abandoned".to_owned(),
+        };
+        self.state.send_replace(State::Connecting);
+        tracing::warn!(
+            event = "store.connection_lost",
+            store = %self.connector.url(),
+            %why,
+            "connection to the store lost"
+        );
+    }
+}
+
+/// Sets the state to `Closed` when dropped.
+struct CloseOnDrop<'a>(&'a watch::Sender<State>);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(State::Closed);
+    }
+}

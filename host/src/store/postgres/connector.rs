@@ -1,0 +1,249 @@
+//! Opens connections, one at a time, with exponential backoff while they fail.
+//!
+//! So a recovering server sees at most one attempt at a time from each process, at randomised moments, instead of one
+//! for each request. Meanwhile calls fail immediately with the reason of the last failure.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex as AsyncMutex, watch},
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+use tokio_postgres::Error;
+
+use super::{
+    address::Address,
+    errors, schema,
+    session::{Driver, Session},
+};
+use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
+use crate::store::{backend::IfMissing, contract::StoreError};
+
+/// Time limit for a connection attempt, until the connection is ready for use.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time limit for opening the store, including a migration that another process performs at the same time.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum delay before the next attempt after the first failure …
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+/// … and after many failures. A recovered server is reconnected within this time.
+const LONGEST_DELAY: Duration = Duration::from_secs(1);
+
+/// This many consecutive failed attempts are an outage: calls no longer wait for the next attempt.
+const FAILURES_UNTIL_OUTAGE: u32 = 2;
+
+/// Opens the connections of one store.
+pub(super) struct Connector {
+    /// Shown in the log: its `Display` form contains no secret.
+    url: PostgresUrl,
+    file: Option<PathBuf>,
+    timeout: Duration,
+    server: Mutex<Server>,
+    /// Locked during an attempt to connect.
+    backoff: AsyncMutex<Backoff>,
+    /// Why the last attempts failed; `None` if only the last attempt failed, which may be a coincidence.
+    outage: watch::Sender<Option<String>>,
+}
+
+/// The server to connect to, as last read.
+#[derive(Clone)]
+struct Server {
+    url: PostgresUrl,
+    address: Address,
+}
+
+struct Backoff {
+    delay: Duration,
+    not_before: Instant,
+    /// Consecutive failed attempts.
+    failures: u32,
+}
+
+impl Connector {
+    /// Parses the URL, connects once, and prepares the database.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why.
+    pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, String> {
+        let connector = Self {
+            url: location.url.clone(),
+            file: location.file.clone(),
+            timeout: location.timeout,
+            server: Mutex::new(Server { address: Address::from_url(&location.url)?, url: location.url.clone() }),
+            backoff: AsyncMutex::new(Backoff::default()),
+            outage: watch::Sender::new(None),
+        };
+        let address = connector.server().address;
+        match timeout(OPEN_TIMEOUT, schema::prepare(&address, if_missing, OPEN_TIMEOUT)).await {
+            Ok(prepared) => prepared.map(|()| connector),
+            Err(_) => Err(format!("the server did not respond within {OPEN_TIMEOUT:?}")),
+        }
+    }
+
+    /// The URL as first read, for display.
+    pub(super) fn url(&self) -> &PostgresUrl {
+        &self.url
+    }
+
+    /// The time limit of a call.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The reason of the current outage, if there is one. A call that sees a reason need not wait for the next
+    /// attempt.
+    pub(super) fn outage(&self) -> watch::Receiver<Option<String>> {
+        self.outage.subscribe()
+    }
+
+    /// Connects, and retries until it succeeds.
+    pub(super) async fn connect(&self) -> (Session, Driver) {
+        loop {
+            let mut backoff = self.backoff.lock().await;
+            sleep_until(backoff.not_before).await;
+            match Box::pin(self.attempt()).await {
+                Ok(connected) => {
+                    *backoff = Backoff::default();
+                    if self.outage.send_replace(None).is_some() {
+                        tracing::info!(event = "store.reconnected", store = %self.url, "store reachable again");
+                    }
+                    return connected;
+                }
+                Err(why) => {
+                    backoff.delay_next();
+                    backoff.failures = backoff.failures.saturating_add(1);
+                    if backoff.failures < FAILURES_UNTIL_OUTAGE {
+                        continue;
+                    }
+                    let before = self.outage.send_replace(Some(why.clone()));
+                    if before.as_ref() != Some(&why) {
+                        tracing::warn!(event = "store.connect_failed", store = %self.url, %why, "store unreachable");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Connects in one attempt, once no other attempt is running.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`].
+    pub(super) async fn connect_once(&self, deadline: Instant) -> Result<(Session, Driver), StoreError> {
+        let connected = timeout_at(deadline, async {
+            let _backoff = self.backoff.lock().await;
+            Box::pin(self.attempt()).await
+        });
+        let timed_out = |_| format!("could not connect to the server within {:?}", self.timeout);
+        connected.await.map_err(timed_out).flatten().map_err(StoreError::Unavailable)
+    }
+
+    /// Delays the next attempt because a connection ended shortly after it was opened: the next one may end too.
+    pub(super) async fn delay_next(&self) {
+        self.backoff.lock().await.delay_next();
+    }
+
+    async fn attempt(&self) -> Result<(Session, Driver), String> {
+        let server = self.server();
+        match self.connect_to(&server.address).await {
+            Ok(connected) => Ok(connected),
+            Err(error) => match self.reload_url(&server)? {
+                Some(address) => self.connect_to(&address).await.map_err(|error| error.describe()),
+                None => Err(error.describe()),
+            },
+        }
+    }
+
+    async fn connect_to(&self, address: &Address) -> Result<(Session, Driver), ConnectError> {
+        match timeout(CONNECT_TIMEOUT, Session::connect(address, self.timeout)).await {
+            Ok(connected) => connected.map_err(ConnectError::Server),
+            Err(_) => Err(ConnectError::TimedOut),
+        }
+    }
+
+    /// Reads the file again. Returns the address if the URL has changed.
+    fn reload_url(&self, known: &Server) -> Result<Option<Address>, String> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let StoreLocation::Postgres(location) = read_store_file(file)? else {
+            return Err(format!("--store-file {file:?} now names a different kind of store"));
+        };
+        if location.url == known.url {
+            return Ok(None);
+        }
+        let address = Address::from_url(&location.url)?;
+        let server = Server { url: location.url, address: address.clone() };
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
+        tracing::info!(
+            event = "store.url_reloaded",
+            store = %self.url,
+            file = %file.display(),
+            "store URL reloaded from its file"
+        );
+        Ok(Some(address))
+    }
+
+    fn server(&self) -> Server {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+enum ConnectError {
+    Server(Error),
+    TimedOut,
+}
+
+impl ConnectError {
+    fn describe(&self) -> String {
+        match self {
+            Self::Server(error) => errors::describe(error),
+            Self::TimedOut => format!("the server did not respond within {CONNECT_TIMEOUT:?}"),
+        }
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { delay: FIRST_DELAY, not_before: Instant::now(), failures: 0 }
+    }
+}
+
+impl Backoff {
+    /// Delays the next attempt by at least half of the delay; the other half is random.
+    fn delay_next(&mut self) {
+        // Without randomness, the delay is the full one.
+        let random = getrandom::u32().unwrap_or(u32::MAX) >> 16;
+        let half = self.delay / 2;
+        self.not_before = Instant::now() + half + half * random / (u32::MAX >> 16);
+        self.delay = (self.delay * 2).min(LONGEST_DELAY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Duration, Instant};
+
+    use super::{Backoff, FIRST_DELAY, LONGEST_DELAY};
+
+    #[test]
+    fn delays_grow_and_are_randomised() {
+        let mut waits = Vec::new();
+        let mut backoff = Backoff::default();
+        for round in 0..40_u32 {
+            let before = Instant::now();
+            backoff.delay_next();
+            let wait = backoff.not_before - before;
+            let full = FIRST_DELAY.saturating_mul(1 << round.min(8)).min(LONGEST_DELAY);
+            assert!(
+                full / 2 <= wait && wait <= full + Duration::from_secs(1),
+                "{round}: {wait:?} of {full:?}"
+            );
+            waits.push(wait);
+        }
+        let late = &waits[10..];
+        assert!(late.iter().any(|wait| wait.abs_diff(late[0]) > LONGEST_DELAY / 20), "{late:?}");
+    }
+}
