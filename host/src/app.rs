@@ -138,7 +138,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     if from == Origin::Start {
         kept.settle().await.map_err(StartError)?;
     }
-    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
+    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

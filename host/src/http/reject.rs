@@ -154,11 +154,11 @@ fn guest_words(failure: &Failure) -> (StatusCode, &'static str) {
         Failure::OutOfMemory => {
             (StatusCode::INTERNAL_SERVER_ERROR, "The request's handler needed more memory than it may have.")
         }
-        Failure::OutOfTime => (StatusCode::GATEWAY_TIMEOUT, "The request's handler did not answer in time."),
-        Failure::Unfinished | Failure::BadAnswer(_) => {
+        Failure::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "The request's handler did not answer in time."),
+        Failure::IncompleteResponse | Failure::InvalidResponse(_) => {
             (StatusCode::BAD_GATEWAY, "The request's handler gave an answer that cannot be sent.")
         }
-        Failure::NoAnswer => (StatusCode::BAD_GATEWAY, "The request's handler ended without an answer."),
-        Failure::GaveUp(_) => (StatusCode::BAD_GATEWAY, "The request's handler gave up."),
+        Failure::NoResponse => (StatusCode::BAD_GATEWAY, "The request's handler ended without an answer."),
+        Failure::ReturnedError(_) => (StatusCode::BAD_GATEWAY, "The request's handler gave up."),
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     rollout::slot::Slot,
-    sandbox::{guest::Terms, request_body::RequestBody},
+    sandbox::{guest::CallContext, request_body::RequestBody},
     store::Store,
 };
 
@@ -136,16 +136,16 @@ impl Service {
         self.limits.check_room()?;
         let body = self.limits.read_body(body, deadline).await?;
         *unread = matches!(body.body, RequestBody::TooLarge(_));
-        body.body.announce(&mut parts.headers);
+        body.body.set_content_length(&mut parts.headers);
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         // Only now: while its body was on its way, another module may have come to serve.
         let serving = self.slot.pin();
         access.served_by(serving.module);
         let guest = Arc::clone(&serving.guest);
-        let hold = Arc::new((permit, body.share, serving));
-        let terms = Terms { request_id: Arc::clone(id), deadline, hold };
-        Ok(guest.call(request, terms).await?.map(Content::Guest))
+        let guard = Arc::new((permit, body.share, serving));
+        let context = CallContext { request_id: Arc::clone(id), deadline, guard };
+        Ok(guest.call(request, context).await?.map(Content::Guest))
     }
 }
 

@@ -138,9 +138,9 @@ impl From<&Counts> for Numbers {
             server_errors: counts.faults(Fault::ServerError),
             traps: counts.faults(Fault::Trap),
             timeouts: counts.faults(Fault::Timeout),
-            bad_answers: counts.faults(Fault::BadAnswer),
-            p50_us: counts.within(500).map(micros),
-            p99_us: counts.within(990).map(micros),
+            bad_answers: counts.faults(Fault::InvalidResponse),
+            p50_us: counts.quantile(500).map(micros),
+            p99_us: counts.quantile(990).map(micros),
         }
     }
 }

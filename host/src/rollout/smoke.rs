@@ -23,7 +23,7 @@ use crate::{
     },
     sandbox::{
         failure::Failure,
-        guest::{Guest, InstanceBounds, Terms},
+        guest::{CallContext, Guest, InstanceBounds},
         instance::Reach,
         request_body::RequestBody,
     },
@@ -84,8 +84,8 @@ async fn ask(guest: Arc<Guest>, request: SmokeRequest, timeout: Duration) -> Res
     *asked.uri_mut() = request.target;
     asked.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let deadline = tokio::time::Instant::now() + timeout;
-    let terms = Terms { request_id: Arc::from(REQUEST_ID), deadline, hold: Arc::new(()) };
-    let (head, mut body) = guest.call(asked, terms).await?.into_parts();
+    let context = CallContext { request_id: Arc::from(REQUEST_ID), deadline, guard: Arc::new(()) };
+    let (head, mut body) = guest.call(asked, context).await?.into_parts();
     while body.frame().await.transpose()?.is_some() {}
     Ok(head.status)
 }

@@ -154,7 +154,7 @@ impl Trial<'_> {
             if !self.is_on_trial(&seen.candidate) {
                 return Some(WITHDRAWN.to_owned());
             }
-            if seen.candidate().under_way() == 0 || Instant::now() > latest {
+            if seen.candidate().in_flight() == 0 || Instant::now() > latest {
                 return None;
             }
         }

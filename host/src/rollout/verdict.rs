@@ -62,12 +62,12 @@ impl Measure {
         if other.requests() < ENOUGH {
             return None;
         }
-        let usual = other.within(P99)?;
+        let usual = other.quantile(P99)?;
         let limit = usual.saturating_mul(self.slowdown).saturating_add(UNNOTICED);
         let slow = module.longer_than(limit);
         let requests = module.requests();
         (tail(count(slow), count(requests), BEYOND_P99) < unlikely).then(|| {
-            let p99 = humantime::format_duration(rounded(module.within(P99).unwrap_or_default()));
+            let p99 = humantime::format_duration(rounded(module.quantile(P99).unwrap_or_default()));
             let (usual, limit) = (rounded(usual), rounded(limit));
             format!(
                 "{slow} of its {requests} answers took longer than {} (its p99 is {p99}), against a p99 of {} of the module \
@@ -85,7 +85,7 @@ fn failing(module: &Counts, other: &Counts) -> String {
         (Fault::ServerError, "answered with 5xx"),
         (Fault::Trap, "trapped"),
         (Fault::Timeout, "timed out"),
-        (Fault::BadAnswer, "without an answer that can be sent"),
+        (Fault::InvalidResponse, "without an answer that can be sent"),
     ];
     let mut mark = " (";
     for (fault, name) in faults {
@@ -156,7 +156,7 @@ mod tests {
     fn counts(requests: u64, failures: u64) -> Counts {
         let tally = Tally::default();
         (0..requests).for_each(|_| drop(tally.begin()));
-        (0..failures).for_each(|_| tally.failed(Fault::Trap));
+        (0..failures).for_each(|_| tally.record_failure(Fault::Trap));
         tally.counts()
     }
 

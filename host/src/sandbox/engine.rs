@@ -1,4 +1,4 @@
-//! The wasmtime engine: how code is compiled, where instances live, what they are linked to.
+//! The wasmtime engine: compiler configuration, instance pool, linker.
 
 use std::{thread, time::Duration};
 
@@ -9,56 +9,57 @@ use wasmtime::{
 
 use crate::sandbox::{imports, instance::InstanceState, request_body};
 
-/// The version of wasmtime that this program was built with, in full.
+/// The full version of wasmtime that this program was built with.
 pub const WASMTIME_VERSION: &str = env!("ORDERS_WASMTIME_VERSION");
-/// The target that this program was built for.
+/// The target triple that this program was built for.
 pub const TARGET: &str = env!("ORDERS_TARGET");
 
-/// How often a computing guest makes room for others. A deadline is noticed this much late at most.
+/// How often a computing guest yields to other tasks. A deadline is noticed this much late at most.
 const TICK: Duration = Duration::from_millis(10);
-/// Core instances in one component: the handler itself, and what the component model puts around it. A component made by
-/// wit-component has up to 4, one composed with an adapter about twice as many, and one with an interpreter of Python 14.
+/// Maximum number of core instances in one component: the handler itself, and the adapters that the component model
+/// adds. A component built with wit-component has up to 4, one composed with an adapter about twice as many, and one
+/// with a Python interpreter 14.
 const CORE_INSTANCES: u32 = 24;
-/// Linear memories and tables in one component; a composed component has two memories.
+/// Maximum numbers of linear memories and tables in one component; a composed component has two memories.
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 8;
-/// Bytes that a 32-bit memory can address. Reserving them all is address space only, and saves the checks of
-/// every access against the bounds.
+/// The bytes that a 32-bit memory can address. Reserving them all only uses address space, and avoids the bounds
+/// check of every access.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
-/// Bytes of an instance's memory that are cleared by hand when it ends, and of each of its tables. What lies beyond is
-/// given back to the operating system, which stops the other threads for a moment, and costs a page fault a page when the
-/// next instance touches it. With creates and the memory store this takes a request from 254 to 130 µs of processor time;
-/// it needs both, for one table given back costs as much as the memory.
+/// The bytes of an instance's memory, and of each of its tables, that are cleared explicitly when the instance ends.
+/// The rest is returned to the operating system, which stops the other threads for a moment and costs one page fault
+/// a page when the next instance touches it. With creates and the memory store, this reduces a request from 254 to
+/// 130 µs of processor time. Both are needed, because returning one table costs as much as returning the memory.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// What components are compiled by and linked with.
+/// The engine that compiles components, and the linker for their imports.
 #[allow(missing_debug_implementations, reason = "an engine has nothing to show")]
 pub struct Runtime {
-    /// Holds the pool of instances, and compiles components if it has a compiler.
+    /// Contains the pool of instances, and compiles components if it has a compiler.
     pub engine: Engine,
     /// Everything that a component may import.
     pub linker: Linker<InstanceState>,
 }
 
-/// Whether an engine compiles components.
+/// Whether an engine can compile components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiler {
-    /// It does: it has a compiler, which stays in memory and has threads of its own once it was used.
+    /// It has a compiler, which stays in memory and starts threads of its own when first used.
     On,
-    /// It runs only what was compiled ahead of time.
+    /// It runs only code that was compiled ahead of time.
     Off,
 }
 
-/// An engine with room for `max_instances` instances at once, none of them with a memory of more than
-/// `max_memory` bytes. Starts the thread that ticks its clock; the thread ends with the engine.
+/// Creates an engine for up to `max_instances` concurrent instances, none of them with a memory of more than
+/// `max_memory` bytes. Starts the thread that advances the engine's epoch; the thread ends with the engine.
 ///
 /// # Errors
 ///
-/// One line with what wasmtime says if this machine cannot run it, for example for want of address space.
+/// One line with wasmtime's error if this machine cannot run the engine, for example because it lacks address space.
 pub fn start(max_instances: u32, max_memory: usize, compiler: Compiler) -> Result<Runtime, String> {
     build(max_instances, max_memory, compiler)
-        .map_err(|error| format!("cannot set up room for {max_instances} instances: {error:#}"))
+        .map_err(|error| format!("cannot create a pool of {max_instances} instances: {error:#}"))
 }
 
 fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime::Result<Runtime> {
@@ -72,13 +73,13 @@ fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime:
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_memory_size(max_memory)
-        // A new module takes over what another one has left before it takes room that nobody has used yet: so memory does
-        // not grow with each module that comes and goes.
+        // A new module reuses the slots of earlier ones before unused ones, so memory does not grow with each module
+        // that comes and goes.
         .max_unused_warm_slots(0)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);
 
-    let mut config = shaping_code(None)?;
+    let mut config = code_config(None)?;
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .enable_compiler(compiler == Compiler::On);
@@ -90,35 +91,35 @@ fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime:
     request_body::add_error_code(&mut linker)?;
     imports::add_to_linker(&mut linker, InstanceState::state_view)?;
 
-    tick(&engine)?;
+    start_epoch_thread(&engine)?;
     Ok(Runtime { engine, linker })
 }
 
-/// An engine that compiles for a target and whatever processor it has, or without one for this machine's own
-/// processor. It runs nothing: it has neither a pool nor a clock.
+/// Creates an engine that compiles for `target` and any processor of it, or without a target for this machine's own
+/// processor. It runs nothing: it has neither a pool nor an epoch thread.
 ///
 /// # Errors
 ///
-/// What wasmtime says if it knows no such target, or cannot compile for it.
+/// wasmtime's error if it does not support the target.
 pub fn compiler(target: Option<&str>) -> wasmtime::Result<Engine> {
-    Engine::new(&shaping_code(target)?)
+    Engine::new(&code_config(target)?)
 }
 
-/// Everything of the configuration that shapes code for a target, or without one for this machine, on one line: what
-/// wasmtime shows of it, each feature of WebAssembly and each setting that is not the default of its version. Code
-/// that was compiled under another configuration must not be loaded.
+/// Describes the configuration that affects the code for `target`, or without a target for this machine, on one line:
+/// wasmtime's debug output, with each WebAssembly feature and each setting that differs from the default of its
+/// version. Code that was compiled under another configuration must not be loaded.
 ///
 /// # Errors
 ///
-/// What wasmtime says if it knows no such target.
+/// wasmtime's error if it does not support the target.
 pub fn configuration(target: Option<&str>) -> wasmtime::Result<String> {
-    // Without what is said of the compiler itself, for an engine that only loads code has none. Cranelift has settings
-    // of its own, none of which we set; they would have to be added here.
-    Ok(format!("{:?}", shaping_code(target)?.enable_compiler(false)))
+    // The compiler's own settings are left out, because an engine that only loads code has no compiler. This program
+    // sets none of Cranelift's settings; if it did, they would have to be added here.
+    Ok(format!("{:?}", code_config(target)?.enable_compiler(false)))
 }
 
-/// The part of the configuration that shapes code: the same for compiling and for running.
-fn shaping_code(target: Option<&str>) -> wasmtime::Result<Config> {
+/// The part of the configuration that affects code: the same for compiling and for running.
+fn code_config(target: Option<&str>) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     if let Some(target) = target {
         config.target(target)?;
@@ -126,11 +127,12 @@ fn shaping_code(target: Option<&str>) -> wasmtime::Result<Config> {
     config
         .memory_reservation(MEMORY_RESERVATION)
         .epoch_interruption(true)
-        // Neither concurrent tasks in a guest nor references to collect: a store is set up sooner without.
+        // The guest has no concurrent tasks, and nothing to garbage-collect; disabling concurrency makes creating a
+        // store faster.
         .concurrency_support(false)
-        // Otherwise a variable of the environment decides.
+        // Otherwise an environment variable decides.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // Of its own version wasmtime would compare the first number only.
+        // By default, wasmtime compares only the major number of its version.
         .module_version(ModuleVersionStrategy::Custom(format!(
             "orders-host {} wasmtime {WASMTIME_VERSION}",
             env!("CARGO_PKG_VERSION")
@@ -138,7 +140,7 @@ fn shaping_code(target: Option<&str>) -> wasmtime::Result<Config> {
     Ok(config)
 }
 
-fn tick(engine: &Engine) -> std::io::Result<()> {
+fn start_epoch_thread(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("epoch".into()).spawn(move || {
         loop {

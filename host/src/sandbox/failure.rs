@@ -4,40 +4,42 @@ use std::{error::Error, fmt};
 
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
-/// Most bytes of a component's own words that are repeated in the log.
-const MAX_WORDS: usize = 256;
+/// Maximum number of characters of a component's error that are logged.
+const MAX_ERROR_CHARS: usize = 256;
 
-/// How a call can fail. Each has its own answer in `reject`.
+/// How a call can fail. `reject` maps each to a response.
 #[derive(Debug)]
 pub enum Failure {
-    /// The guest trapped, or broke the rules of the component model. Says how.
+    /// The guest trapped or violated the rules of the component model. Contains the reason.
     Trapped(String),
-    /// The guest asked for more memory than it may have, and trapped for want of it.
+    /// The guest exceeded its memory limit, and trapped as a consequence.
     OutOfMemory,
-    /// The deadline passed.
-    OutOfTime,
-    /// The guest returned without having answered.
-    NoAnswer,
-    /// The guest returned before its answer was finished.
-    Unfinished,
-    /// The guest answered with something that cannot be sent. Says what.
-    BadAnswer(&'static str),
-    /// The guest answered with an error code instead of a response.
-    GaveUp(ErrorCode),
+    /// The call did not end before its deadline.
+    TimedOut,
+    /// The guest returned without a response.
+    NoResponse,
+    /// The guest returned before its response body was complete.
+    IncompleteResponse,
+    /// The guest's response cannot be sent. Contains the reason.
+    InvalidResponse(&'static str),
+    /// The guest returned an error code instead of a response.
+    ReturnedError(ErrorCode),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trapped(how) => write!(f, "the component trapped: {how}"),
-            Self::OutOfMemory => f.write_str("the component needed more memory than it may have"),
-            Self::OutOfTime => f.write_str("the component did not finish before the deadline"),
-            Self::NoAnswer => f.write_str("the component returned without an answer"),
-            Self::Unfinished => f.write_str("the component returned before its answer was finished"),
-            Self::BadAnswer(what) => write!(f, "the component's answer cannot be sent: {what}"),
-            Self::GaveUp(code) => {
-                let words: String = format!("{code:?}").chars().take(MAX_WORDS).collect();
-                write!(f, "the component answered with an error: {words}")
+            Self::Trapped(why) => write!(f, "the component trapped: {why}"),
+            Self::OutOfMemory => f.write_str("the component exceeded its memory limit"),
+            Self::TimedOut => f.write_str("the component did not finish before the deadline"),
+            Self::NoResponse => f.write_str("the component returned without a response"),
+            Self::IncompleteResponse => {
+                f.write_str("the component returned before its response was complete")
+            }
+            Self::InvalidResponse(why) => write!(f, "the component's response cannot be sent: {why}"),
+            Self::ReturnedError(code) => {
+                let code: String = format!("{code:?}").chars().take(MAX_ERROR_CHARS).collect();
+                write!(f, "the component returned an error: {code}")
             }
         }
     }
@@ -46,7 +48,7 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 impl Failure {
-    /// What `error` says of how the component broke off.
+    /// A trap with the root cause of `error`.
     pub fn trapped(error: &wasmtime::Error) -> Self {
         Self::Trapped(error.root_cause().to_string())
     }

@@ -1,20 +1,13 @@
 //! One call into one instance.
 //!
-//! The call runs in the task of the connection that asked for it. An ordinary answer is complete when the
-//! call returns, so that nothing is spawned for it and no other task is woken; a long one streams while the
-//! call goes on, driven by whoever reads it ([`GuestBody`]).
+//! The call runs in the task of the connection that received the request. An ordinary response is complete when the
+//! call returns, so no task is spawned or woken for it. A long response is streamed while the call continues, driven
+//! by the reader of the body ([`GuestBody`]).
 //!
-//! Each call has an instance of its own, unless instances are to be reused: then one that ended in order is kept
-//! for another call (`Idle`).
+//! Each call gets an instance of its own. With instance reuse, an instance whose call succeeded is kept for another
+//! call ([`IdleInstances`]).
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    task::Poll,
-};
+use std::{pin::Pin, sync::Arc, task::Poll};
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -27,7 +20,7 @@ use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
         bindings::{
-            Proxy, ProxyPre,
+            ProxyPre,
             http::types::{ErrorCode, Scheme},
         },
         body::HyperOutgoingBody,
@@ -38,158 +31,156 @@ use wasmtime_wasi_http::{
 use crate::{
     sandbox::{
         failure::Failure,
+        idle::{IdleInstances, Instance},
         instance::{InstanceState, MAX_RESOURCES, Reach},
         request_body::RequestBody,
-        response_body::{GuestBody, Hold, Run},
+        response_body::{CallGuard, GuestBody, GuestCall},
         tally::{Fault, Tally},
     },
     store::MAX_TRANSFER_BYTES,
 };
 
-/// Most bytes that one call may move from the guest to the host: a full commit, and room for its structure.
+/// Maximum number of bytes that one call may pass from the guest to the host: a full commit, and some room for its
+/// structure.
 const HOSTCALL_FUEL: usize = MAX_TRANSFER_BYTES + (1 << 20);
-/// How long making an instance may take when a component is tried.
+/// Time limit for instantiating a component to test it.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a call is made with, besides the request.
-#[allow(missing_debug_implementations, reason = "a hold may be anything")]
-pub struct Terms {
-    /// Names the request in log lines.
+/// The context of a call, besides the request.
+#[allow(missing_debug_implementations, reason = "a guard may be anything")]
+pub struct CallContext {
+    /// Identifies the request in log lines.
     pub request_id: Arc<str>,
-    /// When the call must have ended.
+    /// When the call is cancelled.
     pub deadline: Instant,
-    /// Released once the call has ended and its answer has been read or dropped.
-    pub hold: Hold,
+    /// Dropped once the call has ended and its response has been read or dropped.
+    pub guard: CallGuard,
 }
 
-/// What an instance may take.
+/// The limits of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct InstanceBounds {
-    /// Bytes of memory.
+    /// The maximum memory, in bytes.
     pub max_memory: usize,
-    /// Requests that it serves, one after another.
+    /// The maximum number of requests, one after another.
     pub max_requests: u32,
 }
 
-/// A component that can be called: linked, with what it may reach and the bounds it works within.
+/// A component that is ready to be called: linked, with what its instances may access, and their limits.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Guest {
     linked: ProxyPre<InstanceState>,
     reach: Reach,
     bounds: InstanceBounds,
-    idle: Idle,
-    /// What it has done.
+    idle: IdleInstances,
+    /// Counts its calls and failures.
     pub tally: Arc<Tally>,
 }
 
-/// One instance of a component.
-struct Instance {
-    store: wasmtime::Store<InstanceState>,
-    /// Its exports; none before it is instantiated.
-    proxy: Option<Proxy>,
-    /// Requests that it was given.
-    requests: u32,
-}
-
 impl Guest {
-    /// A component, and what its instances may reach and take.
+    /// Combines a linked component with what its instances may access, and their limits.
     pub fn new(linked: ProxyPre<InstanceState>, reach: Reach, bounds: InstanceBounds) -> Self {
-        let guest = Self { linked, reach, bounds, idle: Idle::default(), tally: Arc::default() };
+        let guest = Self { linked, reach, bounds, idle: IdleInstances::default(), tally: Arc::default() };
         guest.keep_instances(true);
         guest
     }
 
-    /// Has an instance answer the request, and counts what comes of it.
+    /// Handles the request in an instance, and counts the outcome.
     ///
     /// # Errors
     ///
-    /// [`Failure`] if there is no answer to send. A failure after that ends the body with an error.
+    /// [`Failure`] if there is no response to send. A later failure ends the response body with an error.
     pub async fn call(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        terms: Terms,
+        context: CallContext,
     ) -> Result<Response<GuestBody>, Failure> {
         let counted = self.tally.begin();
-        let answer = self.ask(request, terms).await;
-        match &answer {
-            Ok(answer) if answer.status().is_server_error() => self.tally.failed(Fault::ServerError),
+        let response = self.respond(request, context).await;
+        match &response {
+            Ok(response) if response.status().is_server_error() => {
+                self.tally.record_failure(Fault::ServerError);
+            }
             Ok(_) => {}
-            Err(failure) => self.tally.failed(failure.into()),
+            Err(failure) => self.tally.record_failure(failure.into()),
         }
         drop(counted);
-        answer
+        response
     }
 
-    async fn ask(
+    async fn respond(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        terms: Terms,
+        context: CallContext,
     ) -> Result<Response<GuestBody>, Failure> {
         let head_only = request.method() == Method::HEAD;
-        let (answer, mut answered) = oneshot::channel();
-        let mut instance = self.instance();
+        let (response_sender, mut response_receiver) = oneshot::channel();
+        let mut instance = self.take_instance();
         instance.requests = instance.requests.saturating_add(1);
         let state = instance.store.data_mut();
-        state.begin(&terms.request_id);
+        state.begin_request(&context.request_id);
         let mut view = state.http();
         let request =
             view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
-        let out = view.new_response_outparam(answer).map_err(|error| Failure::trapped(&error))?;
-        let (hold, request_id) = (Arc::clone(&terms.hold), Arc::clone(&terms.request_id));
-        let mut run: Run = Box::pin(run(Arc::clone(self), instance, request, out, terms));
+        let out = view.new_response_outparam(response_sender).map_err(|error| Failure::trapped(&error))?;
+        let (guard, request_id) = (Arc::clone(&context.guard), Arc::clone(&context.request_id));
+        let mut call: GuestCall = Box::pin(run_call(Arc::clone(self), instance, request, out, context));
 
-        let mut answerable = true;
-        let ended = std::future::poll_fn(|context| {
-            // The call goes first: if it ends at once, its whole answer is here and the channel need not wake us.
-            if let Poll::Ready(ended) = run.as_mut().poll(context) {
-                return Poll::Ready(Early::Ended(ended));
+        let mut sender_alive = true;
+        let first = std::future::poll_fn(|context| {
+            // The call is polled first: if it ends immediately, the whole response is available and the channel need
+            // not wake this task.
+            if let Poll::Ready(result) = call.as_mut().poll(context) {
+                return Poll::Ready(FirstEvent::CallEnded(result));
             }
-            if answerable && let Poll::Ready(answer) = Pin::new(&mut answered).poll(context) {
-                match answer {
-                    Ok(answer) => return Poll::Ready(Early::Answered(answer)),
-                    // It never will be: the end of the call says why.
-                    Err(_) => answerable = false,
+            if sender_alive && let Poll::Ready(response) = Pin::new(&mut response_receiver).poll(context) {
+                match response {
+                    Ok(response) => return Poll::Ready(FirstEvent::Responded(response)),
+                    // The response will never come; the end of the call says why.
+                    Err(_) => sender_alive = false,
                 }
             }
             Poll::Pending
         })
         .await;
 
-        let (answer, run) = match ended {
-            Early::Ended(Err(failure)) => return Err(failure),
-            Early::Ended(Ok(())) if !answerable => return Err(Failure::NoAnswer),
-            Early::Ended(Ok(())) => (answered.try_recv().map_err(|_| Failure::NoAnswer)?, None),
-            Early::Answered(answer) => (answer, Some(run)),
+        let (response, call) = match first {
+            FirstEvent::CallEnded(Err(failure)) => return Err(failure),
+            FirstEvent::CallEnded(Ok(())) if !sender_alive => return Err(Failure::NoResponse),
+            FirstEvent::CallEnded(Ok(())) => {
+                (response_receiver.try_recv().map_err(|_| Failure::NoResponse)?, None)
+            }
+            FirstEvent::Responded(response) => (response, Some(call)),
         };
-        let response = answer.map_err(Failure::GaveUp)?;
-        check_sendable(&response, head_only).map_err(Failure::BadAnswer)?;
+        let response = response.map_err(Failure::ReturnedError)?;
+        check_sendable(&response, head_only).map_err(Failure::InvalidResponse)?;
         let tally = Arc::clone(&self.tally);
-        Ok(response.map(|inner| GuestBody { inner, run, request_id, tally, hold }))
+        Ok(response.map(|inner| GuestBody { inner, call, request_id, tally, guard }))
     }
 
-    /// Makes an instance and throws it away, to see whether the component starts at all.
+    /// Creates an instance and drops it, to test whether the component starts.
     ///
     /// # Errors
     ///
-    /// [`Failure::Trapped`], [`Failure::OutOfMemory`] or [`Failure::OutOfTime`].
+    /// [`Failure::Trapped`], [`Failure::OutOfMemory`] or [`Failure::TimedOut`].
     pub async fn try_instantiate(&self) -> Result<(), Failure> {
         let Instance { mut store, .. } = self.new_instance();
-        store.data_mut().begin(&Arc::from("start"));
+        store.data_mut().begin_request(&Arc::from("start"));
         match tokio::time::timeout(START_TIMEOUT, self.linked.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(store.data().failure(&error)),
-            Err(_) => Err(Failure::OutOfTime),
+            Err(_) => Err(Failure::TimedOut),
         }
     }
 
-    /// Whether instances are kept between calls. If not, those that were kept are let go, and none follows: they would
-    /// take room that other components need.
+    /// Sets whether instances are kept between calls. If not, the idle ones are dropped, and no more are kept: they
+    /// would occupy room that other components need.
     pub fn keep_instances(&self, keep: bool) {
-        self.idle.keep(keep && self.bounds.max_requests > 1);
+        self.idle.set_open(keep && self.bounds.max_requests > 1);
     }
 
-    fn instance(&self) -> Instance {
-        let idle = if self.bounds.max_requests > 1 { self.idle.take() } else { None };
+    fn take_instance(&self) -> Instance {
+        let idle = if self.bounds.max_requests > 1 { self.idle.pop() } else { None };
         idle.unwrap_or_else(|| self.new_instance())
     }
 
@@ -199,7 +190,8 @@ impl Guest {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(MAX_RESOURCES);
-        // Every tick of the engine the guest makes room for others; the deadline is then noticed by its timer.
+        // At every tick of the engine's epoch, the guest yields to other tasks; the timer of its deadline is noticed
+        // then.
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| {
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
@@ -207,113 +199,67 @@ impl Guest {
         Instance { store, proxy: None, requests: 0 }
     }
 
-    /// Keeps an instance for another call, if it may serve one. A call that failed does not come here.
+    /// Keeps an instance for another call if it may serve one. Only an instance whose call succeeded gets here.
     fn recycle(&self, mut instance: Instance) {
-        if instance.requests < self.bounds.max_requests && instance.store.data_mut().end() {
-            self.idle.put(instance);
+        if instance.requests < self.bounds.max_requests && instance.store.data_mut().end_request() {
+            self.idle.push(instance);
         }
     }
 }
 
-/// Instances between two calls. There are never more than there were calls at once.
-#[derive(Default)]
-struct Idle {
-    shelves: [Mutex<Vec<Instance>>; SHELVES],
-    /// Whether more may come. Looked at while a shelf is locked.
-    open: AtomicBool,
+/// The first event of a call.
+enum FirstEvent {
+    CallEnded(Result<(), Failure>),
+    Responded(Result<Response<HyperOutgoingBody>, ErrorCode>),
 }
 
-/// How many threads have a shelf of their own.
-const SHELVES: usize = 16;
-
-thread_local! {
-    /// Where this thread looks first.
-    static SHELF: usize = {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        THREADS.fetch_add(1, Ordering::Relaxed) % SHELVES
-    };
-}
-
-impl Idle {
-    /// The one that ended last on this thread, for its memory is the likeliest to be in a cache; else any.
-    fn take(&self) -> Option<Instance> {
-        let (others, own) = self.shelves.split_at(SHELF.with(|shelf| *shelf));
-        let mut shelves = own.iter().chain(others);
-        shelves.find_map(|shelf| shelf.lock().unwrap_or_else(PoisonError::into_inner).pop())
-    }
-
-    fn put(&self, instance: Instance) {
-        if let Some(shelf) = self.shelves.get(SHELF.with(|shelf| *shelf)) {
-            let mut shelf = shelf.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.open.load(Ordering::Relaxed) {
-                shelf.push(instance);
-            }
-        }
-    }
-
-    fn keep(&self, keep: bool) {
-        self.open.store(keep, Ordering::Relaxed);
-        if keep {
-            return;
-        }
-        for shelf in &self.shelves {
-            // Whoever locks this shelf after us sees that it is closed.
-            let instances = std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner));
-            drop(instances);
-        }
-    }
-}
-
-/// What happens first.
-enum Early {
-    Ended(Result<(), Failure>),
-    Answered(Result<Response<HyperOutgoingBody>, ErrorCode>),
-}
-
-async fn run(
+async fn run_call(
     guest: Arc<Guest>,
     mut instance: Instance,
     request: Resource<HostIncomingRequest>,
     out: Resource<HostResponseOutparam>,
-    terms: Terms,
+    context: CallContext,
 ) -> Result<(), Failure> {
     let Instance { store, proxy, .. } = &mut instance;
     let call = async {
         let proxy = match proxy {
             Some(proxy) => proxy,
             None => {
-                let made = guest.linked.instantiate_async(&mut *store).await?;
-                store.data_mut().made();
-                proxy.insert(made)
+                let instantiated = guest.linked.instantiate_async(&mut *store).await?;
+                store.data_mut().mark_instantiated();
+                proxy.insert(instantiated)
             }
         };
         proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
     };
-    match tokio::time::timeout_at(terms.deadline, call).await {
-        // A body that is neither finished nor dropped would end as if it were whole.
-        Ok(Ok(())) if store.data_mut().holds_open_body() => Err(Failure::Unfinished),
+    match tokio::time::timeout_at(context.deadline, call).await {
+        // A response body that the guest has neither finished nor dropped would end as if it were complete.
+        Ok(Ok(())) if store.data_mut().has_open_body() => Err(Failure::IncompleteResponse),
         Ok(Ok(())) => {
             guest.recycle(instance);
             Ok(())
         }
         Ok(Err(error)) => Err(store.data().failure(&error)),
-        Err(_) => Err(Failure::OutOfTime),
+        Err(_) => Err(Failure::TimedOut),
     }
 }
 
-/// What hyper would send as it is, though a client could take what follows it for a part of it.
+/// Rejects a response that hyper would send unchanged, although a client could mistake what follows it for a part of
+/// it.
 fn check_sendable(response: &Response<HyperOutgoingBody>, head_only: bool) -> Result<(), &'static str> {
     let status = response.status();
     if status.is_informational() {
-        return Err("its status is not a final one");
+        return Err("its status is not final");
     }
-    let bodiless = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let announced = response.headers().get(header::CONTENT_LENGTH);
-    // A body that the guest writes is counted as it goes; one that it never asked for is known to be empty.
-    if let (Some(announced), Some(known), false) = (announced, response.body().size_hint().exact(), bodiless)
-        && announced.as_bytes() != known.to_string().as_bytes()
+    let without_body = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let declared = response.headers().get(header::CONTENT_LENGTH);
+    // The library checks the length of a body while the guest writes it. A body that the guest never opened is known
+    // to be empty.
+    if let (Some(declared), Some(actual), false) =
+        (declared, response.body().size_hint().exact(), without_body)
+        && declared.as_bytes() != actual.to_string().as_bytes()
     {
-        return Err("its Content-Length is not the length of its body");
+        return Err("its Content-Length does not match the length of its body");
     }
     Ok(())
 }

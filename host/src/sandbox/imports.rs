@@ -1,4 +1,4 @@
-//! The host side of `orders:state/store`: one call of the guest becomes one call of [`Store`].
+//! The host side of `orders:state/store`: each call of the guest becomes one call of [`Store`].
 
 use wasmtime::component::{HasData, Linker};
 
@@ -18,11 +18,11 @@ mod bindings {
 
 use bindings::orders::state::store as wit;
 
-/// Gives every component linked by `linker` the store that `view` finds in its instance's state.
+/// Links `orders:state/store`. `view` returns the store from the state of an instance.
 ///
 /// # Errors
 ///
-/// If the linker has an `orders:state/store` already.
+/// If the linker already contains `orders:state/store`.
 pub fn add_to_linker<T: Send>(
     linker: &mut Linker<T>,
     view: fn(&mut T) -> StateView<'_>,
@@ -33,11 +33,11 @@ pub fn add_to_linker<T: Send>(
 /// The store, borrowed from an instance's state for one call.
 #[allow(missing_debug_implementations, reason = "a borrowed trait object")]
 pub struct StateView<'a> {
-    /// What answers the call.
+    /// The store that executes the call.
     pub store: &'a dyn Store,
 }
 
-/// Ties [`StateView`] to the bindings.
+/// Connects [`StateView`] to the generated bindings.
 struct State;
 
 impl HasData for State {

@@ -1,4 +1,4 @@
-//! What the host keeps for one instance of a component: what it may reach, and how much of it.
+//! The host state of one instance: what it may access, and its limits.
 
 use std::{future::Future, io, sync::Arc};
 
@@ -14,49 +14,49 @@ use crate::{
     sandbox::{
         failure::Failure,
         imports::StateView,
-        outbound::{self, Outbound, Sender, Sent},
+        outbound::{self, Outbound, OutboundResponse, Sender},
         output::LineLog,
     },
     store::Store,
 };
 
-/// Most host resources (bodies, streams, header maps …) that one instance may hold at once. An ordinary
-/// request needs about ten; each may hold some 200 KB of the host's memory.
+/// Maximum number of host resources (bodies, streams, header maps …) of one instance. An ordinary request needs about
+/// ten; each may occupy some 200 KB of the host's memory.
 pub const MAX_RESOURCES: usize = 128;
-/// Bytes of memory that an instance may grow by and still serve another request.
+/// How many bytes an instance may grow by and still serve another request.
 const MAX_GROWTH: usize = 1 << 20;
-/// Most bytes of one header map, as it lies in memory: twice the largest head that is taken on.
+/// Maximum size of one header map in memory, in bytes: twice the largest head that is accepted.
 const MAX_FIELDS: usize = 64 * 1024;
-/// Most bytes of one write to a response body: what a slow client makes the host hold is about twice this.
+/// Maximum number of bytes of one write to a response body. A slow client makes the host buffer about twice this.
 const BODY_CHUNK: usize = 64 * 1024;
-/// Most random bytes that one call gives. It makes them one by one, without making room for others.
+/// Maximum number of random bytes that one call returns. The host generates them one by one, without yielding.
 const MAX_RANDOM: u64 = 64 * 1024;
 
-/// What an instance may reach beyond itself.
+/// What an instance may access outside itself.
 #[derive(Clone)]
 #[allow(missing_debug_implementations, reason = "a store has nothing to show")]
 pub struct Reach {
-    /// Where its `orders:state/store` leads.
+    /// The implementation of its `orders:state/store`.
     pub store: Arc<dyn Store>,
-    /// The servers that it may send requests to; without it, none.
+    /// The servers to which it may send requests; `None` allows none.
     pub outbound: Option<Arc<Outbound>>,
 }
 
 /// The state of one instance.
-#[allow(missing_debug_implementations, reason = "made of parts that have nothing to show")]
+#[allow(missing_debug_implementations, reason = "its parts have nothing to show")]
 pub struct InstanceState {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: Hooks,
-    /// How much memory the instance has.
+    /// Counts and limits the memory of the instance.
     pub memory: MemoryLimit,
     store: Arc<dyn Store>,
 }
 
 impl InstanceState {
-    /// An instance gets a clock, randomness, two streams to print to, and what it may reach; no folder, no socket, no
-    /// variable, no argument, and nothing to read.
+    /// Creates the state of an instance. It has a clock, randomness, two output streams, and `reach`; no folder,
+    /// socket, environment variable, argument or standard input.
     pub fn new(reach: Reach, max_memory: usize) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
@@ -70,36 +70,36 @@ impl InstanceState {
         Self { table, wasi, http, hooks, memory, store: reach.store }
     }
 
-    /// Begins a request: what is printed from now on carries its id.
-    pub fn begin(&mut self, request_id: &Arc<str>) {
+    /// Starts a request: output carries its id from now on.
+    pub fn begin_request(&mut self, request_id: &Arc<str>) {
         self.hooks.output.begin(Arc::clone(request_id));
-        self.hooks.sender.begin();
+        self.hooks.sender.begin_call();
     }
 
-    /// The instance has been made: what it grows by counts from here on.
-    pub fn made(&mut self) {
+    /// Records the memory of the new instance; growth is measured from here.
+    pub fn mark_instantiated(&mut self) {
         self.memory.initial = self.memory.used;
     }
 
-    /// Ends a request that went well. Gives whether another one may follow: only if this one has left nothing with the
-    /// host, and the instance has not grown much.
-    pub fn end(&mut self) -> bool {
+    /// Ends a successful request. Returns whether the instance may serve another one: only if the request has left no
+    /// resource with the host, and the instance has not grown much.
+    pub fn end_request(&mut self) -> bool {
         self.hooks.output.end();
         self.table.is_empty() && self.memory.used.saturating_sub(self.memory.initial) <= MAX_GROWTH
     }
 
-    /// What has happened if the component broke off with `error`.
+    /// The failure of a component that ended with `error`.
     pub fn failure(&self, error: &wasmtime::Error) -> Failure {
         if self.memory.denied { Failure::OutOfMemory } else { Failure::trapped(error) }
     }
 
-    /// What the imports of `orders:state/store` work on.
+    /// The view for the imports of `orders:state/store`.
     pub fn state_view(&mut self) -> StateView<'_> {
         StateView { store: &*self.store }
     }
 
-    /// Whether the guest holds a body that it has neither finished nor dropped.
-    pub fn holds_open_body(&mut self) -> bool {
+    /// Whether the guest has a response body that it has neither finished nor dropped.
+    pub fn has_open_body(&mut self) -> bool {
         self.table.iter_mut().any(|resource| resource.is::<HostOutgoingBody>())
     }
 }
@@ -116,7 +116,7 @@ impl WasiHttpView for InstanceState {
     }
 }
 
-/// What a guest may do with HTTP beyond answering.
+/// Controls the guest's use of HTTP besides responding.
 struct Hooks {
     output: LineLog,
     sender: Sender,
@@ -128,12 +128,12 @@ impl WasiHttpHooks for Hooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
+    ) -> Box<dyn Future<Output = Result<OutboundResponse, HttpError>> + Send> {
         let request_id = self.output.request_id();
         self.sender.send(request, options.unwrap_or_default(), request_id.as_deref().unwrap_or_default())
     }
 
-    /// There is no other.
+    /// Plain HTTP is the only supported scheme.
     fn default_scheme(&mut self) -> Option<Scheme> {
         Some(Scheme::HTTP)
     }
@@ -151,28 +151,28 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// Counts the memory of one instance, over all its linear memories.
+/// Counts and limits the memory of one instance, over all its linear memories.
 #[derive(Debug)]
 pub struct MemoryLimit {
     max: usize,
     used: usize,
-    /// What it had before its first request.
+    /// The memory before the first request.
     initial: usize,
-    /// What was granted last: given back if it could not be had after all.
+    /// The last grant, which is undone if the allocation fails.
     granted: usize,
-    /// Whether the instance was ever refused memory.
+    /// Whether the instance was ever denied memory.
     pub denied: bool,
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let wanted = desired.saturating_sub(current);
-        let used = self.used.saturating_add(wanted);
+        let growth = desired.saturating_sub(current);
+        let used = self.used.saturating_add(growth);
         if used > self.max {
             self.denied = true;
             return Ok(false);
         }
-        (self.used, self.granted) = (used, wanted);
+        (self.used, self.granted) = (used, growth);
         Ok(true)
     }
 
@@ -181,7 +181,7 @@ impl ResourceLimiter for MemoryLimit {
         Ok(())
     }
 
-    /// The pool bounds the size of a table.
+    /// The pool limits the size of a table.
     fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
     }

@@ -1,21 +1,23 @@
-//! One request in one instance of a component, and everything that the instance can reach.
+//! One request in one instance of a component, and everything that the instance can access.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | [`imports`] | the host side of `orders:state/store` |
-//! | [`output`] | what a component prints becomes log lines |
-//! | [`outbound`] | requests that a component sends to other servers |
+//! | [`output`] | turns what a component prints into log lines |
+//! | [`outbound`] | requests from a component to other servers |
 //! | [`failure`] | how a call into a component can fail |
-//! | [`tally`] | counts of requests, failures and times, by module |
-//! | [`instance`] | the host state of one instance: what it may reach, and how much of it |
+//! | [`tally`] | counts of requests, failures and latencies of a module |
+//! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
 //! | [`response_body`] | the body of a response, as a component writes it |
-//! | [`guest`] | one call into one instance, and how it can end |
+//! | `idle` | instances that wait for their next request |
+//! | [`guest`] | one call into one instance, and its outcome |
 //! | [`engine`] | the wasmtime engine: compiler, instance pool, linker |
 
 pub mod engine;
 pub mod failure;
 pub mod guest;
+mod idle;
 pub mod imports;
 pub mod instance;
 pub mod outbound;

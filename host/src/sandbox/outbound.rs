@@ -1,7 +1,7 @@
-//! Requests that a component sends to other servers: to those that the operator has named, and to no others.
+//! Requests from a component to other servers: only those that the operator allows.
 //!
-//! Each goes over a connection of its own, in HTTP/1.1 without TLS. It ends with the call that sent it, for it belongs to
-//! the instance: when the deadline drops that, it drops the connection too.
+//! Each request uses its own connection, with HTTP/1.1 and without TLS. The connection belongs to the instance and
+//! ends with the call that opened it: when the deadline drops the instance, it drops the connection too.
 
 use std::{
     future::Future,
@@ -29,19 +29,20 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, p2::bindings::http::ty
 
 use crate::config::{HTTP_PORT, OutboundServer};
 
-/// Most connections of all instances together; whoever comes then waits, and its deadline goes on.
+/// Maximum number of connections of all instances together. Further requests wait, and the deadlines of their calls
+/// still apply.
 const MAX_CONNECTIONS: usize = 256;
-/// Most connections of one instance, so that no request takes them all.
-const MAX_OF_INSTANCE: usize = 8;
-/// Most bytes that a connection holds in each direction; the head of an answer has to fit.
+/// Maximum number of connections of one instance, so that no request uses all of them.
+const MAX_CONNECTIONS_PER_INSTANCE: usize = 8;
+/// Maximum number of bytes buffered in each direction of a connection; the head of a response must fit.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Most of an authority that is logged: a component may name anything.
+/// Maximum length of a logged authority: a component may name anything.
 const MAX_LOGGED: usize = 256;
 
-/// The answer to a request, and what keeps its connection going.
-pub type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+/// A response, and the future that keeps its connection going.
+pub type OutboundResponse = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
-/// The servers that components may send requests to.
+/// The servers to which components may send requests.
 #[derive(Debug)]
 pub struct Outbound {
     servers: Vec<OutboundServer>,
@@ -49,8 +50,8 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Allows requests to these servers; without any there is nothing to allow.
-    pub fn to(servers: &[OutboundServer]) -> Option<Arc<Self>> {
+    /// Allows requests to these servers; `None` if there are none.
+    pub fn allowing(servers: &[OutboundServer]) -> Option<Arc<Self>> {
         let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         (!servers.is_empty()).then(|| Arc::new(Self { servers: servers.to_vec(), connections }))
     }
@@ -60,57 +61,58 @@ impl Outbound {
 #[derive(Debug)]
 pub struct Sender {
     allowed: Option<Arc<Outbound>>,
-    /// Made for the first request that is sent: most instances send none.
-    places: Option<Arc<Semaphore>>,
-    /// Whether a refusal has been logged since the call began.
+    /// Created with the first request: most instances send none.
+    own_connections: Option<Arc<Semaphore>>,
+    /// Whether a rejection has been logged since the call began.
     logged: bool,
 }
 
 impl Sender {
-    /// A sender to the servers that are allowed; without them, to none.
+    /// Creates a sender for the allowed servers; without them, it rejects every request.
     pub fn new(allowed: Option<Arc<Outbound>>) -> Self {
-        Self { allowed, places: None, logged: false }
+        Self { allowed, own_connections: None, logged: false }
     }
 
-    /// Begins a call.
-    pub fn begin(&mut self) {
+    /// Starts a call.
+    pub fn begin_call(&mut self) {
         self.logged = false;
     }
 
-    /// Sends a request for the call of this id, once there is a place for its connection.
+    /// Sends a request of the call `request_id`, once a connection is permitted.
     ///
     /// # Errors
     ///
-    /// The future gives [`Error::HttpRequestDenied`] if the server is not one of those allowed, and for any other failure
-    /// the error that `wasi:http` has for it.
+    /// The future returns [`Error::HttpRequestDenied`] if the server is not allowed, and for any other failure the
+    /// error that `wasi:http` defines for it.
     pub fn send(
         &mut self,
         request: Request<WasiBody>,
         options: RequestOptions,
         request_id: &str,
-    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<OutboundResponse, Error>> + Send> {
         let Some((server, allowed)) = self.check(request.uri()) else {
-            self.log(&request, request_id, "the server is not one that --allow-outbound names");
+            self.log_rejected(&request, request_id, "--allow-outbound does not name the server");
             return Box::new(async { Err(Error::HttpRequestDenied) });
         };
         if request.uri().scheme() != Some(&Scheme::HTTP) {
-            const ONLY_HTTP: &str = "requests are sent over http only, not over https";
-            self.log(&request, request_id, ONLY_HTTP);
+            const ONLY_HTTP: &str = "outbound requests are supported over http only, not over https";
+            self.log_rejected(&request, request_id, ONLY_HTTP);
             return Box::new(async { Err(Error::InternalError(Some(ONLY_HTTP.to_owned()))) });
         }
-        let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(MAX_OF_INSTANCE)));
-        let places = [Arc::clone(places), Arc::clone(&allowed.connections)];
+        let own = self
+            .own_connections
+            .get_or_insert_with(|| Arc::new(Semaphore::new(MAX_CONNECTIONS_PER_INSTANCE)));
+        let (own, shared) = (Arc::clone(own), Arc::clone(&allowed.connections));
         Box::new(async move {
-            let [own, common] = places;
-            let places = [place(own).await?, place(common).await?];
-            exchange(request, server, options, places).await
+            let permits = [acquire(own).await?, acquire(shared).await?];
+            exchange(request, server, options, permits).await
         })
     }
 
-    /// Where the request goes, if it may.
+    /// Returns the server of the request if it is allowed.
     fn check(&self, uri: &Uri) -> Option<((String, u16), Arc<Outbound>)> {
         let (allowed, authority) = (self.allowed.as_ref()?, uri.authority()?);
-        // A name and a password before the host would only disguise it (RFC 9110, section 4.2.4).
+        // A user name and a password before the host would only disguise it (RFC 9110, section 4.2.4).
         if authority.as_str().contains('@') {
             return None;
         }
@@ -120,30 +122,36 @@ impl Sender {
         allowed.servers.iter().any(|allowed| allowed.is(host, port)).then(|| (server, Arc::clone(allowed)))
     }
 
-    fn log(&mut self, request: &Request<WasiBody>, request_id: &str, why: &str) {
+    fn log_rejected(&mut self, request: &Request<WasiBody>, request_id: &str, why: &str) {
         if std::mem::replace(&mut self.logged, true) {
             return;
         }
         let authority = request.uri().authority().map_or("", Authority::as_str);
         let authority = authority.get(..MAX_LOGGED).unwrap_or(authority);
-        tracing::warn!(request_id, authority, why, "a request to another server was refused");
+        tracing::warn!(
+            event = "outbound.request_rejected",
+            request_id,
+            authority,
+            why,
+            "outbound request rejected"
+        );
     }
 }
 
-async fn place(places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
-    // It is never closed.
-    places.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)
+async fn acquire(connections: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    // The semaphore is never closed.
+    connections.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)
 }
 
 async fn exchange(
     mut request: Request<WasiBody>,
     (host, port): (String, u16),
     options: RequestOptions,
-    places: [OwnedSemaphorePermit; 2],
-) -> Result<Sent, Error> {
+    permits: [OwnedSemaphorePermit; 2],
+) -> Result<OutboundResponse, Error> {
     let connect = async {
-        let unknown = |_| Error::DnsError { rcode: None, info_code: None };
-        let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unknown)?.collect();
+        let unresolved = |_| Error::DnsError { rcode: None, info_code: None };
+        let addresses: Vec<_> = lookup_host((host, port)).await.map_err(unresolved)?.collect();
         let socket = TcpStream::connect(&*addresses).await.map_err(Error::Connect)?;
         socket.set_nodelay(true).map_err(Error::Connect)?;
         Ok(socket)
@@ -151,47 +159,47 @@ async fn exchange(
     let socket = within(options.connect_timeout, Error::ConnectionTimeout, connect).await?;
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(socket)).await?;
-    // Whoever drops the handle ends the connection, and frees its places.
+    // Dropping the handle ends the connection and releases its permits.
     let connection = runtime::spawn(async move {
-        let _places = places;
-        // How it ends is told by the answer.
+        let _permits = permits;
+        // The response reports how the connection ends.
         let _ = connection.await;
     });
 
-    // To the server itself only the path is sent (RFC 9112, section 3.2.1).
+    // The origin server receives only the path (RFC 9112, section 3.2.1).
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    let answer = async { sender.send_request(request).await.map_err(Error::from) };
-    let answer = within(options.first_byte_timeout, Error::ConnectionReadTimeout, answer).await?;
-    let patience = options.between_bytes_timeout;
-    let answer = answer.map(|body| AnswerBody { body, patience, waiting: None }.boxed_unsync());
-    let ended = async move {
+    let response = async { sender.send_request(request).await.map_err(Error::from) };
+    let response = within(options.first_byte_timeout, Error::ConnectionReadTimeout, response).await?;
+    let idle_timeout = options.between_bytes_timeout;
+    let response = response.map(|body| TimedBody { body, idle_timeout, timer: None }.boxed_unsync());
+    let connection_ended = async move {
         connection.await;
         Ok(())
     };
-    Ok((answer, Box::new(ended)))
+    Ok((response, Box::new(connection_ended)))
 }
 
-/// Waits for as long as the component has asked for; without a limit its deadline is one.
+/// Waits up to the limit that the component has set; without one, the deadline of its call applies.
 async fn within<T>(
     limit: Option<Duration>,
-    too_late: Error,
+    timeout_error: Error,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     match limit {
-        Some(limit) => timeout(limit, work).await.unwrap_or(Err(too_late)),
+        Some(limit) => timeout(limit, work).await.unwrap_or(Err(timeout_error)),
         None => work.await,
     }
 }
 
-/// The body of an answer, each part of which comes within the time that the component has asked for.
-struct AnswerBody {
+/// A response body whose frames must arrive within the time that the component has set.
+struct TimedBody {
     body: Incoming,
-    patience: Option<Duration>,
-    waiting: Option<Pin<Box<Sleep>>>,
+    idle_timeout: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Body for AnswerBody {
+impl Body for TimedBody {
     type Data = Bytes;
     type Error = Error;
 
@@ -200,12 +208,12 @@ impl Body for AnswerBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
-            self.waiting = None;
+            self.timer = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
         }
-        let Some(patience) = self.patience else { return Poll::Pending };
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
-        waiting.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)))
+        let Some(idle_timeout) = self.idle_timeout else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
+        timer.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -217,7 +225,7 @@ impl Body for AnswerBody {
     }
 }
 
-/// What a component is told of a connection that could not be made.
+/// The error code for a connection that could not be opened.
 pub fn connect_error(error: &std::io::Error) -> ErrorCode {
     use std::io::ErrorKind;
     match error.kind() {
@@ -228,7 +236,7 @@ pub fn connect_error(error: &std::io::Error) -> ErrorCode {
     }
 }
 
-/// What a component is told of an exchange that broke off.
+/// The error code for a failed exchange.
 pub fn exchange_error(error: &hyper::Error) -> ErrorCode {
     if error.is_parse_too_large() {
         ErrorCode::HttpResponseHeaderSectionSize(u32::try_from(MAX_BUFFER).ok())

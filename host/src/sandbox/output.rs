@@ -1,4 +1,4 @@
-//! What a component prints becomes log lines that carry the id of the request.
+//! Turns what a component prints into log lines with the request id.
 
 use std::{
     io,
@@ -15,21 +15,21 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-/// Longest line, in bytes; a longer one is logged in pieces.
+/// Maximum length of a log line, in bytes; a longer line is logged in pieces.
 const MAX_LINE: usize = 4096;
-/// Most bytes that one request may log; the rest is dropped, and a last line says so. Above any honest
-/// message, below what would let a guest drown the log.
+/// Maximum number of bytes that one request may log; the rest is discarded, and a final line says so. More than any
+/// sensible message needs, and less than what would let a guest flood the log.
 const MAX_OUTPUT: usize = 64 * 1024;
-/// What a line costs beside its own bytes: about what the log adds to it.
+/// Overhead that a line counts besides its own bytes: about what the log adds to it.
 const LINE_COST: usize = 256;
-/// Most bytes taken in one write.
+/// Maximum number of bytes accepted in one write.
 const WRITE_PERMIT: usize = 64 * 1024;
 
-/// What one request prints: both of its streams, and how much more it may.
+/// The output of one request: both streams, and the remaining bytes.
 #[derive(Debug)]
 struct Output {
     request_id: Arc<str>,
-    left: usize,
+    remaining: usize,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
@@ -39,20 +39,20 @@ struct Output {
 enum Stream {
     /// Standard output, logged at `info`.
     Stdout,
-    /// Standard error, logged at `warn`: a panic says there where it happened.
+    /// Standard error, logged at `warn`: a panic reports its location there.
     Stderr,
 }
 
 impl Output {
     fn new(request_id: Arc<str>) -> Self {
-        Self { request_id, left: MAX_OUTPUT, stdout: Vec::new(), stderr: Vec::new() }
+        Self { request_id, remaining: MAX_OUTPUT, stdout: Vec::new(), stderr: Vec::new() }
     }
 
     fn append(&mut self, stream: Stream, bytes: &[u8]) {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let ends = part.last() == Some(&b'\n');
+            let line_ends = part.last() == Some(&b'\n');
             for piece in part.strip_suffix(b"\n").unwrap_or(part).chunks(MAX_LINE) {
-                if self.left == 0 {
+                if self.remaining == 0 {
                     return;
                 }
                 if self.line(stream).len().saturating_add(piece.len()) > MAX_LINE {
@@ -60,7 +60,7 @@ impl Output {
                 }
                 self.line(stream).extend_from_slice(piece);
             }
-            if ends {
+            if line_ends {
                 self.emit(stream);
             }
         }
@@ -75,13 +75,13 @@ impl Output {
 
     fn emit(&mut self, stream: Stream) {
         let line = std::mem::take(self.line(stream));
-        if line.is_empty() || self.left == 0 {
+        if line.is_empty() || self.remaining == 0 {
             return;
         }
         let request_id = &*self.request_id;
-        match self.left.checked_sub(line.len().saturating_add(LINE_COST)) {
-            Some(left) => {
-                self.left = left;
+        match self.remaining.checked_sub(line.len().saturating_add(LINE_COST)) {
+            Some(remaining) => {
+                self.remaining = remaining;
                 let text = String::from_utf8_lossy(&line);
                 match stream {
                     Stream::Stdout => tracing::info!(target: "guest", request_id, "{text}"),
@@ -89,15 +89,15 @@ impl Output {
                 }
             }
             None => {
-                self.left = 0;
-                tracing::warn!(target: "guest", request_id, "(the component printed more than a request may log)");
+                self.remaining = 0;
+                tracing::warn!(target: "guest", request_id, "(output limit of a request exceeded: the rest is discarded)");
             }
         }
     }
 }
 
 impl Drop for Output {
-    /// Logs what no line feed has ended.
+    /// Logs an unterminated last line.
     fn drop(&mut self) {
         self.emit(Stream::Stdout);
         self.emit(Stream::Stderr);
@@ -107,13 +107,13 @@ impl Drop for Output {
 /// A sink that logs each line written to it.
 #[derive(Clone, Debug)]
 pub struct LineLog {
-    /// None while there is no request.
+    /// `None` between requests.
     output: Arc<Mutex<Option<Output>>>,
     stream: Stream,
 }
 
 impl LineLog {
-    /// Standard output and standard error of one instance.
+    /// Creates the standard output and standard error of one instance.
     pub fn pair() -> (Self, Self) {
         let output = Arc::new(Mutex::new(None));
         (
@@ -122,17 +122,17 @@ impl LineLog {
         )
     }
 
-    /// What is printed from now on, to both streams, belongs to this request.
+    /// Attributes the output of both streams to this request from now on.
     pub fn begin(&self, request_id: Arc<str>) {
         *self.output() = Some(Output::new(request_id));
     }
 
-    /// The id of the request.
+    /// The id of the current request.
     pub fn request_id(&self) -> Option<Arc<str>> {
         self.output().as_ref().map(|output| Arc::clone(&output.request_id))
     }
 
-    /// The request is over.
+    /// Ends the request.
     pub fn end(&self) {
         *self.output() = None;
     }

@@ -1,4 +1,4 @@
-//! The body of a request, as the component is given it: whole, or as the news that it is too large.
+//! The body of a request, as the component reads it: complete, or with the error that it is too large.
 
 use std::{
     pin::Pin,
@@ -17,26 +17,26 @@ use wasmtime_wasi_http::{Error as HttpError, WasiHttpView, p2::bindings::http::t
 
 use crate::sandbox::instance::InstanceState;
 
-/// The interface of [`add_error_code`], as the library's linker knows it.
+/// The interface of [`add_error_code`], as named in wasmtime's linker.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
 /// The body of a request.
 ///
-/// Whether a body that is too large is 404, 405 or 413 depends on what was asked for, which only the component
-/// knows. So it is asked with a body that fails when it is read.
+/// Whether the response to a body that is too large is 404, 405 or 413 depends on the requested route, which only the
+/// component knows. So the component is called with a body that fails when it is read.
 #[derive(Debug)]
 pub enum RequestBody {
-    /// All of it.
+    /// The complete body.
     Whole(Full<Bytes>),
-    /// It is larger than this many bytes. Reading it fails with the code `HTTP-request-body-size`.
+    /// The body exceeds this many bytes. Reading it fails with the code `HTTP-request-body-size`.
     TooLarge(u64),
 }
 
 impl RequestBody {
-    /// Tells the length of a body that came in chunks, as RFC 9112, section 7.1.3, has it: the component is not shown the
-    /// chunks, and could not tell that there is a body without reading it. Of one that is too large it tells the
-    /// least that it can be.
-    pub fn announce(&self, headers: &mut HeaderMap) {
+    /// Adds the Content-Length of a body that was sent in chunks, as in RFC 9112, section 7.1.3: the component does
+    /// not see the chunks, and could not tell that there is a body without reading it. For a body that is too large,
+    /// the value is its minimum length.
+    pub fn set_content_length(&self, headers: &mut HeaderMap) {
         let length = match self {
             Self::Whole(body) => body.size_hint().lower(),
             Self::TooLarge(max) => max.saturating_add(1),
@@ -82,14 +82,14 @@ impl Body for RequestBody {
     }
 }
 
-/// Has `http-error-code` know the error of a body that is too large.
+/// Makes `http-error-code` recognise the error of a body that is too large.
 ///
-/// The library's own looks for another type than the errors of a request's body have there, and so knows none
-/// of them.
+/// The library's own implementation expects a different type than the errors of a request body have, and so
+/// recognises none of them.
 ///
 /// # Errors
 ///
-/// If the interface has not been linked before.
+/// If the interface has not been linked yet.
 pub fn add_error_code(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     linker.instance(TYPES)?.func_wrap("http-error-code", error_code)?;

@@ -1,4 +1,4 @@
-//! The body of a guest's answer, on its way while the call that makes it may still go on.
+//! The body of a guest's response, which may be sent while the call that writes it still runs.
 
 use std::{
     any::Any,
@@ -14,28 +14,28 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::sandbox::{failure::Failure, tally::Tally};
 
-/// Something that lives exactly as long as the call it was given to: a permit, a pinned module.
-pub type Hold = Arc<dyn Any + Send + Sync>;
+/// A value that lives exactly as long as its call: a permit, a pinned module.
+pub type CallGuard = Arc<dyn Any + Send + Sync>;
 
-/// A call under way: resolves when the guest has returned.
-pub type Run = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+/// A call in flight: resolves when the guest has returned.
+pub type GuestCall = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
-/// The body of a guest's answer. Reading it drives the call that makes it.
+/// The body of a guest's response. Reading it drives the call that writes it.
 ///
-/// It ends cleanly only if the call did. If the call fails, the body ends with that failure, so that the
-/// connection is cut and no client takes half an answer for a whole one.
-#[allow(missing_debug_implementations, reason = "a call under way has nothing to show")]
+/// The body ends cleanly only if the call does. If the call fails, the body ends with that failure: the connection is
+/// cut, and no client mistakes a part of a response for the whole.
+#[allow(missing_debug_implementations, reason = "a call in flight has nothing to show")]
 pub struct GuestBody {
-    /// What the guest writes to.
+    /// Receives what the guest writes.
     pub inner: HyperOutgoingBody,
     /// The call, unless it has ended.
-    pub run: Option<Run>,
-    /// Names the request in log lines.
+    pub call: Option<GuestCall>,
+    /// Identifies the request in log lines.
     pub request_id: Arc<str>,
-    /// Where a failure counts that comes after the head.
+    /// Counts a failure after the head.
     pub tally: Arc<Tally>,
-    /// Released with the body, or the call if that takes longer.
-    pub hold: Hold,
+    /// Dropped with the body, or after the call if that takes longer.
+    pub guard: CallGuard,
 }
 
 impl Body for GuestBody {
@@ -46,28 +46,28 @@ impl Body for GuestBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if let Some(run) = &mut self.run
-            && let Poll::Ready(ended) = run.as_mut().poll(context)
+        if let Some(call) = &mut self.call
+            && let Poll::Ready(result) = call.as_mut().poll(context)
         {
-            self.run = None;
-            if let Err(failure) = ended {
-                return Poll::Ready(Some(Err(self.failed(failure))));
+            self.call = None;
+            if let Err(failure) = result {
+                return Poll::Ready(Some(Err(self.record(failure))));
             }
         }
         match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
-                let failure = Failure::Trapped(format!("its answer broke off: {error}"));
-                Poll::Ready(Some(Err(self.failed(failure))))
+                let failure = Failure::Trapped(format!("its response body failed: {error}"));
+                Poll::Ready(Some(Err(self.record(failure))))
             }
-            // The stream is at its end, but only the end of the call says whether that is a good one.
-            None if self.run.is_some() => Poll::Pending,
+            // The stream has ended, but only the end of the call says whether the response is complete.
+            None if self.call.is_some() => Poll::Pending,
             None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.run.is_none() && self.inner.is_end_stream()
+        self.call.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -76,31 +76,32 @@ impl Body for GuestBody {
 }
 
 impl GuestBody {
-    fn failed(&self, failure: Failure) -> Failure {
-        self.tally.failed((&failure).into());
+    fn record(&self, failure: Failure) -> Failure {
+        self.tally.record_failure((&failure).into());
         failure
     }
 }
 
 impl Drop for GuestBody {
-    /// Lets a guest that has answered in full finish what it is doing, within its deadline. If the client has
-    /// gone instead, the guest learns of it by its next write.
+    /// Lets a guest whose response is complete finish its work, within its deadline. If the client has disconnected
+    /// instead, the guest's next write fails.
     fn drop(&mut self) {
-        if let Some(run) = self.run.take()
+        if let Some(call) = self.call.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (hold, request_id) = (Arc::clone(&self.hold), Arc::clone(&self.request_id));
+            let (guard, request_id) = (Arc::clone(&self.guard), Arc::clone(&self.request_id));
             let tally = Arc::clone(&self.tally);
             runtime.spawn(async move {
-                if let Err(failure) = run.await {
-                    tally.failed((&failure).into());
+                if let Err(failure) = call.await {
+                    tally.record_failure((&failure).into());
                     tracing::warn!(
+                        event = "request.failed_after_response",
                         request_id = &*request_id,
                         %failure,
-                        "a call failed after its answer was read or dropped"
+                        "call failed after its response was sent or dropped"
                     );
                 }
-                drop(hold);
+                drop(guard);
             });
         }
     }

@@ -264,8 +264,7 @@ pub fn check_key_count(keys: usize) -> Result<(), StoreError> {
 /// [`StoreError::TooLarge`].
 pub fn check_item_count(items: usize) -> Result<(), StoreError> {
     if items > MAX_COMMIT_ITEMS {
-        let what =
-            format!("the commit has {items} checks and writes; the limit is {MAX_COMMIT_ITEMS}");
+        let what = format!("the commit has {items} checks and writes; the limit is {MAX_COMMIT_ITEMS}");
         return Err(StoreError::TooLarge(what));
     }
     Ok(())

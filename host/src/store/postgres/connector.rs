@@ -73,7 +73,10 @@ impl Connector {
             url: location.url.clone(),
             file: location.file.clone(),
             timeout: location.timeout,
-            server: Mutex::new(Server { address: Address::from_url(&location.url)?, url: location.url.clone() }),
+            server: Mutex::new(Server {
+                address: Address::from_url(&location.url)?,
+                url: location.url.clone(),
+            }),
             backoff: AsyncMutex::new(Backoff::default()),
             outage: watch::Sender::new(None),
         };

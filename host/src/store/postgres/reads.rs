@@ -35,7 +35,8 @@ pub(super) async fn scan(session: &Session, range: &Scan) -> Result<Vec<Entry>, 
         Order::Descending => &session.statements.scan_descending,
     };
     let (start, end) = (key_bytes(&range.start), key_bytes(&range.end));
-    let rows = session.client.query(statement, &[&start, &end, &i64::from(range.limit), &transfer_limit()]).await?;
+    let rows =
+        session.client.query(statement, &[&start, &end, &i64::from(range.limit), &transfer_limit()]).await?;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
         check_row_transfer(&row)?;

@@ -9,8 +9,8 @@ use tokio_postgres::{Client, Error};
 
 use super::{
     address::Address,
-    session::{connect, drive},
     errors,
+    session::{connect, drive},
 };
 use crate::store::backend::IfMissing;
 
@@ -96,10 +96,16 @@ $$;
 /// # Errors
 ///
 /// One line that says why. The database is unchanged then.
-pub(super) async fn prepare(address: &Address, if_missing: IfMissing, timeout: Duration) -> Result<(), String> {
+pub(super) async fn prepare(
+    address: &Address,
+    if_missing: IfMissing,
+    timeout: Duration,
+) -> Result<(), String> {
     let describe = |error: Error| errors::describe(&error);
     let (client, mut driver) = connect(address, timeout).await.map_err(describe)?;
-    let prepared = drive(&mut driver, async { Ok(create_if_missing(&client, if_missing).await) }).await.map_err(describe)?;
+    let prepared = drive(&mut driver, async { Ok(create_if_missing(&client, if_missing).await) })
+        .await
+        .map_err(describe)?;
     // Closes the connection. Whether the server notices does not matter.
     drop(client);
     let _ = driver.await;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::{
-    reads::{revision, foreign_data},
+    reads::{foreign_data, revision},
     session::{Driver, Session},
 };
 use crate::store::{
@@ -89,7 +89,8 @@ impl Snapshot for PostgresSnapshot {
     async fn next(&mut self) -> Result<Vec<Entry>, StoreError> {
         let bytes = i64::try_from(PAGE_BYTES).unwrap_or(i64::MAX);
         let limit = i64::from(MAX_PAGE_ENTRIES);
-        let rows = with_timeout(self.timeout, self.client.query(&self.next, &[&self.last, &bytes, &limit])).await?;
+        let rows =
+            with_timeout(self.timeout, self.client.query(&self.next, &[&self.last, &bytes, &limit])).await?;
         let mut entries = Vec::with_capacity(rows.len());
         for row in rows {
             let key = String::from_utf8(row.try_get(0)?).map_err(|_| foreign_data())?;
@@ -103,7 +104,10 @@ impl Snapshot for PostgresSnapshot {
     }
 }
 
-async fn with_timeout<T>(limit: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, StoreError> {
+async fn with_timeout<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, StoreError> {
     match timeout(limit, work).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(timed_out(limit)),

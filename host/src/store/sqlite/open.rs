@@ -70,7 +70,8 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     }
     let content = {
         // In one transaction, so that no other process creates the tables between two of the checks.
-        let transaction = connection.unchecked_transaction().map_err(|error| sqlite_open_error(path, &error))?;
+        let transaction =
+            connection.unchecked_transaction().map_err(|error| sqlite_open_error(path, &error))?;
         classify(&transaction, path)?
     };
     if content == Content::Empty {
@@ -92,7 +93,9 @@ pub(super) fn has_content(path: &Path) -> Result<bool, OpenError> {
             path,
             &format!("it is a directory; name a file in it, such as {:?}", path.join("orders.db")),
         )),
-        Some(metadata) if !metadata.is_file() => Err(open_error(path, "it is not a regular file; name a regular file")),
+        Some(metadata) if !metadata.is_file() => {
+            Err(open_error(path, "it is not a regular file; name a regular file"))
+        }
         Some(metadata) if metadata.len() > 0 => Ok(true),
         // SQLite would delete a WAL without its file, and with it the commits that are only in the WAL.
         _ if fs::metadata(sidecar(path, "-wal")).is_ok_and(|wal| wal.len() > 0) => Err(open_error(
@@ -113,8 +116,8 @@ fn inspect_immutable(path: &Path) -> Result<(), OpenError> {
     let unsettled = ["-wal", "-journal"].iter().any(|suffix| sidecar(path, suffix).exists());
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(immutable_uri(path), flags).map_err(|error| sqlite_open_error(path, &error))?;
+    let connection = Connection::open_with_flags(immutable_uri(path), flags)
+        .map_err(|error| sqlite_open_error(path, &error))?;
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     // The first read also detects a file that is not a database or is shorter than its header says.
     let pages = match number("page_count") {
@@ -173,7 +176,8 @@ fn switch_to_wal(connection: &mut Connection, path: &Path) -> Result<(), OpenErr
     let mode: String = loop {
         match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
             Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && attempts.next().is_some() =>
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && attempts.next().is_some() =>
             {
                 connection
                     .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -185,7 +189,9 @@ fn switch_to_wal(connection: &mut Connection, path: &Path) -> Result<(), OpenErr
         }
     };
     if mode != "wal" {
-        let why = format!("its file system does not support a write-ahead log (journal mode {mode}); use a local disk");
+        let why = format!(
+            "its file system does not support a write-ahead log (journal mode {mode}); use a local disk"
+        );
         return Err(open_error(path, &why));
     }
     connection.pragma_update(None, "synchronous", "FULL").map_err(open_failed)?;

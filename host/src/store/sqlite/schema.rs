@@ -81,7 +81,10 @@ pub(super) fn check_tables(connection: &Connection, path: &Path) -> Result<(), O
 fn has_tables(connection: &Connection) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table'")?;
     let tables = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
-    if ![CREATE_ENTRIES, CREATE_LAST_REVISION].iter().all(|definition| tables.iter().any(|sql| sql == definition)) {
+    if ![CREATE_ENTRIES, CREATE_LAST_REVISION]
+        .iter()
+        .all(|definition| tables.iter().any(|sql| sql == definition))
+    {
         return Ok(false);
     }
     let revisions = connection
