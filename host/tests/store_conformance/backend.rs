@@ -1,4 +1,4 @@
-//! The backends under test, and the short words that the suite is written in.
+//! The backends under test, and short helpers for the suite.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::postgres_server;
 
-/// A backend under test, and what must live as long as it.
+/// A backend under test, and the resources that must outlive it.
 pub(crate) struct Backend {
     location: StoreLocation,
     _directory: Option<TempDir>,
@@ -21,7 +21,7 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) async fn open(&self) -> Arc<dyn Store> {
-        store::open(&self.location).await.expect("the store opens")
+        store::open(&self.location).await.expect("the store should open")
     }
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn commit(store: &dyn Store, checks: Vec<Check>, writes: Vec<Wr
     store.commit(Commit::new(checks, writes).unwrap()).await.unwrap()
 }
 
-/// Makes the writes, which nothing may hinder.
+/// Commits the writes without checks.
 pub(crate) async fn write(store: &dyn Store, writes: Vec<Write>) -> Revision {
     match commit(store, vec![], writes).await {
         Outcome::Committed(revision) => revision,

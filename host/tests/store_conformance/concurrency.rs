@@ -1,4 +1,4 @@
-//! What holds while many call at once.
+//! Guarantees under concurrent calls.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use tokio::sync::Barrier;
 
 use crate::backend::{commit, get_one, key, put, scan, write};
 
-/// A writer keeps many keys equal; nobody may ever see two of them differ. Many, so that reading takes long
-/// enough for commits to come between.
+/// A writer keeps the values of many keys equal; no reader may see two of them differ. There are many keys so that a
+/// read takes long enough for commits to run meanwhile.
 pub(crate) async fn readers_see_whole_commits(store: &Arc<dyn Store>) {
     const ROUNDS: usize = 100;
     const READERS: usize = 4;
@@ -26,16 +26,16 @@ pub(crate) async fn readers_see_whole_commits(store: &Arc<dyn Store>) {
     async fn look(store: &dyn Store) {
         let keys = (0..EQUAL_KEYS).map(|n| key(format!("p/{n:03}"))).collect();
         let found = store.get(keys).await.unwrap();
-        assert!(found.iter().all(|stored| *stored == found[0]), "get saw half a commit");
+        assert!(found.iter().all(|stored| *stored == found[0]), "get saw part of a commit");
         let entries = scan(store, "p/", "p0", MAX_SCAN_LIMIT, Order::Descending).await;
         assert_eq!(entries.len(), EQUAL_KEYS);
         let whole = entries.iter().all(|entry| entry.stored == entries[0].stored);
-        assert!(whole, "scan saw half a commit");
+        assert!(whole, "scan saw part of a commit");
     }
 
     write_all(&**store, "first").await;
     let done = Arc::new(AtomicBool::new(false));
-    // The writer begins once every reader has.
+    // The writer starts once every reader has started.
     let start = Arc::new(Barrier::new(READERS + 1));
     let readers: Vec<_> = (0..READERS)
         .map(|_| {
@@ -60,7 +60,7 @@ pub(crate) async fn readers_see_whole_commits(store: &Arc<dyn Store>) {
     }
 }
 
-/// Many clients add to one number, each retrying until its own check held: no addition may be lost.
+/// Many clients increment one number, each retrying until its own check holds: no increment may be lost.
 pub(crate) async fn no_update_is_lost(store: &Arc<dyn Store>) {
     const CLIENTS: usize = 8;
     const ADDITIONS: usize = 10;
@@ -89,7 +89,7 @@ pub(crate) async fn no_update_is_lost(store: &Arc<dyn Store>) {
     assert_eq!(total.as_bytes(), (CLIENTS * ADDITIONS).to_string().as_bytes());
 }
 
-/// A caller that goes away, before its first answer or at any later time, leaves whole commits or none.
+/// If a caller is cancelled, at whatever time, its commit takes effect as a whole or not at all.
 pub(crate) async fn a_dropped_commit_is_whole_or_absent(store: &Arc<dyn Store>) {
     const COMMITS: usize = 64;
     let pair = |n: usize| vec![put(format!("left/{n:02}"), "1"), put(format!("right/{n:02}"), "1")];
@@ -109,7 +109,7 @@ pub(crate) async fn a_dropped_commit_is_whole_or_absent(store: &Arc<dyn Store>) 
         task.abort();
     }
     for task in tasks {
-        // Either it was cut off or it had finished.
+        // The task was aborted or had finished.
         let _ = task.await;
     }
     write(&**store, vec![put("last", "")]).await;
@@ -120,7 +120,7 @@ pub(crate) async fn a_dropped_commit_is_whole_or_absent(store: &Arc<dyn Store>) 
         halves.entry(number).or_default().push(entry.stored.revision);
     }
     for (number, revisions) in halves {
-        assert_eq!(revisions.len(), 2, "half of commit {number}");
+        assert_eq!(revisions.len(), 2, "commit {number} is partial");
         assert_eq!(revisions[0], revisions[1]);
     }
 }

@@ -1,4 +1,4 @@
-//! What each call does, alone: reading, writing, bounds, the end.
+//! What each call does on its own: reading, writing, limits, closing.
 
 use orders_host::store::{
     Check, Commit, Entry, Key, MAX_COMMIT_ITEMS, MAX_GET_KEYS, MAX_KEY_BYTES, MAX_SCAN_LIMIT,
@@ -12,7 +12,7 @@ use crate::backend::{
 
 // Reading.
 
-pub(crate) async fn get_answers_in_the_order_asked(store: &dyn Store) {
+pub(crate) async fn get_returns_entries_in_the_order_of_its_keys(store: &dyn Store) {
     let revision = write(store, vec![put("a", "1"), put("b", "2"), put("empty", "")]).await;
     let found = get(store, &["b", "missing", "a", "b", "empty"]).await;
     let expected = [Some("2"), None, Some("1"), Some("2"), Some("")];
@@ -20,19 +20,19 @@ pub(crate) async fn get_answers_in_the_order_asked(store: &dyn Store) {
     assert_eq!(get(store, &[]).await, []);
 }
 
-pub(crate) async fn scan_goes_both_ways_within_its_bounds(store: &dyn Store) {
+pub(crate) async fn scan_runs_in_both_directions_within_its_bounds(store: &dyn Store) {
     let revision = write(store, ["a", "b", "c", "d"].map(|at| put(at, at)).into()).await;
     assert_eq!(scan_keys(store, "a", "d", 1000, Order::Ascending).await, ["a", "b", "c"]);
     assert_eq!(scan_keys(store, "a", "d", 1000, Order::Descending).await, ["c", "b", "a"]);
     assert_eq!(scan_keys(store, "a", "e", 2, Order::Ascending).await, ["a", "b"]);
     assert_eq!(scan_keys(store, "a", "e", 2, Order::Descending).await, ["d", "c"]);
-    // Bounds need not be keys that exist.
+    // The bounds need not be existing keys.
     assert_eq!(scan_keys(store, "aa", "cc", 1000, Order::Ascending).await, ["b", "c"]);
     let first = scan(store, "b", "d", 1, Order::Ascending).await;
     assert_eq!(first, [Entry { key: key("b"), stored: stored("b", revision) }]);
 }
 
-pub(crate) async fn scan_of_an_empty_or_inverted_range_gives_none(store: &dyn Store) {
+pub(crate) async fn scan_of_an_empty_or_inverted_range_returns_nothing(store: &dyn Store) {
     write(store, ["a", "b", "c"].map(|at| put(at, at)).into()).await;
     for order in [Order::Ascending, Order::Descending] {
         for (start, end) in [("b", "b"), ("c", "a"), ("x", "z"), ("aa", "ab")] {
@@ -41,7 +41,7 @@ pub(crate) async fn scan_of_an_empty_or_inverted_range_gives_none(store: &dyn St
     }
 }
 
-pub(crate) async fn scan_gives_at_most_its_limit(store: &dyn Store) {
+pub(crate) async fn scan_returns_at_most_its_limit(store: &dyn Store) {
     for chunk in 0..5 {
         let writes = (0..250).map(|n| put(format!("k/{:04}", chunk * 250 + n), "")).collect();
         write(store, writes).await;
@@ -104,7 +104,7 @@ pub(crate) async fn keys_are_ordered_bytewise(store: &dyn Store) {
     assert_eq!(get_one(store, "a\0").await, None);
 }
 
-pub(crate) async fn values_are_kept_byte_for_byte(store: &dyn Store) {
+pub(crate) async fn values_are_stored_byte_for_byte(store: &dyn Store) {
     let every_byte: Vec<u8> = (0..=255).collect();
     let largest = vec![0xA5; MAX_VALUE_BYTES];
     let revision =
@@ -115,7 +115,7 @@ pub(crate) async fn values_are_kept_byte_for_byte(store: &dyn Store) {
 
 // Writing.
 
-pub(crate) async fn revisions_rise_and_mark_what_a_commit_wrote(store: &dyn Store) {
+pub(crate) async fn revisions_increase_and_mark_what_a_commit_wrote(store: &dyn Store) {
     let first = write(store, vec![put("a", "1"), put("b", "1")]).await;
     assert_eq!(first, Revision(1));
     let second = write(store, vec![put("b", "2"), put("c", "2")]).await;
@@ -130,7 +130,7 @@ pub(crate) async fn revisions_rise_and_mark_what_a_commit_wrote(store: &dyn Stor
     assert_eq!(revisions, expected.map(|(at, revision)| (at.to_owned(), revision)));
 }
 
-pub(crate) async fn checks_that_hold_let_the_commit_through(store: &dyn Store) {
+pub(crate) async fn a_commit_whose_checks_hold_succeeds(store: &dyn Store) {
     let first = write(store, vec![put("a", "1"), put("gone", "1")]).await;
     write(store, vec![delete("gone")]).await;
     let checks =
@@ -201,7 +201,7 @@ pub(crate) async fn the_last_write_to_a_key_wins(store: &dyn Store) {
     );
 }
 
-pub(crate) async fn deleting_an_absent_key_is_no_error(store: &dyn Store) {
+pub(crate) async fn deleting_an_absent_key_succeeds(store: &dyn Store) {
     let first = write(store, vec![delete("never")]).await;
     let second = write(store, vec![put("a", "1"), delete("never")]).await;
     assert!(first < second);
@@ -211,7 +211,7 @@ pub(crate) async fn deleting_an_absent_key_is_no_error(store: &dyn Store) {
 pub(crate) async fn a_commit_without_writes_only_checks(store: &dyn Store) {
     let first = write(store, vec![put("a", "1")]).await;
     let outcome = commit(store, vec![Check::AtRevision(key("a"), first)], vec![]).await;
-    // It is a commit like any other, so it has a number of its own.
+    // It is a commit like any other, so it has its own revision.
     let Outcome::Committed(second) = outcome else { panic!("{outcome:?}") };
     assert!(second > first);
     assert_eq!(commit(store, vec![Check::Absent(key("a"))], vec![]).await, Outcome::Conflict(0));
@@ -219,9 +219,9 @@ pub(crate) async fn a_commit_without_writes_only_checks(store: &dyn Store) {
     assert_eq!(get_one(store, "a").await, Some(stored("1", first)));
 }
 
-// Bounds: exactly at each is good, one more is refused.
+// Limits: exactly at each limit succeeds, one more is rejected.
 
-pub(crate) async fn keys_and_values_have_bounds(store: &dyn Store) {
+pub(crate) async fn key_and_value_sizes_are_limited(store: &dyn Store) {
     assert!(matches!(Key::try_from(String::new()), Err(StoreError::InvalidKey(_))));
     let too_long = "k".repeat(MAX_KEY_BYTES + 1);
     assert!(matches!(Key::try_from(too_long), Err(StoreError::InvalidKey(_))));
@@ -234,7 +234,7 @@ pub(crate) async fn keys_and_values_have_bounds(store: &dyn Store) {
     assert_eq!(get_one(store, "k").await, Some(stored("", revision)));
 }
 
-pub(crate) async fn limits_and_counts_have_bounds(store: &dyn Store) {
+pub(crate) async fn scan_limits_and_item_counts_are_limited(store: &dyn Store) {
     for limit in [0, MAX_SCAN_LIMIT + 1, u32::MAX] {
         assert_too_large(Scan::new(key("a"), key("b"), limit, Order::Ascending));
     }
@@ -256,7 +256,7 @@ pub(crate) async fn limits_and_counts_have_bounds(store: &dyn Store) {
     assert_eq!(scan(store, "w/", "w0", 1000, Order::Ascending).await.len(), MAX_COMMIT_ITEMS);
 }
 
-/// Writes that carry exactly as much as one call may: eight keys of one byte, and values.
+/// Writes that transfer exactly as much as one call may: eight keys of one byte, and values.
 pub(crate) fn largest_commit() -> Vec<Write> {
     let mut writes: Vec<_> = ('a'..='g').map(|at| put(at, vec![1; MAX_VALUE_BYTES])).collect();
     let rest = MAX_TRANSFER_BYTES - 7 * (MAX_VALUE_BYTES + 1) - 1;
@@ -264,7 +264,7 @@ pub(crate) fn largest_commit() -> Vec<Write> {
     writes
 }
 
-pub(crate) async fn a_commit_carries_a_bounded_number_of_bytes(store: &dyn Store) {
+pub(crate) async fn the_bytes_of_a_commit_are_limited(store: &dyn Store) {
     let check = || vec![Check::Absent(key("x"))];
     assert_too_large(Commit::new(check(), largest_commit()));
     let mut writes = largest_commit();
@@ -274,7 +274,7 @@ pub(crate) async fn a_commit_carries_a_bounded_number_of_bytes(store: &dyn Store
     assert_eq!(get_one(store, "g").await.unwrap().value.as_bytes().len(), MAX_VALUE_BYTES);
 }
 
-pub(crate) async fn a_scan_gives_a_bounded_number_of_bytes(store: &dyn Store) {
+pub(crate) async fn the_bytes_of_a_scan_are_limited(store: &dyn Store) {
     write(store, largest_commit()).await;
     write(store, vec![put("i", "")]).await;
     for order in [Order::Ascending, Order::Descending] {
@@ -283,11 +283,11 @@ pub(crate) async fn a_scan_gives_a_bounded_number_of_bytes(store: &dyn Store) {
         let more = Scan::new(key("a"), key("j"), 1000, order).unwrap();
         assert_too_large(store.scan(more).await);
     }
-    // What lies beyond the limit is not carried.
+    // Entries beyond the limit are not transferred.
     assert_eq!(scan(store, "a", "j", 8, Order::Ascending).await.len(), 8);
 }
 
-pub(crate) async fn a_get_gives_a_bounded_number_of_bytes(store: &dyn Store) {
+pub(crate) async fn the_bytes_of_a_get_are_limited(store: &dyn Store) {
     write(store, vec![put("large", vec![1; MAX_VALUE_BYTES]), put("small", "1"), put("empty", "")]).await;
     let at_bound = ["large"; MAX_TRANSFER_BYTES / MAX_VALUE_BYTES];
     let with = |more: &'static str| {
@@ -299,9 +299,9 @@ pub(crate) async fn a_get_gives_a_bounded_number_of_bytes(store: &dyn Store) {
     assert_too_large(store.get(with("small")).await);
 }
 
-// The end.
+// Closing.
 
-pub(crate) async fn after_close_everything_is_unavailable(store: &dyn Store) {
+pub(crate) async fn every_call_after_close_is_unavailable(store: &dyn Store) {
     write(store, vec![put("a", "1")]).await;
     store.health().await.unwrap();
     store.close().await;

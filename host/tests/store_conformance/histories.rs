@@ -1,4 +1,4 @@
-//! Random concurrent histories, checked against a model: one sequence of commits must explain all of them.
+//! Random concurrent histories, checked against a model: one sequence of commits must explain every history.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +21,12 @@ use tokio::sync::Barrier;
 
 use crate::backend::{Backend, key, value};
 
-/// How many histories each backend goes through, and how many of them at one time: they use keys of their
-/// own but share the store, so that they also share its transactions.
+/// The number of histories for each backend, and how many of them run concurrently. Each uses its own keys, but all
+/// share the store, and so its transactions.
 const HISTORIES: u32 = 2000;
 const HISTORIES_AT_ONCE: u32 = 16;
 
-/// Keys that the clients of one history fight over.
+/// The number of keys for which the clients of one history compete.
 const KEYS: usize = 4;
 
 #[derive(Clone, Debug)]
@@ -39,9 +39,9 @@ enum Step {
 #[derive(Clone, Debug)]
 enum PlannedCheck {
     Absent(usize),
-    /// As the client last saw the key: absent, or at that revision.
+    /// The state in which the client last saw the key: absent, or at that revision.
     AsSeen(usize),
-    /// At a revision that no commit has.
+    /// A revision that no commit has.
     Never(usize),
 }
 
@@ -72,28 +72,28 @@ fn programs() -> impl Strategy<Value = Vec<Vec<Step>>> {
     vec(vec(step, 1..=5), 2..=4)
 }
 
-/// One call as it happened. The times are ticks of one counter: a call that ended before another began has
-/// a smaller `ended` than that one's `began`.
+/// One recorded call. The times are ticks of one counter: a call that ended before another began has a smaller
+/// `ended` than that one's `began`.
 #[derive(Debug)]
 struct Call {
     began: u64,
     ended: u64,
-    what: Happened,
+    result: CallResult,
 }
 
 #[derive(Debug)]
-enum Happened {
+enum CallResult {
     Got { keys: Vec<Key>, found: Vec<Option<Stored>> },
     Scanned { start: Key, end: Key, limit: u32, order: Order, entries: Vec<Entry> },
     Committed { checks: Vec<Check>, writes: Vec<Write>, revision: Revision },
     Conflicted { checks: Vec<Check>, index: usize },
 }
 
-/// One client of a history: runs its program and keeps what happened.
+/// One client of a history: runs its program and records its calls.
 struct Client {
     store: Arc<dyn Store>,
     clock: Arc<AtomicU64>,
-    /// Makes this history's keys its own, and its values unique.
+    /// Makes the keys of this history and its values unique.
     name: String,
     number: usize,
     seen: BTreeMap<Key, Revision>,
@@ -112,31 +112,31 @@ impl Client {
     async fn run(mut self, program: Vec<Step>) -> Result<Vec<Call>, StoreError> {
         for step in program {
             let began = self.tick();
-            let what = self.step(step).await?;
+            let result = self.step(step).await?;
             let ended = self.tick();
-            self.calls.push(Call { began, ended, what });
+            self.calls.push(Call { began, ended, result });
         }
         Ok(self.calls)
     }
 
-    async fn step(&mut self, step: Step) -> Result<Happened, StoreError> {
+    async fn step(&mut self, step: Step) -> Result<CallResult, StoreError> {
         match step {
             Step::Get(indices) => {
                 let keys: Vec<_> = indices.into_iter().map(|index| self.key(index)).collect();
                 let found = self.store.get(keys.clone()).await?;
                 for (key, stored) in keys.iter().zip(&found) {
-                    self.saw(key.clone(), stored.as_ref().map(|stored| stored.revision));
+                    self.record_revision(key.clone(), stored.as_ref().map(|stored| stored.revision));
                 }
-                Ok(Happened::Got { keys, found })
+                Ok(CallResult::Got { keys, found })
             }
             Step::Scan { from, to, limit, order } => {
                 let (start, end) = (self.key(from), self.key(to));
                 let scan = Scan::new(start.clone(), end.clone(), limit, order)?;
                 let entries = self.store.scan(scan).await?;
                 for entry in &entries {
-                    self.saw(entry.key.clone(), Some(entry.stored.revision));
+                    self.record_revision(entry.key.clone(), Some(entry.stored.revision));
                 }
-                Ok(Happened::Scanned { start, end, limit, order, entries })
+                Ok(CallResult::Scanned { start, end, limit, order, entries })
             }
             Step::Commit { checks, writes } => self.commit(&checks, &writes).await,
         }
@@ -146,19 +146,19 @@ impl Client {
         &mut self,
         checks: &[PlannedCheck],
         writes: &[PlannedWrite],
-    ) -> Result<Happened, StoreError> {
+    ) -> Result<CallResult, StoreError> {
         let checks: Vec<_> = checks.iter().map(|check| self.check(check)).collect();
         let writes: Vec<_> = writes.iter().enumerate().map(|(n, write)| self.write(n, write)).collect();
         match self.store.commit(Commit::new(checks.clone(), writes.clone())?).await? {
-            Outcome::Conflict(index) => Ok(Happened::Conflicted { checks, index }),
+            Outcome::Conflict(index) => Ok(CallResult::Conflicted { checks, index }),
             Outcome::Committed(revision) => {
                 for write in &writes {
                     match write {
-                        Write::Put(key, _) => self.saw(key.clone(), Some(revision)),
-                        Write::Delete(key) => self.saw(key.clone(), None),
+                        Write::Put(key, _) => self.record_revision(key.clone(), Some(revision)),
+                        Write::Delete(key) => self.record_revision(key.clone(), None),
                     }
                 }
-                Ok(Happened::Committed { checks, writes, revision })
+                Ok(CallResult::Committed { checks, writes, revision })
             }
         }
     }
@@ -187,7 +187,7 @@ impl Client {
         }
     }
 
-    fn saw(&mut self, key: Key, revision: Option<Revision>) {
+    fn record_revision(&mut self, key: Key, revision: Option<Revision>) {
         match revision {
             Some(revision) => self.seen.insert(key, revision),
             None => self.seen.remove(&key),
@@ -195,7 +195,7 @@ impl Client {
     }
 }
 
-/// What the store must hold after some of the commits.
+/// The expected contents of the store after some of the commits.
 type Model = BTreeMap<Key, Stored>;
 
 fn holds(model: &Model, check: &Check) -> bool {
@@ -205,13 +205,13 @@ fn holds(model: &Model, check: &Check) -> bool {
     }
 }
 
-/// Whether a call that wrote nothing could have been answered so in this state.
-fn agrees(model: &Model, what: &Happened) -> bool {
-    match what {
-        Happened::Got { keys, found } => {
+/// Whether a call that wrote nothing is consistent with this state.
+fn agrees(model: &Model, result: &CallResult) -> bool {
+    match result {
+        CallResult::Got { keys, found } => {
             keys.iter().map(|key| model.get(key)).eq(found.iter().map(Option::as_ref))
         }
-        Happened::Scanned { start, end, limit, order, entries } => {
+        CallResult::Scanned { start, end, limit, order, entries } => {
             let inside = model.iter().filter(|(key, _)| *start <= **key && *key < end);
             let mut expected: Vec<_> =
                 inside.map(|(key, stored)| Entry { key: key.clone(), stored: stored.clone() }).collect();
@@ -221,22 +221,22 @@ fn agrees(model: &Model, what: &Happened) -> bool {
             expected.truncate(usize::try_from(*limit).unwrap());
             expected == *entries
         }
-        Happened::Conflicted { checks, index } => {
+        CallResult::Conflicted { checks, index } => {
             checks.iter().position(|check| !holds(model, check)) == Some(*index)
         }
-        Happened::Committed { .. } => false,
+        CallResult::Committed { .. } => false,
     }
 }
 
-/// Whether the calls could have happened one after another: the commits in the order of their revisions,
-/// every other call at some point between them, none before a call that had ended when it began.
+/// Whether the calls could have happened one after another: the commits in the order of their revisions, every other
+/// call at some point between them, and none before a call that had ended when it began.
 fn verify(calls: &[Call]) -> Result<(), String> {
     let (commits, models) = replay(calls)?;
     let mut others: Vec<_> =
-        calls.iter().filter(|call| !matches!(call.what, Happened::Committed { .. })).collect();
+        calls.iter().filter(|call| !matches!(call.result, CallResult::Committed { .. })).collect();
     others.sort_unstable_by_key(|call| call.began);
-    // Each takes the earliest point that it can, in the order in which they began: whatever had ended before
-    // a call began has its point by then, and taking a later one would only narrow the choice of the rest.
+    // In the order in which they began, each call takes the earliest possible point. Every call that ended before
+    // another began has its point by then, and a later point would only narrow the choice for the rest.
     let mut points: Vec<(u64, usize)> = Vec::new();
     for call in others {
         let committed =
@@ -245,19 +245,19 @@ fn verify(calls: &[Call]) -> Result<(), String> {
         let lowest = read.max().unwrap_or(0).max(committed);
         let highest = commits.iter().position(|commit| commit.began > call.ended).unwrap_or(commits.len());
         let point = (lowest..=highest)
-            .find(|point| agrees(&models[*point], &call.what))
+            .find(|point| agrees(&models[*point], &call.result))
             .ok_or_else(|| format!("no state from commit {lowest} to commit {highest} explains {call:#?}"))?;
         points.push((call.ended, point));
     }
     Ok(())
 }
 
-/// The commits by revision, and the state before the first of them and after each.
+/// Returns the commits by revision, and the state before the first and after each of them.
 fn replay(calls: &[Call]) -> Result<(Vec<&Call>, Vec<Model>), String> {
     let mut commits: Vec<_> = calls
         .iter()
-        .filter_map(|call| match &call.what {
-            Happened::Committed { checks, writes, revision } => Some((*revision, checks, writes, call)),
+        .filter_map(|call| match &call.result {
+            CallResult::Committed { checks, writes, revision } => Some((*revision, checks, writes, call)),
             _ => None,
         })
         .collect();
@@ -293,8 +293,8 @@ fn replay(calls: &[Call]) -> Result<(Vec<&Call>, Vec<Model>), String> {
     Ok((commits.into_iter().map(|(.., call)| call).collect(), models))
 }
 
-/// Runs the programs, each by a client of its own, and a last look at every key when all have ended. The clients take the
-/// stores, which are opens of one place, in turns.
+/// Runs each program in its own client, and then reads every key. The clients are distributed over the stores, which
+/// are handles to one location.
 async fn history(
     stores: &[Arc<dyn Store>],
     name: String,
@@ -323,7 +323,7 @@ async fn history(
         .collect();
     let mut calls = Vec::new();
     for task in tasks {
-        calls.extend(task.await.expect("a client ran to its end")?);
+        calls.extend(task.await.expect("a client panicked")?);
     }
     let look = vec![Step::Get((0..KEYS).collect())];
     calls.extend(client(usize::MAX).run(look).await?);
@@ -334,7 +334,7 @@ pub(crate) async fn random_histories_agree_with_a_model(store: &Arc<dyn Store>) 
     check_histories(vec![Arc::clone(store)]).await;
 }
 
-pub(crate) async fn histories_over_two_opens_agree_with_a_model(backend: &Backend) {
+pub(crate) async fn histories_over_two_handles_agree_with_a_model(backend: &Backend) {
     let stores = vec![backend.open().await, backend.open().await];
     check_histories(stores.clone()).await;
     for store in stores {
@@ -349,7 +349,7 @@ async fn check_histories(stores: Vec<Arc<dyn Store>>) {
             let (stores, names) = (stores.clone(), Arc::clone(&names));
             let runtime = tokio::runtime::Handle::current();
             tokio::task::spawn_blocking(move || {
-                // The interleaving is not part of the case, so a stored or shrunk case proves little.
+                // A test case does not determine the interleaving, so saving or shrinking it is of little use.
                 let config = Config {
                     cases: HISTORIES / HISTORIES_AT_ONCE,
                     failure_persistence: None,

@@ -1,4 +1,4 @@
-//! What survives a close, and two opens of one place.
+//! Data that outlives a close, and two handles to one location.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -18,7 +18,7 @@ pub(crate) async fn entries_and_revisions_survive_a_reopen(backend: &Backend) {
     store.close().await;
 }
 
-pub(crate) async fn two_opens_of_one_place_are_one_store(backend: &Backend) {
+pub(crate) async fn two_handles_to_one_location_are_one_store(backend: &Backend) {
     let (left, right) = (backend.open().await, backend.open().await);
     let mut last = Revision(0);
     for round in 0..20 {
@@ -40,7 +40,7 @@ pub(crate) async fn two_opens_of_one_place_are_one_store(backend: &Backend) {
     for one in both {
         one.await.unwrap();
     }
-    // One goes; the other keeps everything and stays usable.
+    // After one handle closes, the other has all entries and stays usable.
     left.close().await;
     let entries = scan(&*right, "x", "z", 1000, Order::Ascending).await;
     let revisions: BTreeSet<_> = entries.iter().map(|entry| entry.stored.revision).collect();

@@ -1,4 +1,4 @@
-//! Several copies of the service on one database are one service, whatever becomes of one of them.
+//! Several copies of the service on one database behave as one service, whatever happens to one of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,26 +19,26 @@ use crate::{
     postgres,
 };
 
-/// How often one of the two ends: killed in one round, drained in the next.
+/// The number of rounds. In each, one of the two copies ends: killed in one round, drained in the next.
 const ROUNDS: usize = 20;
-/// Clients at a time, half of them on each copy.
+/// The number of concurrent clients, half of them on each copy.
 const CLIENTS: usize = 8;
 
-/// What all clients know together.
+/// What the clients know, taken together.
 #[derive(Default)]
 struct Known {
-    /// Orders that were acknowledged, by their location, with the version last acknowledged.
+    /// Acknowledged orders by location, with the last acknowledged version.
     orders: BTreeMap<String, u64>,
-    /// Under which key an order was acknowledged.
+    /// The location acknowledged for each key.
     keys: BTreeMap<String, String>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_acknowledged_order_is_lost_or_made_twice() {
+async fn no_acknowledged_order_is_lost_or_created_twice() {
     let server = postgres::shared();
     let url = server.url(&server.database());
     let known = Arc::new(Mutex::new(Known::default()));
-    // Compiled once, not for each start.
+    // The component is compiled once, not at each start.
     let folder = tempfile::tempdir().unwrap();
     let compiled = folder.path().join("orders.cwasm");
     let made =
@@ -51,17 +51,19 @@ async fn no_acknowledged_order_is_lost_or_made_twice() {
         let mut other = start().await;
         let load = Load::start(&known, round, survivor.address, other.address);
         let mut made = load.made.subscribe();
-        // Another moment in each round, so that the end falls into every part of a request.
+        // The moment differs in each round, so that the end hits every stage of a request.
         within("some requests", made.wait_for(|made| *made >= 40 + 7 * round)).await.unwrap();
         let killed = round % 2 == 0;
         other.signal(if killed { Signal::KILL } else { Signal::TERM });
         let ended = other.exit().await;
         assert_eq!(ended.success(), !killed, "round {round}: {ended:?}");
         let after = *made.borrow_and_update();
-        // Those of its clients that got no answer have asked the survivor again.
-        within("the survivor to go on", made.wait_for(|made| *made >= after + 40)).await.unwrap();
+        // Clients that got no response have sent their requests again, to the survivor.
+        within("the survivor to serve more requests", made.wait_for(|made| *made >= after + 40))
+            .await
+            .unwrap();
         load.end().await;
-        // The next round ends the one that has survived this one.
+        // The next round ends the survivor of this one.
         let next = start().await;
         check(&known, &next, round).await;
         survivor.signal(Signal::TERM);
@@ -72,7 +74,8 @@ async fn no_acknowledged_order_is_lost_or_made_twice() {
     assert!(known.orders.len() > ROUNDS * 40, "{} orders", known.orders.len());
 }
 
-/// Each order that was acknowledged is there, as new as it was acknowledged at least; and there is one for each key.
+/// Checks that each acknowledged order exists in at least the acknowledged version, and that there is one order for
+/// each key.
 async fn check(known: &Mutex<Known>, host: &TestHost, round: usize) {
     let mut client = host.connect().await;
     let listed = list_all(&mut client).await;
@@ -83,17 +86,20 @@ async fn check(known: &Mutex<Known>, host: &TestHost, round: usize) {
     let known = known.lock().unwrap();
     for (location, version) in &known.orders {
         let found = listed.get(location).unwrap_or_else(|| panic!("round {round}: {location} is lost"));
-        assert!(found["version"].as_u64().unwrap() >= *version, "round {round}: {location} has gone back");
+        assert!(
+            found["version"].as_u64().unwrap() >= *version,
+            "round {round}: {location} has an older version"
+        );
     }
     for (key, locations) in &by_key {
-        assert_eq!(locations.len(), 1, "round {round}: {key} was made more than once: {locations:?}");
+        assert_eq!(locations.len(), 1, "round {round}: {key} was created more than once: {locations:?}");
     }
     for (key, location) in &known.keys {
         assert!(by_key[key.as_str()].contains(location.as_str()), "round {round}: {key} is another order");
     }
 }
 
-/// Clients that create, read, change and list on both copies.
+/// Clients that create, read and change orders on both copies.
 struct Load {
     made: watch::Sender<usize>,
     done: Arc<AtomicBool>,
@@ -106,7 +112,7 @@ impl Load {
         let clients = (0..CLIENTS).map(|number| {
             let mut loader = Loader {
                 name: format!("r{round}-c{number}"),
-                // Half of them begin where the end is near.
+                // Half of them start on the copy that will end.
                 target: if number % 2 == 0 { survivor } else { other },
                 survivor,
                 connection: None,
@@ -129,7 +135,7 @@ impl Load {
     async fn end(self) {
         self.done.store(true, Ordering::SeqCst);
         for client in self.clients {
-            within("a client to end", client).await.unwrap();
+            within("a client to finish", client).await.unwrap();
         }
     }
 }
@@ -143,7 +149,8 @@ struct Loader {
 }
 
 impl Loader {
-    /// Creates an order, changes it, reads it. Each customer has one order, so that two under one key show.
+    /// Creates an order, changes it and reads it. Each customer has one order, so a second one under the same key is
+    /// noticed.
     async fn step(&mut self, step: usize) {
         let key = format!("{}-{step}", self.name);
         let create = || {
@@ -151,7 +158,7 @@ impl Loader {
             request.headers_mut().insert("idempotency-key", format!("\"{key}\"").parse().unwrap());
             request
         };
-        let created = self.ask(create).await;
+        let created = self.send(create).await;
         assert_eq!(created.status(), 201, "{created:?}");
         let location = created.field("location").to_owned();
         {
@@ -162,7 +169,7 @@ impl Loader {
         }
         if step.is_multiple_of(3) {
             let changed = self
-                .ask(|| {
+                .send(|| {
                     let body = Full::new(r#"{"notes":"seen"}"#.into());
                     let request =
                         Request::patch(&location).header("content-type", "application/merge-patch+json");
@@ -173,44 +180,45 @@ impl Loader {
             let version = changed.json()["version"].as_u64().unwrap();
             self.known.lock().unwrap().orders.insert(location.clone(), version);
         }
-        let read = self.ask(|| Request::get(&location).body(Full::default()).unwrap()).await;
+        let read = self.send(|| Request::get(&location).body(Full::default()).unwrap()).await;
         assert_eq!(read.status(), 200, "{read:?}");
         assert!(read.json()["version"].as_u64() >= self.known.lock().unwrap().orders.get(&location).copied());
     }
 
-    /// Asks until there is an answer. Whoever has none, because the copy it asked has ended, asks the survivor the same
-    /// again; the survivor answers always, and never with 5xx.
-    async fn ask(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> Answer {
+    /// Repeats the request until it gets a response. A client whose copy has ended sends the request again to the
+    /// survivor, which must always respond, and never with 5xx.
+    async fn send(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> Answer {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => match Client::connect(self.target).await {
                     Ok(connection) => connection,
                     Err(error) => {
-                        self.move_on(&error);
+                        self.switch_to_survivor(&error);
                         continue;
                     }
                 },
             };
             match connection.send(request()).await {
-                Ok(answer) => {
-                    assert!(answer.status() < 500, "{answer:?}");
-                    let closes = answer.head.headers.get("connection").is_some_and(|value| value == "close");
+                Ok(response) => {
+                    assert!(response.status() < 500, "{response:?}");
+                    let closes =
+                        response.head.headers.get("connection").is_some_and(|value| value == "close");
                     if closes {
-                        // It drains.
+                        // The copy is draining.
                         self.target = self.survivor;
                     } else {
                         self.connection = Some(connection);
                     }
-                    return answer;
+                    return response;
                 }
-                Err(error) => self.move_on(&error),
+                Err(error) => self.switch_to_survivor(&error),
             }
         }
     }
 
-    fn move_on(&mut self, why: &dyn std::fmt::Display) {
-        assert_ne!(self.target, self.survivor, "the survivor gave no answer: {why}");
+    fn switch_to_survivor(&mut self, why: &dyn std::fmt::Display) {
+        assert_ne!(self.target, self.survivor, "the survivor did not respond: {why}");
         self.target = self.survivor;
     }
 }

@@ -1,4 +1,4 @@
-//! What the server and the network can do to the service, one test each.
+//! Faults of the server and the network, one test each.
 
 use std::{
     sync::{
@@ -22,90 +22,91 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_stops_and_starts_again() {
+async fn the_service_recovers_from_a_server_restart() {
     let mut server = Server::start(&[]);
     let service = Service::start(&server).await;
     let before = service.create().await;
     server.stop();
     service.must_be_down("error communicating with the server").await;
     server.resume();
-    service.must_come_back().await;
+    service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_end_while_nobody_asks_are_made_anew() {
+async fn connections_that_end_while_idle_are_reopened() {
     let server = postgres::shared();
     let (database, proxy) = (server.database(), Proxy::start(&server.socket()).await);
-    // One to read and one to commit: both are there once it has worked, and none is being made.
+    // One connection for reads and one for commits: both are open once a request has worked, and none is being
+    // opened.
     let options = ["--store", &proxy.url(&database), "--store-connections", "2"];
     let host = TestHost::start(&orders(), &options).await;
     let service = Service { host, proxy, database };
-    let ended = |line: &serde_json::Value| line["message"] == "a connection to the store has ended";
+    let lost = |line: &serde_json::Value| line["event"] == "store.connection_lost";
     for round in 1..=3 {
         service.must_work().await;
         terminate(server, &service.database);
-        service.host.log().wait_for_count("the connections to end", 2 * round, ended).await;
+        service.host.log().wait_for_count("the connections to end", 2 * round, lost).await;
     }
     service.must_work().await;
 }
 
-/// Ends all connections to a database, as an administrator does.
+/// Terminates all connections to a database, as an administrator does.
 fn terminate(server: &Server, database: &str) {
     let sql = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database}'");
     server.sql("postgres", &sql);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_takes_no_writes() {
+async fn a_read_only_server_makes_the_service_not_ready_but_reads_work() {
     let server = Server::start(&[]);
     let service = Service::start(&server).await;
     let before = service.create().await;
-    // Whoever has read before may go on reading; a new connection would look for a server that takes writes.
+    // A connection that exists may still read; a new one would look for a server that accepts writes.
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     let read_only = |on: &str| {
         server.sql("postgres", &format!("ALTER SYSTEM SET default_transaction_read_only = {on}"));
         server.sql("postgres", "SELECT pg_reload_conf()");
     };
     read_only("on");
-    // The sessions notice before their next statement; the one that asks is a new one.
+    // Sessions apply the setting before their next statement; this query uses a new session.
     while server.sql("postgres", "SHOW transaction_read_only") != "on" {}
-    service.must_not_be_ready("takes no writes").await;
+    service.must_not_be_ready("is read-only").await;
     must_be_unavailable(&service.create().await, "read-only");
-    // Nobody else writes now: what was read is true.
+    // No other client writes now, so the read is current.
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     server.sql("postgres", "ALTER SYSTEM RESET default_transaction_read_only");
     server.sql("postgres", "SELECT pg_reload_conf()");
-    service.must_come_back().await;
+    service.must_recover().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_network_hangs() {
+async fn the_service_recovers_from_a_hanging_network() {
     let service = Service::start(postgres::shared()).await;
     let before = service.create().await;
-    service.proxy.network(Network::Hangs);
+    service.proxy.network(Network::Hanging);
     service.must_be_down("within").await;
-    service.proxy.network(Network::Good);
-    service.must_come_back().await;
+    service.proxy.network(Network::Working);
+    service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
 }
 
-/// Somewhere on the way the connections that there are have been forgotten: nothing comes back on them, and no end either.
-/// New ones are good. It is enough that somebody asks `/ready`.
+/// A device on the network has dropped its state of the open connections: nothing arrives on them, not even their
+/// end. New ones work. A request for `/ready` is enough to detect that.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_never_answer_are_given_up() {
+async fn unresponsive_connections_are_abandoned() {
     let service = Service::start(postgres::shared()).await;
     service.must_work().await;
     service.proxy.forget();
     service.must_not_be_ready("within").await;
-    service.must_come_back().await;
+    service.must_recover().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_takes_no_more_connections() {
+async fn the_service_recovers_from_the_connection_limit() {
     let server = postgres::shared();
     let database = &server.database();
-    // A superuser may exceed the limit.
+    // The limit does not apply to superusers.
     let user = format!("user_of_{database}");
     server.sql("postgres", &format!("CREATE ROLE {user} LOGIN; ALTER DATABASE {database} OWNER TO {user}"));
     let service = Service::start_as(server, database, &user).await;
@@ -115,44 +116,44 @@ async fn the_server_takes_no_more_connections() {
     };
     limit(0);
     terminate(server, database);
-    service.must_be_down("as many connections as it can take").await;
+    service.must_be_down("has reached its connection limit").await;
     limit(-1);
-    service.must_come_back().await;
+    service.must_recover().await;
 }
 
-/// Somebody holds a lock on the table, as a careless migration does.
+/// Another session holds a lock on the table, as a careless migration does.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_takes_too_long() {
+async fn the_service_recovers_from_a_locked_table() {
     let server = postgres::shared();
     let service = Service::start(server).await;
     let before = service.create().await;
-    let holder = Holder::take(server, &service.database, "LOCK TABLE orders_state.entries").await;
-    service.must_be_down("no read was answered within").await;
+    let holder = LockHolder::acquire(server, &service.database, "LOCK TABLE orders_state.entries").await;
+    service.must_be_down("no read completed within").await;
     holder.release().await;
-    service.must_come_back().await;
+    service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
 }
 
-/// Somebody has the turn and does not give it back: no commit takes place, reads go on.
+/// Another session holds the commit lock: no commit takes effect, but reads work.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_commit_has_its_turn() {
+async fn a_held_commit_lock_makes_the_service_not_ready_but_reads_work() {
     let server = postgres::shared();
     let service = Service::start(server).await;
     let before = service.create().await;
     let lock = "SELECT pg_advisory_xact_lock(x'4F52445300000002'::bigint)";
-    let holder = Holder::take(server, &service.database, lock).await;
-    service.must_not_be_ready("no commit had its turn within").await;
-    must_be_unavailable(&service.create().await, "without a turn");
+    let holder = LockHolder::acquire(server, &service.database, lock).await;
+    service.must_not_be_ready("no commit acquired the lock within").await;
+    must_be_unavailable(&service.create().await, "without the lock");
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     holder.release().await;
-    service.must_come_back().await;
+    service.must_recover().await;
 }
 
-/// A session that holds a lock until it is told to end.
-struct Holder(tokio_postgres::Client);
+/// A session that holds a lock until it is released.
+struct LockHolder(tokio_postgres::Client);
 
-impl Holder {
-    async fn take(server: &Server, database: &str, lock: &str) -> Self {
+impl LockHolder {
+    async fn acquire(server: &Server, database: &str, lock: &str) -> Self {
         let url = server.url(database);
         let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -165,32 +166,32 @@ impl Holder {
     }
 }
 
-/// More calls than may be under way at once, on a server that answers none of them: each fails in time.
+/// More calls than may be in flight, on a server that replies to none of them: each fails in time.
 #[tokio::test(flavor = "multi_thread")]
-async fn more_calls_than_may_be_under_way() {
+async fn calls_beyond_the_limit_fail_in_time() {
     let server = postgres::shared();
     let database = server.database();
     let mut location: StoreLocation = server.url(&database).parse().unwrap();
     let StoreLocation::Postgres(inner) = &mut location else { panic!("{location}") };
     inner.timeout = Duration::from_secs(2);
     let store = store::open(&location).await.unwrap();
-    let holder = Holder::take(server, &database, "LOCK TABLE orders_state.entries").await;
-    let asked = Instant::now();
+    let holder = LockHolder::acquire(server, &database, "LOCK TABLE orders_state.entries").await;
+    let started = Instant::now();
     let key = || vec![Key::try_from("k".to_owned()).unwrap()];
-    let answers = join_all((0..1200).map(|_| store.get(key()))).await;
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable(_)))), "{answers:?}");
+    let results = join_all((0..1200).map(|_| store.get(key()))).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(results.iter().all(|result| matches!(result, Err(StoreError::Unavailable(_)))), "{results:?}");
     holder.release().await;
-    within("an answer", async { while store.get(key()).await.is_err() {} }).await;
+    within("a successful read", async { while store.get(key()).await.is_err() {} }).await;
     store.close().await;
 }
 
-/// However many ask meanwhile, a server that is away is tried by one connection at a time, ever more rarely.
+/// Whatever the number of requests, an unreachable server sees one connection attempt at a time, with growing delays.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_away_is_not_overrun() {
+async fn an_unreachable_server_is_not_flooded_with_attempts() {
     let service = Arc::new(Service::start(postgres::shared()).await);
     service.must_work().await;
-    service.proxy.network(Network::Refuses);
+    service.proxy.network(Network::Refusing);
     let mut accepted = service.proxy.accepted();
     let (cut, before) = (Instant::now(), *accepted.borrow());
     service.proxy.cut();
@@ -200,7 +201,7 @@ async fn a_server_that_is_away_is_not_overrun() {
         let (service, done, refused) = (Arc::clone(&service), Arc::clone(&done), Arc::clone(&refused));
         tokio::spawn(async move {
             while !done.load(Ordering::SeqCst) {
-                must_be_unavailable(&service.create().await, "away");
+                must_be_unavailable(&service.create().await, "unreachable");
                 refused.fetch_add(1, Ordering::SeqCst);
             }
         })
@@ -212,18 +213,18 @@ async fn a_server_that_is_away_is_not_overrun() {
     for client in clients {
         client.await.unwrap();
     }
-    // Half of 50, 100, 200, 400, 800 and 1000 ms at least.
+    // At least half of 50, 100, 200, 400, 800 and 1000 ms.
     assert!(took >= Duration::from_millis(1200), "seven attempts in {took:?}");
     let refused = refused.load(Ordering::SeqCst);
-    assert!(refused > 100, "{refused} requests had their answer in {took:?}");
-    service.proxy.network(Network::Good);
-    service.must_come_back().await;
+    assert!(refused > 100, "only {refused} requests got a response in {took:?}");
+    service.proxy.network(Network::Working);
+    service.must_recover().await;
 }
 
-/// The primary dies, its standby takes over: the service finds it by the same URL. Nothing acknowledged is lost, for the
-/// standby has had it before it was.
+/// The primary fails and its standby is promoted: the service finds it by the same URL. No acknowledged order is
+/// lost, because the standby received each one before it was acknowledged.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_standby_takes_over() {
+async fn the_service_follows_a_promoted_standby() {
     let mut primary = Server::start(&["synchronous_standby_names=*"]);
     let standby = primary.standby();
     let hosts = [&standby, &primary].map(|server| server.folder().display().to_string().replace('/', "%2F"));
@@ -235,7 +236,7 @@ async fn a_standby_takes_over() {
     primary.stop();
     assert_eq!(host.get("/ready").await.status(), 503);
     standby.sql("postgres", "SELECT pg_promote()");
-    within("the service to find it", async {
+    within("the service to find the standby", async {
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         while host.get("/ready").await.status() != 200 {
             tick.tick().await;

@@ -1,9 +1,10 @@
-//! Histories of one order over two copies of the service, on a network that cuts their connections to the server: each must
-//! be explained by one sequence of changes.
+//! Histories of one order on two copies of the service, on a network that cuts their connections to the server: one
+//! sequence of changes must explain each history.
 //!
-//! A change gives the order its next version, so the versions are the sequence. What is left to check is
-//! that every version has one content, that whoever began after another had ended saw no older version, and that nothing was
-//! seen before it was asked for. A change without an answer may have taken place at any time after it began, or never.
+//! Each change increases the version of the order, so the versions are the sequence. It remains to check that every
+//! version has one content, that a call that began after another had ended saw no older version, and that no change
+//! was seen before it was requested. A change without a response may have taken effect at any time after it began, or
+//! never.
 
 use std::{
     collections::BTreeMap,
@@ -25,19 +26,19 @@ use crate::{
 };
 
 const CLIENTS: usize = 8;
-/// Calls of each client that are answered.
+/// The number of calls of each client that get a response.
 const CALLS: usize = 150;
-/// How often connections are cut, on the way of each copy.
+/// The number of times that connections are cut, alternating between the copies.
 const CUTS: usize = 12;
 
-/// One call as it happened; the times are ticks of one counter.
+/// One recorded call. The times are ticks of one counter.
 #[derive(Debug)]
 struct Call {
     began: u64,
-    /// The change that was asked for; none for a look.
+    /// The requested change; `None` for a read.
     change: Option<String>,
-    /// What was answered; none if that is not known.
-    answer: Option<Seen>,
+    /// The response; `None` if the outcome is unknown.
+    response: Option<Seen>,
 }
 
 #[derive(Debug)]
@@ -52,7 +53,7 @@ async fn histories_over_two_copies_are_linearizable() {
     let server = postgres::shared();
     let one = Arc::new(Service::start(server).await);
     let other = Arc::new(Service::start_as(server, &one.database, "postgres").await);
-    // All clients meet on one order: the likelier they are to meet within a commit.
+    // All clients use one order, which makes it likely that their commits overlap.
     let order = one.create().await.field("location").to_owned();
     let (clock, answered) = (Arc::<AtomicU64>::default(), watch::Sender::new(0));
     let clients = (0..CLIENTS).map(|number| {
@@ -60,7 +61,7 @@ async fn histories_over_two_copies_are_linearizable() {
         tokio::spawn(client(number, service, order.clone(), Arc::clone(&clock), answered.clone()))
     });
     let clients: Vec<_> = clients.collect();
-    // Spread over the calls.
+    // The cuts are spread over the calls.
     let mut progress = answered.subscribe();
     for cut in 0..CUTS {
         let due = CLIENTS * CALLS * (cut + 1) / (CUTS + 2);
@@ -69,10 +70,10 @@ async fn histories_over_two_copies_are_linearizable() {
     }
     let mut calls = Vec::new();
     for client in clients {
-        calls.extend(within("a client to end", client).await.unwrap());
+        calls.extend(within("a client to finish", client).await.unwrap());
     }
-    let changes = calls.iter().filter(|call| call.change.is_some() && call.answer.is_some()).count();
-    assert!(changes > CLIENTS * CALLS / 8, "only {changes} changes were answered");
+    let changes = calls.iter().filter(|call| call.change.is_some() && call.response.is_some()).count();
+    assert!(changes > CLIENTS * CALLS / 8, "only {changes} changes got a response");
     verify(&calls).unwrap_or_else(|why| panic!("{why}"));
 }
 
@@ -85,32 +86,32 @@ async fn client(
 ) -> Vec<Call> {
     let mut connection = service.host.connect().await;
     let mut calls = Vec::new();
-    let mut left = CALLS;
+    let mut remaining = CALLS;
     for step in 0.. {
-        if left == 0 {
+        if remaining == 0 {
             break;
         }
         let change = (step % 2 == number / 2 % 2).then(|| format!("{number}.{step}"));
         let tick = || clock.fetch_add(1, Ordering::SeqCst);
         let began = tick();
-        let answer = ask(&mut connection, &order, change.as_deref()).await;
+        let response = send(&mut connection, &order, change.as_deref()).await;
         let ended = tick();
-        if answer.is_some() {
-            left -= 1;
+        if response.is_some() {
+            remaining -= 1;
             answered.send_modify(|count| *count += 1);
         }
-        let answer = answer.map(|order| Seen {
+        let response = response.map(|order| Seen {
             ended,
             version: order["version"].as_u64().unwrap(),
             notes: order["notes"].as_str().unwrap_or_default().to_owned(),
         });
-        calls.push(Call { began, change, answer });
+        calls.push(Call { began, change, response });
     }
     calls
 }
 
-/// The order as it was answered; none if there was no answer that says.
-async fn ask(connection: &mut Client, order: &str, change: Option<&str>) -> Option<Value> {
+/// Returns the order in the response, or `None` if the outcome is unknown.
+async fn send(connection: &mut Client, order: &str, change: Option<&str>) -> Option<Value> {
     let request = match change {
         None => Request::get(order).body(Full::default()).unwrap(),
         Some(notes) => Request::patch(order)
@@ -118,37 +119,39 @@ async fn ask(connection: &mut Client, order: &str, change: Option<&str>) -> Opti
             .body(Full::new(format!(r#"{{"notes":"{notes}"}}"#).into()))
             .unwrap(),
     };
-    let answer = connection.send(request).await.expect("the copies go on");
-    match answer.status() {
-        200 => Some(answer.json()),
-        // Lost with its connection, or one of too many at once.
+    let response = connection.send(request).await.expect("a response");
+    match response.status() {
+        200 => Some(response.json()),
+        // Lost with its connection, or one of too many concurrent changes.
         409 | 412 | 503 => None,
-        _ => panic!("{answer:?}"),
+        _ => panic!("{response:?}"),
     }
 }
 
-/// Whether one sequence of changes explains the calls.
+/// Checks that one sequence of changes explains the calls.
 fn verify(calls: &[Call]) -> Result<(), String> {
-    let asked: BTreeMap<&str, u64> =
+    let requested: BTreeMap<&str, u64> =
         calls.iter().filter_map(|call| Some((call.change.as_deref()?, call.began))).collect();
     let mut contents: BTreeMap<u64, &str> = BTreeMap::new();
     let mut changed = BTreeMap::new();
-    let answered: Vec<_> = calls.iter().filter_map(|call| Some((call, call.answer.as_ref()?))).collect();
+    let answered: Vec<_> = calls.iter().filter_map(|call| Some((call, call.response.as_ref()?))).collect();
     for (call, seen) in &answered {
         if *contents.entry(seen.version).or_insert(&seen.notes) != seen.notes {
             return Err(format!("version {} has two contents: {call:?}", seen.version));
         }
         match &call.change {
             Some(notes) if *notes != seen.notes => {
-                return Err(format!("another change was answered: {call:?}"));
+                return Err(format!("the response shows another change: {call:?}"));
             }
             Some(_) if changed.insert(seen.version, call).is_some() => {
                 return Err(format!("two changes made version {}", seen.version));
             }
             _ => {}
         }
-        if !seen.notes.is_empty() && asked.get(seen.notes.as_str()).is_none_or(|began| *began > seen.ended) {
-            return Err(format!("seen before it was asked for: {call:?}"));
+        if !seen.notes.is_empty()
+            && requested.get(seen.notes.as_str()).is_none_or(|began| *began > seen.ended)
+        {
+            return Err(format!("seen before it was requested: {call:?}"));
         }
     }
     let mut versions: BTreeMap<&str, u64> = BTreeMap::new();
@@ -165,7 +168,7 @@ fn verify(calls: &[Call]) -> Result<(), String> {
                 before.version <= after.version
             };
             if before.ended < later.began && !forward {
-                return Err(format!("{later:?} came after {earlier:?} and saw less"));
+                return Err(format!("{later:?} came after {earlier:?} and saw an older version"));
             }
         }
     }

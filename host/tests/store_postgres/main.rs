@@ -1,13 +1,13 @@
-//! What is PostgreSQL's alone: schema, TLS, secrets, every way in which a server or the network to it can fail, and several
-//! copies of the service on one database. With real servers, which these tests start, and the real program.
+//! Tests specific to PostgreSQL: schema, TLS, secrets, every way in which a server or the network to it can fail, and
+//! several copies of the service on one database. They start real servers and run the real program.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test that cannot go on must fail"
+    reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "tests have no public API")]
 #![allow(dead_code, reason = "the harness is shared with the tests of the service")]
 
 #[path = "../support/harness.rs"]
@@ -15,11 +15,11 @@ mod harness;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
-mod committing;
+mod commits;
 mod copies;
 mod faults;
 mod histories;
-mod lost;
+mod lost_messages;
 mod proxy;
 mod schema;
 mod secrets;

@@ -1,4 +1,4 @@
-//! A network that can be broken: a proxy in front of a server's socket.
+//! A proxy in front of a server's socket, which simulates a faulty network.
 
 use std::{
     net::SocketAddr,
@@ -12,34 +12,34 @@ use tokio::{
     sync::watch,
 };
 
-/// The message that ends a call: one letter and a length.
+/// The message that ends a call (Sync): one letter and a length.
 const SYNC: &[u8] = b"S\0\0\0\x04";
 
-/// What happens to bytes.
+/// The state of the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// They arrive.
-    Good,
-    /// They stay where they are, in both directions; connections are accepted.
-    Hangs,
-    /// Connections are accepted and closed.
-    Refuses,
+    /// Bytes are delivered.
+    Working,
+    /// Bytes are held back in both directions; connections are accepted.
+    Hanging,
+    /// Connections are accepted and immediately closed.
+    Refusing,
 }
 
-/// What happens to the first bytes from a client that hold a mark.
+/// What happens to the first bytes from a client that contain a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// They arrive; the answer does not, and the connection ends.
-    Answer,
-    /// They do not arrive, and the connection ends.
+    /// They are delivered, but the reply is not, and the connection ends.
+    Reply,
+    /// They are not delivered, and the connection ends.
     Request,
-    /// All but the last message of them arrive, which is the one that ends a call, and nothing follows.
+    /// All but the last message, which ends the call, is delivered, and nothing follows.
     End,
-    /// They arrive once the network is told so, whatever has become of the client.
+    /// They are delivered on [`Proxy::release`], even if the client has gone.
     Late,
 }
 
-/// The proxy; it ends with the test's runtime.
+/// The proxy, which ends with the test's runtime.
 pub struct Proxy {
     pub address: SocketAddr,
     shared: Arc<Shared>,
@@ -48,28 +48,28 @@ pub struct Proxy {
 struct Shared {
     target: PathBuf,
     network: watch::Sender<Network>,
-    /// Counts up each time all connections are to be cut.
+    /// Incremented to close all connections.
     cuts: watch::Sender<usize>,
     accepted: watch::Sender<usize>,
-    /// Messages that end a call, each of which the server answers: round trips.
+    /// Counts the messages that end a call. The server replies to each, so they are round trips.
     calls: watch::Sender<usize>,
-    /// On so many of the first connections nothing arrives any more.
+    /// Nothing is delivered any more on this many of the first connections.
     forgotten: watch::Sender<usize>,
-    /// What is to be lost next, and by which mark it is known.
+    /// The next loss, and the marker that triggers it.
     loss: Mutex<Option<(Vec<u8>, Loss)>>,
     lost: watch::Sender<usize>,
-    /// Whether what is late may arrive, and whether it has.
+    /// Whether delayed bytes may be delivered, and whether they have been.
     released: watch::Sender<bool>,
     arrived: watch::Sender<bool>,
 }
 
 impl Proxy {
-    /// A proxy on a free port, in front of a Unix socket.
+    /// Starts a proxy on a free port, in front of a Unix socket.
     pub async fn start(target: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let shared = Arc::new(Shared {
             target: target.to_owned(),
-            network: watch::Sender::new(Network::Good),
+            network: watch::Sender::new(Network::Working),
             cuts: watch::Sender::new(0),
             accepted: watch::Sender::new(0),
             calls: watch::Sender::new(0),
@@ -91,7 +91,7 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// The URL of a database behind it.
+    /// The URL of a database behind the proxy.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}?sslmode=disable", self.address)
     }
@@ -100,39 +100,39 @@ impl Proxy {
         self.shared.network.send_replace(network);
     }
 
-    /// Cuts all connections that are open.
+    /// Closes all open connections.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|count| *count += 1);
     }
 
-    /// From now on nothing arrives on the connections that are open. New ones are good.
+    /// Stops delivery on the open connections. New ones work.
     pub fn forget(&self) {
         let accepted = *self.shared.accepted.borrow();
         self.shared.forgotten.send_replace(accepted);
     }
 
-    /// Loses what holds this mark, once.
-    pub fn lose(&self, mark: &str, loss: Loss) {
-        *self.shared.loss.lock().unwrap() = Some((mark.as_bytes().to_vec(), loss));
+    /// Applies the loss once, to the next bytes that contain the marker.
+    pub fn lose(&self, marker: &str, loss: Loss) {
+        *self.shared.loss.lock().unwrap() = Some((marker.as_bytes().to_vec(), loss));
     }
 
-    /// Waits until that has happened, `count` times in all.
+    /// Waits until `count` losses have happened in all.
     pub async fn lost(&self, count: usize) {
         self.shared.lost.subscribe().wait_for(|lost| *lost >= count).await.unwrap();
     }
 
-    /// Lets what is late arrive, and waits until the server has dealt with it.
+    /// Delivers delayed bytes, and waits until the server has processed them.
     pub async fn release(&self) {
         self.shared.released.send_replace(true);
         self.shared.arrived.subscribe().wait_for(|arrived| *arrived).await.unwrap();
     }
 
-    /// Round trips so far, all connections together.
+    /// The number of round trips so far, on all connections.
     pub fn calls(&self) -> usize {
         *self.shared.calls.borrow()
     }
 
-    /// Connections so far.
+    /// The number of accepted connections so far.
     pub fn accepted(&self) -> watch::Receiver<usize> {
         self.shared.accepted.subscribe()
     }
@@ -142,7 +142,7 @@ impl Shared {
     async fn relay(self: Arc<Self>, client: TcpStream, number: usize) {
         let mut cuts = self.cuts.subscribe();
         let known = *cuts.borrow_and_update();
-        if *self.network.borrow() == Network::Refuses {
+        if *self.network.borrow() == Network::Refusing {
             return;
         }
         let Ok(server) = UnixStream::connect(&self.target).await else { return };
@@ -152,7 +152,7 @@ impl Shared {
             let mut buffer = vec![0; 64 << 10];
             loop {
                 let length = from_client.read(&mut buffer).await.unwrap_or(0);
-                self.passable(number).await;
+                self.wait_for_delivery(number).await;
                 let bytes = &buffer[..length];
                 let calls = bytes.windows(SYNC.len()).filter(|part| *part == SYNC).count();
                 self.calls.send_modify(|count| *count += calls);
@@ -161,7 +161,7 @@ impl Shared {
                     Some(Loss::End) => {
                         to_server.write_all(&bytes[..length - SYNC.len()]).await.unwrap();
                         self.lost.send_modify(|count| *count += 1);
-                        // Until the client goes; and the server learns even that no sooner.
+                        // Waits until the client disconnects; the server does not notice that earlier either.
                         while from_client.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
                         break None;
                     }
@@ -170,20 +170,20 @@ impl Shared {
                         to_server.write_all(bytes).await.unwrap();
                         break Some(Loss::Late);
                     }
-                    Some(Loss::Answer) => {
+                    Some(Loss::Reply) => {
                         to_server.write_all(bytes).await.unwrap();
-                        break Some(Loss::Answer);
+                        break Some(Loss::Reply);
                     }
                     None if length == 0 || to_server.write_all(bytes).await.is_err() => break None,
                     None => {}
                 }
             }
         };
-        let answers = async {
+        let replies = async {
             let mut buffer = vec![0; 64 << 10];
             loop {
                 let length = from_server.read(&mut buffer).await.unwrap_or(0);
-                self.passable(number).await;
+                self.wait_for_delivery(number).await;
                 if length == 0 || to_client.write_all(&buffer[..length]).await.is_err() {
                     break;
                 }
@@ -191,11 +191,11 @@ impl Shared {
         };
         let lost = tokio::select! {
             lost = requests => lost,
-            () = answers => None,
+            () = replies => None,
             _ = cuts.wait_for(|count| *count > known) => return,
         };
-        if matches!(lost, Some(Loss::Answer | Loss::Late)) {
-            // The server has done it once it answers; that goes nowhere.
+        if matches!(lost, Some(Loss::Reply | Loss::Late)) {
+            // The server has finished once it replies; the reply is discarded.
             let mut buffer = vec![0; 64 << 10];
             let _ = from_server.read(&mut buffer).await;
             self.arrived.send_replace(true);
@@ -205,15 +205,16 @@ impl Shared {
         }
     }
 
-    /// Waits while nothing arrives.
-    async fn passable(&self, number: usize) {
+    /// Waits while nothing is delivered.
+    async fn wait_for_delivery(&self, number: usize) {
         self.forgotten.subscribe().wait_for(|forgotten| *forgotten < number).await.unwrap();
-        self.network.subscribe().wait_for(|network| *network != Network::Hangs).await.unwrap();
+        self.network.subscribe().wait_for(|network| *network != Network::Hanging).await.unwrap();
     }
 
     fn take_loss(&self, bytes: &[u8]) -> Option<Loss> {
         let mut loss = self.loss.lock().unwrap();
-        let found = loss.as_ref().is_some_and(|(mark, _)| bytes.windows(mark.len()).any(|part| part == mark));
-        if found { loss.take().map(|(_, loss)| loss) } else { None }
+        let matches =
+            loss.as_ref().is_some_and(|(marker, _)| bytes.windows(marker.len()).any(|part| part == marker));
+        if matches { loss.take().map(|(_, loss)| loss) } else { None }
     }
 }

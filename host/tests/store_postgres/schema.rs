@@ -1,4 +1,4 @@
-//! What is made in the database, by whom, and what is refused.
+//! The creation of the schema, the required privileges, and what is refused.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ async fn put(store: &dyn Store, key: &str) -> Outcome {
     store.commit(Commit::new(vec![], vec![write]).unwrap()).await.unwrap()
 }
 
-/// Everything in a database that is not the server's own, to see that nothing has changed.
+/// Everything in a database except the system objects, to detect changes.
 fn contents(server: &Server, database: &str) -> String {
     server.sql(
         database,
@@ -30,7 +30,7 @@ fn contents(server: &Server, database: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_make_one_store_at_once() {
+async fn concurrent_opens_create_one_store() {
     let server = postgres::shared();
     for _ in 0..3 {
         let url = server.url(&server.database());
@@ -46,7 +46,7 @@ async fn many_may_make_one_store_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_store_is_left_as_it_is() {
+async fn opening_an_existing_store_changes_nothing() {
     let server = postgres::shared();
     let database = server.database();
     open(&server.url(&database)).await.unwrap().close().await;
@@ -56,9 +56,10 @@ async fn an_open_store_is_left_as_it_is() {
     assert_eq!(contents(server, &database), before);
 }
 
-/// A newer program has been here: this one goes on if that one says so, and refuses otherwise.
+/// A newer program has migrated the database: this one uses it if the newer one allows that, and refuses it
+/// otherwise.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_is_used_or_refused() {
+async fn a_newer_schema_is_used_if_compatible_and_refused_otherwise() {
     let server = postgres::shared();
     let database = server.database();
     let url = server.url(&database);
@@ -69,23 +70,23 @@ async fn a_newer_schema_is_used_or_refused() {
     store.close().await;
     server.sql(&database, "UPDATE orders_state.version SET usable_from = 5");
     let before = contents(server, &database);
-    refuses(&url, &["schema version 7", "from version 5 on", "knows version 1"]).await;
+    assert_refused(&url, &["schema version 7", "supports version 5 or later", "supports version 1"]).await;
     server.sql(&database, "DELETE FROM orders_state.version");
-    refuses(&url, &["orders_state has no version"]).await;
+    assert_refused(&url, &["orders_state has no version"]).await;
     assert_eq!(contents(server, &database), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_needs_the_right_to_make_the_schema_once() {
+async fn only_creating_the_schema_needs_the_privilege_to_create() {
     let server = postgres::shared();
     let database = server.database();
     let user = format!("user_of_{database}");
     server.sql("postgres", &format!("CREATE ROLE {user} LOGIN"));
     let url = server.url(&database).replace("postgres@", &format!("{user}@"));
     let before = contents(server, &database);
-    refuses(&url, &["the user may not do that", "permission denied for database"]).await;
+    assert_refused(&url, &["the user lacks a privilege", "permission denied for database"]).await;
     assert_eq!(contents(server, &database), before);
-    // Enough for the daily work, where somebody else has made it.
+    // These privileges are enough for normal operation, once another user has created the schema.
     open(&server.url(&database)).await.unwrap().close().await;
     server.sql(
         &database,
@@ -101,12 +102,12 @@ async fn a_user_needs_the_right_to_make_the_schema_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_a_store_is_refused_in_one_line() {
+async fn an_unusable_location_is_refused_in_one_line() {
     let server = postgres::shared();
-    refuses(&server.url("no_such_database"), &["the server has no such database"]).await;
-    refuses("postgres://postgres@%2Fno%2Fsuch/x", &["No such file"]).await;
-    refuses("postgres://postgres@/x", &["names no host"]).await;
-    // A program's own line and exit code.
+    assert_refused(&server.url("no_such_database"), &["the database does not exist on the server"]).await;
+    assert_refused("postgres://postgres@%2Fno%2Fsuch/x", &["No such file"]).await;
+    assert_refused("postgres://postgres@/x", &["names no host"]).await;
+    // The program prints one line and exits with code 2.
     let url = "postgres://ada:secret@127.0.0.1:1/x";
     let ran = run([
         "serve",
@@ -126,10 +127,10 @@ async fn what_cannot_be_a_store_is_refused_in_one_line() {
     assert!(!(ran.stderr + &ran.stdout).contains("secret"));
 }
 
-async fn refuses(url: &str, says: &[&str]) {
+async fn assert_refused(url: &str, expected: &[&str]) {
     let error = open(url).await.err().unwrap_or_else(|| panic!("{url} was opened")).to_string();
     assert!(error.starts_with("cannot open the store postgres://") && !error.contains('\n'), "{error}");
-    for part in says {
+    for part in expected {
         assert!(error.contains(part), "no {part:?} in {error}");
     }
 }

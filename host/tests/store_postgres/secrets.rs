@@ -1,4 +1,4 @@
-//! The password: where it may come from, how it is changed, and where it must not be seen.
+//! The password: its sources, its rotation, and the places where it must not appear.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::{
     proxy::Proxy,
 };
 
-/// A server that asks for passwords, and a proxy in front of it.
+/// Starts a server that requires passwords, and a proxy in front of it.
 async fn guarded() -> (Server, Proxy) {
     let server = Server::start(&[]);
     server.admit("local all all scram-sha-256");
@@ -25,7 +25,7 @@ fn url(proxy: &Proxy, password: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_password_is_read_from_the_file() {
+async fn a_changed_password_is_reloaded_from_the_file() {
     let (server, proxy) = guarded().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store");
@@ -33,25 +33,31 @@ async fn a_changed_password_is_read_from_the_file() {
     let host = TestHost::start_with(&orders(), &[], &[("ORDERS_STORE_FILE", file.to_str().unwrap())]).await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
 
-    // The password changes; the connections that there are do not notice.
+    // The password changes; open connections are not affected.
     server.sql("postgres", "ALTER ROLE keeper PASSWORD 'second-secret'");
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     proxy.cut();
     host.log()
-        .wait_for("the refusal", |line| line["why"] == "the server refused the user or the password")
+        .wait_for("the rejected login", |line| line["why"] == "the server rejected the user name or password")
         .await;
     let ready = host.get("/ready").await;
-    let said = ready.host_problem(503);
-    assert!(said.contains("the store is unavailable: the server refused the user or the password"), "{said}");
+    let detail = ready.host_problem(503);
+    assert!(
+        detail.contains("the store is unavailable: the server rejected the user name or password"),
+        "{detail}"
+    );
 
-    // What the file holds meanwhile is of no use: each is reported, and none ends the service.
-    for (text, says) in [("", "does not hold a store"), ("sqlite:x", "names another kind of store")] {
+    // Invalid contents of the file are reported and do not end the service.
+    for (text, expected) in
+        [("", "does not hold a store"), ("sqlite:x", "now names a different kind of store")]
+    {
         fs::write(&file, text).unwrap();
-        let told = |line: &serde_json::Value| line["why"].as_str().is_some_and(|why| why.contains(says));
-        host.log().wait_for(says, told).await;
+        let reported =
+            |line: &serde_json::Value| line["why"].as_str().is_some_and(|why| why.contains(expected));
+        host.log().wait_for(expected, reported).await;
     }
     fs::write(&file, url(&proxy, "second-secret")).unwrap();
-    host.log().wait_for("the way back", |line| line["message"] == "the store can be reached again").await;
+    host.log().wait_for("the reconnection", |line| line["event"] == "store.reconnected").await;
     assert_eq!(host.get("/ready").await.status(), 200);
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     for line in host.log().lines() {
@@ -61,17 +67,17 @@ async fn a_changed_password_is_read_from_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_in_a_variable_is_seen_nowhere() {
+async fn a_password_in_a_variable_is_shown_nowhere() {
     let (_server, proxy) = guarded().await;
     let url = url(&proxy, "first-secret");
     let host = TestHost::start_with(&orders(), &["--log", "trace"], &[("ORDERS_STORE", &url)]).await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     proxy.cut();
-    host.log().wait_for("the cut", |line| line["message"] == "a connection to the store has ended").await;
+    host.log().wait_for("the lost connection", |line| line["event"] == "store.connection_lost").await;
     for line in host.log().lines() {
         assert!(!line.to_string().contains("-secret"), "{line}");
     }
-    // What `ps` reads.
+    // The source of what `ps` shows.
     let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("cmdline"));
     let listed: String = processes.filter_map(|path| fs::read_to_string(path).ok()).collect();
     assert!(listed.contains("--component"), "{listed}");
@@ -79,7 +85,7 @@ async fn a_password_in_a_variable_is_seen_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_is_not_shown() {
+async fn a_rejected_url_is_not_shown() {
     let component = orders();
     let component = component.to_str().unwrap();
     for bad in [

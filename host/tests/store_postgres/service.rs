@@ -1,4 +1,4 @@
-//! The service on a database behind a network that can be broken, and what its clients must see.
+//! The service on a database behind a faulty network, and what its clients must see.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use crate::{
     proxy::Proxy,
 };
 
-/// How long a request may take, as the hosts of these tests are told.
+/// The request timeout of the hosts in these tests.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// What a client may wait beyond that, on a busy machine.
+/// Additional time that a client may wait on a busy machine.
 const GRACE: Duration = Duration::from_secs(2);
-/// Within this time whoever asks `/ready` must know. Answers take 0.8 s at most; the rest is the machine's.
-const NOTICED: Duration = Duration::from_secs(1);
+/// Within this time, `/ready` must report the fault. Its check takes 0.8 s at most; the rest is for the machine.
+const DETECTION_TIME: Duration = Duration::from_secs(1);
 
 /// A service, the network to its server, and the name of its database.
 pub struct Service {
@@ -38,46 +38,50 @@ impl Service {
         Self { host, proxy, database: database.to_owned() }
     }
 
-    /// Whoever asks `/ready` learns within a second that requests should not come here; requests fail with 503 inside
-    /// their deadline. The log says why.
+    /// Checks that `/ready` reports within a second that no requests should be routed here, that requests fail with
+    /// 503 within their deadline, and that the log says why.
     pub async fn must_be_down(&self, why: &str) {
         self.must_not_be_ready(why).await;
-        for attempt in ["while it is being found out", "when it is known"] {
+        for attempt in ["while the fault is being detected", "after it has been detected"] {
             must_be_unavailable(&self.create().await, attempt);
             must_be_unavailable(&self.get("/api/v1/orders").await, attempt);
         }
     }
 
     pub async fn must_not_be_ready(&self, why: &str) {
-        let asked = Instant::now();
+        let started = Instant::now();
         let ready = self.host.get("/ready").await;
-        let took = asked.elapsed();
-        assert!(took < NOTICED, "/ready took {took:?}");
-        let mut said = ready.host_problem(503);
-        assert!(said.contains("not ready: the store is unavailable: "), "{said}");
-        // The first probe may say that there was no answer; once it is known why, the next ones do.
-        let told = async {
+        let took = started.elapsed();
+        assert!(took < DETECTION_TIME, "/ready took {took:?}");
+        let mut detail = ready.host_problem(503);
+        assert!(detail.contains("not ready: the store is unavailable: "), "{detail}");
+        // The first probe may report a timeout; once the reason is known, later ones report it.
+        let reported = async {
             let mut tick = tokio::time::interval(Duration::from_millis(20));
-            while !said.contains(why) {
+            while !detail.contains(why) {
                 tick.tick().await;
-                said = self.host.get("/ready").await.host_problem(503);
+                detail = self.host.get("/ready").await.host_problem(503);
             }
         };
-        let told = tokio::time::timeout(PATIENCE, told).await;
-        assert!(told.is_ok(), "/ready does not say {why:?}: {:#?}", self.host.log().lines());
-        let said = |line: &serde_json::Value| {
+        let reported = tokio::time::timeout(PATIENCE, reported).await;
+        assert!(reported.is_ok(), "/ready does not report {why:?}: {:#?}", self.host.log().lines());
+        let logged = |line: &serde_json::Value| {
             line["message"] == "not ready" && line["error"].as_str().is_some_and(|error| error.contains(why))
         };
-        self.host.log().wait_for(why, said).await;
+        self.host.log().wait_for(why, logged).await;
     }
 
-    /// Sooner or later it serves again, by itself; and then it does all that it did.
-    pub async fn must_come_back(&self) {
-        let asked = Instant::now();
+    /// Waits until the service has recovered without help, and checks that it works.
+    pub async fn must_recover(&self) {
+        let started = Instant::now();
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         while self.host.get("/ready").await.status() != 200 {
             tick.tick().await;
-            assert!(asked.elapsed() < PATIENCE, "it does not come back: {:#?}", self.host.log().lines());
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the service does not recover: {:#?}",
+                self.host.log().lines()
+            );
         }
         self.must_work().await;
     }
@@ -90,35 +94,35 @@ impl Service {
     }
 
     pub async fn create(&self) -> Answer {
-        self.timely(post("/api/v1/orders", ORDER)).await
+        self.send_in_time(post("/api/v1/orders", ORDER)).await
     }
 
-    /// A create that may be repeated: the key says that it is the same one.
+    /// Creates an order with an idempotency key, so that the request may be repeated.
     pub async fn create_once(&self, customer: &str, key: &str) -> Answer {
         let body = ORDER.replace("ada", customer);
         let mut request = post("/api/v1/orders", body);
         request.headers_mut().insert("idempotency-key", format!("\"{key}\"").parse().unwrap());
-        self.timely(request).await
+        self.send_in_time(request).await
     }
 
-    /// How many orders the customer has.
+    /// The number of orders of the customer.
     pub async fn orders_of(&self, customer: &str) -> usize {
-        let answer = self.get(&format!("/api/v1/orders?customer={customer}")).await;
-        assert_eq!(answer.status(), 200, "{answer:?}");
-        answer.json()["items"].as_array().unwrap().len()
+        let response = self.get(&format!("/api/v1/orders?customer={customer}")).await;
+        assert_eq!(response.status(), 200, "{response:?}");
+        response.json()["items"].as_array().unwrap().len()
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        self.timely(Request::get(path).body(Full::default()).unwrap()).await
+        self.send_in_time(Request::get(path).body(Full::default()).unwrap()).await
     }
 
-    /// Whatever happens, there is an answer inside the deadline.
-    async fn timely(&self, request: Request<Full<bytes::Bytes>>) -> Answer {
-        let asked = Instant::now();
-        let answer = self.host.connect().await.send(request).await.expect("an answer");
-        let took = asked.elapsed();
-        assert!(took < REQUEST_TIMEOUT + GRACE, "{took:?}: {answer:?}");
-        answer
+    /// Sends a request and checks that its response arrives before the deadline.
+    async fn send_in_time(&self, request: Request<Full<bytes::Bytes>>) -> Answer {
+        let started = Instant::now();
+        let response = self.host.connect().await.send(request).await.expect("a response");
+        let took = started.elapsed();
+        assert!(took < REQUEST_TIMEOUT + GRACE, "{took:?}: {response:?}");
+        response
     }
 }
 
@@ -127,9 +131,9 @@ pub async fn start_host(url: &str) -> TestHost {
     TestHost::start(&orders(), &["--store", url, "--request-timeout", &timeout, "--threads", "2"]).await
 }
 
-/// 503, with the word when to try again.
-pub fn must_be_unavailable(answer: &Answer, when: &str) {
-    assert_eq!(answer.status(), 503, "{when}: {answer:?}");
-    assert_eq!(answer.field("retry-after"), "1");
-    assert_eq!(answer.field("content-type"), "application/problem+json");
+/// Checks for 503 with `Retry-After`.
+pub fn must_be_unavailable(response: &Answer, when: &str) {
+    assert_eq!(response.status(), 503, "{when}: {response:?}");
+    assert_eq!(response.field("retry-after"), "1");
+    assert_eq!(response.field("content-type"), "application/problem+json");
 }

@@ -1,4 +1,4 @@
-//! `sslmode`: which servers are connected to, and over what.
+//! `sslmode`: which servers are trusted, and whether the connection uses TLS.
 
 use std::{fs, net::TcpListener, path::PathBuf};
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::postgres::Server;
 
-/// A server that speaks TLS on a port of its own, with a certificate for `localhost`.
+/// A server with TLS on its own port, with a certificate for `localhost`.
 struct Secure {
     server: Server,
     port: u16,
@@ -46,7 +46,8 @@ impl Secure {
         self.folder.path().join(format!("{name}.pem"))
     }
 
-    /// Opens the store by this URL's host and options. Gives the version of TLS that the server sees; none without TLS.
+    /// Opens the store with this host and these options in the URL. Returns the TLS version that the server reports;
+    /// `None` without TLS.
     async fn open(&self, host: &str, options: &str) -> Result<Option<String>, String> {
         let database = self.server.database();
         let application = format!("application_name={database}");
@@ -66,7 +67,7 @@ impl Secure {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sslmode_decides_whom_to_trust() {
+async fn sslmode_selects_encryption_and_verification() {
     let secure = Secure::start();
     let (ours, another, empty) = (secure.roots("ours"), secure.roots("another"), secure.roots("empty"));
     let (ours, another, empty) = (ours.display(), another.display(), empty.display());
@@ -83,27 +84,27 @@ async fn sslmode_decides_whom_to_trust() {
     ] {
         assert_eq!(secure.open("localhost", &options).await, secured, "{options}");
     }
-    // The certificate is for another name.
+    // The certificate is not valid for this address.
     for mode in ["prefer", "require", "verify-ca"] {
         let options = format!("sslmode={mode}&sslrootcert={ours}");
         assert_eq!(secure.open("127.0.0.1", &options).await, secured, "{options}");
     }
-    for (host, options, says) in [
+    for (host, options, expected) in [
         ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ours}"), "not valid for name"),
         ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), "UnknownIssuer"),
         ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), "UnknownIssuer"),
         ("localhost", format!("sslmode=require&sslrootcert={another}"), "UnknownIssuer"),
-        ("localhost", format!("sslmode=verify-full&sslrootcert={empty}"), "holds no certificate"),
-        // What this machine trusts is not what this server has.
+        ("localhost", format!("sslmode=verify-full&sslrootcert={empty}"), "contains no certificate"),
+        // This machine does not trust the server's authority.
         ("localhost", "sslmode=verify-full".to_owned(), ""),
     ] {
         let why = secure.open(host, &options).await.unwrap_err();
-        assert!(why.contains(says) && why.starts_with("cannot open the store"), "{options}: {why}");
+        assert!(why.contains(expected) && why.starts_with("cannot open the store"), "{options}: {why}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
+async fn a_server_without_tls_is_refused_if_sslmode_requires_it() {
     let mut server = Server::prepare();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     server.configure(&["listen_addresses=localhost", &format!("port={port}")]);

@@ -1,4 +1,4 @@
-//! The view for analysts shows what the service has made, and nobody can write through it.
+//! The analysts' view shows the orders of the service and does not allow writes.
 
 use std::{fs, path::Path};
 
@@ -18,7 +18,7 @@ fn script() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn analysts_see_the_orders() {
+async fn the_view_shows_the_orders_and_is_read_only() {
     let server = postgres::shared();
     let service = Service::start(server).await;
     let database = &service.database;
@@ -32,7 +32,7 @@ async fn analysts_see_the_orders() {
     client.create().await.unwrap();
     let shipped = format!("{}/confirm", created.field("location"));
     let confirmed = client.send(Request::post(shipped).body(Full::default()).unwrap()).await.unwrap();
-    // Made again, over a table that is in use.
+    // Creates the view again, over a table that is in use.
     server.sql(database, &script());
 
     let order = client.get(created.field("location")).await.json();
@@ -59,11 +59,12 @@ async fn analysts_see_the_orders() {
         let why = server.try_sql(database, write).unwrap_err();
         assert!(why.contains("cannot"), "{write}: {why}");
     }
-    // Whoever may read the view sees nothing else.
+    // A role that may read the view can read nothing else.
     let analyst = format!("analyst_of_{database}");
     server.sql(database, &format!("CREATE ROLE {analyst}; GRANT SELECT ON orders TO {analyst}"));
-    let sees =
-        |what: &str| server.try_sql(database, &format!("SET ROLE {analyst}; SELECT count(*) FROM {what}"));
-    assert_eq!(sees("orders"), Ok("2".to_owned()));
-    assert!(sees("orders_state.entries").unwrap_err().contains("permission denied"));
+    let count = |relation: &str| {
+        server.try_sql(database, &format!("SET ROLE {analyst}; SELECT count(*) FROM {relation}"))
+    };
+    assert_eq!(count("orders"), Ok("2".to_owned()));
+    assert!(count("orders_state.entries").unwrap_err().contains("permission denied"));
 }

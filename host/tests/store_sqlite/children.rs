@@ -1,4 +1,4 @@
-//! Processes of their own: this binary again, running one of the ignored tests below.
+//! Child processes: this binary again, running one of the ignored tests below.
 
 use std::{
     env,
@@ -12,17 +12,17 @@ use futures_util::future::join_all;
 
 use crate::support::{assert_unavailable, commit, open, pair, pairs};
 
-/// This binary again, running one of the tests below.
-pub(crate) struct Running {
+/// A child process that runs one of the tests below.
+pub(crate) struct ChildProcess {
     process: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
 
-/// Starts what a child says, so that it can be told from what the test harness says.
-const SAID: &str = "child says: ";
+/// Marks the lines of a child, to tell them from those of the test harness.
+const MARKER: &str = "child says: ";
 
-impl Running {
+impl ChildProcess {
     pub(crate) fn start(mut command: Command, test: &str) -> Self {
         let test = format!("children::{test}");
         command.args(["--exact", &test, "--ignored", "--nocapture"]);
@@ -31,25 +31,25 @@ impl Running {
         Self { process, input, output }
     }
 
-    pub(crate) fn say(&mut self, line: &str) {
+    pub(crate) fn send(&mut self, line: &str) {
         writeln!(self.input.as_ref().unwrap(), "{line}").unwrap();
     }
 
     fn next(&mut self) -> Option<String> {
         loop {
             let mut line = String::new();
-            // A child that was killed may leave half a line.
+            // A child that was killed may leave an incomplete line.
             if self.output.read_line(&mut line).unwrap() == 0 || !line.ends_with('\n') {
                 return None;
             }
-            if let Some((_, said)) = line.trim_end().split_once(SAID) {
-                return Some(said.to_owned());
+            if let Some((_, text)) = line.trim_end().split_once(MARKER) {
+                return Some(text.to_owned());
             }
         }
     }
 
-    pub(crate) fn hear(&mut self) -> String {
-        self.next().expect("the child says something before it ends")
+    pub(crate) fn receive(&mut self) -> String {
+        self.next().expect("the child should write a line before it ends")
     }
 
     #[cfg(target_os = "linux")]
@@ -64,7 +64,7 @@ impl Running {
         assert!(self.process.wait().unwrap().success());
     }
 
-    /// Ends it at once; gives what it had said until then.
+    /// Kills the child. Returns the lines that it had written.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -72,7 +72,7 @@ impl Running {
     }
 }
 
-/// This binary, unable to make a file larger than `bytes`: a write beyond fails instead of ending it.
+/// Runs this binary with a limit of `bytes` on file sizes: a write beyond it fails instead of killing the process.
 #[cfg(target_os = "linux")]
 pub(crate) fn limited(bytes: usize) -> Command {
     let mut command = Command::new("prlimit");
@@ -81,35 +81,36 @@ pub(crate) fn limited(bytes: usize) -> Command {
     command
 }
 
-fn say(what: &str) {
-    println!("\n{SAID}{what}");
+fn send(line: &str) {
+    println!("\n{MARKER}{line}");
 }
 
-/// The next line of the parent's; none if there is no parent, because somebody ran all ignored tests.
-fn heard() -> Option<String> {
+/// Returns the parent's next line; `None` without a parent, when all ignored tests are run.
+fn next_line() -> Option<String> {
     stdin().lines().next().map(Result::unwrap)
 }
 
 #[tokio::test]
-#[ignore = "a child of other tests"]
+#[ignore = "a child process of other tests"]
 async fn child_opens() {
-    while let Some(path) = heard() {
+    while let Some(path) = next_line() {
         match open(Path::new(&path)).await {
-            Err(error) => say(&error.to_string()),
+            Err(error) => send(&error.to_string()),
             Ok(store) => {
                 store.close().await;
-                say("opened");
+                send("opened");
             }
         }
     }
 }
 
 #[tokio::test]
-#[ignore = "a child of another test"]
+#[ignore = "a child process of another test"]
 async fn child_fills_the_disk() {
-    let Some(path) = heard() else { return };
+    let Some(path) = next_line() else { return };
     let store = open(Path::new(&path)).await.unwrap();
-    // Ever smaller commits, so that in the end not even one without writes, which is what a probe is, has room.
+    // The commits get smaller, so that in the end even a commit without writes, which is what a probe is, has no
+    // room.
     let mut full = None;
     for bytes in [128 << 10, 16 << 10, 2, 0] {
         for n in 0..1000 {
@@ -117,7 +118,7 @@ async fn child_fills_the_disk() {
             let writes = if bytes == 0 { vec![] } else { pair(&name, bytes) };
             match commit(&*store, writes).await {
                 Ok(_) if bytes == 0 => {}
-                Ok(_) => say(&format!("committed {name}")),
+                Ok(_) => send(&format!("committed {name}")),
                 Err(error) => {
                     full = Some(error.to_string());
                     break;
@@ -125,31 +126,31 @@ async fn child_fills_the_disk() {
             }
         }
     }
-    // Reads go on.
+    // Reads still work.
     assert!(!pairs(&*store).await.is_empty());
-    say(&format!("full {}", full.expect("the disk became full")));
+    send(&format!("full {}", full.expect("the disk should become full")));
     assert_unavailable(store.health().await);
-    say("unhealthy");
-    heard().unwrap();
+    send("unhealthy");
+    next_line().unwrap();
     store.health().await.unwrap();
-    say("healthy");
+    send("healthy");
     commit(&*store, pair("after", 256 << 10)).await.unwrap();
     store.close().await;
 }
 
 #[tokio::test]
-#[ignore = "a child of another test"]
+#[ignore = "a child process of another test"]
 async fn child_commits_for_ever() {
-    let Some(path) = heard() else { return };
+    let Some(path) = next_line() else { return };
     let store = open(Path::new(&path)).await.unwrap();
     let client = |client: usize| {
         let store = Arc::clone(&store);
         async move {
-            // Bounded, in case the parent is gone.
+            // Limited in number, in case the parent is gone.
             for n in 0..400 {
                 let name = format!("{client}.{n:03}");
                 commit(&*store, pair(&name, 4096)).await.unwrap();
-                say(&name);
+                send(&name);
             }
         }
     };

@@ -1,4 +1,4 @@
-//! How it folds commits, and how it fails and recovers.
+//! How SQLite batches commits, and how it fails and recovers.
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +21,11 @@ use tracing::{
 };
 
 use crate::{
-    children::{Running, limited},
+    children::{ChildProcess, limited},
     support::{all_keys, assert_unavailable, change, commit, key, make_store, open, pair, pairs, put},
 };
 
-/// What `close` logs.
+/// Records the numbers that `close` logs.
 #[derive(Clone, Default)]
 struct CloseLog(Arc<Mutex<BTreeMap<String, u64>>>);
 
@@ -52,11 +52,11 @@ impl Visit for CloseLog {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
-/// Another connection that keeps the file locked for writing, as a process beside this one might.
-struct Neighbour(Connection);
+/// Another connection that holds the write lock of the file, as another process might.
+struct WriteLock(Connection);
 
-impl Neighbour {
-    fn lock(path: &Path) -> Self {
+impl WriteLock {
+    fn acquire(path: &Path) -> Self {
         let connection = Connection::open(path).unwrap();
         connection.execute_batch("BEGIN IMMEDIATE").unwrap();
         Self(connection)
@@ -75,17 +75,17 @@ async fn waiting_commits_share_a_transaction() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
-    // The writer takes the first commit and waits for the lock; all others are queued by then.
-    let neighbour = Neighbour::lock(&path);
+    // The writer takes the first commit and waits for the lock; meanwhile, all others are queued.
+    let lock = WriteLock::acquire(&path);
     let mut commits: Vec<_> =
         (0..COMMITS).map(|n| commit(&*store, vec![put(format!("k/{n:03}"), "")]).boxed_local()).collect();
     for commit in &mut commits {
         assert!(commit.now_or_never().is_none());
-        // Gives the task its budget back: a task that does much at once is otherwise made to wait.
+        // Resets the task's cooperative budget: tokio otherwise makes a task wait that does much at once.
         tokio::task::yield_now().await;
     }
-    neighbour.release();
-    // Each counts on those before it: the revisions rise without a gap in the order of the queue.
+    lock.release();
+    // Each commit sees those before it: the revisions increase without a gap in queue order.
     for (expected, outcome) in (1..).zip(join_all(commits).await) {
         assert_eq!(outcome, Ok(Outcome::Committed(Revision(expected))));
     }
@@ -102,13 +102,13 @@ async fn commits_of_one_transaction_see_one_another() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
-    let neighbour = Neighbour::lock(&path);
+    let lock = WriteLock::acquire(&path);
     let create = || Commit::new(vec![Check::Absent(key("a"))], vec![put("a", "1")]).unwrap();
     let mut commits: Vec<_> = (0..5).map(|_| store.commit(create()).boxed()).collect();
     for commit in &mut commits {
         assert!(commit.now_or_never().is_none());
     }
-    neighbour.release();
+    lock.release();
     let outcomes: Vec<_> = join_all(commits).await.into_iter().map(Result::unwrap).collect();
     let conflict = Outcome::Conflict(0);
     assert_eq!(outcomes, [Outcome::Committed(Revision(1)), conflict, conflict, conflict, conflict]);
@@ -120,32 +120,32 @@ async fn a_queued_commit_outlives_its_caller() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
-    let neighbour = Neighbour::lock(&path);
+    let lock = WriteLock::acquire(&path);
     for n in 0..10 {
         assert!(commit(&*store, pair(&n.to_string(), 2)).now_or_never().is_none());
     }
-    neighbour.release();
+    lock.release();
     commit(&*store, vec![]).await.unwrap();
     assert_eq!(pairs(&*store).await.len(), 10);
     store.close().await;
 }
 
 #[tokio::test]
-async fn a_close_finishes_what_is_queued() {
+async fn close_finishes_queued_commits() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
-    let neighbour = Neighbour::lock(&path);
+    let lock = WriteLock::acquire(&path);
     let mut commits: Vec<_> =
         (0..10).map(|n| commit(&*store, pair(&n.to_string(), 2)).boxed_local()).collect();
     for commit in &mut commits {
         assert!(commit.now_or_never().is_none());
     }
-    // A close that is given up has at least closed the readers; the next one then begins by telling the writer.
+    // A cancelled close has at least closed the readers, so the next one starts by notifying the writer.
     let _ = store.close().now_or_never();
     let mut close = store.close();
     assert!((&mut close).now_or_never().is_none());
-    neighbour.release();
+    lock.release();
     for outcome in join_all(commits).await {
         assert!(matches!(outcome, Ok(Outcome::Committed(_))), "{outcome:?}");
     }
@@ -157,7 +157,7 @@ async fn a_close_finishes_what_is_queued() {
 }
 
 #[tokio::test]
-async fn a_full_revision_counter_is_an_error() {
+async fn an_exhausted_revision_counter_is_an_error() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     make_store(&path).await;
@@ -166,7 +166,7 @@ async fn a_full_revision_counter_is_an_error() {
     let last = Revision(u64::try_from(i64::MAX).unwrap());
     assert_eq!(commit(&*store, vec![put("a", "1")]).await, Ok(Outcome::Committed(last)));
     let why = assert_unavailable(commit(&*store, vec![put("b", "1")]).await);
-    assert!(why.contains("revision counter is full"), "{why}");
+    assert!(why.contains("revision counter is exhausted"), "{why}");
     assert!(!all_keys(&*store).await.contains(&"b".to_owned()));
     assert_unavailable(store.health().await);
     store.close().await;
@@ -176,7 +176,7 @@ async fn a_full_revision_counter_is_an_error() {
     store.close().await;
 }
 
-// How it fails and recovers.
+// Failure and recovery.
 
 #[tokio::test]
 async fn health_names_a_stuck_writer_and_recovers_without_traffic() {
@@ -184,17 +184,17 @@ async fn health_names_a_stuck_writer_and_recovers_without_traffic() {
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
     store.health().await.unwrap();
-    let neighbour = Neighbour::lock(&path);
-    // Nothing is to be written, so nothing is in the way.
+    let lock = WriteLock::acquire(&path);
+    // Nothing has to be written, so the lock does not matter.
     store.health().await.unwrap();
     let mut stuck = commit(&*store, pair("stuck", 2)).boxed_local();
     assert!((&mut stuck).now_or_never().is_none());
     let why = assert_unavailable(store.health().await);
-    assert!(why.contains("the writer took nothing off its queue within 1s"), "{why}");
+    assert!(why.contains("the writer did not process its queue within 1s"), "{why}");
     assert!(assert_unavailable(stuck.await).contains("locked"));
-    // The writer is free again, but it must not be called healthy before it has written.
+    // The writer is free again, but is not healthy before it has written.
     assert_unavailable(store.health().await);
-    neighbour.release();
+    lock.release();
     store.health().await.unwrap();
     assert_eq!(pairs(&*store).await, [""; 0]);
     commit(&*store, pair("free", 2)).await.unwrap();
@@ -203,28 +203,28 @@ async fn health_names_a_stuck_writer_and_recovers_without_traffic() {
     assert!(assert_unavailable(store.health().await).contains("closed"));
 }
 
-/// A limit on the size of files stands in for a full disk: SQLite's writes fail half-way in the same places.
+/// A limit on file sizes stands in for a full disk: SQLite's writes fail partway at the same points.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_makes_it_unavailable_until_there_is_room() {
+async fn a_full_disk_makes_the_store_unavailable_until_there_is_space() {
     const ROOM: usize = 1 << 20;
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
-    let mut child = Running::start(limited(ROOM), "child_fills_the_disk");
-    child.say(path.to_str().unwrap());
+    let mut child = ChildProcess::start(limited(ROOM), "child_fills_the_disk");
+    child.send(path.to_str().unwrap());
     let mut committed = Vec::new();
     loop {
-        match child.hear().split_once(' ').unwrap() {
+        match child.receive().split_once(' ').unwrap() {
             ("committed", name) => committed.push(name.to_owned()),
             ("full", why) => break assert!(why.contains("SQLite"), "{why}"),
             other => panic!("{other:?}"),
         }
     }
     assert!(committed.len() > 4, "{committed:?}");
-    assert_eq!(child.hear(), "unhealthy");
+    assert_eq!(child.receive(), "unhealthy");
     child.lift_limit();
-    child.say("there is room");
-    assert_eq!(child.hear(), "healthy");
+    child.send("there is space");
+    assert_eq!(child.receive(), "healthy");
     child.finish();
     committed.extend(["after".to_owned()]);
     committed.sort_unstable();
@@ -238,19 +238,19 @@ async fn a_full_disk_makes_it_unavailable_until_there_is_room() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_disk_that_is_full_from_the_start_can_be_opened_later() {
-    // From no room at all, through room for some of the first pages, to room for the file but not its log.
+async fn a_store_on_a_full_disk_can_be_opened_once_there_is_space() {
+    // From no space at all, through space for some of the first pages, to space for the file but not its WAL.
     for room in [0, 512, 4096, 5000, 8192, 12288] {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("orders.db");
-        let mut child = Running::start(limited(room), "child_opens");
-        child.say(path.to_str().unwrap());
-        let heard = child.hear();
-        if heard != "opened" {
-            assert!(heard.starts_with(&format!("cannot open the store {path:?}: ")), "{room}: {heard}");
+        let mut child = ChildProcess::start(limited(room), "child_opens");
+        child.send(path.to_str().unwrap());
+        let reply = child.receive();
+        if reply != "opened" {
+            assert!(reply.starts_with(&format!("cannot open the store {path:?}: ")), "{room}: {reply}");
             child.lift_limit();
-            child.say(path.to_str().unwrap());
-            assert_eq!(child.hear(), "opened", "{room}");
+            child.send(path.to_str().unwrap());
+            assert_eq!(child.receive(), "opened", "{room}");
         }
         child.finish();
         make_store(&path).await;
@@ -258,40 +258,40 @@ async fn a_disk_that_is_full_from_the_start_can_be_opened_later() {
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_a_kill() {
+async fn acknowledged_commits_survive_a_kill() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
-    // Opened before and used after: it stands for the process that takes over.
+    // Opened before the kill and used afterwards, this handle represents the process that takes over.
     let beside = open(&path).await.unwrap();
-    let mut child = Running::start(Command::new(env::current_exe().unwrap()), "child_commits_for_ever");
-    child.say(path.to_str().unwrap());
-    let mut answered: Vec<_> = (0..50).map(|_| child.hear()).collect();
-    answered.extend(child.kill());
+    let mut child = ChildProcess::start(Command::new(env::current_exe().unwrap()), "child_commits_for_ever");
+    child.send(path.to_str().unwrap());
+    let mut acknowledged: Vec<_> = (0..50).map(|_| child.receive()).collect();
+    acknowledged.extend(child.kill());
     for store in [beside, open(&path).await.unwrap()] {
         let found = pairs(&*store).await;
-        for name in &answered {
-            assert!(found.contains(name), "{name} was answered and is gone");
+        for name in &acknowledged {
+            assert!(found.contains(name), "{name} was acknowledged and is lost");
         }
         commit(&*store, pair("after", 2)).await.unwrap();
         store.close().await;
     }
 }
 
-/// A snapshot keeps the log from being begun anew; that must not make commits wait for its end.
+/// A snapshot keeps the WAL from being reset; commits must not wait for its end.
 #[tokio::test]
-async fn a_snapshot_that_is_held_holds_up_no_commit() {
+async fn an_open_snapshot_delays_no_commit() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder.path().join("orders.db")).await.unwrap();
     commit(&*store, vec![put("a", "before")]).await.unwrap();
     let mut snapshot = store.snapshot(None).await.unwrap();
     let mut longest = std::time::Duration::ZERO;
-    // More than what the log may have twice over.
+    // More than twice the limit of the WAL.
     for n in 0..18 {
         let began = std::time::Instant::now();
         commit(&*store, (0..4).map(|k| put(format!("{n}/{k}"), vec![7; 1 << 20])).collect()).await.unwrap();
         longest = longest.max(began.elapsed());
     }
-    // A lock is waited for five seconds, which is what it took.
+    // The timeout of a lock is five seconds, which is what a blocked commit would take.
     assert!(longest < std::time::Duration::from_secs(4), "a commit took {longest:?}");
     assert_eq!(snapshot.next().await.unwrap().len(), 1);
     drop(snapshot);
@@ -299,16 +299,17 @@ async fn a_snapshot_that_is_held_holds_up_no_commit() {
     assert_eq!(names(folder.path()), ["orders.db"]);
 }
 
-/// Its connection would otherwise be the last one, and one that may not write leaves the log where it is.
+/// Otherwise the connection of the snapshot would be the last one, and a read-only connection does not remove the
+/// WAL.
 #[tokio::test]
-async fn a_close_waits_for_a_snapshot_whose_reader_has_gone() {
+async fn close_waits_for_the_read_of_a_dropped_snapshot() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("orders.db");
     for _ in 0..20 {
         let store = open(&path).await.unwrap();
         commit(&*store, (0..4).map(|k| put(format!("{k}"), vec![7; 1 << 20])).collect()).await.unwrap();
         let mut snapshot = store.snapshot(None).await.unwrap();
-        // The read has begun, and mostly goes on, when nobody waits for it any more.
+        // The read has started, and usually continues when its future is dropped.
         let _ = snapshot.next().now_or_never();
         drop(snapshot);
         store.close().await;
@@ -316,7 +317,7 @@ async fn a_close_waits_for_a_snapshot_whose_reader_has_gone() {
     }
 }
 
-/// The files of a folder.
+/// The names of the files in a folder.
 fn names(folder: &Path) -> Vec<OsString> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }

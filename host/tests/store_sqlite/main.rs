@@ -1,14 +1,14 @@
-//! What is SQLite's alone: what it refuses to open, how it folds commits, and how it fails and recovers.
+//! Tests specific to SQLite: which files it refuses to open, how it batches commits, and how it fails and recovers.
 //!
-//! Some tests need a process of their own, one with other rights or one that dies: they run this binary again,
-//! with one of the ignored tests in [`children`], and talk to it over its standard input and output.
+//! Some tests need a separate process, with other privileges or one that is killed: they run this binary again with
+//! one of the ignored tests in [`children`], and communicate over its standard input and output.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that cannot go on must fail"
+    reason = "a test fails by panicking"
 )]
 
 mod children;

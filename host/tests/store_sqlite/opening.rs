@@ -1,4 +1,4 @@
-//! What it opens, and what it refuses to open.
+//! What SQLite opens, and what it refuses to open.
 
 use std::{
     collections::BTreeMap,
@@ -18,11 +18,11 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
-    children::Running,
+    children::ChildProcess,
     support::{all_keys, change, commit, make_store, open, put},
 };
 
-/// Every file of a directory with its bytes; other things with their kind.
+/// The contents of each file in a directory, and the kind of every other entry.
 fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| {
         let entry = entry.unwrap();
@@ -34,7 +34,8 @@ fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.collect()
 }
 
-/// Opening `path` fails with one line that names it and says `expected`, and changes nothing around it.
+/// Checks that opening `path` fails with one line that names it and contains `expected`, and that no file in its
+/// directory changes.
 async fn assert_refused(path: &Path, expected: &str) {
     let directory = path.parent().filter(|directory| directory.is_dir()).unwrap_or(Path::new("/dev/null"));
     let look = || if directory.is_dir() { contents(directory) } else { BTreeMap::new() };
@@ -51,7 +52,7 @@ fn assert_says(error: &str, path: &Path, expected: &str) {
 }
 
 #[tokio::test]
-async fn refuses_a_place_where_no_file_can_be() {
+async fn a_path_that_cannot_be_a_file_is_refused() {
     let directory = TempDir::new().unwrap();
     let at = |name: &str| directory.path().join(name);
     assert_refused(&at("missing/orders.db"), "does not exist; create it or mount it").await;
@@ -67,11 +68,11 @@ async fn refuses_a_place_where_no_file_can_be() {
     let error = open(Path::new("")).await.err().unwrap();
     assert_says(&error.to_string(), Path::new(""), "name a file");
     let error = open(Path::new("/")).await.err().unwrap();
-    assert_says(&error.to_string(), Path::new("/"), "it is not the name of a file");
+    assert_says(&error.to_string(), Path::new("/"), "it does not name a file");
 }
 
 #[tokio::test]
-async fn refuses_what_is_no_database() {
+async fn a_file_that_is_not_a_database_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let almost = [b"SQLite format 3\0".as_slice(), &[0xFF; 8000]].concat();
@@ -82,7 +83,7 @@ async fn refuses_what_is_no_database() {
 }
 
 #[tokio::test]
-async fn refuses_the_database_of_another_application() {
+async fn the_database_of_another_application_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name);
     let expected = "it is a SQLite database of another application";
@@ -91,36 +92,36 @@ async fn refuses_the_database_of_another_application() {
     change(&path("log"), "PRAGMA journal_mode = wal; CREATE TABLE notes (text)");
     assert_refused(&path("log"), expected).await;
     change(&path("marked"), "PRAGMA application_id = 7; CREATE TABLE notes (text)");
-    assert_refused(&path("marked"), "(id 0x7, a store has 0x4f524453)").await;
+    assert_refused(&path("marked"), "(id 0x7; a store has 0x4f524453)").await;
     change(&path("tableless"), "CREATE TABLE notes (text); DROP TABLE notes; VACUUM");
     assert_refused(&path("tableless"), expected).await;
     change(&path("pageless"), "PRAGMA user_version = 0; VACUUM; PRAGMA journal_mode = wal");
     assert!(fs::metadata(path("pageless")).unwrap().len() > 0);
     assert_refused(&path("pageless"), expected).await;
-    // In use by that application, with what it wrote still in the log.
+    // The application is using it, and its writes are still in the WAL.
     let other = Connection::open(path("log")).unwrap();
     other.execute_batch("INSERT INTO notes VALUES ('only in the log')").unwrap();
     assert_refused(&path("log"), expected).await;
 }
 
 #[tokio::test]
-async fn refuses_another_schema_version() {
+async fn another_schema_version_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     make_store(&path).await;
     for version in [2, 0, -1] {
         change(&path, &format!("PRAGMA user_version = {version}"));
-        let expected = format!("it has schema version {version}, this binary knows version 1");
+        let expected = format!("it has schema version {version}, but this binary supports version 1");
         assert_refused(&path, &expected).await;
     }
     change(&path, "PRAGMA user_version = 1");
     open(&path).await.unwrap().close().await;
 }
 
-/// A newer version that is still in the log of a process that died: the file and its log stay as they are,
-/// only the log's index, which SQLite rebuilds at will, may not.
+/// A newer version is only in the WAL of a process that died. The file and the WAL must stay unchanged; only the
+/// index of the WAL, which SQLite can rebuild, may change.
 #[tokio::test]
-async fn refuses_a_newer_version_that_is_only_in_the_log() {
+async fn a_newer_version_that_is_only_in_the_wal_is_refused() {
     let directory = TempDir::new().unwrap();
     let (live, left) = (directory.path().join("live"), directory.path().join("left"));
     make_store(&live).await;
@@ -133,12 +134,12 @@ async fn refuses_a_newer_version_that_is_only_in_the_log() {
     });
     let before = sides.each_ref().map(|side| fs::read(side).unwrap());
     let error = open(&left).await.err().unwrap().to_string();
-    assert_says(&error, &left, "it has schema version 2, this binary knows version 1");
+    assert_says(&error, &left, "it has schema version 2, but this binary supports version 1");
     assert!(sides.map(|side| fs::read(side).unwrap()) == before);
 }
 
 #[tokio::test]
-async fn refuses_a_damaged_store() {
+async fn a_damaged_store_is_refused() {
     let directory = TempDir::new().unwrap();
     let good = directory.path().join("good");
     make_store(&good).await;
@@ -146,7 +147,7 @@ async fn refuses_a_damaged_store() {
     let path = directory.path().join("orders.db");
     for length in [bytes.len() - 1, bytes.len() - 4096, bytes.len() / 2, 4096, 512] {
         fs::write(&path, &bytes[..length]).unwrap();
-        assert_refused(&path, "cut short").await;
+        assert_refused(&path, "truncated").await;
     }
     for length in [1, 15, 100] {
         fs::write(&path, &bytes[..length]).unwrap();
@@ -160,31 +161,31 @@ async fn refuses_a_damaged_store() {
     damage(
         "PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = 'CREATE TABLE entries (' WHERE name = 'entries'",
     );
-    assert_refused(&path, "it is damaged or cut short").await;
+    assert_refused(&path, "it is damaged or truncated").await;
     damage("DROP TABLE entries");
-    assert_refused(&path, "its tables are not those of schema version 1").await;
+    assert_refused(&path, "its tables do not match schema version 1").await;
     damage("DROP TABLE entries; CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB, revision INTEGER)");
-    assert_refused(&path, "its tables are not those of schema version 1").await;
+    assert_refused(&path, "its tables do not match schema version 1").await;
     damage("DELETE FROM last_revision");
-    assert_refused(&path, "its tables are not those of schema version 1").await;
+    assert_refused(&path, "its tables do not match schema version 1").await;
 }
 
 #[tokio::test]
-async fn refuses_a_log_without_its_file() {
+async fn a_wal_without_its_file_is_refused() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     fs::write(directory.path().join("orders.db-wal"), [1; 4152]).unwrap();
-    assert_refused(&path, "it is missing or empty, but its log").await;
+    assert_refused(&path, "it is missing or empty, but its write-ahead log").await;
     fs::write(&path, "").unwrap();
-    assert_refused(&path, "it is missing or empty, but its log").await;
+    assert_refused(&path, "it is missing or empty, but its write-ahead log").await;
 }
 
-/// The user that owns nothing, by convention.
+/// The user `nobody`, by convention.
 const NOBODY: u32 = 65534;
 
-/// Root may do everything, so a child without its rights does the opening.
+/// Root can access everything, so an unprivileged child process opens the files.
 #[tokio::test]
-async fn refuses_what_it_may_not_read_and_write() {
+async fn a_file_without_read_and_write_permission_is_refused() {
     let directory = TempDir::new().unwrap();
     let is_root = fs::metadata(directory.path()).unwrap().uid() == 0;
     let program = directory.path().join("program");
@@ -224,16 +225,16 @@ async fn refuses_what_it_may_not_read_and_write() {
     if is_root {
         command.uid(NOBODY).gid(NOBODY);
     }
-    let mut child = Running::start(command, "child_opens");
+    let mut child = ChildProcess::start(command, "child_opens");
     for (path, expected) in [
-        (&unwritable, "this process may read it but not write it"),
+        (&unwritable, "this process can read it but not write it"),
         (&unreadable, "this process must be able to read and write it and its directory"),
         (&closed, "this process must be able to read and write it and its directory"),
         (&closed_empty, "this process must be able to read and write it and its directory"),
         (&closed_store, "this process must be able to read and write it and its directory"),
     ] {
-        child.say(path.to_str().unwrap());
-        assert_says(&child.hear(), path, expected);
+        child.send(path.to_str().unwrap());
+        assert_says(&child.receive(), path, expected);
     }
     child.finish();
 
@@ -244,10 +245,10 @@ async fn refuses_what_it_may_not_read_and_write() {
     assert!(paths.map(|path| contents(path.parent().unwrap())) == before);
 }
 
-// What it opens.
+// Files that can be opened.
 
 #[tokio::test]
-async fn opens_an_empty_file_and_any_name() {
+async fn an_empty_file_and_any_file_name_can_be_opened() {
     let directory = TempDir::new().unwrap();
     let at = |name: &str| directory.path().join(name);
     fs::write(at("empty.db"), "").unwrap();
@@ -259,26 +260,26 @@ async fn opens_an_empty_file_and_any_name() {
         store.close().await;
         assert!(fs::metadata(at(name)).unwrap().len() > 64 * 4096, "{name:?}");
     }
-    // Closed, each store is one file.
+    // A closed store is a single file.
     assert_eq!(contents(directory.path()).len(), 6);
 }
 
 #[tokio::test]
-async fn a_relative_name_is_a_file_here() {
+async fn a_relative_name_is_a_file_in_the_current_directory() {
     let directory = TempDir::new().unwrap();
     let mut command = Command::new(env::current_exe().unwrap());
     command.current_dir(directory.path());
-    let mut child = Running::start(command, "child_opens");
+    let mut child = ChildProcess::start(command, "child_opens");
     for name in [":memory:", "file:orders.db", "orders.db"] {
-        child.say(name);
-        assert_eq!(child.hear(), "opened");
+        child.send(name);
+        assert_eq!(child.receive(), "opened");
         assert!(fs::metadata(directory.path().join(name)).unwrap().len() > 0, "{name}");
     }
     child.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_may_make_one_store_at_once() {
+async fn concurrent_opens_create_one_store() {
     for _ in 0..10 {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("orders.db");

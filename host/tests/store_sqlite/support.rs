@@ -1,4 +1,4 @@
-//! The short words that these tests are written in.
+//! Short helpers for these tests.
 
 use std::{path::Path, sync::Arc};
 
@@ -30,19 +30,19 @@ pub(crate) async fn all_keys(store: &dyn Store) -> Vec<String> {
     entries.iter().map(|entry| entry.key.as_str().to_owned()).collect()
 }
 
-/// Writes that must be found together or not at all.
+/// Two writes that must be visible together or not at all.
 pub(crate) fn pair(name: &str, bytes: usize) -> Vec<Write> {
     vec![put(format!("left/{name}"), vec![1; bytes / 2]), put(format!("right/{name}"), vec![1; bytes / 2])]
 }
 
-/// The names of the pairs in the store; fails on half a pair.
+/// Returns the names of the pairs in the store; fails if one is incomplete.
 pub(crate) async fn pairs(store: &dyn Store) -> Vec<String> {
     let keys = all_keys(store).await;
     let side = |prefix: &str| -> Vec<String> {
         keys.iter().filter_map(|at| at.strip_prefix(prefix)).map(str::to_owned).collect()
     };
     let (left, right) = (side("left/"), side("right/"));
-    assert_eq!(left, right, "half a commit");
+    assert_eq!(left, right, "part of a commit");
     left
 }
 
@@ -53,14 +53,14 @@ pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreErro
     }
 }
 
-/// A good store with enough in it to have many pages, closed.
+/// Creates a valid store with many pages and closes it.
 pub(crate) async fn make_store(path: &Path) {
     let store = open(path).await.unwrap();
     commit(&*store, (0..64).map(|n| put(format!("k/{n}"), vec![7; 4096])).collect()).await.unwrap();
     store.close().await;
 }
 
-/// Runs SQL on a file behind the store's back.
+/// Runs SQL directly on the store's file.
 pub(crate) fn change(path: &Path, script: &str) {
     Connection::open(path).unwrap().execute_batch(script).unwrap();
 }

@@ -1,7 +1,7 @@
-//! PostgreSQL servers for tests: real ones, each in a folder of its own, that do not outlive the test.
+//! Real PostgreSQL servers for tests, each in its own folder. None outlives its test.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-#![allow(unreachable_pub, missing_docs, reason = "a test has no users")]
+#![allow(dead_code, reason = "each test binary uses a part of this file")]
+#![allow(unreachable_pub, missing_docs, reason = "tests have no public API")]
 
 use std::{
     env, fs,
@@ -20,35 +20,35 @@ use std::{
 
 use tempfile::TempDir;
 
-/// How long a server may take to start or stop. Far above what it needs.
+/// Time limit for starting and stopping a server; far more than it needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a machine without PostgreSQL is told.
-const MISSING: &str = "PostgreSQL is not on this machine, and these tests need a server of their own: install it \
-    (Debian: apt-get install postgresql), or put initdb, postgres and psql on the PATH";
+/// The message on a machine without PostgreSQL.
+const MISSING: &str = "PostgreSQL is not installed, and these tests start servers of their own: install it \
+    (Debian: apt-get install postgresql), or add initdb, postgres and psql to the PATH";
 
-/// A server that runs; stopped when dropped, or when this process ends in any way.
+/// A server; stopped when dropped, or when this process ends in any way.
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
     options: Vec<String>,
-    /// Whether its folder goes when it is stopped: for one that is never dropped.
-    passing: bool,
+    /// Whether the folder is removed when the server stops: for a server that is never dropped.
+    remove_folder: bool,
     running: Option<Running>,
 }
 
-/// The shell that watches over the server, and the pipe by which it knows that we are there.
+/// The shell that supervises the server, and the pipe that tells the shell that this process is alive.
 struct Running {
     shell: Child,
     alive: Option<ChildStdin>,
 }
 
-/// Runs its arguments until its standard input ends; then removes the folder, if that was given.
-const WATCH: &str = r#"folder=$1; shift; "$@" <&- & server=$!; cat >/dev/null
+/// Runs its arguments until its standard input ends, then stops the server, and removes the folder if one was given.
+const SUPERVISE: &str = r#"folder=$1; shift; "$@" <&- & server=$!; cat >/dev/null
     kill -QUIT $server 2>/dev/null; wait $server; test -z "$folder" || rm -rf "$folder""#;
 
 impl Server {
-    /// A server for one test alone, with settings such as `ssl=on`.
+    /// Starts a server for one test, with settings such as `ssl=on`.
     pub fn start(settings: &[&str]) -> Self {
         let mut server = Self::prepare();
         server.options = settings.iter().map(|setting| (*setting).to_owned()).collect();
@@ -56,44 +56,44 @@ impl Server {
         server
     }
 
-    /// A folder with a database cluster in it, not running yet.
+    /// Creates a folder with a database cluster, without starting a server.
     pub fn prepare() -> Self {
         let server = Self::empty();
-        let made = server
+        let initialised = server
             .command("initdb")
             .args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"])
             .arg("--pgdata")
             .arg(server.data())
             .output()
             .unwrap();
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        assert!(initialised.status.success(), "initdb: {}", String::from_utf8_lossy(&initialised.stderr));
         server
     }
 
-    /// A folder for a server.
+    /// Creates an empty folder for a server.
     fn empty() -> Self {
         let programs = programs().unwrap_or_else(|| panic!("{MISSING}"));
         let folder = TempDir::with_prefix("orders-postgres-").unwrap();
         if let Some((user, group)) = other_user() {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
-        Self { folder, programs, options: Vec::new(), passing: false, running: None }
+        Self { folder, programs, options: Vec::new(), remove_folder: false, running: None }
     }
 
-    /// Starts it (again) with these settings besides the ones that it has.
+    /// Adds settings, which apply at the next start.
     pub fn configure(&mut self, settings: &[&str]) {
         self.options.extend(settings.iter().map(|setting| (*setting).to_owned()));
     }
 
-    /// Starts it again after it was stopped.
+    /// Starts the server, again if it was stopped.
     pub fn resume(&mut self) {
         drop(self.running.take());
         let mut command = Command::new("sh");
         self.as_other_user(&mut command);
-        command.args(["-c", WATCH, "sh"]);
-        command.arg(if self.passing { self.folder.path() } else { Path::new("") });
+        command.args(["-c", SUPERVISE, "sh"]);
+        command.arg(if self.remove_folder { self.folder.path() } else { Path::new("") });
         command.arg(self.programs.join("postgres")).arg("-D").arg(self.data());
-        // Nothing here has to survive a power failure.
+        // Test data need not survive a power failure.
         let usual = ["fsync=off", "full_page_writes=off", "listen_addresses=", "max_connections=200"];
         let socket = format!("unix_socket_directories={}", self.folder.path().display());
         for setting in
@@ -105,65 +105,65 @@ impl Server {
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let alive = shell.stdin.take();
         let log = BufReader::new(shell.stderr.take().unwrap());
-        let (say, said) = mpsc::sync_channel(1);
-        // Reads to the end, lest the server wait for a reader of its log.
+        let (sender, started) = mpsc::sync_channel(1);
+        // Reads to the end, so that the server never blocks on its log.
         thread::spawn(move || {
             let mut lines = Vec::new();
             for line in log.lines().map_while(Result::ok) {
                 if line.contains("database system is ready to accept") {
-                    let _ = say.try_send(Ok(()));
+                    let _ = sender.try_send(Ok(()));
                 }
                 lines.push(line);
             }
-            let _ = say.try_send(Err(lines.join("\n")));
+            let _ = sender.try_send(Err(lines.join("\n")));
         });
         self.running = Some(Running { shell, alive });
-        match said.recv_timeout(PATIENCE) {
+        match started.recv_timeout(PATIENCE) {
             Ok(Ok(())) => {}
             Ok(Err(log)) => panic!("the server did not start:\n{log}"),
-            Err(_) => panic!("waited too long for the server"),
+            Err(_) => panic!("the server did not start in time"),
         }
     }
 
-    /// Ends it at once, as a crash does: connections are cut, and the next start recovers.
+    /// Stops the server immediately, as a crash does: connections are cut, and the next start runs recovery.
     pub fn stop(&mut self) {
         drop(self.running.take());
     }
 
-    /// The URL of a database, over a socket in the server's folder.
+    /// The URL of a database, over a Unix socket in the server's folder.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@{folder}/{database}")
     }
 
-    /// The server's socket.
+    /// The path of the server's socket.
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join(format!(".s.PGSQL.{}", self.port()))
     }
 
-    /// The port that was set, if any was; it is in the name of the socket too.
+    /// The configured port, which is part of the socket's name too.
     fn port(&self) -> &str {
         let set = self.options.iter().find_map(|option| option.strip_prefix("port="));
         set.unwrap_or("5432")
     }
 
-    /// Says who may connect besides the user `postgres` on the server's socket, and how: lines of `pg_hba.conf`.
+    /// Sets who may connect to the socket besides the user `postgres`, and how: lines of `pg_hba.conf`.
     pub fn admit(&self, lines: &str) {
         self.write(&self.data().join("pg_hba.conf"), &format!("local all postgres trust\n{lines}\n"));
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
-    /// The folder that is the server's own.
+    /// The server's folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where it keeps its databases and its settings.
+    /// The data directory with databases and settings.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Makes a database that nobody else uses.
+    /// Creates a database for one test.
     pub fn database(&self) -> String {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -171,7 +171,8 @@ impl Server {
         name
     }
 
-    /// A standby of this server, which has each commit before it is acknowledged if this one's settings ask for that.
+    /// Starts a standby of this server. It receives each commit before the commit is acknowledged, if this server's
+    /// settings say so.
     pub fn standby(&self) -> Self {
         let mut standby = Self::empty();
         let copied = standby
@@ -193,7 +194,7 @@ impl Server {
         standby
     }
 
-    /// Runs SQL; gives what it answers, unaligned.
+    /// Runs SQL and returns the output, unaligned.
     pub fn sql(&self, database: &str, sql: &str) -> String {
         self.try_sql(database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
@@ -202,7 +203,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// What the server has to say.
+    /// The server's error.
     pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
         let ran = self
             .command("psql")
@@ -215,7 +216,7 @@ impl Server {
         if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(text(&ran.stderr)) }
     }
 
-    /// Writes a file that the server can read and nobody else.
+    /// Writes a file that only the server can read.
     pub fn write(&self, path: &Path, text: &str) {
         use std::os::unix::fs::PermissionsExt;
         fs::write(path, text).unwrap();
@@ -231,7 +232,7 @@ impl Server {
         command
     }
 
-    /// A server refuses to run as root.
+    /// PostgreSQL refuses to run as root.
     fn as_other_user(&self, command: &mut Command) {
         command
             .current_dir(self.folder.path())
@@ -246,34 +247,34 @@ impl Server {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.alive.take());
-        // The shell ends once the server has.
+        // The shell ends after the server.
         let _ = self.shell.wait();
     }
 }
 
-/// The server that the tests of one binary share, each with a database of its own. It ends with the process.
+/// Returns the server that the tests of one binary share, each with its own database. It ends with the process.
 pub fn shared() -> &'static Server {
     static SHARED: OnceLock<Server> = OnceLock::new();
     SHARED.get_or_init(|| {
         let mut server = Server::prepare();
-        server.passing = true;
+        server.remove_folder = true;
         server.resume();
         server
     })
 }
 
-/// Where the server's programs are.
+/// Finds the folder of the server's programs.
 fn programs() -> Option<PathBuf> {
     let has_all =
         |folder: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).exists());
     let on_path =
         env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let told = Command::new("pg_config")
+    let configured = Command::new("pg_config")
         .arg("--bindir")
         .output()
         .ok()
-        .map(|told| PathBuf::from(String::from_utf8_lossy(&told.stdout).trim()));
-    // Debian keeps them off the PATH, by version.
+        .map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    // Debian does not add them to the PATH, and installs them by version.
     let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -283,10 +284,11 @@ fn programs() -> Option<PathBuf> {
         })
         .collect();
     debian.sort_unstable();
-    on_path.into_iter().chain(told).chain(debian.into_iter().rev().map(|(_, path)| path)).find(has_all)
+    on_path.into_iter().chain(configured).chain(debian.into_iter().rev().map(|(_, path)| path)).find(has_all)
 }
 
-/// Whom to run a server as, if we are root: the user that its package has made, or the one that owns nothing.
+/// The user that runs the server if this process is root: the one that the PostgreSQL package creates, or else
+/// `nobody`.
 fn other_user() -> Option<(u32, u32)> {
     static USER: OnceLock<Option<(u32, u32)>> = OnceLock::new();
     *USER.get_or_init(|| {
@@ -299,6 +301,6 @@ fn other_user() -> Option<(u32, u32)> {
             let mut fields = line.split(':').skip(2).map(|field| field.parse().ok());
             Some((fields.next()??, fields.next()??))
         };
-        Some(find("postgres").or_else(|| find("nobody")).expect("there is a user nobody"))
+        Some(find("postgres").or_else(|| find("nobody")).expect("the user nobody should exist"))
     })
 }

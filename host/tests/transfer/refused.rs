@@ -128,8 +128,8 @@ async fn told_to_merge_it_says_what_becomes_of_what_is_there() {
 async fn what_cannot_be_begun_says_why() {
     let folder = Folder::new();
     let (file, missing) = (folder.at("state.jsonl"), folder.sqlite("missing.db"));
-    export(&missing, &file).await.failed(2, &["missing.db", "there is none"]);
-    export(&database(), &file).await.failed(2, &["there is none in this database"]);
+    export(&missing, &file).await.failed(2, &["missing.db", "it does not exist"]);
+    export(&database(), &file).await.failed(2, &["the database contains no store"]);
     export("memory:", &file).await.failed(2, &["memory:"]);
     import("memory:", &file, &[]).await.failed(2, &["memory:"]);
     import(&missing, &file, &[]).await.failed(2, &["cannot read", "No such file"]);

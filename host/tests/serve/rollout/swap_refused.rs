@@ -45,7 +45,7 @@ async fn a_candidate_must_pass_its_smoke_requests() {
     swapped.check_refused(&fixture("traps_on_demand"), &["smoke request GET /trap: ", "unreachable"]).await;
     swapped.check_refused(&fixture("never_answers"), &["without an answer"]).await;
     swapped.check_refused(&fixture("writes"), &["smoke request GET /: ", "write to the store"]).await;
-    swapped.check_refused(&fixture("leaves_unfinished"), &["before its answer was finished"]).await;
+    swapped.check_refused(&fixture("leaves_unfinished"), &["before its response was complete"]).await;
     let passed = |line: &Value| line["message"] == "smoke request answered" && line["status"] == 200;
     let before = swapped.host.log().lines().iter().filter(|line| passed(line)).count();
     // An answer below 500 passes: 404 is what the orders say to both.

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use crate::harness::{TestHost, post};
 
 #[tokio::test]
-async fn every_request_writes_one_access_line() {
+async fn every_request_writes_one_access_log_line() {
     let host = TestHost::orders(&[]).await;
     let serving = host.log().wait_for("the start", |line| line["message"] == "serving").await;
     let created = host.connect().await.create().await.unwrap();
@@ -25,11 +25,11 @@ async fn every_request_writes_one_access_line() {
     assert_eq!((&access["path"], &access["status"]), (&"/nowhere".into(), &404.into()));
     let lines = host.log().lines();
     assert_eq!(lines.iter().filter(|line| line["request_id"] == id).count(), 1, "{lines:#?}");
-    assert!(!format!("{lines:?}").contains("secret"), "a query may hold what a log must not");
+    assert!(!format!("{lines:?}").contains("secret"), "a query may contain secrets and must not be logged");
 }
 
 #[tokio::test]
-async fn health_is_logged_only_on_demand() {
+async fn health_checks_are_logged_only_at_debug_level() {
     let quiet = TestHost::orders(&[]).await;
     let verbose = TestHost::orders(&["--log", "info,access=debug"]).await;
     for host in [&quiet, &verbose] {
@@ -42,21 +42,21 @@ async fn health_is_logged_only_on_demand() {
 }
 
 #[tokio::test]
-async fn a_good_request_id_is_kept_and_a_bad_one_replaced() {
+async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() {
     let host = TestHost::orders(&[]).await;
     let longest = "~".repeat(128);
     for given in ["a", "0/8-fifteen=nine", &longest] {
         let request = Request::get("/api/v1/orders").header("x-request-id", given);
-        let answer = host.connect().await.send(request.body(Full::default()).unwrap()).await.unwrap();
-        assert_eq!(answer.field("x-request-id"), given);
+        let response = host.connect().await.send(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.field("x-request-id"), given);
         host.log().access(given).await;
     }
     for bad in ["", "two words", &"x".repeat(129)] {
         let mut request = post("/api/v1/orders", "{");
         request.headers_mut().insert("x-request-id", bad.parse().unwrap());
-        let answer = host.connect().await.send(request).await.unwrap();
-        assert_eq!(answer.status(), 400);
-        let id = answer.field("x-request-id");
+        let response = host.connect().await.send(request).await.unwrap();
+        assert_eq!(response.status(), 400);
+        let id = response.field("x-request-id");
         assert!(uuid::Uuid::parse_str(id).is_ok(), "{id} for {bad}");
         host.log().access(id).await;
     }

@@ -1,4 +1,4 @@
-//! What a component can do wrong, reach and print.
+//! What a component can do wrong, access and print.
 
 pub mod guest_failures;
 pub mod logs;

@@ -1,16 +1,15 @@
-//! Whether a request meets the instance of another: never by default, and with `--instance-reuse` only one that is fit
-//! for it.
+//! Instance reuse: never by default, and with `--instance-reuse` only for an instance in a good state.
 
 use http::Request;
 use http_body_util::Full;
 
 use crate::harness::{Client, TestHost};
 
-/// What the component has counted: how many requests its instance has seen, with this one.
+/// Returns the component's count: how many requests its instance has served, including this one.
 async fn count(client: &mut Client, path: &str) -> u32 {
-    let answer = client.get(path).await;
-    assert_eq!(answer.status(), 200, "{path}");
-    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    let response = client.get(path).await;
+    assert_eq!(response.status(), 200, "{path}");
+    let text = String::from_utf8(response.body.to_vec()).unwrap();
     let count = text.strip_prefix("request ").and_then(|text| text.strip_suffix(" of this instance"));
     count.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
 }
@@ -31,9 +30,9 @@ async fn nothing_in_memory_outlives_a_request_by_default() {
     }
 }
 
-/// What the test above looks for is found where it is.
+/// Proves that the previous test would detect memory that outlives a request.
 #[tokio::test]
-async fn what_is_in_the_memory_of_a_reused_instance_is_seen() {
+async fn the_memory_of_a_reused_instance_is_visible() {
     let host = TestHost::fixture("remembers", &["--instance-reuse", "2"]).await;
     let mut client = host.connect().await;
     assert_eq!(count(&mut client, "/mark").await, 1);
@@ -41,10 +40,10 @@ async fn what_is_in_the_memory_of_a_reused_instance_is_seen() {
 }
 
 #[tokio::test]
-async fn an_instance_serves_as_many_requests_as_it_may() {
+async fn an_instance_serves_as_many_requests_as_allowed() {
     let host = TestHost::fixture("remembers", &["--instance-reuse", "3"]).await;
     let mut counts = Vec::new();
-    // On one connection and on several: an instance belongs to the module, not to a client.
+    // The client uses one connection, then several: an instance belongs to the module, not to a client.
     let mut client = host.connect().await;
     for _ in 0..4 {
         counts.push(count(&mut client, "/").await);
@@ -56,12 +55,12 @@ async fn an_instance_serves_as_many_requests_as_it_may() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_not_as_it_was_serves_no_more() {
+async fn an_instance_in_a_changed_state_is_discarded() {
     let host =
         TestHost::fixture("remembers", &["--instance-reuse", "1000", "--request-timeout", "300ms"]).await;
     let mut client = host.connect().await;
     for (path, status) in [("/grow", 200), ("/keep", 200), ("/trap", 500), ("/spin", 504), ("/grow", 200)] {
-        // First it is fit.
+        // The instance is reused at first.
         let before = count(&mut client, "/").await;
         assert_eq!(count(&mut client, "/").await, before + 1, "before {path}");
         assert_eq!(client.get(path).await.status(), status, "{path}");
@@ -89,12 +88,13 @@ async fn an_instance_is_never_used_by_two_requests_at_once() {
     for client in clients {
         instances += client.await.unwrap();
     }
-    // Each instance has one first request, and serves 50 unless it is idle in the end: at most as many as clients.
+    // Each instance has one first request, and serves 50 requests unless it is idle at the end. At most as many are
+    // idle as there are clients.
     assert!((32..=32 + 16).contains(&instances), "{instances} instances for 1600 requests");
 }
 
 #[tokio::test]
-async fn what_a_reused_instance_prints_carries_the_id_of_its_request() {
+async fn output_of_a_reused_instance_has_the_id_of_its_request() {
     let host = TestHost::fixture("remembers", &["--instance-reuse", "10"]).await;
     let mut client = host.connect().await;
     for number in 1..=3 {
@@ -113,9 +113,9 @@ async fn what_a_reused_instance_prints_carries_the_id_of_its_request() {
     }
 }
 
-/// More threads than processors, each with instances of its own.
+/// There are more threads than processors, each with idle instances of its own.
 #[tokio::test]
-async fn an_idle_instance_of_another_thread_is_used_before_a_new_one_is_made() {
+async fn an_idle_instance_of_another_thread_is_used_before_a_new_one_is_created() {
     let host = TestHost::fixture("remembers", &["--instance-reuse", "1000", "--threads", "5"]).await;
     let mut clients = Vec::new();
     for _ in 0..5 {
@@ -131,7 +131,7 @@ async fn an_idle_instance_of_another_thread_is_used_before_a_new_one_is_made() {
 }
 
 #[tokio::test]
-async fn orders_are_the_same_with_reused_instances() {
+async fn orders_work_the_same_with_reused_instances() {
     let host = TestHost::orders(&["--instance-reuse", "100"]).await;
     let mut client = host.connect().await;
     for _ in 0..150 {

@@ -1,4 +1,4 @@
-//! The orders component over a real store: nothing acknowledged is lost, nothing is done twice.
+//! The orders component on a real store: no acknowledged change is lost, and nothing happens twice.
 
 pub mod durability;
 pub mod orders;

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{ORDER, TestHost, list_all, post};
 
 #[tokio::test]
-async fn an_order_is_created_found_and_listed() {
+async fn an_order_is_created_read_and_listed() {
     let host = TestHost::orders(&[]).await;
     let mut client = host.connect().await;
     let created = client.create().await.unwrap();
@@ -29,7 +29,7 @@ async fn an_order_is_created_found_and_listed() {
 }
 
 #[tokio::test]
-async fn bad_requests_are_told_what_is_wrong() {
+async fn invalid_requests_are_rejected_with_the_reason() {
     let host = TestHost::orders(&[]).await;
     let mut client = host.connect().await;
     assert_eq!(client.get("/api/v1/nothing").await.status(), 404);
@@ -38,8 +38,8 @@ async fn bad_requests_are_told_what_is_wrong() {
 
     let mut request = post("/api/v1/orders", ORDER);
     *request.method_mut() = http::Method::DELETE;
-    let answer = client.send(request).await.unwrap();
-    assert_eq!((answer.status(), answer.field("allow")), (405, "GET, HEAD, POST, OPTIONS"));
+    let response = client.send(request).await.unwrap();
+    assert_eq!((response.status(), response.field("allow")), (405, "GET, HEAD, POST, OPTIONS"));
 
     let mut request = post("/api/v1/orders", ORDER);
     request.headers_mut().insert("content-type", "text/plain".parse().unwrap());
@@ -48,17 +48,17 @@ async fn bad_requests_are_told_what_is_wrong() {
     assert_eq!(client.send(post("/api/v1/orders", "{")).await.unwrap().status(), 400);
 
     let faulty = r#"{"customer":" ","currency":"EUR","items":[{"sku":"a b","quantity":0,"unit_price":1}]}"#;
-    let answer = client.send(post("/api/v1/orders", faulty)).await.unwrap();
-    assert_eq!((answer.status(), answer.field("content-type")), (422, "application/problem+json"));
-    let problem = answer.json();
+    let response = client.send(post("/api/v1/orders", faulty)).await.unwrap();
+    assert_eq!((response.status(), response.field("content-type")), (422, "application/problem+json"));
+    let problem = response.json();
     let pointers: Vec<_> =
         problem["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
     assert_eq!(pointers, ["/customer", "/items/0/quantity", "/items/0/sku"]);
 }
 
-/// The deepest body that the reader takes in does not overflow the small stack of the component.
+/// The deepest body that the JSON reader accepts does not overflow the small stack of the component.
 #[tokio::test]
-async fn a_deeply_nested_body_is_an_error_and_no_trap() {
+async fn a_deeply_nested_body_is_rejected_without_a_trap() {
     let host = TestHost::orders(&[]).await;
     let mut client = host.connect().await;
     for depth in [10, 120, 127, 128, 129, 100_000] {
@@ -71,7 +71,7 @@ async fn a_deeply_nested_body_is_an_error_and_no_trap() {
 }
 
 #[tokio::test]
-async fn the_largest_order_is_taken() {
+async fn the_largest_order_is_accepted() {
     let host = TestHost::orders(&[]).await;
     let item = json!({"sku": "s".repeat(64), "name": "💶".repeat(200), "quantity": 10_000, "unit_price": 1_000_000_000});
     let metadata: serde_json::Map<_, _> =
@@ -85,35 +85,35 @@ async fn the_largest_order_is_taken() {
     assert_eq!(created.status(), 201, "{created:?}");
     assert_eq!(created.json()["total"], 1_000_000_000_000_000_u64);
     assert_eq!(client.get(created.field("location")).await.json(), created.json());
-    // A list of them is within what a component may ask of the store and hold in memory.
+    // A list of them stays within the store's limits and the component's memory limit.
     for _ in 1..40 {
         client.send(post("/api/v1/orders", order.to_string())).await.unwrap();
     }
     assert_eq!(list_all(&mut client).await.len(), 40);
 }
 
-/// Another process holds the database's write lock: nothing can be made durable, so nothing is acknowledged.
+/// Another process holds the database's write lock, so nothing can be made durable, and nothing may be acknowledged.
 #[tokio::test]
-async fn a_store_that_cannot_commit_is_503_and_never_a_false_201() {
+async fn a_store_that_cannot_commit_yields_503_and_never_a_false_201() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.db");
     let host = TestHost::orders(&["--store", &format!("sqlite:{}", path.display())]).await;
     let mut client = host.connect().await;
     assert_eq!(client.create().await.unwrap().status(), 201);
 
-    let thief = rusqlite::Connection::open(&path).unwrap();
-    thief.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lock_holder = rusqlite::Connection::open(&path).unwrap();
+    lock_holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = client.create().await.unwrap();
     assert_eq!((refused.status(), refused.field("retry-after")), (503, "1"), "{refused:?}");
     assert_eq!(refused.json()["type"], "/problems/store-unavailable");
     let id = refused.field("x-request-id");
     host.log().wait_for("the cause", |line| line["request_id"] == id && line["target"] == "guest").await;
     assert_eq!(host.get("/ready").await.status(), 503);
-    // What needs no commit goes on.
+    // Requests without a commit still work.
     assert_eq!(client.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 1);
 
-    thief.execute_batch("ROLLBACK").unwrap();
-    drop(thief);
+    lock_holder.execute_batch("ROLLBACK").unwrap();
+    drop(lock_holder);
     assert_eq!(client.create().await.unwrap().status(), 201);
     assert_eq!(host.get("/ready").await.status(), 200);
     assert_eq!(client.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 2);

@@ -1,4 +1,4 @@
-//! Many clients at once, on a store that is on the disk: nothing is done twice, and nothing is lost between them.
+//! Many concurrent clients on a store on disk: nothing happens twice, and nothing is lost.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use tokio::sync::watch;
 
 use crate::harness::{Answer, Client, ORDER, TestHost, post, within};
 
-/// Clients that do the same at the same time.
+/// The number of clients that do the same at the same time.
 const CLIENTS: usize = 64;
 
-/// A host on an SQLite store of its own.
+/// Starts a host with an SQLite store of its own.
 async fn host(folder: &tempfile::TempDir) -> TestHost {
     TestHost::orders(&["--store", &format!("sqlite:{}", folder.path().join("orders.db").display())]).await
 }
@@ -26,7 +26,7 @@ async fn clients(host: &TestHost) -> Vec<Client> {
 /// Sends one request from each client, all at once.
 async fn all_at_once(clients: &mut [Client], request: impl Fn(usize) -> Request<Full<Bytes>>) -> Vec<Answer> {
     let sent = clients.iter_mut().enumerate().map(|(index, client)| client.send(request(index)));
-    join_all(sent).await.into_iter().map(|answer| answer.expect("an answer")).collect()
+    join_all(sent).await.into_iter().map(|response| response.expect("a response")).collect()
 }
 
 fn act(order: &str, action: &str) -> Request<Full<Bytes>> {
@@ -39,55 +39,55 @@ async fn events(client: &mut Client, order: &str) -> Vec<String> {
     items.map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// "two racing creates with one key give one order and two equal answers".
+/// "Two racing creates with one key give one order and two equal responses."
 #[tokio::test]
-async fn one_key_makes_one_order() {
+async fn creates_with_one_key_make_one_order() {
     let folder = tempfile::tempdir().unwrap();
     let host = host(&folder).await;
     let mut clients = clients(&host).await;
     for round in 0..5 {
-        let answers = all_at_once(&mut clients, |_| {
+        let responses = all_at_once(&mut clients, |_| {
             let mut request = post("/api/v1/orders", ORDER);
             request.headers_mut().insert("idempotency-key", format!("\"{round}\"").parse().unwrap());
             request
         })
         .await;
-        let (first, rest) = answers.split_first().unwrap();
-        for answer in rest {
-            assert_eq!((answer.status(), &answer.body), (201, &first.body));
-            assert_eq!(answer.field("location"), first.field("location"));
+        let (first, rest) = responses.split_first().unwrap();
+        for response in rest {
+            assert_eq!((response.status(), &response.body), (201, &first.body));
+            assert_eq!(response.field("location"), first.field("location"));
         }
         let replayed =
-            answers.iter().filter(|answer| answer.head.headers.contains_key("idempotent-replayed"));
-        assert_eq!(replayed.count(), CLIENTS - 1, "one made it");
+            responses.iter().filter(|response| response.head.headers.contains_key("idempotent-replayed"));
+        assert_eq!(replayed.count(), CLIENTS - 1, "exactly one create is not a replay");
         let listed = clients[0].get("/api/v1/orders?limit=100").await.json();
         assert_eq!(listed["items"].as_array().unwrap().len(), round + 1);
     }
 }
 
-/// "64 transitions on one order give exactly one winner a step": whoever comes later repeats what is done.
+/// "64 transitions on one order give exactly one winner a step": later requests repeat the result.
 #[tokio::test]
-async fn a_step_is_taken_once() {
+async fn concurrent_transitions_take_effect_once() {
     let folder = tempfile::tempdir().unwrap();
     let host = host(&folder).await;
     let mut clients = clients(&host).await;
     let order = clients[0].create().await.unwrap().field("location").to_owned();
     for (version, action) in (2..).zip(["confirm", "ship", "deliver"]) {
-        for answer in all_at_once(&mut clients, |_| act(&order, action)).await {
-            assert_eq!((answer.status(), answer.field("etag")), (200, format!("\"{version}\"").as_str()));
+        for response in all_at_once(&mut clients, |_| act(&order, action)).await {
+            assert_eq!((response.status(), response.field("etag")), (200, format!("\"{version}\"").as_str()));
         }
     }
     assert_eq!(events(&mut clients[0], &order).await, ["created", "confirmed", "shipped", "delivered"]);
 }
 
-/// With the version that all of them have read, one wins and the others are told.
+/// All clients send the version that they have read: one wins, and the others get 412.
 #[tokio::test]
 async fn one_of_many_changes_to_a_version_wins() {
     let folder = tempfile::tempdir().unwrap();
     let host = host(&folder).await;
     let mut clients = clients(&host).await;
     let order = clients[0].create().await.unwrap().field("location").to_owned();
-    let answers = all_at_once(&mut clients, |index| {
+    let responses = all_at_once(&mut clients, |index| {
         Request::patch(&order)
             .header("content-type", "application/merge-patch+json")
             .header("if-match", "\"1\"")
@@ -95,42 +95,42 @@ async fn one_of_many_changes_to_a_version_wins() {
             .unwrap()
     })
     .await;
-    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status() == 200);
+    let (won, lost): (Vec<_>, Vec<_>) = responses.iter().partition(|response| response.status() == 200);
     assert_eq!((won.len(), lost.len()), (1, CLIENTS - 1));
-    assert!(lost.iter().all(|answer| answer.status() == 412));
+    assert!(lost.iter().all(|response| response.status() == 412));
     assert_eq!(clients[0].get(&order).await.json(), won[0].json());
 }
 
-/// Steps that exclude each other: exactly one of them is taken.
+/// Of two transitions that exclude each other, exactly one takes effect.
 #[tokio::test]
-async fn of_two_ways_one_is_gone() {
+async fn of_two_exclusive_transitions_one_takes_effect() {
     let folder = tempfile::tempdir().unwrap();
     let host = host(&folder).await;
     let mut clients = clients(&host).await;
     for _ in 0..5 {
         let order = clients[0].create().await.unwrap().field("location").to_owned();
         assert_eq!(clients[0].send(act(&order, "confirm")).await.unwrap().status(), 200);
-        let ways = ["ship", "cancel"];
-        let answers = all_at_once(&mut clients, |index| act(&order, ways[index % 2])).await;
+        let actions = ["ship", "cancel"];
+        let responses = all_at_once(&mut clients, |index| act(&order, actions[index % 2])).await;
         let end = clients[0].get(&order).await.json()["status"].as_str().unwrap().to_owned();
         let taken = if end == "shipped" { 0 } else { 1 };
-        for (index, answer) in answers.iter().enumerate() {
-            assert_eq!(answer.status(), if index % 2 == taken { 200 } else { 409 }, "{answer:?}");
+        for (index, response) in responses.iter().enumerate() {
+            assert_eq!(response.status(), if index % 2 == taken { 200 } else { 409 }, "{response:?}");
         }
         let events = events(&mut clients[0], &order).await;
         assert_eq!(events.len(), 3, "{events:?}");
     }
 }
 
-/// "a list walked by cursor while others create and cancel repeats none and misses none that stood before".
+/// "A list walked by cursor while others create and cancel repeats no order and misses none that existed before."
 #[tokio::test]
-async fn a_walk_is_not_disturbed() {
+async fn a_list_walk_is_not_disturbed_by_writes() {
     let folder = tempfile::tempdir().unwrap();
     let host = host(&folder).await;
     let mut walker = host.connect().await;
-    let mut stood = BTreeSet::new();
+    let mut existing = BTreeSet::new();
     for _ in 0..150 {
-        stood.insert(walker.create().await.unwrap().json()["id"].as_str().unwrap().to_owned());
+        existing.insert(walker.create().await.unwrap().json()["id"].as_str().unwrap().to_owned());
     }
     let (walking, walk) = watch::channel(true);
     let mut others = Vec::new();
@@ -147,25 +147,25 @@ async fn a_walk_is_not_disturbed() {
         }));
     }
     for sort in ["-created_at", "created_at"] {
-        let (mut met, mut path) = (BTreeSet::new(), format!("/api/v1/orders?limit=7&sort={sort}"));
-        while !stood.is_subset(&met) {
+        let (mut listed, mut path) = (BTreeSet::new(), format!("/api/v1/orders?limit=7&sort={sort}"));
+        while !existing.is_subset(&listed) {
             let page: Value = walker.get(&path).await.json();
             for order in page["items"].as_array().unwrap() {
                 let id = order["id"].as_str().unwrap().to_owned();
-                assert!(met.insert(id), "met twice: {order}");
+                assert!(listed.insert(id), "listed twice: {order}");
             }
             match page["next_cursor"].as_str() {
                 Some(cursor) => path = format!("/api/v1/orders?limit=7&sort={sort}&cursor={cursor}"),
                 None => break,
             }
         }
-        let missed: Vec<_> = stood.difference(&met).collect();
+        let missed: Vec<_> = existing.difference(&listed).collect();
         assert!(missed.is_empty(), "{sort} missed {missed:?}");
     }
     walking.send_replace(false);
     let mut made = 0;
     for other in others {
-        made += within("the others to end", other).await.unwrap();
+        made += within("the other clients to end", other).await.unwrap();
     }
-    assert!(made > 0, "nobody disturbed the walk");
+    assert!(made > 0, "no client wrote during the walk");
 }

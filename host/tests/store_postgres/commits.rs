@@ -1,5 +1,5 @@
-//! What calls cost. Commits that wait share a transaction, as long as they touch different keys; the server's own numbers of transactions
-//! say which do.
+//! The cost of calls. Waiting commits share a transaction if they touch different keys; the server's transaction ids
+//! show which do.
 
 use futures_util::{FutureExt, future::join_all};
 use orders_host::{
@@ -12,7 +12,7 @@ use crate::{
     proxy::Proxy,
 };
 
-/// Few enough for the runtime to let one task queue all of them in one go.
+/// Few enough that one task can queue all of them without being preempted by the runtime.
 const COMMITS: usize = 30;
 
 fn key(text: &str) -> Key {
@@ -24,19 +24,19 @@ fn put(at: &str) -> Write {
 }
 
 /// Makes commits that all wait at the same time.
-async fn at_once(
+async fn commit_concurrently(
     store: &dyn Store,
     commits: impl Iterator<Item = Commit>,
 ) -> Vec<Result<Outcome, StoreError>> {
     let mut waiting: Vec<_> = commits.map(|commit| store.commit(commit)).collect();
-    // On this one thread nothing is sent before all of them have been queued.
+    // On this single thread, nothing is sent before all of them are queued.
     for commit in &mut waiting {
         assert!(commit.now_or_never().is_none());
     }
     join_all(waiting).await
 }
 
-/// How many transactions have written what lies in the store.
+/// The number of transactions that wrote the entries of the store.
 fn transactions(server: &Server, database: &str) -> usize {
     server.sql(database, "SELECT count(DISTINCT xmin::text) FROM orders_state.entries").parse().unwrap()
 }
@@ -48,12 +48,12 @@ async fn commits_of_different_keys_share_a_transaction() {
     let store = store::open(&server.url(&database).parse().unwrap()).await.unwrap();
     let commits = (0..COMMITS).map(|n| {
         let own = format!("k/{n}");
-        // What all of them only check keeps nobody apart.
+        // A key that all of them only check does not separate them.
         let checks = vec![Check::Absent(key(&own)), Check::Absent(key("common"))];
         Commit::new(checks, vec![put(&own), put(&format!("l/{n}"))]).unwrap()
     });
     let mut revisions = Vec::new();
-    for outcome in at_once(&*store, commits).await {
+    for outcome in commit_concurrently(&*store, commits).await {
         let Ok(Outcome::Committed(revision)) = outcome else { panic!("{outcome:?}") };
         revisions.push(revision);
     }
@@ -61,14 +61,14 @@ async fn commits_of_different_keys_share_a_transaction() {
     revisions.dedup();
     assert_eq!((revisions.len(), transactions(server, &database)), (COMMITS, 1));
 
-    // Conflicts are each its own, and keep nobody else from committing.
+    // A conflict affects only its own commit.
     let commits = (0..COMMITS).map(|n| {
         let own = format!("m/{n}");
         let first = Check::Absent(key(&own));
         let second = Check::Absent(key(&format!("k/{}", if n % 2 == 0 { n } else { n + COMMITS })));
         Commit::new(vec![first, second], vec![put(&own)]).unwrap()
     });
-    for (n, outcome) in at_once(&*store, commits).await.into_iter().enumerate() {
+    for (n, outcome) in commit_concurrently(&*store, commits).await.into_iter().enumerate() {
         let outcome = outcome.unwrap();
         assert_eq!(outcome == Outcome::Conflict(1), n % 2 == 0, "{n}: {outcome:?}");
     }
@@ -81,29 +81,29 @@ async fn commits_of_one_key_do_not_share_a_transaction() {
     let server = postgres::shared();
     let database = server.database();
     let store = store::open(&server.url(&database).parse().unwrap()).await.unwrap();
-    // Each writes what the others write, or writes what the others check.
+    // Each writes a key that the others write, or that the others check.
     for checks in [vec![], vec![Check::Absent(key("one"))]] {
         let commits = (0..10).map(|n| {
             Commit::new(checks.clone(), vec![put("one"), put(&format!("{}/{n}", checks.len()))]).unwrap()
         });
-        let outcomes = at_once(&*store, commits).await;
+        let outcomes = commit_concurrently(&*store, commits).await;
         let committed =
             outcomes.iter().filter(|outcome| matches!(outcome, Ok(Outcome::Committed(_)))).count();
         assert_eq!(committed, if checks.is_empty() { 10 } else { 0 });
     }
-    // The last of them has taken the common key over.
+    // The last of them has overwritten the common key.
     assert_eq!(transactions(server, &database), 10);
     store.close().await;
 }
 
-/// Each call is one round trip, however much it is about.
+/// Each call is one round trip, whatever its size.
 #[tokio::test]
 async fn a_call_is_one_round_trip() {
     let server = postgres::shared();
     let proxy = Proxy::start(&server.socket()).await;
     let mut location = proxy.url(&server.database()).parse().unwrap();
     if let StoreLocation::Postgres(server) = &mut location {
-        // One that reads and one that commits: a third would come up in between.
+        // One connection for reads and one for commits: a third would be opened meanwhile.
         server.connections = 2;
     }
     let store = store::open(&location).await.unwrap();
@@ -114,36 +114,36 @@ async fn a_call_is_one_round_trip() {
         let writes = keys(count).into_iter().map(|key| Write::Put(key, Value::try_from(vec![1]).unwrap()));
         Commit::new(checks, writes.collect()).unwrap()
     };
-    // Both connections are there, with their statements.
+    // Opens both connections and prepares their statements.
     store.health().await.unwrap();
     let before = proxy.calls();
-    let passed = || proxy.calls() - before;
+    let round_trips = || proxy.calls() - before;
     assert!(matches!(store.commit(commit(100)).await, Ok(Outcome::Committed(_))));
-    assert_eq!(passed(), 1);
+    assert_eq!(round_trips(), 1);
     assert_eq!(store.commit(commit(1)).await, Ok(Outcome::Conflict(0)));
-    assert_eq!(passed(), 2);
+    assert_eq!(round_trips(), 2);
     assert_eq!(store.get(keys(1)).await.unwrap().len(), 1);
-    assert_eq!(passed(), 3);
+    assert_eq!(round_trips(), 3);
     assert_eq!(store.get(keys(200)).await.unwrap().iter().flatten().count(), 100);
-    assert_eq!(passed(), 4);
+    assert_eq!(round_trips(), 4);
     assert_eq!(store.scan(scan(Order::Ascending)).await.unwrap().len(), 100);
-    assert_eq!(passed(), 5);
+    assert_eq!(round_trips(), 5);
     assert_eq!(store.scan(scan(Order::Descending)).await.unwrap().len(), 100);
-    assert_eq!(passed(), 6);
+    assert_eq!(round_trips(), 6);
     store.close().await;
 }
 
-/// Whoever has given up may be trying again: what has not been sent by then never is.
+/// The caller may be retrying already, so a commit that has not been sent when its caller gives up is never sent.
 #[tokio::test]
-async fn a_commit_that_nobody_waits_for_is_not_begun() {
+async fn a_commit_whose_caller_gave_up_is_not_sent() {
     let server = postgres::shared();
     let database = server.database();
     let store = store::open(&server.url(&database).parse().unwrap()).await.unwrap();
     let commit = |at: &str| Commit::new(vec![], vec![put(at)]).unwrap();
-    let mut given_up = store.commit(commit("given up"));
-    assert!((&mut given_up).now_or_never().is_none());
-    drop(given_up);
+    let mut abandoned = store.commit(commit("abandoned"));
+    assert!((&mut abandoned).now_or_never().is_none());
+    drop(abandoned);
     assert!(matches!(store.commit(commit("wanted")).await, Ok(Outcome::Committed(_))));
-    assert_eq!(store.get(vec![key("given up")]).await, Ok(vec![None]));
+    assert_eq!(store.get(vec![key("abandoned")]).await, Ok(vec![None]));
     store.close().await;
 }

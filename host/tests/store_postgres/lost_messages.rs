@@ -1,5 +1,5 @@
-//! A commit whose answer is lost: the client learns that it is not known, and repeats the request with the same key. However
-//! it went, there is one order.
+//! Lost messages: if the reply to a commit is lost, the client gets 503 because the outcome is unknown, and repeats
+//! the request with the same key. In every case there is exactly one order.
 
 use crate::{
     harness::{ORDER, TestHost, orders, post, within},
@@ -8,52 +8,52 @@ use crate::{
     service::{Service, must_be_unavailable},
 };
 
-/// A read changes nothing: it is made once more, and whoever asked notices nothing.
+/// A read has no effect, so the host repeats it, and the client notices nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_is_lost_on_the_way() {
+async fn a_lost_read_is_repeated() {
     let service = Service::start(postgres::shared()).await;
     let created = service.create().await;
     let path = created.field("location");
-    // The key under which it lies.
-    let mark = path.rsplit('/').next().unwrap();
-    for (losses, loss) in (1..).zip([Loss::Request, Loss::Answer]) {
-        service.proxy.lose(mark, loss);
+    // The id, which is part of the key in the store.
+    let marker = path.rsplit('/').next().unwrap();
+    for (losses, loss) in (1..).zip([Loss::Request, Loss::Reply]) {
+        service.proxy.lose(marker, loss);
         assert_eq!(service.get(path).await.json(), created.json(), "{loss:?}");
         service.proxy.lost(losses).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_to_a_commit_is_lost() {
+async fn a_lost_reply_to_a_commit_is_replayed_on_retry() {
     let service = Service::start(postgres::shared()).await;
-    service.proxy.lose("lost-answer", Loss::Answer);
-    must_be_unavailable(&service.create_once("lost-answer", "one").await, "its answer was lost");
+    service.proxy.lose("lost-reply", Loss::Reply);
+    must_be_unavailable(&service.create_once("lost-reply", "one").await, "its reply is lost");
     service.proxy.lost(1).await;
-    // It did take place, and nobody was told.
-    assert_eq!(service.orders_of("lost-answer").await, 1);
-    let repeated = service.create_once("lost-answer", "one").await;
+    // The commit took effect, but its outcome is unknown to the client.
+    assert_eq!(service.orders_of("lost-reply").await, 1);
+    let repeated = service.create_once("lost-reply", "one").await;
     assert_eq!(repeated.status(), 201, "{repeated:?}");
     assert_eq!(repeated.field("idempotent-replayed"), "true");
-    assert_eq!(service.orders_of("lost-answer").await, 1);
+    assert_eq!(service.orders_of("lost-reply").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_is_lost_before_it_arrives() {
+async fn a_commit_lost_before_the_server_succeeds_on_retry() {
     let service = Service::start(postgres::shared()).await;
     service.proxy.lose("lost-request", Loss::Request);
-    must_be_unavailable(&service.create_once("lost-request", "one").await, "it was lost");
+    must_be_unavailable(&service.create_once("lost-request", "one").await, "it is lost");
     service.proxy.lost(1).await;
     assert_eq!(service.orders_of("lost-request").await, 0);
     assert_eq!(service.create_once("lost-request", "one").await.status(), 201);
     assert_eq!(service.orders_of("lost-request").await, 1);
 }
 
-/// The worst of it: the client repeats the request and is answered, and only then does the first commit arrive.
+/// The worst case: the retry gets its response before the first commit arrives.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_arrives_after_it_was_repeated() {
+async fn a_commit_that_arrives_after_its_retry_has_no_effect() {
     let service = Service::start(postgres::shared()).await;
     service.proxy.lose("late", Loss::Late);
-    must_be_unavailable(&service.create_once("late", "one").await, "it is on its way");
+    must_be_unavailable(&service.create_once("late", "one").await, "it is delayed");
     let repeated = service.create_once("late", "one").await;
     assert_eq!(repeated.status(), 201, "{repeated:?}");
     service.proxy.release().await;
@@ -62,13 +62,13 @@ async fn a_commit_arrives_after_it_was_repeated() {
     assert_eq!(once_more.field("location"), repeated.field("location"));
 }
 
-/// Commits take turns. The turn of one whose last bytes are on their way does not last until they arrive.
+/// Commits run one after another. A commit whose last bytes are delayed does not hold the lock until they arrive.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_that_does_not_end_keeps_nobody_from_committing() {
+async fn an_incomplete_call_does_not_block_other_commits() {
     let server = postgres::shared();
     let service = Service::start(server).await;
     let proxy = Proxy::start(&server.socket()).await;
-    // Much more patient than the other copy.
+    // Its timeout is much longer than that of the other copy.
     let url = proxy.url(&service.database);
     let patient = TestHost::start(&orders(), &["--store", &url, "--request-timeout", "30s"]).await;
     let mut client = patient.connect().await;
@@ -82,6 +82,6 @@ async fn a_call_that_does_not_end_keeps_nobody_from_committing() {
         service.must_work().await;
     }
     assert!(!half.is_finished());
-    must_be_unavailable(&half.await.unwrap().unwrap(), "it never ended");
+    must_be_unavailable(&half.await.unwrap().unwrap(), "its call never ends");
     assert_eq!(service.orders_of("half-sent").await, 1);
 }
