@@ -15,6 +15,7 @@ mod concurrency;
 mod contract;
 mod histories;
 mod lifetime;
+mod model;
 #[path = "../support/postgres.rs"]
 mod postgres_server;
 mod snapshots;

@@ -14,4 +14,5 @@
 mod children;
 mod committing;
 mod opening;
+mod recovery;
 mod support;

@@ -64,3 +64,18 @@ pub(crate) async fn make_store(path: &Path) {
 pub(crate) fn change(path: &Path, script: &str) {
     Connection::open(path).unwrap().execute_batch(script).unwrap();
 }
+
+/// Another connection that holds the write lock of the file, as another process might.
+pub(crate) struct WriteLock(Connection);
+
+impl WriteLock {
+    pub(crate) fn acquire(path: &Path) -> Self {
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        Self(connection)
+    }
+
+    pub(crate) fn release(self) {
+        self.0.execute_batch("ROLLBACK").unwrap();
+    }
+}
