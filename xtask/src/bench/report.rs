@@ -22,7 +22,7 @@ Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/be
 - **wasmtime serve**: the stock host with the same component and its defaults. Each request has a fresh instance with a
   store of its own, so that it can only be asked to create.
 - **orders-host**: this service as it is shipped: built with a profile of itself (the others are not;
-  [ADR 12](adr/0012-built-with-a-profile.md) says what that is worth), and its component compiled ahead of time.
+  [ADR 12](adr/0012-profile-guided-optimization.md) says what that is worth), and its component compiled ahead of time.
   Deadlines and limits are on; its access log is off, for the others have none. **reuse**: an instance serves up to 1 000 requests.
 
 Every contender answers the same requests: an order of three lines, sent by wrk with one thread on the same machine.
