@@ -97,6 +97,9 @@ impl<'ast> Visit<'ast> for Paths {
         }
     }
 
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     fn visit_path(&mut self, path: &'ast syn::Path) {
         self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
         visit::visit_path(self, path);
@@ -210,7 +213,7 @@ fn every_form_of_an_import_is_found() {
     let source = "
         use crate::{guest::{Failure, Guest}, store::{self, Store as _}};
         use super::super::config::*;
-        fn f() -> crate::limits::Limits { self::inner::call(); std::mem::drop(()) }
+        pub(super) fn f() -> crate::limits::Limits { self::inner::call(); std::mem::drop(()) }
         #[cfg(test)]
         mod tests { use super::*; }
     ";
