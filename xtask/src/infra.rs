@@ -82,7 +82,7 @@ pub(crate) fn check() -> Result<(), Failed> {
 fn scripts(tool: &impl Fn(&str) -> Command) -> Result<(), Failed> {
     let mut files = files(&workspace().join("deploy"), "")?;
     files.extend(self::files(&workspace().join("deploy/checks"), ".sh")?);
-    files.push(workspace().join(".ci/run"));
+    files.extend([".ci/run", "dev"].map(|name| workspace().join(name)));
     run(tool("shellcheck").arg("--external-sources").args(files))?;
     run(&mut Command::new(workspace().join("deploy/checks/deploy_test.sh")))
 }
