@@ -1,13 +1,13 @@
-//! The key by which a client says that a request is the same as an earlier one.
+//! The `Idempotency-Key` header, by which a client marks a request as a repetition of an earlier one.
 
+use crate::platform::Request;
 use crate::problem::{Kind, Problem};
-use crate::request::Request;
 
-/// The longest idempotency key, in characters.
-const MAX_KEY: usize = 255;
+/// The maximum length of an idempotency key, in characters.
+const MAX_LENGTH: usize = 255;
 
-/// The key that a client gave a request, if it did (draft-ietf-httpapi-idempotency-key-header-07 §2.1). The draft has
-/// a quoted string (RFC 9651 §3.3.3); many clients send it bare, and that is taken for the same key.
+/// Reads the idempotency key of a request, if any (draft-ietf-httpapi-idempotency-key-header-07 §2.1). The draft requires a
+/// quoted string (RFC 9651 §3.3.3). Many clients send the key without quotes; that is accepted as the same key.
 ///
 /// # Errors
 /// [`Kind::InvalidHeader`].
@@ -15,17 +15,17 @@ pub(crate) fn idempotency_key(request: &dyn Request) -> Result<Option<String>, P
     let invalid = |detail| Err(Problem::new(Kind::InvalidHeader, detail));
     match request.header("idempotency-key").as_slice() {
         [] => Ok(None),
-        [value] => match key(value.trim_ascii()) {
-            Some(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key)),
+        [value] => match parse_key(value.trim_ascii()) {
+            Some(key) if (1..=MAX_LENGTH).contains(&key.len()) => Ok(Some(key)),
             _ => invalid(
-                "Idempotency-Key must have 1 to 255 visible ASCII characters, bare or as a string in double quotes.",
+                "Idempotency-Key must have 1 to 255 visible ASCII characters, with or without double quotes around it.",
             ),
         },
-        _ => invalid("Idempotency-Key must be given once, not several times."),
+        _ => invalid("Idempotency-Key must occur only once."),
     }
 }
 
-fn key(value: &[u8]) -> Option<String> {
+fn parse_key(value: &[u8]) -> Option<String> {
     let visible = |byte: &u8| matches!(byte, 0x21..=0x7e);
     let Some(quoted) = value.strip_prefix(b"\"") else {
         return value.iter().all(visible).then(|| String::from_utf8(value.to_vec()).ok())?;
@@ -46,12 +46,12 @@ fn key(value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::key;
+    use super::parse_key;
     use proptest::prelude::{prop_assert_eq, proptest};
 
     #[test]
-    fn idempotency_keys() {
-        for (value, read) in [
+    fn keys_are_parsed() {
+        for (value, expected) in [
             ("abc", Some("abc")),
             ("\"abc\"", Some("abc")),
             ("\"a b\"", Some("a b")),
@@ -67,21 +67,21 @@ mod tests {
             ("é", None),
             ("\"é\"", None),
         ] {
-            assert_eq!(key(value.as_bytes()).as_deref(), read, "{value}");
+            assert_eq!(parse_key(value.as_bytes()).as_deref(), expected, "{value}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_field_is_decided(line: Vec<u8>, text in "[\"\\\\ a]{0,12}") {
-            _ = key(&line);
-            _ = key(text.as_bytes());
+        fn any_header_is_handled(line: Vec<u8>, text in "[\"\\\\ a]{0,12}") {
+            _ = parse_key(&line);
+            _ = parse_key(text.as_bytes());
         }
 
         #[test]
-        fn a_quoted_key_is_read_as_it_is_meant(text in "[ -~]{0,40}") {
+        fn a_quoted_key_is_unescaped(text in "[ -~]{0,40}") {
             let quoted = format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""));
-            prop_assert_eq!(key(quoted.as_bytes()), Some(text));
+            prop_assert_eq!(parse_key(quoted.as_bytes()), Some(text));
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What a request says about its body: it must be of the type that is expected, as it is.
+//! `Content-Type` and `Content-Encoding` of a request: the body must have the expected type and no content coding.
 
-use crate::field::{BLANK, parameters};
+use super::grammar::{OWS, parse_parameters};
+use crate::platform::Request;
 use crate::problem::{Kind, Problem};
-use crate::request::Request;
 
-/// What a body is sent as.
+/// The type of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyType {
     Json,
@@ -20,8 +20,8 @@ impl BodyType {
         }
     }
 
-    /// The field of an answer that says what would have been taken: RFC 9110 §15.5.16, RFC 5789 §2.2.
-    const fn answer_field(self) -> &'static str {
+    /// The response header that lists the supported type: RFC 9110 §15.5.16, RFC 5789 §2.2.
+    const fn response_header(self) -> &'static str {
         match self {
             Self::Json => "accept",
             Self::MergePatch => "accept-patch",
@@ -29,27 +29,27 @@ impl BodyType {
     }
 }
 
-/// Checks that a body is announced as `expected`, without a content coding.
+/// Checks that the body has the expected type and no content coding.
 ///
 /// # Errors
 /// [`Kind::UnsupportedContent`].
-pub(crate) fn require(expected: BodyType, request: &dyn Request) -> Result<(), Problem> {
+pub(crate) fn require_content_type(expected: BodyType, request: &dyn Request) -> Result<(), Problem> {
     let media_type = expected.media_type();
     let unsupported = |detail: String| {
         Problem::new(Kind::UnsupportedContent, detail)
-            .header(expected.answer_field(), media_type)
-            .header("accept-encoding", "identity")
+            .with_header(expected.response_header(), media_type)
+            .with_header("accept-encoding", "identity")
     };
     match request.header("content-type").as_slice() {
         [] => {
             return Err(unsupported(format!(
-                "The request has no Content-Type. Send Content-Type: {media_type}."
+                "The Content-Type header is missing. Send Content-Type: {media_type}."
             )));
         }
-        [value] if is(value, media_type) => {}
+        [value] if matches_media_type(value, media_type) => {}
         _ => {
             return Err(unsupported(format!(
-                "The body must be JSON in UTF-8, sent with one field Content-Type: {media_type}."
+                "The body must be JSON in UTF-8 with one Content-Type header: {media_type}."
             )));
         }
     }
@@ -59,19 +59,19 @@ pub(crate) fn require(expected: BodyType, request: &dyn Request) -> Result<(), P
     if codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
         Ok(())
     } else {
-        Err(unsupported("The body must be sent as it is, without a Content-Encoding.".to_owned()))
+        Err(unsupported("The body must not have a Content-Encoding.".to_owned()))
     }
 }
 
-/// Whether a field value is this media type (RFC 9110 §8.3.1), in any case and with any parameters but a `charset`
-/// that is not UTF-8.
-fn is(value: &[u8], media_type: &str) -> bool {
+/// Whether a header value is this media type (RFC 9110 §8.3.1), in any case. Parameters are ignored, except that `charset`
+/// must be UTF-8.
+fn matches_media_type(value: &[u8], media_type: &str) -> bool {
     let Ok(value) = std::str::from_utf8(value) else { return false };
     let (given, rest) = value.split_at(value.find(';').unwrap_or(value.len()));
-    if !given.trim_matches(BLANK).eq_ignore_ascii_case(media_type) {
+    if !given.trim_matches(OWS).eq_ignore_ascii_case(media_type) {
         return false;
     }
-    parameters(rest).is_some_and(|parameters| {
+    parse_parameters(rest).is_some_and(|parameters| {
         parameters
             .iter()
             .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
@@ -81,15 +81,15 @@ fn is(value: &[u8], media_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is;
+    use super::matches_media_type;
     use proptest::prelude::{any, proptest};
 
     fn is_json(value: &[u8]) -> bool {
-        is(value, "application/json")
+        matches_media_type(value, "application/json")
     }
 
     #[test]
-    fn json_in_utf_8_is_taken() {
+    fn json_in_utf_8_is_accepted() {
         for value in [
             "application/json",
             "Application/JSON",
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_not() {
+    fn other_values_are_rejected() {
         for value in [
             "",
             "text/plain",
@@ -136,13 +136,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_value_is_decided(value: Vec<u8>, parameters in "application/json(;[ a-z=\"\\\\]{0,8}){0,4}") {
+        fn any_value_is_handled(value: Vec<u8>, parameters in "application/json(;[ a-z=\"\\\\]{0,8}){0,4}") {
             _ = is_json(&value);
             _ = is_json(parameters.as_bytes());
         }
 
         #[test]
-        fn any_quoted_parameter_is_passed_over(text in any::<String>()) {
+        fn any_quoted_parameter_is_ignored(text in any::<String>()) {
             let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
             assert!(is_json(format!("application/json; note=\"{quoted}\"").as_bytes()));
         }

@@ -1,51 +1,50 @@
-//! The grammar that HTTP fields have in common (RFC 9110 §5.6).
+//! The grammar that HTTP header fields share (RFC 9110 §5.6).
 
 /// Optional white space (§5.6.3).
-pub(crate) const BLANK: [char; 2] = [' ', '\t'];
+pub(super) const OWS: [char; 2] = [' ', '\t'];
 
-/// The token that a text begins with (§5.6.2), and what follows.
-fn token(text: &str) -> Option<(&str, &str)> {
+/// Parses the token at the start of a text (§5.6.2). Returns it and the rest of the text.
+fn parse_token(text: &str) -> Option<(&str, &str)> {
     let in_token =
         |character: char| character.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(character);
     let end = text.find(|character| !in_token(character)).unwrap_or(text.len());
     (end > 0).then(|| text.split_at(end))
 }
 
-/// `name=value` or `name="value"` (§5.6.6), and what follows.
-fn parameter(text: &str) -> Option<(&str, String, &str)> {
-    let (name, rest) = token(text)?;
+/// Parses `name=value` or `name="value"` (§5.6.6). Returns the name, the value and the rest of the text.
+fn parse_parameter(text: &str) -> Option<(&str, String, &str)> {
+    let (name, rest) = parse_token(text)?;
     let rest = rest.strip_prefix('=')?;
     if let Some(quoted) = rest.strip_prefix('"') {
-        let (value, rest) = unquoted(quoted)?;
+        let (value, rest) = parse_quoted_string(quoted)?;
         Some((name, value, rest))
     } else {
-        let (value, rest) = token(rest)?;
+        let (value, rest) = parse_token(rest)?;
         Some((name, value.to_owned(), rest))
     }
 }
 
-/// The parameters that follow something, each begun with a semicolon, to the end of the text. None if they are
-/// malformed.
-pub(crate) fn parameters(mut text: &str) -> Option<Vec<(&str, String)>> {
+/// Parses parameters, each of which starts with a semicolon, up to the end of the text. `None` if they are malformed.
+pub(super) fn parse_parameters(mut text: &str) -> Option<Vec<(&str, String)>> {
     let mut parameters = Vec::new();
     loop {
-        text = text.trim_matches(BLANK);
+        text = text.trim_matches(OWS);
         if text.is_empty() {
             return Some(parameters);
         }
-        text = text.strip_prefix(';')?.trim_start_matches(BLANK);
-        // `;` alone is an empty parameter, which §5.6.6 lets pass.
+        text = text.strip_prefix(';')?.trim_start_matches(OWS);
+        // `;` alone is an empty parameter, which §5.6.6 permits.
         if text.is_empty() || text.starts_with(';') {
             continue;
         }
-        let (name, value, rest) = parameter(text)?;
+        let (name, value, rest) = parse_parameter(text)?;
         parameters.push((name, value));
         text = rest;
     }
 }
 
-/// The elements of a list (§5.6.1): what stands between commas outside of quoted strings, without empty ones.
-pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
+/// Splits a list (§5.6.1) at the commas outside quoted strings, without empty elements.
+pub(super) fn split_list(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |character| {
         let separates = character == ',' && !quoted;
@@ -56,12 +55,12 @@ pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
         };
         separates
     })
-    .map(|element| element.trim_matches(BLANK))
+    .map(|element| element.trim_matches(OWS))
     .filter(|element| !element.is_empty())
 }
 
-/// What a quoted string says, from after its first quote (§5.6.4), and what follows.
-fn unquoted(text: &str) -> Option<(String, &str)> {
+/// Parses a quoted string (§5.6.4) from after its opening quote. Returns the unescaped text and the rest.
+fn parse_quoted_string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.chars();
     loop {
@@ -75,10 +74,10 @@ fn unquoted(text: &str) -> Option<(String, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::elements;
+    use super::split_list;
 
     #[test]
-    fn a_list_is_split_at_commas_outside_of_quotes() {
+    fn a_list_is_split_at_commas_outside_quotes() {
         for (text, expected) in [
             ("", vec![]),
             (" , ,\t,", vec![]),
@@ -89,7 +88,7 @@ mod tests {
             (r#"a;x="\\", b"#, vec![r#"a;x="\\""#, "b"]),
             (r#"a;x=",b"#, vec![r#"a;x=",b"#]),
         ] {
-            assert_eq!(elements(text).collect::<Vec<_>>(), expected, "{text}");
+            assert_eq!(split_list(text).collect::<Vec<_>>(), expected, "{text}");
         }
     }
 }

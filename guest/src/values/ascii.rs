@@ -1,25 +1,25 @@
-//! Short texts of a known length: ids, digests and times.
+//! ASCII text of bounded length: ids, digests and timestamps.
 //!
-//! Every key, record and answer has several of them. `std::fmt` makes two calls or more for each of their characters.
+//! Every key, record and response contains several of them. `std::fmt` would make at least two calls per character.
 
-/// Up to `N` characters of ASCII, written from left to right. What would be too much is left out.
-pub(crate) struct Text<const N: usize> {
+/// Up to `N` ASCII characters, written from left to right. Characters beyond `N` are dropped.
+pub(crate) struct AsciiText<const N: usize> {
     bytes: [u8; N],
     length: usize,
 }
 
-impl<const N: usize> Text<N> {
-    /// Nothing yet.
+impl<const N: usize> AsciiText<N> {
+    /// An empty text.
     pub(crate) const fn new() -> Self {
         Self { bytes: [0; N], length: 0 }
     }
 
-    /// What has been written.
+    /// The characters written so far.
     pub(crate) fn as_str(&self) -> &str {
         self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
-    /// Writes one character.
+    /// Appends one character.
     pub(crate) fn push(&mut self, ascii: u8) {
         if let Some(place) = self.bytes.get_mut(self.length) {
             *place = ascii;
@@ -27,8 +27,8 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Writes each byte as two hexadecimal digits, in lower case.
-    pub(crate) fn hex(&mut self, bytes: &[u8]) {
+    /// Appends each byte as two lower-case hexadecimal digits.
+    pub(crate) fn push_hex(&mut self, bytes: &[u8]) {
         let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
         for byte in bytes {
             self.push(digit(byte >> 4));
@@ -36,8 +36,8 @@ impl<const N: usize> Text<N> {
         }
     }
 
-    /// Writes the last digits of a number, so many.
-    pub(crate) fn decimal(&mut self, number: u64, digits: u32) {
+    /// Appends the last `digits` decimal digits of a number, padded with zeros.
+    pub(crate) fn push_decimal(&mut self, number: u64, digits: u32) {
         for place in (0..digits).rev() {
             let digit = number / 10_u64.saturating_pow(place) % 10;
             self.push(b'0' + u8::try_from(digit).unwrap_or_default());
@@ -47,24 +47,24 @@ impl<const N: usize> Text<N> {
 
 #[cfg(test)]
 mod tests {
-    use super::Text;
+    use super::AsciiText;
     use proptest::prelude::{prop_assert_eq, proptest};
 
     #[test]
-    fn what_does_not_fit_is_left_out() {
-        let mut text = Text::<3>::new();
+    fn characters_beyond_the_capacity_are_dropped() {
+        let mut text = AsciiText::<3>::new();
         assert_eq!(text.as_str(), "");
-        text.hex(&[0x0a, 0xf9]);
+        text.push_hex(&[0x0a, 0xf9]);
         assert_eq!(text.as_str(), "0af");
     }
 
     proptest! {
         #[test]
-        fn texts_are_those_of_std(bytes: [u8; 8], number in 0_u64..10_000_000_000) {
-            let mut text = Text::<26>::new();
-            text.hex(&bytes);
+        fn hex_and_decimal_match_std_formatting(bytes: [u8; 8], number in 0_u64..10_000_000_000) {
+            let mut text = AsciiText::<26>::new();
+            text.push_hex(&bytes);
             text.push(b'.');
-            text.decimal(number, 9);
+            text.push_decimal(number, 9);
             prop_assert_eq!(
                 text.as_str(),
                 format!("{:016x}.{:09}", u64::from_be_bytes(bytes), number % 1_000_000_000)

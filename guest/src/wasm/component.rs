@@ -1,8 +1,9 @@
-//! The component: the only file that touches `wasi:http`, and the clock, randomness and standard error of WASI.
+//! The HTTP handler that the component exports. This is the only file that uses `wasi:http` and the clock, randomness and
+//! standard error of WASI.
 
 use std::borrow::Cow;
 
-use crate::{
+use super::{
     bindings::{
         exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam},
         wasi::{
@@ -13,25 +14,26 @@ use crate::{
             random::random,
         },
     },
-    handlers::{Services, handle},
-    platform::{Clock, Random},
-    request::{BodyError, Request, Response},
     wit_store::HostStore,
 };
+use crate::{
+    handlers::{Services, handle},
+    platform::{BodyError, Clock, Random, Request, Response},
+};
 
-/// Most bytes asked of a request body at once.
+/// The maximum number of bytes requested from a body at once.
 const READ_CHUNK: u64 = 64 * 1024;
-/// Most bytes that a blocking write takes at once (`wasi:io/streams`).
+/// The maximum number of bytes that a blocking write accepts (`wasi:io/streams`).
 const BLOCKING_WRITE: usize = 4096;
 
-/// What the world exports.
-pub(crate) struct Component;
+/// The export of the component.
+pub(super) struct Component;
 
 impl Guest for Component {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         std::panic::set_hook(Box::new(|panic| log(&panic.to_string())));
         let mut request = Incoming::new(request);
-        let services = Services { store: &HostStore, clock: &System, random: &System };
+        let services = Services { store: &HostStore, clock: &WasiPlatform, random: &WasiPlatform };
         let response = handle(&mut request, &services);
         if let Some(cause) = &response.cause {
             log(cause);
@@ -40,10 +42,10 @@ impl Guest for Component {
     }
 }
 
-/// A request as `wasi:http` hands it over.
+/// A request of `wasi:http`.
 struct Incoming {
     request: IncomingRequest,
-    /// Every field line: read in one crossing of the border.
+    /// Every field line, read with one call to the host.
     headers: Vec<(String, Vec<u8>)>,
     method: Method,
     path_and_query: String,
@@ -90,25 +92,25 @@ impl Request for Incoming {
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
         let too_large = |limit: usize| BodyError::TooLarge(u64::try_from(limit).unwrap_or(u64::MAX));
-        let interrupted = |what: &str| BodyError::Interrupted(what.to_owned());
-        let body = self.request.consume().map_err(|()| interrupted("the body was read before"))?;
-        let stream = body.stream().map_err(|()| interrupted("the body was read before"))?;
-        let announced = self.announced_length();
+        let interrupted = |cause: &str| BodyError::Interrupted(cause.to_owned());
+        let body = self.request.consume().map_err(|()| interrupted("the body has already been read"))?;
+        let stream = body.stream().map_err(|()| interrupted("the body has already been read"))?;
+        let content_length = self.content_length();
         let mut bytes = Vec::new();
         loop {
-            // The host sees to it that the body has the length that is announced: its end need not be asked for.
-            if announced == Some(bytes.len()) {
+            // The host enforces Content-Length, so the end of the body does not need another call.
+            if content_length == Some(bytes.len()) {
                 return Ok(bytes);
             }
             match stream.blocking_read(READ_CHUNK) {
-                // Most bodies come in one piece.
+                // Most bodies arrive in one piece.
                 Ok(chunk) if bytes.is_empty() && chunk.len() <= limit => bytes = chunk,
                 Ok(chunk) if bytes.len() + chunk.len() > limit => return Err(too_large(limit)),
                 Ok(chunk) => bytes.extend_from_slice(&chunk),
                 Err(StreamError::Closed) => return Ok(bytes),
                 Err(StreamError::LastOperationFailed(error)) => {
                     return Err(match http_error_code(&error) {
-                        // The host's own bound.
+                        // The host's own limit.
                         Some(ErrorCode::HttpRequestBodySize(Some(limit))) => BodyError::TooLarge(limit),
                         Some(ErrorCode::HttpRequestBodySize(None)) => too_large(limit),
                         _ => BodyError::Interrupted(error.to_debug_string()),
@@ -120,23 +122,23 @@ impl Request for Incoming {
 }
 
 impl Incoming {
-    fn announced_length(&self) -> Option<usize> {
+    fn content_length(&self) -> Option<usize> {
         let values = self.header("content-length");
         std::str::from_utf8(values.first()?).ok()?.parse().ok()
     }
 }
 
-/// The clock and the randomness of WASI.
-struct System;
+/// The clock and randomness of WASI.
+struct WasiPlatform;
 
-impl Clock for System {
+impl Clock for WasiPlatform {
     fn now_ms(&self) -> u64 {
         let now = wall_clock::now();
         now.seconds.saturating_mul(1000).saturating_add(u64::from(now.nanoseconds / 1_000_000))
     }
 }
 
-impl Random for System {
+impl Random for WasiPlatform {
     fn bytes16(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         for (to, from) in bytes.iter_mut().zip(random::get_random_bytes(16)) {
@@ -146,18 +148,18 @@ impl Random for System {
     }
 }
 
-/// Sends the answer. If the host has no more use for it (the client has gone), there is nobody to tell.
+/// Sends the response. If the host no longer accepts it because the client has disconnected, the error is ignored.
 fn send(out: ResponseOutparam, response: Response) {
     let outgoing = match head(response.status, response.headers) {
         Ok(outgoing) => outgoing,
-        Err(refused) => {
-            log(&format!("the host refuses the answer: {refused}"));
+        Err(cause) => {
+            log(&format!("the host rejects the response: {cause}"));
             ResponseOutparam::set(out, Err(ErrorCode::InternalError(None)));
             return;
         }
     };
     if response.body.is_empty() {
-        // Without a body of its own: an answer to HEAD announces the length of what it leaves out.
+        // No body is attached: the Content-Length of a response to HEAD is that of the omitted content.
         ResponseOutparam::set(out, Ok(outgoing));
         return;
     }
@@ -166,7 +168,7 @@ fn send(out: ResponseOutparam, response: Response) {
     let Ok(body) = body else { return };
     let written = body.write().is_ok_and(|stream| write_all(&stream, &response.body).is_ok());
     if written {
-        // Fails if the length is not the one announced; the host then cuts the answer.
+        // Fails if the length differs from Content-Length; the host then aborts the response.
         let _ = OutgoingBody::finish(body, None);
     }
 }
@@ -194,7 +196,7 @@ fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError>
     Ok(())
 }
 
-/// Writes a line to standard error, for whoever runs the host. A host that does not listen loses it.
+/// Writes a line to standard error, for the log of the host. If the host does not read stderr, the line is lost.
 fn log(line: &str) {
     let stderr = stderr::get_stderr();
     for chunk in format!("{line}\n").as_bytes().chunks(BLOCKING_WRITE) {

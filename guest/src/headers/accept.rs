@@ -1,33 +1,33 @@
-//! What a client takes in answer (RFC 9110 §12.5.1).
+//! Content negotiation by `Accept` (RFC 9110 §12.5.1).
 
-use crate::field::{elements, parameters};
+use super::grammar::{parse_parameters, split_list};
+use crate::platform::Request;
 use crate::problem::{Kind, Problem};
-use crate::request::Request;
 
-/// The one of the offered media types that the client likes best; of equals, the first. All are taken if it says
-/// nothing.
+/// Selects the offered media type that the client prefers; the first one if several have the same weight. Without an
+/// `Accept` header, every media type is acceptable.
 ///
 /// # Errors
-/// [`Kind::NotAcceptable`] if it takes none of them.
-pub(crate) fn preferred(request: &dyn Request, offers: &[&'static str]) -> Result<&'static str, Problem> {
+/// [`Kind::NotAcceptable`] if no offered media type is acceptable.
+pub(crate) fn negotiate(request: &dyn Request, offers: &[&'static str]) -> Result<&'static str, Problem> {
     let values = request.header("accept");
     let ranges: Vec<Range> = values
         .iter()
         .filter_map(|value| std::str::from_utf8(value).ok())
-        .flat_map(elements)
+        .flat_map(split_list)
         .filter_map(Range::parse)
         .collect();
     let weight = |offer: &str| match values.is_empty() {
         true => MAX_WEIGHT,
         false => weight(&ranges, offer),
     };
-    // `max_by_key` would take the last of equals.
+    // Reversed because `max_by_key` returns the last of several maxima.
     let best = offers.iter().rev().copied().max_by_key(|offer| weight(offer));
     best.filter(|best| weight(best) > 0).ok_or_else(|| {
         let offers = offers.join(" and ");
         Problem::new(
             Kind::NotAcceptable,
-            format!("This is offered as {offers}. Accept names neither it nor a range around it."),
+            format!("The resource is available as {offers}, which the Accept header does not match."),
         )
     })
 }
@@ -35,7 +35,7 @@ pub(crate) fn preferred(request: &dyn Request, offers: &[&'static str]) -> Resul
 /// The weight of 1, in thousandths.
 const MAX_WEIGHT: u16 = 1000;
 
-/// The weight that the most specific range gives an offer; 0 if none has it.
+/// The weight of an offer: that of the most specific range that matches, or 0 if none matches.
 fn weight(ranges: &[Range], offer: &str) -> u16 {
     ranges
         .iter()
@@ -44,23 +44,23 @@ fn weight(ranges: &[Range], offer: &str) -> u16 {
         .map_or(0, |(_, weight)| weight)
 }
 
-/// One element of an Accept field. Parameters other than the weight are passed over: no offer has any.
+/// One element of an `Accept` field. Parameters other than the weight are ignored, because no offer has any.
 struct Range {
     media_range: String,
     weight: u16,
 }
 
 impl Range {
-    /// None if it is malformed; such an element says nothing.
+    /// Parses an element; `None` if it is malformed. Malformed elements are ignored.
     fn parse(element: &str) -> Option<Self> {
         let (media_range, rest) = element.split_at(element.find(';').unwrap_or(element.len()));
-        let parameters = parameters(rest)?;
+        let parameters = parse_parameters(rest)?;
         let weight = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("q"));
-        let weight = weight.map_or(Some(MAX_WEIGHT), |(_, value)| thousandths(value))?;
+        let weight = weight.map_or(Some(MAX_WEIGHT), |(_, value)| parse_weight(value))?;
         Some(Self { media_range: media_range.trim().to_ascii_lowercase(), weight })
     }
 
-    /// How closely it describes an offer; none if it does not.
+    /// How specifically the range matches an offer; `None` if it does not match.
     fn specificity(&self, offer: &str) -> Option<u8> {
         let kind = offer.split_once('/').map_or("", |(kind, _)| kind);
         match self.media_range.as_str() {
@@ -72,8 +72,8 @@ impl Range {
     }
 }
 
-/// A weight (RFC 9110 §12.4.2): 0 to 1 with up to three decimals.
-fn thousandths(value: &str) -> Option<u16> {
+/// Parses a weight (RFC 9110 §12.4.2), which is 0 to 1 with up to three decimals, into thousandths.
+fn parse_weight(value: &str) -> Option<u16> {
     let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -88,16 +88,16 @@ fn thousandths(value: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Range, thousandths, weight};
-    use crate::field::elements;
+    use super::{Range, parse_weight, weight};
+    use crate::headers::grammar::split_list;
     use proptest::prelude::proptest;
 
     fn weight_in(accept: &str, offer: &str) -> u16 {
-        weight(&elements(accept).filter_map(Range::parse).collect::<Vec<_>>(), offer)
+        weight(&split_list(accept).filter_map(Range::parse).collect::<Vec<_>>(), offer)
     }
 
     #[test]
-    fn the_most_specific_range_counts() {
+    fn the_most_specific_range_determines_the_weight() {
         for (accept, expected) in [
             ("application/json", 1000),
             ("Application/JSON", 1000),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn weights() {
+    fn weights_are_parsed_into_thousandths() {
         for (text, expected) in [
             ("0", Some(0)),
             ("1", Some(1000)),
@@ -136,13 +136,13 @@ mod tests {
             ("", None),
             (".5", None),
         ] {
-            assert_eq!(thousandths(text), expected, "{text}");
+            assert_eq!(parse_weight(text), expected, "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_field_is_weighed(accept in ".{0,40}|[a-z*/;,=q.0-9\" \\\\]{0,40}") {
+        fn any_accept_header_is_handled(accept in ".{0,40}|[a-z*/;,=q.0-9\" \\\\]{0,40}") {
             _ = weight_in(&accept, "application/json");
         }
     }

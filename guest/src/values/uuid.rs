@@ -1,41 +1,41 @@
-//! UUIDs (RFC 9562): making versions 4 and 7, and the one way to write them.
+//! UUIDs (RFC 9562): versions 4 and 7, with one text form.
 
 use std::fmt;
 
-use crate::text::Text;
+use super::ascii::AsciiText;
 
-/// 16 bytes in network order. Sorts as its text does.
+/// A UUID: 16 bytes in network order. UUIDs sort the same way as their text forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
 /// Length of the text form, in bytes.
 const TEXT_LENGTH: usize = 36;
 
-/// Where the text form has a hyphen, as byte offsets (RFC 9562 §4).
+/// Byte offsets of the hyphens in the text form (RFC 9562 §4).
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
 impl Uuid {
-    /// The UUID with these bytes, whatever version they claim.
+    /// The UUID with these bytes. Their version and variant are not checked.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Version 4: all random but for version and variant (RFC 9562 §5.4).
+    /// A version 4 UUID: random, except for the version and variant bits (RFC 9562 §5.4).
     #[must_use]
     pub const fn v4(random: [u8; 16]) -> Self {
-        Self(marked(random, 0x40))
+        Self(with_version_and_variant(random, 0x40))
     }
 
-    /// Version 7: 48 bits of Unix milliseconds, then random bits (RFC 9562 §5.7). Those made in different
+    /// A version 7 UUID: 48 bits of Unix milliseconds, then random bits (RFC 9562 §5.7). UUIDs from different
     /// milliseconds sort by time; within one millisecond their order is random.
     ///
-    /// Takes the low 48 bits of `unix_ms`, which last until the year 10889.
+    /// Uses the low 48 bits of `unix_ms`, which are sufficient until the year 10889.
     #[must_use]
     pub const fn v7(unix_ms: u64, random: [u8; 16]) -> Self {
         let [_, _, t0, t1, t2, t3, t4, t5] = unix_ms.to_be_bytes();
         let [_, _, _, _, _, _, a, b, c, d, e, f, g, h, i, j] = random;
-        Self(marked([t0, t1, t2, t3, t4, t5, a, b, c, d, e, f, g, h, i, j], 0x70))
+        Self(with_version_and_variant([t0, t1, t2, t3, t4, t5, a, b, c, d, e, f, g, h, i, j], 0x70))
     }
 
     /// The bytes in network order.
@@ -45,22 +45,23 @@ impl Uuid {
     }
 
     /// The canonical text form.
-    pub(crate) fn text(&self) -> Text<TEXT_LENGTH> {
-        let mut text = Text::new();
+    pub(crate) fn text(&self) -> AsciiText<TEXT_LENGTH> {
+        let mut text = AsciiText::new();
         let mut rest = self.0.as_slice();
         for group in [4, 2, 2, 2, 6] {
-            let (bytes, behind) = rest.split_at_checked(group).unwrap_or_default();
+            let (bytes, remainder) = rest.split_at_checked(group).unwrap_or_default();
             if rest.len() < self.0.len() {
                 text.push(b'-');
             }
-            text.hex(bytes);
-            rest = behind;
+            text.push_hex(bytes);
+            rest = remainder;
         }
         text
     }
 
-    /// Reads the canonical text form: 32 lower-case hexadecimal digits in groups of 8-4-4-4-12. RFC 9562 §4
-    /// lets readers take upper case too; here an id has one spelling, so that it has one URL and one key.
+    /// Parses the canonical text form: 32 lower-case hexadecimal digits in groups of 8-4-4-4-12.
+    ///
+    /// RFC 9562 §4 also allows upper case on input. Here each id has exactly one spelling, and so one URL and one key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LENGTH {
@@ -88,7 +89,7 @@ impl fmt::Display for Uuid {
 }
 
 /// Sets the version (high four bits of byte 6) and the variant `10` (high two bits of byte 8).
-const fn marked(bytes: [u8; 16], version: u8) -> [u8; 16] {
+const fn with_version_and_variant(bytes: [u8; 16], version: u8) -> [u8; 16] {
     let [a, b, c, d, e, f, seventh, g, ninth, h, i, j, k, l, m, n] = bytes;
     [a, b, c, d, e, f, (seventh & 0x0f) | version, g, (ninth & 0x3f) | 0x80, h, i, j, k, l, m, n]
 }
@@ -98,9 +99,9 @@ mod tests {
     use super::Uuid;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-    /// The example values of RFC 9562 A.3 and A.6.
+    /// RFC 9562 A.3 and A.6.
     #[test]
-    fn the_examples_of_rfc_9562() {
+    fn the_rfc_9562_examples_have_their_published_text() {
         let v4 =
             [0x91, 0x91, 0x08, 0xf7, 0x52, 0xd1, 0x03, 0x20, 0x1b, 0xac, 0xf8, 0x47, 0xdb, 0x41, 0x48, 0xa8];
         assert_eq!(Uuid::v4(v4).to_string(), "919108f7-52d1-4320-9bac-f847db4148a8");
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_has_one_spelling() {
+    fn only_the_canonical_spelling_is_parsed() {
         let good = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
         assert_eq!(Uuid::parse(good).map(|id| id.to_string()).as_deref(), Some(good));
         for bad in [
@@ -133,13 +134,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_and_bytes_agree(bytes: [u8; 16]) {
+        fn text_round_trips(bytes: [u8; 16]) {
             let id = Uuid::from_bytes(bytes);
             prop_assert_eq!(Uuid::parse(&id.to_string()), Some(id));
         }
 
         #[test]
-        fn text_sorts_as_bytes_do(one: [u8; 16], other: [u8; 16]) {
+        fn text_sorts_like_bytes(one: [u8; 16], other: [u8; 16]) {
             let (one, other) = (Uuid::from_bytes(one), Uuid::from_bytes(other));
             prop_assert_eq!(one.cmp(&other), one.to_string().cmp(&other.to_string()));
         }
@@ -153,7 +154,7 @@ mod tests {
         }
 
         #[test]
-        fn version_and_variant_are_marked(time: u64, random: [u8; 16]) {
+        fn version_and_variant_are_set(time: u64, random: [u8; 16]) {
             for (id, version) in [(Uuid::v4(random), "4"), (Uuid::v7(time, random), "7")] {
                 let text = id.to_string();
                 prop_assert_eq!(text.get(14..15), Some(version));
@@ -162,7 +163,7 @@ mod tests {
         }
 
         #[test]
-        fn parse_takes_any_text(text in ".{0,40}") {
+        fn parse_accepts_any_text_without_panicking(text in ".{0,40}") {
             if let Some(id) = Uuid::parse(&text) {
                 prop_assert_eq!(id.to_string(), text);
             }

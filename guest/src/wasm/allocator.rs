@@ -1,11 +1,11 @@
-//! The component's allocator: [talc](https://docs.rs/talc), on memory that is there from the start.
+//! The component's allocator: [talc](https://docs.rs/talc), on memory that exists from the start.
 //!
-//! Growing a memory is a system call of the host and stops its other threads for a moment; a fresh instance for each
-//! request would do it each time. So build.rs has the linker make the memory large enough for an ordinary request,
-//! and what lies behind the component's own data is the first heap. Only a request that needs more makes it grow. With a
-//! host that keeps memory resident, a create takes a fifth to a third less processor time than with the allocator of std.
+//! Growing a memory is a system call of the host that briefly stops its other threads, and a new instance for each request
+//! would do so every time. Therefore build.rs makes the initial memory large enough for an ordinary request, and the memory
+//! after the component's data is the first heap. Only a request that needs more grows the memory. On a host that keeps
+//! memory resident, a create uses a fifth to a third less processor time than with the allocator of std.
 
-#![allow(unsafe_code, reason = "an allocator hands out raw memory")]
+#![allow(unsafe_code, reason = "an allocator manages raw memory")]
 
 use core::alloc::Layout;
 use core::arch::wasm32::{memory_grow, memory_size};
@@ -21,10 +21,10 @@ use talc::{
 static ALLOCATOR: TalcSyncCell<InitialMemory, WasmBinning> =
     TalcSyncCell::new_wasm(InitialMemory { claimed: false });
 
-/// Bytes of a page of WebAssembly memory.
+/// The size of a page of WebAssembly memory, in bytes.
 const PAGE: usize = 65_536;
 
-/// First what the memory has behind the data of the component, then whole pages by growing it.
+/// Provides first the memory after the component's data, then whole pages by growing the memory.
 #[derive(Debug)]
 struct InitialMemory {
     claimed: bool,
@@ -34,13 +34,13 @@ struct InitialMemory {
 unsafe impl Source for InitialMemory {
     fn acquire<B: Binning>(talc: &mut Talc<Self, B>, layout: Layout) -> Result<(), ()> {
         unsafe extern "C" {
-            /// Where the data of the component ends: a symbol of the linker, of which only the address counts.
+            /// The end of the component's data: a linker symbol of which only the address is used.
             static __heap_base: u8;
         }
         if !std::mem::replace(&mut talc.source.claimed, true) {
             let base = &raw const __heap_base as usize;
             let size = (memory_size::<0>() * PAGE).saturating_sub(base);
-            // SAFETY: nobody uses the bytes behind the data: this is the only allocator of the component.
+            // SAFETY: this is the component's only allocator, so no other code uses the bytes after the data.
             if unsafe { talc.claim(base as *mut u8, size) }.is_some() {
                 return Ok(());
             }
@@ -50,7 +50,7 @@ unsafe impl Source for InitialMemory {
         if end == usize::MAX {
             return Err(());
         }
-        // SAFETY: these pages have just been made.
+        // SAFETY: these pages have just been added to the memory.
         unsafe { talc.claim((end * PAGE) as *mut u8, pages * PAGE) }.map(|_| ()).ok_or(())
     }
 }

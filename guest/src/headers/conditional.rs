@@ -1,60 +1,61 @@
-//! Conditional requests (RFC 9110 §13): what a client says of the state that it expects or has.
+//! Conditional requests (RFC 9110 §13): `If-Match` and `If-None-Match`.
 
+use crate::platform::Request;
 use crate::problem::{Kind, Problem};
-use crate::request::Request;
 
-/// Checks that the current entity tag is one that the client expects, if it says what it expects. The comparison is
-/// the strong one (RFC 9110 §8.8.3.2): a weak tag matches nothing.
+/// Checks that `If-Match`, if present, contains the current entity tag. Uses strong comparison (RFC 9110 §8.8.3.2), so a
+/// weak tag never matches.
 ///
 /// # Errors
-/// [`Kind::PreconditionFailed`], and [`Kind::InvalidHeader`] for a field of another form.
+/// [`Kind::PreconditionFailed`]; [`Kind::InvalidHeader`] if the header is malformed.
 pub(crate) fn check_if_match(request: &dyn Request, current: &str) -> Result<(), Problem> {
     let values = request.header("if-match");
     if values.is_empty() {
         return Ok(());
     }
-    match expected(&values) {
+    match parse_entity_tags(&values) {
         None => Err(Problem::new(
             Kind::InvalidHeader,
             "If-Match must be * or a list of entity tags in double quotes, such as \"3\".",
         )),
-        Some(Expected::Any) => Ok(()),
-        Some(Expected::Tags(tags)) if tags.iter().any(|(weak, tag)| !weak && tag == current.as_bytes()) => {
+        Some(EntityTags::Any) => Ok(()),
+        Some(EntityTags::List(tags)) if tags.iter().any(|(weak, tag)| !weak && tag == current.as_bytes()) => {
             Ok(())
         }
-        Some(Expected::Tags(_)) => Err(Problem::new(
+        Some(EntityTags::List(_)) => Err(Problem::new(
             Kind::PreconditionFailed,
-            format!("The order has changed: its entity tag is {current}, which If-Match does not name."),
+            format!("The order has changed: its entity tag is {current}, which If-Match does not contain."),
         )),
     }
 }
 
-/// Whether the client has what it asks for already. The comparison is the weak one. A field of another form says
-/// nothing: the worst that follows is an answer that was not needed.
+/// Whether `If-None-Match` contains the current entity tag, so that the client already has the content. Uses weak
+/// comparison. A malformed header is ignored; at worst, the content is sent again.
 pub(crate) fn is_not_modified(request: &dyn Request, current: &str) -> bool {
     let values = request.header("if-none-match");
-    match expected(&values) {
+    match parse_entity_tags(&values) {
         _ if values.is_empty() => false,
-        Some(Expected::Any) => true,
-        Some(Expected::Tags(tags)) => tags.iter().any(|(_, tag)| tag == current.as_bytes()),
+        Some(EntityTags::Any) => true,
+        Some(EntityTags::List(tags)) => tags.iter().any(|(_, tag)| tag == current.as_bytes()),
         None => false,
     }
 }
 
-/// What the fields If-Match and If-None-Match can say.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
-enum Expected {
+enum EntityTags {
+    /// `*`
     Any,
-    /// Whether each is weak, and the tag with its quotes.
-    Tags(Vec<(bool, Vec<u8>)>),
+    /// For each tag, whether it is weak, and the tag with its quotes.
+    List(Vec<(bool, Vec<u8>)>),
 }
 
-/// Reads all lines of such a field as one list; none if it has another form.
-fn expected(lines: &[&[u8]]) -> Option<Expected> {
+/// Parses all lines of the header as one list; `None` if it is malformed.
+fn parse_entity_tags(lines: &[&[u8]]) -> Option<EntityTags> {
     if let [line] = lines
         && line.trim_ascii() == b"*"
     {
-        return Some(Expected::Any);
+        return Some(EntityTags::Any);
     }
     let mut tags = Vec::new();
     for line in lines {
@@ -78,23 +79,23 @@ fn expected(lines: &[&[u8]]) -> Option<Expected> {
             }
         }
     }
-    (!tags.is_empty()).then_some(Expected::Tags(tags))
+    (!tags.is_empty()).then_some(EntityTags::List(tags))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Expected, expected};
+    use super::{EntityTags, parse_entity_tags};
     use proptest::prelude::proptest;
 
     #[test]
-    fn entity_tags() {
+    fn entity_tags_are_parsed() {
         let tags = |tags: &[(bool, &str)]| {
             let tags = tags.iter().map(|(weak, tag)| (*weak, tag.as_bytes().to_vec())).collect();
-            Some(Expected::Tags(tags))
+            Some(EntityTags::List(tags))
         };
-        for (line, read) in [
-            ("*", Some(Expected::Any)),
-            (" * ", Some(Expected::Any)),
+        for (line, expected) in [
+            ("*", Some(EntityTags::Any)),
+            (" * ", Some(EntityTags::Any)),
             ("\"1\"", tags(&[(false, "\"1\"")])),
             ("W/\"1\"", tags(&[(true, "\"1\"")])),
             ("\"1\", \"2\",W/\"3\"", tags(&[(false, "\"1\""), (false, "\"2\""), (true, "\"3\"")])),
@@ -112,16 +113,16 @@ mod tests {
             ("*, \"1\"", None),
             ("\"1\", *", None),
         ] {
-            assert_eq!(expected(&[line.as_bytes()]), read, "{line}");
+            assert_eq!(parse_entity_tags(&[line.as_bytes()]), expected, "{line}");
         }
         let lines = ["\"1\"", "\"2\""].map(str::as_bytes);
-        assert_eq!(expected(&lines), tags(&[(false, "\"1\""), (false, "\"2\"")]));
+        assert_eq!(parse_entity_tags(&lines), tags(&[(false, "\"1\""), (false, "\"2\"")]));
     }
 
     proptest! {
         #[test]
-        fn any_field_is_decided(line: Vec<u8>, text in "[W/\"\\\\, *a]{0,12}") {
-            _ = expected(&[&line, text.as_bytes()]);
+        fn any_header_is_handled(line: Vec<u8>, text in "[W/\"\\\\, *a]{0,12}") {
+            _ = parse_entity_tags(&[&line, text.as_bytes()]);
         }
     }
 }

@@ -1,17 +1,16 @@
-//! [`Store`] as the host provides it: the only file that touches `orders:state`.
+//! The [`Store`] that the host provides. This is the only file that uses `orders:state`.
 
-use crate::{
-    bindings::orders::state::store as host,
-    store::{Check, Direction, Entry, KeyRange, Outcome, Revision, Store, StoreError, Stored, Write},
-};
+use super::bindings::orders::state::store as host;
+use crate::store::{Check, Direction, Entry, KeyRange, Outcome, Revision, Store, StoreError, Stored, Write};
 
 /// The imported store.
-pub(crate) struct HostStore;
+pub(super) struct HostStore;
 
 impl Store for HostStore {
     fn get(&self, keys: Vec<String>) -> Result<Vec<Option<Stored>>, StoreError> {
-        let found = host::get(&keys)?;
-        Ok(found.into_iter().map(|found| found.map(|found| stored(found.value, found.revision))).collect())
+        let values = host::get(&keys)?;
+        let stored = |stored: host::Stored| to_stored(stored.value, stored.revision);
+        Ok(values.into_iter().map(|value| value.map(stored)).collect())
     }
 
     fn scan(&self, range: &KeyRange, limit: u32, direction: Direction) -> Result<Vec<Entry>, StoreError> {
@@ -21,7 +20,7 @@ impl Store for HostStore {
         };
         let entries = host::scan(&range.start, &range.end, limit, order)?;
         let entry =
-            |entry: host::Entry| Entry { key: entry.key, stored: stored(entry.value, entry.revision) };
+            |entry: host::Entry| Entry { key: entry.key, stored: to_stored(entry.value, entry.revision) };
         Ok(entries.into_iter().map(entry).collect())
     }
 
@@ -47,17 +46,17 @@ impl Store for HostStore {
     }
 }
 
-fn stored(value: Vec<u8>, revision: u64) -> Stored {
+fn to_stored(value: Vec<u8>, revision: u64) -> Stored {
     Stored { value, revision: Revision(revision) }
 }
 
 impl From<host::Error> for StoreError {
-    /// What the rules ask of the store lies within its bounds, so that any refusal is a failure.
+    /// Every call of the repository is within the limits of the store, so each of these errors is a failure of the store.
     fn from(error: host::Error) -> Self {
         match error {
-            host::Error::Unavailable(why) | host::Error::TooLarge(why) | host::Error::InvalidKey(why) => {
-                Self(why)
-            }
+            host::Error::Unavailable(cause)
+            | host::Error::TooLarge(cause)
+            | host::Error::InvalidKey(cause) => Self(cause),
         }
     }
 }

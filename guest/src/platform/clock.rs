@@ -1,4 +1,4 @@
-//! The two things the rules need from the world besides a store. Traits, so that tests are exact.
+//! Time and randomness. Both are traits so that tests can control them exactly.
 
 /// The wall clock.
 pub trait Clock {
@@ -8,6 +8,6 @@ pub trait Clock {
 
 /// A cryptographically secure source of random bytes.
 pub trait Random {
-    /// 16 fresh bytes: what one UUID takes.
+    /// 16 new random bytes, enough for one UUID.
     fn bytes16(&self) -> [u8; 16];
 }
