@@ -119,9 +119,7 @@ pub enum Error {
 pub fn check_get(keys: &[String]) -> Result<(), Error> {
     if keys.len() > MAX_GET_KEYS {
         let count = keys.len();
-        return Err(Error::TooLarge(format!(
-            "the call requests {count} keys; the limit is {MAX_GET_KEYS}"
-        )));
+        return Err(Error::TooLarge(format!("the call requests {count} keys; the limit is {MAX_GET_KEYS}")));
     }
     keys.iter().try_for_each(|key| check_key(key))
 }
@@ -193,9 +191,7 @@ fn check_key(key: &str) -> Result<(), Error> {
 fn check_value(value: &[u8]) -> Result<(), Error> {
     if value.len() > MAX_VALUE_BYTES {
         let n = value.len();
-        return Err(Error::TooLarge(format!(
-            "the value has {n} bytes; the limit is {MAX_VALUE_BYTES}"
-        )));
+        return Err(Error::TooLarge(format!("the value has {n} bytes; the limit is {MAX_VALUE_BYTES}")));
     }
     Ok(())
 }

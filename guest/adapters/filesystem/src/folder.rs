@@ -39,12 +39,8 @@ impl Storage for Folder {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        let file = granted_folder()?.open_at(
-            PathFlags::empty(),
-            name,
-            OpenFlags::empty(),
-            DescriptorFlags::READ,
-        );
+        let file =
+            granted_folder()?.open_at(PathFlags::empty(), name, OpenFlags::empty(), DescriptorFlags::READ);
         let file = match file {
             Ok(file) => file,
             Err(ErrorCode::NoEntry) => return Ok(None),

@@ -32,13 +32,7 @@ impl Instance {
             wasi.preopened_dir(folder, "/orders", FsPerms::ReadWrite)?;
         }
         let wasi = wasi.build();
-        Ok(Self {
-            table: ResourceTable::new(),
-            wasi,
-            http: WasiHttpCtx::new(),
-            hooks: DenyOutgoing,
-            bucket,
-        })
+        Ok(Self { table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), hooks: DenyOutgoing, bucket })
     }
 
     /// The view that both drafts of `wasi:keyvalue` operate on.

@@ -62,7 +62,11 @@ impl HasData for Draft2 {
 
 impl store::Host for Keyvalue<'_> {
     fn open(&mut self, identifier: String) -> Result<Result<Resource<BucketHandle>, Error>> {
-        if identifier == BUCKET_NAME { Ok(Ok(self.table.push(BucketHandle)?)) } else { Ok(Err(Error::NoSuchStore)) }
+        if identifier == BUCKET_NAME {
+            Ok(Ok(self.table.push(BucketHandle)?))
+        } else {
+            Ok(Err(Error::NoSuchStore))
+        }
     }
 }
 

@@ -64,7 +64,10 @@ mod tests {
         })
         .unwrap();
         let mut store = Store::new(&engine, Instance::new(Bucket::default(), None).unwrap());
-        linker.instantiate_async(&mut store, &composed_component(&engine, "orders-keyvalue.wasm")).await.unwrap();
+        linker
+            .instantiate_async(&mut store, &composed_component(&engine, "orders-keyvalue.wasm"))
+            .await
+            .unwrap();
         // wasmtime does not implement the other draft.
         assert!(linker.instantiate_pre(&composed_component(&engine, "orders-spin.wasm")).is_err());
     }

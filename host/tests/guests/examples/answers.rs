@@ -2,7 +2,9 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, write_repeatedly};
+use orders_fixtures::{
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, write_repeatedly,
+};
 
 struct Fixture;
 

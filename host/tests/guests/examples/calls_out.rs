@@ -4,12 +4,12 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, write_repeatedly,
-    trap,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, trap,
     wasi::http::{
         outgoing_handler,
         types::{ErrorCode, OutgoingRequest, Scheme},
     },
+    write_repeatedly,
 };
 
 struct Fixture;

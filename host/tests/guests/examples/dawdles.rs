@@ -3,7 +3,8 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, write_repeatedly, wasi::clocks::monotonic_clock,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, wasi::clocks::monotonic_clock,
+    write_repeatedly,
 };
 
 /// 250 ms, many times longer than anything else in these tests takes.

@@ -2,7 +2,7 @@
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, start_response, write_repeatedly, trap};
+use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, start_response, trap, write_repeatedly};
 
 /// 1 MiB in all, more than the host buffers, so it must have started to send the response.
 const CHUNKS: u64 = 1024;

@@ -3,8 +3,8 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, start_response, write_repeatedly,
-    wasi::random::random::get_random_u64,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, start_response,
+    wasi::random::random::get_random_u64, write_repeatedly,
 };
 
 struct Fixture;

@@ -6,8 +6,8 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, write_repeatedly, trap,
-    wasi::cli::stderr::get_stderr,
+    Fields, Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, trap,
+    wasi::cli::stderr::get_stderr, write_repeatedly,
 };
 
 static SEEN: AtomicU32 = AtomicU32::new(0);

@@ -3,9 +3,9 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam,
     orders::state::store::{Write, commit},
-    write_repeatedly,
+    start_response, write_repeatedly,
 };
 
 struct Fixture;

@@ -14,7 +14,8 @@ fn a_writer_killed_at_any_write_leaves_a_consistent_state() {
         for after in [false, true] {
             let blobs = Blobs::default();
             let mut writer = open(Disk::killed(&blobs, Kill { at, after }), 3);
-            let acknowledged = (0..COMMITS).take_while(|_| increment_counter(&mut writer, "first").is_ok()).count();
+            let acknowledged =
+                (0..COMMITS).take_while(|_| increment_counter(&mut writer, "first").is_ok()).count();
             let acknowledged = u64::try_from(acknowledged).unwrap();
             all_acknowledged = acknowledged == COMMITS;
             let mut next = open(Disk::new(&blobs), 3);
@@ -44,7 +45,9 @@ fn a_writer_killed_in_a_two_step_create_blocks_commits_and_loses_none() {
     assert!(increment_counter(&mut writer, "first").is_err());
     let mut next = open(Disk::in_two_steps(&blobs), 3);
     assert_eq!(read_counter(&mut next), 0);
-    let Err(Error::Unavailable(why)) = increment_counter(&mut next, "second") else { panic!("it was committed") };
+    let Err(Error::Unavailable(why)) = increment_counter(&mut next, "second") else {
+        panic!("it was committed")
+    };
     assert!(why.contains("has started commit 1 and not finished it"), "{why}");
     // The recovery that the documentation describes for operators.
     blobs.borrow_mut().remove("taken.r00000000000000000001").unwrap();
@@ -66,7 +69,9 @@ fn damage_is_reported_with_the_blob_name_and_never_misread() {
         for length in 0..whole.len() {
             blobs.borrow_mut().insert(name.clone(), whole[..length].to_vec());
             let found = open(Disk::new(&blobs), 3).get(&["counter".to_owned()]);
-            let Err(Error::Unavailable(why)) = found else { panic!("{name} truncated to {length}: {found:?}") };
+            let Err(Error::Unavailable(why)) = found else {
+                panic!("{name} truncated to {length}: {found:?}")
+            };
             assert!(why.starts_with(&name) && why.contains("damaged"), "{why}");
         }
         blobs.borrow_mut().insert(name, whole);

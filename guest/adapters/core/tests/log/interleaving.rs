@@ -31,7 +31,10 @@ fn run(bursts: &[u8], checkpoint_every: u64, two_steps: bool) -> Result<(), Test
         if depth.get() < 2 {
             depth.set(depth.get() + 1);
             for _ in 0..burst() % 4 {
-                tally(increment_counter(&mut open(new_disk(&blobs, two_steps), checkpoint_every), "innermost"));
+                tally(increment_counter(
+                    &mut open(new_disk(&blobs, two_steps), checkpoint_every),
+                    "innermost",
+                ));
             }
             depth.set(depth.get() - 1);
         }
@@ -45,7 +48,10 @@ fn run(bursts: &[u8], checkpoint_every: u64, two_steps: bool) -> Result<(), Test
                 let old = old.get_or_insert_with(|| open(new_disk(&blobs, two_steps), checkpoint_every));
                 tally(increment_counter(old, "old"));
             } else {
-                tally(increment_counter(&mut open(Disk::interrupted(&blobs, two_steps, &inner), checkpoint_every), "new"));
+                tally(increment_counter(
+                    &mut open(Disk::interrupted(&blobs, two_steps, &inner), checkpoint_every),
+                    "new",
+                ));
             }
         }
         depth.set(depth.get() - 1);
@@ -67,7 +73,10 @@ fn run(bursts: &[u8], checkpoint_every: u64, two_steps: bool) -> Result<(), Test
         prop_assert!(acknowledged.get() > 0);
     }
     // All writers see the same value.
-    prop_assert_eq!(read_counter(&mut victim), read_counter(&mut open(new_disk(&blobs, two_steps), checkpoint_every)));
+    prop_assert_eq!(
+        read_counter(&mut victim),
+        read_counter(&mut open(new_disk(&blobs, two_steps), checkpoint_every))
+    );
     Ok(())
 }
 
