@@ -35,6 +35,6 @@ pub trait Storage {
     /// Waits briefly so that another writer can make progress; longer with each failed attempt.
     fn back_off(&self, attempt: u32);
 
-    /// Removes the leftovers of killed writers, as far as no writer can still need them. Called after each checkpoint.
+    /// Removes leftovers of killed writers that no live writer can still need. Called after each checkpoint.
     fn clean_up(&self) {}
 }
