@@ -15,7 +15,7 @@ use flate2::{Compression, read::DeflateDecoder, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
-/// Files of ours: their name below `/docs`, which the page itself has none of, and in `src/explorer`.
+/// Files of ours: their name below `/docs`, which the page itself has none of, and in `src/http/explorer`.
 const OURS: [(&str, &str); 3] = [("", "index.html"), ("start.js", "start.js"), ("page.css", "page.css")];
 /// Files of the distribution: their name below `/docs` and in the archive. Apache-2.0 asks that its text and the
 /// notice go with them.
@@ -34,7 +34,7 @@ const LOCK_FILE: &str = "../Cargo.lock";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=src/explorer");
+    println!("cargo::rerun-if-changed=src/http/explorer");
     println!("cargo::rerun-if-changed={LOCK_FILE}");
     let version = locked_version(&fs::read_to_string(LOCK_FILE)?, "wasmtime")?;
     println!("cargo::rustc-env=ORDERS_WASMTIME_VERSION={version}");
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let count = OURS.len() + THEIRS.len();
     let mut list = format!("static ASSETS: [Asset; {count}] = [\n");
     for (name, file) in OURS {
-        let contents = fs::read(Path::new("src/explorer").join(file))?;
+        let contents = fs::read(Path::new("src/http/explorer").join(file))?;
         list.push_str(&pack(&out, name, &contents)?);
     }
     for (name, file) in THEIRS {

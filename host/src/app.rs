@@ -1,6 +1,6 @@
 //! The only wiring: what is built in which order, what runs, and how it ends.
 
-use std::{fmt, io, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -9,37 +9,43 @@ use tokio::{
 
 use crate::{
     admin::Admin,
-    candidate::{self, Workshop, try_out},
-    clock::{BusyCount, Patience},
-    compiled::Compiled,
-    config::{CompileConfig, InspectConfig, LimitsConfig, ServeConfig, ShutdownConfig},
-    engine::{self, Compiler, Runtime},
-    events::{Origin, Step},
-    guest::InstanceBounds,
-    instance::Reach,
-    kept::Kept,
-    limits::Limits,
-    listener::{self, Connections, Listener, Reserved},
-    module::{Module, ModuleError, ModuleHash},
-    outbound::Outbound,
-    roster::Roster,
-    service::Service,
-    shelf::Shelf,
-    shutdown::{Hangup, Lifecycle, Phase, Signals},
-    slot::{Serving, Slot},
-    smoke::Smoke,
-    source::{self, STANDARD, Source},
+    config::{LimitsConfig, ServeConfig, ShutdownConfig},
+    http::{
+        clock::{BusyCount, Patience},
+        limits::Limits,
+        listener::{self, Connections, Listener, Reserved},
+        service::Service,
+        workers::Workers,
+    },
+    lifecycle::shutdown::{Hangup, Lifecycle, Phase, Signals},
+    module::{
+        component::ModuleError,
+        hash::ModuleHash,
+        shelf::Shelf,
+        source::{self, Source},
+    },
+    rollout::{
+        candidate::{self, Workshop},
+        events::{Origin, Step},
+        kept::Kept,
+        roster::Roster,
+        slot::{Serving, Slot},
+        smoke::Smoke,
+        swap::{Counter, Offer, Swapper},
+    },
+    sandbox::{
+        engine::{self, Compiler},
+        guest::InstanceBounds,
+        instance::Reach,
+        outbound::Outbound,
+    },
     store::{self, Store},
-    swap::{Counter, Offer, Swapper},
-    workers::Workers,
 };
 
 /// How long cut connections may take to notice.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the store may take to write what is left and close. Whatever it had acknowledged is safe anyway.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Instances beyond those that serve requests: the one that is tried, at the start or before a swap.
-const SPARE_INSTANCES: u32 = 1;
 
 /// Why the service could not start: one line that names what was wrong and what would be right.
 #[derive(Debug)]
@@ -90,68 +96,6 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
             Ok(Ending::Orderly)
         }
     }
-}
-
-/// Checks a component as `serve` does, without serving it.
-///
-/// # Errors
-///
-/// [`StartError`] if the file is not a component.
-pub async fn inspect(config: &InspectConfig) -> Result<(Module, Result<(), String>), StartError> {
-    let max_memory = config.max_memory.bytes();
-    let source = Source::read(&config.component, &config.trust)?;
-    let runtime = start_engine(SPARE_INSTANCES, max_memory, source.compiler())?;
-    let module = source.load(&runtime.engine).map_err(|error| source::refused(&config.component, &error))?;
-    let verdict = try_out(&runtime, &module, max_memory).await;
-    Ok((module, verdict.map(drop)))
-}
-
-/// Compiles a component ahead of time, and tries it as `serve` does before it is written.
-///
-/// # Errors
-///
-/// [`StartError`] if the file is not a component, or cannot be compiled for this target. Within, one line that says why
-/// the component would not run, or could not be written.
-pub async fn compile(config: &CompileConfig) -> Result<Result<Compiled, String>, StartError> {
-    let CompileConfig { component, output, untried, target, max_memory } = config;
-    let refused = |error: ModuleError| source::refused(component, &error);
-    let bytes = source::read_component(component)?;
-    let compiled = Compiled::make(&bytes, target.as_deref()).map_err(refused)?;
-
-    if !untried && let Err(why) = try_compiled(&compiled, &bytes, component, max_memory.bytes()).await? {
-        return Ok(Err(why));
-    }
-    let written = write(&compiled, component, output);
-    Ok(written.map(|()| compiled).map_err(|error| format!("cannot write {}: {error}", output.display())))
-}
-
-/// Tries what was compiled if it can run here, else the component alone.
-async fn try_compiled(
-    compiled: &Compiled,
-    bytes: &[u8],
-    component: &Path,
-    max_memory: usize,
-) -> Result<Result<(), String>, StartError> {
-    let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
-    let runtime = start_engine(SPARE_INSTANCES, max_memory, compiler)?;
-    let module = match compiler {
-        Compiler::Off => compiled.load(&runtime.engine),
-        Compiler::On => Module::compile(&runtime.engine, bytes),
-    };
-    let module = module.map_err(|error| source::refused(component, &error))?;
-    let tried = try_out(&runtime, &module, max_memory).await;
-    Ok(tried.map(drop).map_err(|why| source::refused(component, &why).to_string()))
-}
-
-fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()> {
-    if output == Path::new(STANDARD) {
-        let mut output = io::stdout().lock();
-        return output.write_all(compiled.file()).and_then(|()| output.flush());
-    }
-    if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|it| it == output)) {
-        return Err(io::Error::other("it is the component itself; name another file"));
-    }
-    compiled.write(output)
 }
 
 /// A service that has started.
@@ -274,8 +218,8 @@ fn workshop(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Workshop, Star
     let max_memory = max_memory.bytes();
     // Where instances are kept, both the module that serves and a candidate may have idle ones.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
-    let instances = u32::from(max_concurrent) * modules + SPARE_INSTANCES;
-    let runtime = start_engine(instances, max_memory, Compiler::Off)?;
+    let instances = u32::from(max_concurrent) * modules + candidate::INSTANCES_TO_TRY;
+    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(StartError)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
     Ok(Workshop { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
@@ -354,9 +298,4 @@ async fn drain(
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(duration_ms, orderly = ending == Ending::Orderly, "ended");
     ending
-}
-
-fn start_engine(max_instances: u32, max_memory: usize, compiler: Compiler) -> Result<Runtime, StartError> {
-    engine::start(max_instances, max_memory, compiler)
-        .map_err(|error| StartError(format!("cannot set up room for {max_instances} instances: {error:#}")))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: builds the container image really, without a registry, and holds it to what docs/operations.md
+//! `cargo xtask image`: builds the container image really, without a registry, and holds it to what docs/container-image.md
 //! says of it: size, user, no shell, labels; and that another build of the same commit is the same image.
 
 mod bases;

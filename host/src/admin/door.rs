@@ -4,7 +4,7 @@ use http::{HeaderMap, Request, StatusCode, header, uri::Authority};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Refusal;
+use super::response::Refusal;
 use crate::config::Token;
 
 /// Checks that a request comes from an operator.

@@ -14,8 +14,11 @@ use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use tokio::time::{Duration, timeout};
 
-use super::{Content, Desk, Refusal};
-use crate::{events::Event, roster::Roster};
+use super::{
+    desk::Desk,
+    response::{Content, Refusal},
+};
+use crate::rollout::{events::Event, roster::Roster};
 
 /// How often something is sent where nothing happens, so that a connection that is broken is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -9,15 +9,22 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 
-use super::{Content, Desk, Refusal, json};
+use super::{
+    desk::Desk,
+    response::{Content, Refusal, json},
+};
 use crate::{
     config::TermsConfig,
-    events::{Numbers, Origin, Step},
-    module::ModuleHash,
-    roster::{Record, State, written},
-    slot::Serving,
-    source::{MAX_COMPONENT_BYTES, Source},
-    swap::Offer,
+    module::{
+        hash::ModuleHash,
+        source::{MAX_COMPONENT_BYTES, Source},
+    },
+    rollout::{
+        events::{Numbers, Origin, Step},
+        roster::{Record, State, written},
+        slot::Serving,
+        swap::Offer,
+    },
 };
 
 /// How long a component may take to arrive.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
+use super::operator::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
 
 /// The commands of `module`.
 #[derive(Debug, Subcommand)]

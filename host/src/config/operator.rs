@@ -5,7 +5,11 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::Args;
 use http::{Uri, uri::Authority};
 
-use super::{HTTP_PORT, Period, Share, TokenConfig, Window};
+use super::{
+    outbound::HTTP_PORT,
+    swaps::{Share, TokenConfig, Window},
+    values::Period,
+};
 
 /// Which service is asked, and as whom.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::StoreConfig;
+use super::store::StoreConfig;
 
 /// The commands of `state`.
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::{env::VarError, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::Args;
 
-use super::{Period, timeout};
+use super::values::{Period, timeout};
 
 /// On which terms a module comes to serve, unless it is pushed on others.
 #[derive(Clone, Debug, Args)]

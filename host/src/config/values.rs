@@ -119,3 +119,9 @@ impl fmt::Display for SmokeRequest {
         write!(f, "{} {}", self.method, self.target)
     }
 }
+
+/// A period that something must end in: it cannot be zero.
+pub(super) fn timeout(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse()?;
+    if period.0.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(period) }
+}

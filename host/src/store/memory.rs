@@ -10,8 +10,11 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    Check, Commit, Entry, Key, Order, Outcome, Revision, Scan, Store, StoreError, Stored, Write,
-    check_key_count, check_transfer,
+    backend::Store,
+    contract::{
+        Check, Commit, Entry, Key, Order, Outcome, Revision, Scan, StoreError, Stored, Write,
+        check_key_count, check_transfer,
+    },
     snapshot::{MAX_PAGE_ENTRIES, Page, Snapshot},
 };
 

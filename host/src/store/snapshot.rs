@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Entry, MAX_SCAN_LIMIT, MAX_VALUE_BYTES, StoreError};
+use super::contract::{Entry, MAX_SCAN_LIMIT, MAX_VALUE_BYTES, StoreError};
 
 /// Most entries of a page: as many as a scan gives.
 pub const MAX_PAGE_ENTRIES: u32 = MAX_SCAN_LIMIT;

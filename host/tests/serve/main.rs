@@ -10,34 +10,13 @@
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
 
 mod admin;
-mod admin_uploads;
-mod ahead_of_time;
-mod canary;
-mod compile;
-mod component;
-mod durability;
-mod explorer;
-mod guest_failures;
+mod commands;
+#[path = "../support/harness.rs"]
 mod harness;
-mod http1;
-mod http1_bodies;
-mod languages;
+mod http;
 mod lifecycle;
-mod limits;
-mod logs;
-mod module_dir;
-mod operator;
-mod operator_trials;
-mod orders;
-mod outbound;
-mod overload;
-mod races;
+mod module;
 mod raw;
-mod reuse;
-mod signing;
-mod start;
-mod swap;
-mod swap_orders;
-mod swap_refused;
-mod transport_errors;
-mod walkthrough;
+mod rollout;
+mod sandbox;
+mod store;

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use orders_host::shelf::Shelf;
+use orders_host::module::shelf::Shelf;
 
 use crate::support::{active, compile, component, large_component, open};
 

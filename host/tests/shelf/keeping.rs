@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, time::SystemTime};
 
-use orders_host::{module::ModuleHash, shelf::Shelf};
+use orders_host::module::{hash::ModuleHash, shelf::Shelf};
 
 use crate::support::{active, age, compile, component, logged, names, open};
 

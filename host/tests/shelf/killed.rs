@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use orders_host::{module::ModuleHash, shelf::Shelf};
+use orders_host::module::{hash::ModuleHash, shelf::Shelf};
 
 use crate::{
     children::{Beyond, assert_ended_by, limited, run},
@@ -53,7 +53,7 @@ fn in_the_middle_of_a_file() {
 #[cfg(feature = "fault-injection")]
 #[test]
 fn between_any_two_steps() {
-    use orders_host::shelf::POINTS;
+    use orders_host::module::shelf::POINTS;
 
     use crate::children::{assert_succeeded, unlimited};
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use orders_host::module::ModuleHash;
+use orders_host::module::hash::ModuleHash;
 use rustix::process::geteuid;
 
 use crate::{

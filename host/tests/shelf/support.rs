@@ -9,9 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use orders_host::{
+use orders_host::module::{
     compiled::Compiled,
-    module::ModuleHash,
+    hash::ModuleHash,
     shelf::{Active, Shelf},
 };
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orders_host::{module::ModuleHash, shelf::Shelf};
+use orders_host::module::{hash::ModuleHash, shelf::Shelf};
 use tempfile::TempDir;
 
 use crate::{

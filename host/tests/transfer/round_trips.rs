@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use clap::Parser;
 use orders_host::{
+    commands::state as transfer,
     config::{Cli, Command, StateCommand},
-    transfer,
 };
 use proptest::{
     collection::{btree_map, vec},
@@ -23,7 +23,7 @@ async fn state(words: &[&str]) -> String {
         StateCommand::Export(config) => Box::pin(transfer::export(&config)).await,
         StateCommand::Import(config) => Box::pin(transfer::import(&config)).await,
     };
-    done.unwrap().to_string()
+    done.unwrap()
 }
 
 /// A file without its first line, which says when it was written, and out of what.

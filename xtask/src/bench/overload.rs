@@ -33,7 +33,7 @@ const REFUSED_WITHIN: f64 = 250.0;
 /// Throughput after the overload may be this much less than before: less than runs differ anyway.
 const AS_BEFORE: f64 = 0.85;
 /// What the memory is bounded by, in MiB: the service when it is idle; what the pool keeps of an instance
-/// (`docs/adr/0008-memory-that-stays.md`), for as many as there may be at once (`--max-concurrent`); and for each
+/// (`docs/adr/0008-resident-instance-memory.md`), for as many as there may be at once (`--max-concurrent`); and for each
 /// connection what hyper reads ahead, and the task that serves it.
 const MEMORY: f64 = 25.0 + 256.0 * 1.25 + 2_000.0 / 32.0;
 /// How long the service is warmed up, in seconds.

@@ -13,31 +13,31 @@ use super::{
 /// What stands above the tables on the page.
 pub(crate) const HEAD: &str = "# Benchmarks
 
-Written by `cargo xtask bench --write`; how it measures is told in `xtask/src/bench.rs`.
+`cargo xtask bench --write` writes this page. `xtask/src/bench.rs` describes the method.
 
 ![Requests a second, by workload and contender](benchmarks.svg)
 
-- **native axum**: the same handlers without a sandbox: the limit. No deadlines, no admission, no access log.
+- **native axum**: the same handlers without a sandbox, as the upper limit. No deadlines, no admission control, no access log.
 - **Gin**: the same create, get and list in Go, with a map in memory, or with pgx and a table in PostgreSQL.
-- **wasmtime serve**: the stock host with the same component and its defaults. Each request has a fresh instance with a
-  store of its own, so that it can only be asked to create.
-- **orders-host**: this service as it is shipped: built with a profile of itself (the others are not;
-  [ADR 12](adr/0012-built-with-a-profile.md) says what that is worth), and its component compiled ahead of time.
-  Deadlines and limits are on; its access log is off, for the others have none. **reuse**: an instance serves up to 1 000 requests.
+- **wasmtime serve**: the stock host with the same component and its defaults. Each request gets a fresh instance with its
+  own store, so only creates can be measured.
+- **orders-host**: this service as it ships: built with profile-guided optimization (the others are not;
+  [ADR 12](adr/0012-profile-guided-optimization.md) has the gain), with its component compiled ahead of time.
+  Deadlines and limits are on. Its access log is off, because the others have none. **reuse**: an instance serves up to 1 000 requests.
 
-Every contender answers the same requests: an order of three lines, sent by wrk with one thread on the same machine.
-A figure is the median over all rounds, with the least and the most of them. Under create the store grows, and the memory
-with it: the faster, the more.
+Every contender gets the same requests: an order of three lines, sent by wrk with one thread on the same machine.
+A figure is the median over all rounds, followed by their minimum and maximum. During creates the store grows and needs more
+memory; a faster contender therefore shows a higher peak.
 
 ";
 
 /// What stands above the tables with PostgreSQL.
-const POSTGRES: &str = "One server, with its settings as they come: what it acknowledges is on the disk. It lies on the same machine, is
-reached over its socket, and gets an empty database for each measurement; each contender has CONNECTIONS connections to it.
-Gin's create inserts one row, of id, version and the order's JSON; its get reads that row by its primary key and sends the
-JSON as it is. **round trips**: what the server has executed for a request, by its own count (`calls` in its `pg_stat_statements`,
-and of procedures in `pg_stat_user_functions`); fewer than one if creates share a call. Processor and memory are
-those of the service, not of the server.
+const POSTGRES: &str = "One server with default settings, so every acknowledged commit is on the disk. It runs on the same machine, is reached
+over its Unix socket, and gets an empty database for each measurement. Each contender has CONNECTIONS connections to it.
+Gin's create inserts one row with id, version and the order's JSON; its get reads that row by its primary key and sends the
+JSON unchanged. **round trips**: the calls that the server executed per request, by its own statistics (`calls` in
+`pg_stat_statements`, and in `pg_stat_user_functions` for procedures); less than one if creates share a call. Processor and
+memory are those of the service, not of the server.
 
 ";
 
@@ -131,7 +131,7 @@ fn starts(setup: &Setup, results: &Results) -> String {
 /// The targets, with what each run has measured of them.
 fn reached(runs: &[Vec<Target>]) -> String {
     let mut page = format!(
-        "## Targets\n\nThe median of each run, with the least and the most of its rounds. In bold: not reached.\n\n\
+        "## Targets\n\nThe median of each run, with the minimum and maximum of its rounds. Bold: target missed.\n\n\
          | | target |{}\n|---|--:|{}\n",
         (1..=runs.len()).map(|run| format!(" run {run} |")).collect::<String>(),
         "--:|".repeat(runs.len())

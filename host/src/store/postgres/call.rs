@@ -4,16 +4,8 @@ use std::collections::HashSet;
 
 use tokio_postgres::types::ToSql;
 
-use super::{
-    super::{Check, Commit, Key, Outcome, Revision, StoreError, Write},
-    reads,
-    session::Session,
-    words,
-};
-
-/// See `schema.rs` for what it does.
-pub(super) const COMMIT: &str =
-    "CALL orders_state.commit_1($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL::bigint[])";
+use super::{reads, session::Session, words};
+use crate::store::contract::{Check, Commit, Key, Outcome, Revision, StoreError, Write};
 
 /// Commits as the procedure takes them: each item with the number of its commit, from 1.
 #[derive(Default)]

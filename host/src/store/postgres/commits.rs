@@ -17,11 +17,10 @@ use tokio::{
 };
 
 use super::{
-    super::{Commit, Key, Outcome, StoreError},
     call::{call, written_key},
     lane::Lane,
-    permits,
 };
+use crate::store::contract::{Commit, Key, Outcome, StoreError};
 
 /// A call takes on no more commits than this, so that the first does not wait for ever more others …
 const MAX_BATCH: usize = 256;
@@ -227,4 +226,10 @@ impl Touched<'_> {
         }
         free
     }
+}
+
+/// A number of permits as a semaphore counts them.
+pub(super) fn permits(count: u32) -> usize {
+    // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
+    usize::try_from(count).unwrap_or(usize::MAX)
 }

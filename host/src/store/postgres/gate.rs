@@ -16,13 +16,13 @@ use tokio::{
 use tokio_postgres::Error;
 
 use super::{
-    super::{Missing, StoreError},
     address::Address,
     schema,
     session::{Driver, Session},
     words,
 };
 use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
+use crate::store::{backend::Missing, contract::StoreError};
 
 /// How long it may take until a connection can be used.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

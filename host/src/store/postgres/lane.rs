@@ -18,11 +18,11 @@ use tokio::{
 };
 
 use super::{
-    super::StoreError,
     gate::Gate,
     session::{Driver, Session},
     words,
 };
+use crate::store::contract::StoreError;
 
 /// A connection that does not last this long must not be made anew at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);

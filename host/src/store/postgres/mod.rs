@@ -1,19 +1,22 @@
 //! A database on a PostgreSQL server, which several processes on several machines may share.
 //!
-//! - [`address`]: what a URL says;
-//! - [`tls`]: which servers are trusted;
-//! - [`session`]: one connection, from its first byte to the statements it has prepared;
-//! - [`schema`]: what the database contains, how it gets there, and which versions go together;
-//! - [`gate`]: connections are made one at a time, and ever more rarely while they fail;
-//! - [`lane`]: a connection that is kept up, shared by all who call on one thread;
-//! - [`reads`]: `get` and `scan`, one statement each;
-//! - [`snapshot`]: a transaction that is held, on a connection of its own;
-//! - [`call`]: the call of the procedure that makes commits;
-//! - [`commits`]: commits that wait share one such call;
-//! - [`words`]: how a server's errors are worded.
+//! | file | what it does |
+//! |---|---|
+//! | `words` | how a server's errors are worded |
+//! | `tls` | which servers are trusted |
+//! | `address` | what a URL says |
+//! | `statements` | the statements that every connection prepares |
+//! | `session` | one connection, from its first byte to its prepared statements |
+//! | `schema` | what the database contains, how it gets there, and which versions go together |
+//! | `gate` | makes connections one at a time, and ever more rarely while they fail |
+//! | `lane` | a connection that is kept up, shared by all callers of one thread |
+//! | `reads` | `get` and `scan`, one statement each |
+//! | `call` | the call of the procedure that commits |
+//! | `commits` | commits that wait share one such call |
+//! | `snapshot` | a transaction on a connection of its own |
 //!
 //! Commits take a lock on the server that each transaction holds to its end, so that revisions rise in the order in which
-//! commits become visible; see `docs/adr/0015-postgresql-with-commits-in-turns.md` for why that is right, and why it is not slow.
+//! commits become visible; see `docs/adr/0015-postgresql-with-serialized-commits.md` for why that is right, and why it is not slow.
 
 mod address;
 mod call;
@@ -24,6 +27,7 @@ mod reads;
 mod schema;
 mod session;
 mod snapshot;
+mod statements;
 mod tls;
 mod words;
 
@@ -41,12 +45,18 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use self::{commits::Committer, gate::Gate, lane::Lane, snapshot::PostgresSnapshot};
-use super::{
-    Commit, Entry, Key, Missing, OpenError, Outcome, Scan, Snapshot, Store, StoreError, Stored,
-    check_key_count,
+use self::{
+    commits::{Committer, permits},
+    gate::Gate,
+    lane::Lane,
+    snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
+use crate::store::{
+    backend::{Missing, OpenError, Store},
+    contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored, check_key_count},
+    snapshot::Snapshot,
+};
 
 /// Most calls under way: several times what a service admits at once by default. More wait, within their deadlines.
 const MAX_CALLS: u32 = 1024;
@@ -216,10 +226,4 @@ fn first_up<'a, T>(
     }
     lane(first).begin();
     Ok(all.find(|other| lane(other).is_up()).unwrap_or(first))
-}
-
-/// A number of permits as a semaphore counts them.
-fn permits(count: u32) -> usize {
-    // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
-    usize::try_from(count).unwrap_or(usize::MAX)
 }

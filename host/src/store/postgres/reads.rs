@@ -2,44 +2,10 @@
 
 use tokio_postgres::Row;
 
-use super::{
-    super::{
-        Entry, Key, MAX_TRANSFER_BYTES, Order, Revision, Scan, StoreError, Stored, Value, check_transfer,
-    },
-    session::Session,
+use super::session::Session;
+use crate::store::contract::{
+    Entry, Key, MAX_TRANSFER_BYTES, Order, Revision, Scan, StoreError, Stored, Value, check_transfer,
 };
-
-pub(super) const GET_ONE: &str = "SELECT revision, value FROM orders_state.entries WHERE key = $1";
-
-/// Values are left out beyond the bytes that one call may carry ($2); the length of a value is known without reading it.
-pub(super) const GET_MANY: &str = "\
-    SELECT place, carried, revision, CASE WHEN carried <= $2 THEN value END \
-    FROM (SELECT wanted.place, entries.revision, entries.value, \
-              sum(octet_length(entries.value)) OVER (ORDER BY wanted.place) AS carried \
-          FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (key, place) \
-          JOIN orders_state.entries ON entries.key = wanted.key) AS found \
-    WHERE carried - octet_length(value) <= $2";
-
-pub(super) const SCAN_ASCENDING: &str = "\
-    SELECT key, carried, revision, CASE WHEN carried <= $4 THEN value END \
-    FROM (SELECT key, revision, value, \
-              sum(octet_length(key) + octet_length(value)) \
-                  OVER (ORDER BY key ASC ROWS UNBOUNDED PRECEDING) AS carried \
-          FROM (SELECT key, revision, value FROM orders_state.entries \
-                WHERE key >= $1 AND key < $2 ORDER BY key ASC LIMIT $3) AS page) AS found \
-    WHERE carried - octet_length(key) - octet_length(value) <= $4 ORDER BY key ASC";
-
-pub(super) const SCAN_DESCENDING: &str = "\
-    SELECT key, carried, revision, CASE WHEN carried <= $4 THEN value END \
-    FROM (SELECT key, revision, value, \
-              sum(octet_length(key) + octet_length(value)) \
-                  OVER (ORDER BY key DESC ROWS UNBOUNDED PRECEDING) AS carried \
-          FROM (SELECT key, revision, value FROM orders_state.entries \
-                WHERE key >= $1 AND key < $2 ORDER BY key DESC LIMIT $3) AS page) AS found \
-    WHERE carried - octet_length(key) - octet_length(value) <= $4 ORDER BY key DESC";
-
-/// Touches the table.
-pub(super) const PROBE: &str = "SELECT EXISTS (SELECT FROM orders_state.entries WHERE key = '')";
 
 /// What lies under each key.
 pub(super) async fn get(session: &Session, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {

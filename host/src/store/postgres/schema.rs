@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 use super::{
-    super::Missing,
     address::Address,
     session::{connect, drive},
     words,
 };
+use crate::store::backend::Missing;
 
 /// The layout below.
 const VERSION: i32 = 1;

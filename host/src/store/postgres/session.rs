@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio_postgres::{Client, Connection, Error, Socket, Statement, tls::MakeTlsConnect};
+use tokio_postgres::{Client, Connection, Error, Socket, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{address::Address, call, reads};
+use super::{address::Address, statements::Statements};
 
 /// The side of a connection that moves bytes; it has to be polled for anything to happen.
 pub(super) type Driver = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
@@ -16,16 +16,6 @@ pub(super) struct Session {
     pub(super) client: Client,
     pub(super) statements: Statements,
     given_up: Notify,
-}
-
-/// What the server has parsed already.
-pub(super) struct Statements {
-    pub(super) get_one: Statement,
-    pub(super) get_many: Statement,
-    pub(super) scan_ascending: Statement,
-    pub(super) scan_descending: Statement,
-    pub(super) commit: Statement,
-    pub(super) probe: Statement,
 }
 
 impl Session {
@@ -72,21 +62,6 @@ pub(super) async fn drive<T>(
             Err(error) => Err(error),
             Ok(()) => work.await,
         },
-    }
-}
-
-impl Statements {
-    async fn prepare(client: &Client) -> Result<Self, Error> {
-        // All at once: they share one round trip.
-        let (get_one, get_many, scan_ascending, scan_descending, commit, probe) = tokio::try_join!(
-            client.prepare(reads::GET_ONE),
-            client.prepare(reads::GET_MANY),
-            client.prepare(reads::SCAN_ASCENDING),
-            client.prepare(reads::SCAN_DESCENDING),
-            client.prepare(call::COMMIT),
-            client.prepare(reads::PROBE),
-        )?;
-        Ok(Self { get_one, get_many, scan_ascending, scan_descending, commit, probe })
     }
 }
 

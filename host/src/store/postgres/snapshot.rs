@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::{
-    super::{
-        Entry, Key, StoreError, Stored, Value,
-        snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot},
-    },
     reads::{revision, unexpected},
     session::{Driver, Session},
+};
+use crate::store::{
+    contract::{Entry, Key, StoreError, Stored, Value},
+    snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot},
 };
 
 /// How long nothing may be read from a snapshot before the server ends it: whoever holds it may have been forgotten.

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::{Error, error::SqlState};
 
-use super::super::StoreError;
+use crate::store::contract::StoreError;
 
 /// What went wrong, and what would be right where that is known.
 pub(super) fn explain(error: &Error) -> String {

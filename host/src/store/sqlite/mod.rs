@@ -1,11 +1,14 @@
 //! One SQLite file: the default backend.
 //!
-//! - [`open`]: from a path to a connection, changing nothing unless the file is good;
-//! - [`schema`]: what a good file contains;
-//! - [`refusal`]: how a refusal to open is worded;
-//! - [`writer`]: the one thread that commits, folding many commits into one transaction;
-//! - [`readers`]: a few read-only connections beside it;
-//! - [`snapshot`]: a read transaction that is held, on a connection of its own.
+//! | file | what it does |
+//! |---|---|
+//! | `sql` | what all statements share: the lock timeout, the revision column, errors |
+//! | `refusal` | how a refusal to open is worded |
+//! | `schema` | what a valid file contains |
+//! | `open` | from a path to a connection, changing nothing unless the file is valid |
+//! | `writer` | the one thread that commits, folding many commits into one transaction |
+//! | `readers` | a few read-only connections beside it |
+//! | `snapshot` | a read transaction on a connection of its own |
 //!
 //! The journal is a write-ahead log, so that readers and the writer never wait for one another, with
 //! `synchronous=FULL`, so that a commit is on the disk when its transaction returns. The last revision
@@ -18,6 +21,7 @@ mod readers;
 mod refusal;
 mod schema;
 mod snapshot;
+mod sql;
 mod writer;
 
 use std::{
@@ -34,13 +38,11 @@ use tokio::{
 };
 
 use self::{readers::Readers, snapshot::SqliteSnapshot, writer::Writer};
-use super::{
-    Commit, Entry, Key, Missing, OpenError, Outcome, Revision, Scan, Snapshot, Store, StoreError, Stored,
+use crate::store::{
+    backend::{Missing, OpenError, Store},
+    contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored},
+    snapshot::Snapshot,
 };
-
-/// How long a statement waits for a lock that another process holds. Such locks last as long as one write
-/// transaction or one checkpoint: a full batch with its checkpoint takes well under this on a slow disk.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the health check waits for its read and its probe together. Load balancers commonly allow a
 /// probe a few seconds; this leaves them room to get the reason instead of a timeout.
@@ -48,9 +50,6 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Snapshots at one time, each a connection: an export, and what may be asked for beside it.
 const MAX_SNAPSHOTS: u16 = 4;
-
-/// The last revision handed out.
-const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
 
 /// A store in one file.
 pub(super) struct SqliteStore {
@@ -137,22 +136,4 @@ impl Store for SqliteStore {
             );
         }
     }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable(format!("SQLite: {error}"))
-    }
-}
-
-/// A revision as SQLite keeps it.
-fn revision_to_column(revision: Revision) -> Result<i64, StoreError> {
-    i64::try_from(revision.0).map_err(|_| StoreError::out_of_revisions())
-}
-
-/// A revision as it was read.
-fn revision_from_column(column: i64) -> Result<Revision, StoreError> {
-    u64::try_from(column)
-        .map(Revision)
-        .map_err(|_| StoreError::Unavailable(format!("the file holds the negative revision {column}")))
 }

@@ -19,11 +19,11 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    super::OpenError,
-    BUSY_TIMEOUT,
     refusal::{NO_DATABASE, explain, refuse},
     schema::{Found, create, judge, judge_header, judge_tables, refuse_foreign},
+    sql::BUSY_TIMEOUT,
 };
+use crate::store::backend::OpenError;
 
 /// How often the switch to the write-ahead log is tried. It fails at once, without waiting, when another
 /// process makes the same switch; each further try first waits for that process's transaction.

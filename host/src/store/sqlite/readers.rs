@@ -8,9 +8,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::{sync::Semaphore, task};
 
-use super::{
-    super::{Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer},
-    BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column,
+use super::sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column};
+use crate::store::contract::{
+    Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
 };
 
 /// Connections, and so reads at one time. Most reads come from memory and are bound by the processor;

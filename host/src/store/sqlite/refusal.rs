@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Error, ErrorCode};
 
-use super::{super::OpenError, BUSY_TIMEOUT};
+use super::sql::BUSY_TIMEOUT;
+use crate::store::backend::OpenError;
 
 /// What is said of a file of some other kind.
 pub(super) const NO_DATABASE: &str =

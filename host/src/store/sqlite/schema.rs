@@ -5,10 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::{
-    super::OpenError,
-    SELECT_LAST_REVISION,
     refusal::{explain, refuse},
+    sql::SELECT_LAST_REVISION,
 };
+use crate::store::backend::OpenError;
 
 /// Marks a file as one of ours: "ORDS" in ASCII, which `file` shows. SQLite keeps it at byte 68.
 const APPLICATION_ID: i32 = 0x4F52_4453;

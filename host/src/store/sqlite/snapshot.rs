@@ -9,12 +9,10 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, params};
 use tokio::{sync::OwnedSemaphorePermit, task};
 
-use super::{
-    super::{
-        Entry, Key, StoreError, Stored, Value,
-        snapshot::{MAX_PAGE_ENTRIES, Page, Snapshot},
-    },
-    BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column,
+use super::sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column};
+use crate::store::{
+    contract::{Entry, Key, StoreError, Stored, Value},
+    snapshot::{MAX_PAGE_ENTRIES, Page, Snapshot},
 };
 
 const COUNT: &str = "SELECT count(*) FROM entries";

@@ -18,10 +18,8 @@ use tokio::{
     task,
 };
 
-use super::{
-    super::{Check, Commit, Outcome, Revision, StoreError, Write},
-    BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column, revision_to_column,
-};
+use super::sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column, revision_to_column};
+use crate::store::contract::{Check, Commit, Outcome, Revision, StoreError, Write};
 
 /// Most messages that wait for the writer: what one or two full batches hold. More callers than that wait
 /// to get in, each under its own deadline.

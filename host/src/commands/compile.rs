@@ -1,0 +1,78 @@
+//! `orders-host compile`: a component compiled ahead of time.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use crate::{
+    commands::error::CommandError,
+    config::CompileConfig,
+    module::{
+        compiled::Compiled,
+        component::{Module, ModuleError},
+        source::{self, STANDARD},
+    },
+    rollout::candidate::{INSTANCES_TO_TRY, try_out},
+    sandbox::engine::{self, Compiler},
+};
+
+/// Compiles a component, tries it as `serve` does, writes the file, and prints what it wrote.
+///
+/// # Errors
+///
+/// [`CommandError::CouldNotRun`] if the file is not a component, or cannot be compiled for this target;
+/// [`CommandError::Failed`] if the component would not run, or the file cannot be written.
+pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
+    let CompileConfig { component, output, untried, target, max_memory } = config;
+    let refused = |error: ModuleError| CommandError::could_not_run(source::refused(component, &error));
+    let bytes = source::read_component(component).map_err(CommandError::could_not_run)?;
+    let compiled = Compiled::make(&bytes, target.as_deref()).map_err(refused)?;
+
+    if !untried {
+        try_compiled(&compiled, &bytes, component, max_memory.bytes()).await?;
+    }
+    write(&compiled, component, output)
+        .map_err(|error| CommandError::Failed(format!("cannot write {}: {error}", output.display())))?;
+    // Standard output may hold the code itself.
+    if output != Path::new(STANDARD) {
+        let processor = if target.is_some() { "any processor" } else { "this machine's processor" };
+        println!(
+            "wrote {}: {} bytes, component {}, for {} and {processor}",
+            output.display(),
+            compiled.file().len(),
+            compiled.hash,
+            compiled.target
+        );
+    }
+    Ok(())
+}
+
+/// Tries what was compiled if it can run here, else the component alone.
+async fn try_compiled(
+    compiled: &Compiled,
+    bytes: &[u8],
+    component: &Path,
+    max_memory: usize,
+) -> Result<(), CommandError> {
+    let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
+    let runtime = engine::start(INSTANCES_TO_TRY, max_memory, compiler).map_err(CommandError::CouldNotRun)?;
+    let module = match compiler {
+        Compiler::Off => compiled.load(&runtime.engine),
+        Compiler::On => Module::compile(&runtime.engine, bytes),
+    };
+    let module = module.map_err(|error| CommandError::could_not_run(source::refused(component, &error)))?;
+    let tried = try_out(&runtime, &module, max_memory).await;
+    tried.map(drop).map_err(|why| CommandError::Failed(source::refused(component, &why).to_string()))
+}
+
+fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()> {
+    if output == Path::new(STANDARD) {
+        let mut output = io::stdout().lock();
+        return output.write_all(compiled.file()).and_then(|()| output.flush());
+    }
+    if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|it| it == output)) {
+        return Err(io::Error::other("it is the component itself; name another file"));
+    }
+    compiled.write(output)
+}

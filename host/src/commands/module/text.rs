@@ -1,0 +1,127 @@
+//! How things are written for people.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use crate::rollout::{
+    events::{Comparison, Numbers},
+    roster::State,
+};
+
+/// Text of others, with nothing in it that moves the cursor or breaks the line.
+pub(super) fn plain(text: &str) -> String {
+    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    text.trim().to_owned()
+}
+
+/// A size in bytes.
+pub(super) fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+/// A time that a person waits.
+pub(super) fn waited(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{} ms", time.as_millis()),
+        1..60 => format!("{seconds}.{} s", time.subsec_millis() / 100),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// The same, in milliseconds.
+pub(super) fn waited_ms(milliseconds: u64) -> String {
+    waited(Duration::from_millis(milliseconds))
+}
+
+/// The time of an answer.
+pub(super) fn answered(micros: Option<u64>) -> String {
+    match micros {
+        None => "–".to_owned(),
+        Some(micros @ 0..1000) => format!("{micros} µs"),
+        Some(micros @ 1000..100_000) => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        Some(micros @ 100_000..1_000_000) => format!("{} ms", micros / 1000),
+        Some(micros) => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+    }
+}
+
+/// What a module did, on one line.
+pub(super) fn numbers(numbers: &Numbers) -> String {
+    let Numbers { requests, failures, p99_us, .. } = numbers;
+    format!("{requests} requests, {failures} failed{}, p99 {}", faults(numbers), answered(*p99_us))
+}
+
+/// The same, so that two of them stand below each other.
+pub(super) fn column(numbers: &Numbers) -> String {
+    let Numbers { requests, failures, p50_us, p99_us, .. } = numbers;
+    let (p50, p99) = (answered(*p50_us), answered(*p99_us));
+    format!("{requests:>8} requests  {failures:>6} failed   p50 {p50:>8}   p99 {p99:>8}{}", faults(numbers))
+}
+
+/// How requests have failed; nothing if none have.
+fn faults(numbers: &Numbers) -> String {
+    let kinds = [
+        (numbers.server_errors, "5xx"),
+        (numbers.traps, "trapped"),
+        (numbers.timeouts, "timed out"),
+        (numbers.bad_answers, "bad answers"),
+    ];
+    let kinds: Vec<_> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
+    if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) }
+}
+
+/// Both sides of a trial, on one line.
+pub(super) fn comparison(trial: &Comparison) -> String {
+    format!("new {}; old {}", numbers(&trial.module), numbers(&trial.other))
+}
+
+/// Where a module stands, and a mark for it.
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Checking => "checking",
+        State::OnTrial => "on trial",
+        State::Serving => "serving",
+        State::Replaced => "replaced",
+        State::Refused => "refused",
+        State::RolledBack => "rolled back",
+        State::Stored => "stored",
+    }
+}
+
+/// A moment as it is written (RFC 3339), to the second and with a space.
+pub(super) fn moment(at: &str) -> String {
+    let at = at.split('.').next().unwrap_or(at).trim_end_matches('Z');
+    plain(&at.replace('T', " "))
+}
+
+/// No wider than this many letters.
+pub(super) fn shortened(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_people_write_it() {
+        assert_eq!(
+            [0, 999, 1000, 31_450, 125_000, 7_500_000].map(waited_ms),
+            ["0 ms", "999 ms", "1.0 s", "31.4 s", "2 min 5 s", "2 h 5 min"]
+        );
+        assert_eq!(
+            [Some(850), Some(3149), Some(250_000), Some(1_250_000), None].map(answered),
+            ["850 µs", "3.1 ms", "250 ms", "1.2 s", "–"]
+        );
+        assert_eq!(moment("2026-11-22T22:01:03.123Z"), "2026-11-22 22:01:03");
+        assert_eq!((shortened("four", 4), shortened("fifth", 4)), ("four".to_owned(), "fif…".to_owned()));
+        let failing = Numbers { requests: 9, failures: 3, traps: 2, server_errors: 1, ..Numbers::default() };
+        assert_eq!(numbers(&failing), "9 requests, 3 failed (1 5xx, 2 trapped), p99 –");
+    }
+}

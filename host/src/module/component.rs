@@ -1,0 +1,112 @@
+//! A module: the bytes of a component, checked, compiled and ready to be called.
+
+use std::fmt;
+
+use wasmtime::{Engine, component::Component};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::{
+    module::hash::ModuleHash,
+    sandbox::{engine::Runtime, instance::InstanceState},
+};
+
+/// What every component begins with: the magic number and the component layer of the binary format.
+pub const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
+/// What every core module begins with.
+const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
+
+/// Why a module cannot be served: one line that says what was wrong and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleError(pub String);
+
+impl fmt::Display for ModuleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ModuleError {}
+
+/// A component that is compiled, with the names of what it imports and exports.
+#[allow(missing_debug_implementations, reason = "compiled code has nothing to show")]
+pub struct Module {
+    /// Names the module.
+    pub hash: ModuleHash,
+    /// The size of the component, in bytes.
+    pub size: usize,
+    /// The interfaces it imports.
+    pub imports: Vec<String>,
+    /// The interfaces it exports.
+    pub exports: Vec<String>,
+    component: Component,
+}
+
+impl Module {
+    /// Compiles a component.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] if the bytes are not a valid component, or need more than an instance may have.
+    pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, ModuleError> {
+        check_header(bytes).map_err(ModuleError)?;
+        let component = Component::new(engine, bytes)
+            .map_err(|error| ModuleError(format!("it does not compile: {}", one_line(&error))))?;
+        Ok(Self::new(engine, ModuleHash::of(bytes), bytes.len(), component))
+    }
+
+    /// A component that is compiled already; `hash` and `size` are those of the bytes it was compiled from.
+    pub fn new(engine: &Engine, hash: ModuleHash, size: usize, component: Component) -> Self {
+        let kind = component.component_type();
+        let imports = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports = kind.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        Self { hash, size, imports, exports, component }
+    }
+
+    /// Links the component with what this host offers.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] if it imports anything else, or exports no handler.
+    pub fn link(&self, runtime: &Runtime) -> Result<ProxyPre<InstanceState>, ModuleError> {
+        runtime
+            .linker
+            .instantiate_pre(&self.component)
+            .map_err(|error| {
+                ModuleError(format!(
+                    "it imports what this host does not offer (the host offers wasi:*@0.2 and \
+                     orders:state/store@0.1): {}",
+                    one_line(&error)
+                ))
+            })
+            .and_then(|linked| {
+                ProxyPre::new(linked).map_err(|error| {
+                    ModuleError(format!(
+                        "it does not export wasi:http/incoming-handler@0.2: {}",
+                        one_line(&error)
+                    ))
+                })
+            })
+    }
+}
+
+/// Checks that bytes begin as a component does.
+///
+/// # Errors
+///
+/// One line that says what they are instead.
+pub fn check_header(bytes: &[u8]) -> Result<(), String> {
+    if bytes.is_empty() {
+        Err("the file is empty; a WebAssembly component is expected".into())
+    } else if bytes.starts_with(CORE_HEADER) {
+        Err("this is a core module, not a component; `wasm-tools component new` makes one of it".into())
+    } else if !bytes.starts_with(COMPONENT_HEADER) {
+        Err("this is not WebAssembly; a component in the binary format is expected".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// An error with its causes, on one line.
+pub fn one_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
+}

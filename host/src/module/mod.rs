@@ -1,0 +1,23 @@
+//! What a module is: a component, where it came from, whether it is trusted, and its compiled code.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | [`hash`] | the SHA-256 of a component, which names the module |
+//! | [`component`] | a component that is checked, compiled and ready to link |
+//! | [`file`](mod@file) | files that are written whole or not at all |
+//! | [`compiled`] | the file of a component that was compiled ahead of time |
+//! | [`keys`] | the keys that components are signed with, as files |
+//! | [`signature`] | the signature of a component: signing and verification |
+//! | [`source`] | the file that `--component` names or an operator pushes |
+//! | [`compiling`] | compiles a component in a process of its own |
+//! | [`shelf`] | the module folder: modules that outlive the process, and which of them serves |
+
+pub mod compiled;
+pub mod compiling;
+pub mod component;
+pub mod file;
+pub mod hash;
+pub mod keys;
+pub mod shelf;
+pub mod signature;
+pub mod source;

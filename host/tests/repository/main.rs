@@ -1,0 +1,112 @@
+//! What must stay true of the repository itself: the direction of imports, the borders between host and guest, and what is
+//! written about both.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panicking"
+)]
+
+mod imports;
+
+use std::{fmt::Write, fs, path::Path};
+
+use clap::CommandFactory;
+use orders_host::config::Cli;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The sources of the host: names below `host/src`, and contents.
+fn sources() -> Vec<(String, String)> {
+    let root = repository().join("host/src");
+    let (mut sources, mut folders) = (Vec::new(), vec![root.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                sources.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(sources.len() > 50, "only {} files are in {}", sources.len(), root.display());
+    sources
+}
+
+/// The code of a file, without comments.
+fn code(source: &str) -> String {
+    source.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+/// Native code is loaded in one place; nothing else needs what the compiler cannot check.
+#[test]
+fn one_file_of_the_host_has_unsafe_code() {
+    let unsafe_code = |source: &str| code(source).contains("unsafe");
+    let files: Vec<_> = sources().into_iter().filter(|(_, source)| unsafe_code(source)).collect();
+    let names: Vec<_> = files.iter().map(|(file, _)| file.as_str()).collect();
+    assert_eq!(names, ["module/compiled.rs"]);
+    assert_eq!(files[0].1.matches("unsafe {").count(), 1);
+}
+
+/// The host knows nothing about orders.
+#[test]
+fn the_host_knows_no_word_of_the_trade() {
+    for (file, source) in sources() {
+        for word in ["customer", "unit_price", "quantity", "shipped", "cancelled", "/api/v1", "idempotency"] {
+            assert!(!code(&source).to_lowercase().contains(word), "{file} knows what a {word} is");
+        }
+    }
+}
+
+/// Only one file of the component touches `wasi:http`, and only one the store.
+#[test]
+fn the_component_keeps_its_borders() {
+    let mut paths = vec![repository().join("guest/src")];
+    while let Some(path) = paths.pop() {
+        if path.is_dir() {
+            paths.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let code = code(&fs::read_to_string(&path).unwrap());
+        assert!(!code.contains("wasi::") || name == "component.rs", "{name} touches WASI");
+        assert!(!code.contains("orders::state") || name == "wit_store.rs", "{name} touches the store");
+    }
+}
+
+/// The table of options in the README says what `--help` says.
+#[test]
+fn the_options_in_the_readme_are_those_of_the_program() {
+    let mut command = Cli::command();
+    command.build();
+    let serve = command.find_subcommand("serve").unwrap();
+    let mut table = String::from("| Option | Variable | Default | |\n|---|---|---|---|\n");
+    for option in serve.get_arguments().filter(|option| option.get_env().is_some()) {
+        let takes_value = option.get_action().takes_values();
+        let value =
+            if takes_value { format!(" {}", option.get_value_names().unwrap()[0]) } else { String::new() };
+        let default = match option.get_default_values().first() {
+            Some(default) => format!("`{}`", default.to_str().unwrap()),
+            None if option.is_required_set() => "required".to_owned(),
+            None if takes_value => "none".to_owned(),
+            None => "`false`".to_owned(),
+        };
+        let name = option.get_long().unwrap();
+        let variable = option.get_env().unwrap().to_str().unwrap();
+        let help = option.get_help().unwrap().to_string().replace('|', "\\|");
+        writeln!(table, "| `--{name}{value}` | `{variable}` | {default} | {help} |").unwrap();
+    }
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    let written = readme
+        .split_once("compares this table with the program -->\n")
+        .and_then(|(_, rest)| rest.split_once("<!-- end of options -->"))
+        .unwrap()
+        .0;
+    assert_eq!(written.trim(), table.trim(), "the README should have\n\n{table}");
+}

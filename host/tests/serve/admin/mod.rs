@@ -1,0 +1,4 @@
+//! The operators' API over real sockets.
+
+pub mod requests;
+pub mod uploads;

@@ -1,0 +1,218 @@
+//! What an operator sees of a trial: to its end, through broken connections, or from another terminal.
+
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    sync::watch,
+    task::JoinHandle,
+};
+
+use crate::{
+    commands::module::{check_failed, check_said, module, path, short},
+    harness::{Ran, TestHost, binary, fixture, within},
+};
+
+/// Requests, until it is dropped.
+struct Load {
+    done: Arc<AtomicBool>,
+    client: JoinHandle<()>,
+}
+
+impl Load {
+    async fn on(host: &TestHost) -> Self {
+        let (mut client, done) = (host.connect().await, Arc::new(AtomicBool::new(false)));
+        let ended = Arc::clone(&done);
+        let client = tokio::spawn(async move {
+            while !ended.load(Ordering::Relaxed) {
+                client.get("/").await;
+            }
+        });
+        Self { done, client }
+    }
+
+    async fn end(self) {
+        self.done.store(true, Ordering::Relaxed);
+        within("the load to end", self.client).await.unwrap();
+    }
+}
+
+/// A command that goes on while the test does something else.
+fn begin(url: &str, arguments: &[&str]) -> Child {
+    let mut command = Command::new(binary());
+    command.env_clear().env("ORDERS_ADMIN", url).arg("module").args(arguments).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+async fn end(child: Child) -> Ran {
+    let output = within("a command to end", child.wait_with_output()).await.unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn url(host: &TestHost) -> String {
+    format!("http://{}", host.admin.unwrap())
+}
+
+async fn on_trial(host: &TestHost) {
+    host.log().wait_for("a trial", |line: &Value| line["message"] == "on trial").await;
+}
+
+#[tokio::test]
+async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
+    let host = TestHost::fixture("answers", &["--watch", "0s"]).await;
+    let load = Load::on(&host).await;
+    let good = path("remembers");
+    let ran = module(&host, &["push", &good, "--canary", "50%", "--window", "200"]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+    check_said(
+        &ran,
+        &[
+            "on trial     with 50 % of the requests, until it has answered 200",
+            "measured",
+            "0 failed",
+            "promoted",
+        ],
+    );
+    assert!(!ran.stdout.contains("watched"), "{}", ran.stdout);
+
+    let ran = module(&host, &["push", &path("traps"), "--canary", "20", "--window", "10m"]).await;
+    let (bad, good) = (short(&path("traps")), short(&good));
+    check_failed(&ran, 1, &[&bad, "was rolled back: ", "requests failed (", "trapped), against 0 of"]);
+    check_said(
+        &ran,
+        &["on trial     with 20 % of the requests, for 10m", "measured", "trapped", "rolled back", &good],
+    );
+    check_said(
+        &module(&host, &["list"]).await,
+        &["rolled back", &bad, "trapped), against 0 of", "serving", &good],
+    );
+    let page = module(&host, &["status", &bad]).await;
+    check_said(&page, &["state   rolled back", "why", "compared for", "it", "failed", "other", "0 failed"]);
+    load.end().await;
+}
+
+/// One is on trial: another is not taken; it is seen from elsewhere, and taken back.
+#[tokio::test]
+async fn a_trial_is_watched_and_taken_back() {
+    let host = TestHost::fixture("answers", &[]).await;
+    let (file, url) = (path("remembers"), url(&host));
+    let pushed = begin(&url, &["push", &file, "--canary", "50%", "--window", "1000000"]);
+    on_trial(&host).await;
+    let hash = short(&file);
+    check_failed(&module(&host, &["push", &path("traps")]).await, 1, &[&hash, "another module", "rollback"]);
+    check_said(&module(&host, &["status"]).await, &["serving", &short(&path("answers")), "on trial", &hash]);
+
+    let (any, one) = (begin(&url, &["status", "--watch"]), begin(&url, &["status", &hash, "--watch"]));
+    // They may begin to watch before or after it is taken back; the one that is late waits for the next.
+    let told =
+        |line: &Value| line["message"] == "promoted" && line["module"].as_str().unwrap().starts_with(&hash);
+    let ran = module(&host, &["rollback"]).await;
+    assert_eq!((ran.code, ran.stdout), (Some(0), format!("{} serves\n", short(&path("answers")))));
+    let ran = end(pushed).await;
+    check_failed(&ran, 1, &[&hash, "was rolled back: an operator has taken it back"]);
+    check_failed(&end(one).await, 1, &[&hash, "was rolled back: an operator has taken it back"]);
+
+    let again = within("its turn", async {
+        loop {
+            let ran = module(&host, &["push", &file, "--canary", "0%"]).await;
+            if ran.code == Some(0) {
+                return ran;
+            }
+        }
+    });
+    again.await;
+    host.log().wait_for("a promotion", told).await;
+    let ran = end(any).await;
+    assert!(matches!(ran.code, Some(0 | 1)), "{}{}", ran.stdout, ran.stderr);
+    check_said(&ran, &["serving", &hash]);
+}
+
+/// A way to the host that can be cut.
+struct Way {
+    url: String,
+    cut: watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(host: &TestHost) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (cut, cuts) = watch::channel(0);
+        let admin = host.admin.unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut cuts = cuts.clone();
+                cuts.mark_unchanged();
+                tokio::spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(admin).await else { return };
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut near, &mut far) => {}
+                        _ = cuts.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { url, cut }
+    }
+
+    fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_loses_no_outcome() {
+    let host = TestHost::fixture("answers", &[]).await;
+    let way = Way::to(&host).await;
+    let pushed = begin(&way.url, &["push", &path("remembers"), "--canary", "50%", "--window", "100"]);
+    on_trial(&host).await;
+    way.cut();
+    let load = Load::on(&host).await;
+    let ran = end(pushed).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+    check_said(&ran, &["promoted"]);
+    load.end().await;
+}
+
+#[tokio::test]
+async fn a_host_that_ends_in_the_middle() {
+    let mut host = TestHost::fixture("answers", &[]).await;
+    let pushed = begin(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
+    on_trial(&host).await;
+    host.signal(Signal::KILL);
+    host.exit().await;
+    let ran = end(pushed).await;
+    check_failed(&ran, 2, &["what became of it is not known", "cannot reach"]);
+    check_said(&ran, &["pushing"]);
+}
+
+#[tokio::test]
+async fn an_operator_who_leaves_is_told_how_to_come_back() {
+    let host = TestHost::start(&fixture("answers"), &[]).await;
+    let mut pushed = begin(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
+    // Not before it has been told itself: until then an interrupt ends it as any program.
+    let mut lines = tokio::io::BufReader::new(pushed.stdout.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains("on trial") {
+        within("a step", tokio::io::AsyncBufReadExt::read_line(&mut lines, &mut seen)).await.unwrap();
+    }
+    let id = Pid::from_raw(i32::try_from(pushed.id().unwrap()).unwrap()).unwrap();
+    kill_process(id, Signal::INT).unwrap();
+    let ran = end(pushed).await;
+    check_failed(&ran, 2, &["is left to the service", "status --watch", "rollback"]);
+    check_said(&module(&host, &["status"]).await, &["on trial", &short(&path("remembers"))]);
+}

@@ -1,0 +1,4 @@
+//! Start, health, signals and drain.
+
+pub mod shutdown;
+pub mod start;

@@ -1,0 +1,195 @@
+//! What was pushed serves again after a restart, however the process before it ended.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use orders_host::{module::shelf, rollout::swap};
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    harness::{TestHost, fixture, run},
+    rollout::canary::{ask, promoted, push},
+};
+
+/// What `answers` says, and those like it.
+const HELLO: &[u8] = b"hello\n";
+/// What the first request of an instance of `remembers` is told.
+const REQUEST_1: &[u8] = b"request 1 of this instance";
+
+/// A module folder, and a file that `--component` names.
+struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self { folder: tempfile::tempdir().unwrap() };
+        folder.deploy("answers");
+        folder
+    }
+
+    fn component(&self) -> PathBuf {
+        self.folder.path().join("component.wasm")
+    }
+
+    fn modules(&self) -> PathBuf {
+        self.folder.path().join("modules")
+    }
+
+    /// Has `--component` name another one.
+    fn deploy(&self, name: &str) {
+        fs::copy(fixture(name), self.component()).unwrap();
+    }
+
+    async fn start(&self, variables: &[(&str, &str)]) -> TestHost {
+        let modules = self.modules().display().to_string();
+        let options = ["--module-dir", &modules, "--keep-modules", "1"];
+        TestHost::start_with(&self.component(), &options, variables).await
+    }
+
+    fn file(&self, module: &str, kind: &str) -> PathBuf {
+        self.modules().join(format!("{module}.{kind}"))
+    }
+}
+
+async fn body(host: &TestHost) -> Vec<u8> {
+    let answer = host.get("/").await;
+    assert_eq!(answer.status(), 200);
+    answer.body.to_vec()
+}
+
+async fn serve_pushed(host: &TestHost, name: &str) -> String {
+    let module = push(host, &fixture(name), "canary=0").await;
+    promoted(host, &module).await;
+    module
+}
+
+async fn kill(mut host: TestHost) {
+    host.signal(Signal::KILL);
+    host.exit().await;
+}
+
+fn compiled(host: &TestHost) -> usize {
+    host.log().lines().iter().filter(|line| line["message"] == "component compiled").count()
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_pushed_serves_after_kill_9() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    let module = serve_pushed(&host, "remembers").await;
+    kill(host).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, REQUEST_1);
+    let serving = host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    assert_eq!(serving["module"], module.as_str());
+    assert_eq!(compiled(&host), 0, "its code was kept");
+    let overview = ask(&host, "GET", "/v1/modules", "").await.json();
+    assert_eq!((&overview["durable"], &overview["serving"]["state"]), (&true.into(), &"serving".into()));
+    // The one before is not: a restart has none to go back to.
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
+}
+
+#[tokio::test]
+async fn what_was_gone_back_to_serves_after_kill_9() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    serve_pushed(&host, "remembers").await;
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
+    kill(host).await;
+    assert_eq!(body(&folder.start(&[]).await).await, HELLO);
+}
+
+/// A deployment is the later word.
+#[tokio::test]
+async fn another_component_serves_instead_of_what_was_pushed() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    serve_pushed(&host, "remembers").await;
+    kill(host).await;
+    folder.deploy("leaks");
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    kill(host).await;
+    // What was pushed is over, even if the first one is deployed again.
+    folder.deploy("answers");
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+}
+
+#[tokio::test]
+async fn code_that_is_damaged_is_compiled_again_and_a_component_that_is_damaged_is_refused() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    let module = serve_pushed(&host, "remembers").await;
+    kill(host).await;
+    flip(&folder.file(&module, "compiled"));
+    let host = folder.start(&[]).await;
+    assert_eq!((body(&host).await, compiled(&host)), (REQUEST_1.to_vec(), 1));
+    let warned = |line: &Value| {
+        line["level"] == "WARN" && line["file"].as_str().is_some_and(|it| it.contains(&module))
+    };
+    assert!(host.log().lines().iter().any(warned));
+    kill(host).await;
+
+    flip(&folder.file(&module, "wasm"));
+    let (component, modules) =
+        (folder.component().display().to_string(), folder.modules().display().to_string());
+    let serve = ["serve", "--component", &component, "--module-dir", &modules, "--store", "memory:"];
+    let refused = run(serve.iter().chain(&["--listen", "127.0.0.1:0", "--admin-listen", "off"])).await;
+    assert_eq!((refused.code, refused.stdout.contains("\"serving\"")), (Some(2), false));
+    assert!(
+        refused.stderr.contains(&folder.file(&module, "wasm").display().to_string()),
+        "{}",
+        refused.stderr
+    );
+    assert!(refused.stderr.contains("put the same component there again"), "{}", refused.stderr);
+    fs::copy(fixture("remembers"), folder.file(&module, "wasm")).unwrap();
+    assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
+}
+
+/// Whenever the process is killed on the way of a push, what served before or what was pushed serves afterwards, whole.
+#[tokio::test]
+async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
+    let mut after = Vec::new();
+    for point in shelf::POINTS.iter().flatten().chain(&swap::POINTS) {
+        let folder = Folder::new();
+        let host = folder.start(&[]).await;
+        serve_pushed(&host, "remembers").await;
+        kill(host).await;
+        let mut host = folder.start(&[("ORDERS_FAULT", point)]).await;
+        assert_eq!(body(&host).await, REQUEST_1, "{point}");
+        // The answer may be lost with the process.
+        let bytes = fs::read(fixture("leaks")).unwrap();
+        let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
+        let request =
+            http::Request::put("/v1/modules?canary=50&window=100ms").body(http_body_util::Full::from(bytes));
+        let _ = operator.send(request.unwrap()).await;
+        let ended = host.exit().await;
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{point}: {ended}");
+
+        let host = folder.start(&[]).await;
+        let body = body(&host).await;
+        assert!(body == REQUEST_1 || body == HELLO, "{point}: {body:?}");
+        after.push(body == HELLO);
+        let unfinished = fs::read_dir(folder.modules())
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+        assert_eq!(unfinished.count(), 0, "{point}");
+        // And the next push works.
+        serve_pushed(&host, "dawdles").await;
+    }
+    assert!(after.contains(&true) && after.contains(&false), "{after:?}");
+}

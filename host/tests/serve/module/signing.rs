@@ -1,0 +1,278 @@
+//! `orders-host module keygen`, `sign` and `verify`, and what `serve` and `inspect` make of it.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{
+    harness::{Ran, TestHost, binary, orders, run, within},
+    module::ahead_of_time::{Compiled, names},
+};
+
+/// A folder with a pair of keys, and the orders component signed with them.
+pub struct Signed {
+    folder: TempDir,
+}
+
+impl Signed {
+    pub async fn new() -> Self {
+        let signed = Self { folder: tempfile::tempdir().unwrap() };
+        signed.keygen("").await;
+        let ran = signed.sign(&orders(), &["--output", &signed.path("orders.wasm")]).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        signed
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Makes `{prefix}secret` and `{prefix}public`, and gives the line of the public one.
+    async fn keygen(&self, prefix: &str) -> String {
+        let [secret, public] = ["secret", "public"].map(|name| self.path(&format!("{prefix}{name}")));
+        let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        let text = fs::read_to_string(&public).unwrap();
+        let key = text.lines().find(|line| !line.starts_with('#')).unwrap().to_owned();
+        assert_eq!(ran.stdout, format!("wrote {secret}, to be kept secret, and {public}: {key}\n"));
+        key
+    }
+
+    async fn sign(&self, component: &Path, options: &[&str]) -> Ran {
+        let key = self.path("secret");
+        let arguments = ["module", "sign", component.to_str().unwrap(), "--key", &key];
+        run([&arguments[..], options].concat()).await
+    }
+
+    async fn verify(&self, component: &str, keys: &str) -> Ran {
+        run(["module", "verify", component, "--trusted-keys", keys]).await
+    }
+
+    /// Another file in the same folder.
+    fn with(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+fn check_refused(ran: &Ran, code: i32, says: &[&str]) {
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
+    assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
+    for part in says {
+        assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
+    }
+}
+
+/// Neither is started, and both say why in the same line.
+async fn check_not_served(component: &str, options: &[&str], says: &[&str]) {
+    let serve = ["serve", "--component", component, "--store", "memory:", "--listen", "127.0.0.1:0"];
+    for command in [&serve[..], &["inspect", component]] {
+        check_refused(&run(command.iter().chain(options)).await, 2, says);
+    }
+}
+
+#[tokio::test]
+async fn the_secret_key_is_for_its_owner_alone() {
+    let signed = Signed { folder: tempfile::tempdir().unwrap() };
+    signed.keygen("").await;
+    let mode = |name: &str| fs::metadata(signed.path(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("secret"), 0o600);
+    assert_ne!(mode("public") & 0o400, 0);
+    assert_eq!(names(signed.folder.path()), BTreeSet::from(["public".to_owned(), "secret".to_owned()]));
+}
+
+#[tokio::test]
+async fn no_key_is_overwritten() {
+    let signed = Signed { folder: tempfile::tempdir().unwrap() };
+    signed.keygen("").await;
+    let before = ["secret", "public"].map(|name| fs::read(signed.path(name)).unwrap());
+    let at = |name: &str| signed.path(name);
+    for (secret, public, says) in [
+        (at("secret"), at("new"), at("secret")),
+        (at("new"), at("public"), at("public")),
+        (at("new"), at("new"), at("new")),
+    ] {
+        let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
+        check_refused(&ran, 1, &[&says, "is there already", "name another file"]);
+    }
+    for path in ["no/such/folder", "/"] {
+        let path = signed.folder.path().join(path).display().to_string();
+        let ran = run(["module", "keygen", "--secret", &at("new"), "--public", &path]).await;
+        check_refused(&ran, 1, &[&path, "cannot write"]);
+    }
+    assert_eq!(["secret", "public"].map(|name| fs::read(signed.path(name)).unwrap()), before);
+    assert_eq!(names(signed.folder.path()), BTreeSet::from(["public".to_owned(), "secret".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_is_signed_is_verified() {
+    let signed = Signed::new().await;
+    let key = signed.keygen("next-").await;
+    let (component, keys) = (signed.path("orders.wasm"), signed.path("public"));
+    let ran = signed.verify(&component, &keys).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let public = fs::read_to_string(&keys).unwrap();
+    let own = public.lines().last().unwrap();
+    assert_eq!(ran.stdout, format!("{component} is signed by {own}\n"));
+
+    // With another key it is not; with both it is, and the variable names the file as well.
+    let ran = signed.verify(&component, &signed.path("next-public")).await;
+    check_refused(&ran, 1, &[&component, "none of the trusted keys"]);
+    fs::write(signed.path("both"), format!("{key}\n{public}")).unwrap();
+    let mut command = Command::new(binary());
+    command.env_clear().env("ORDERS_TRUSTED_KEYS", signed.path("both"));
+    let output = within("a command to end", command.args(["module", "verify", &component]).output()).await;
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(own), "{output:?}");
+}
+
+/// One line for each, which says what was wrong; the code says whose fault it was.
+#[tokio::test]
+async fn what_is_not_signed_is_refused() {
+    let signed = Signed::new().await;
+    let keys = signed.path("public");
+    let whole = fs::read(signed.path("orders.wasm")).unwrap();
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    let mut forged = whole.clone();
+    // The last byte of the signature, which the component's own sections follow.
+    forged[8 + 118] ^= 1;
+    for (bytes, code, says) in [
+        (fs::read(orders()).unwrap(), 1, "it is not signed"),
+        (changed, 1, "not as it was signed"),
+        (whole[..whole.len() - 1].to_vec(), 1, "not as it was signed"),
+        (forged, 1, "none of the trusted keys"),
+        (whole[..100].to_vec(), 1, "of a form that is not read here"),
+        (b"#!/bin/sh\n".to_vec(), 2, "not WebAssembly"),
+        (Vec::new(), 2, "empty"),
+    ] {
+        let path = signed.with("other.wasm", &bytes);
+        check_refused(&signed.verify(&path, &keys).await, code, &[&path, says]);
+        check_not_served(&path, &["--trusted-keys", &keys], &[&path, says]).await;
+    }
+    check_refused(&signed.verify("/nowhere.wasm", &keys).await, 2, &["/nowhere.wasm", "No such file"]);
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_read() {
+    let signed = Signed::new().await;
+    let component = signed.path("orders.wasm");
+    fs::write(signed.path("empty"), "# nobody\n").unwrap();
+    fs::write(signed.path("bytes"), b"\xff").unwrap();
+    fs::write(signed.path("garbage"), "\n-----BEGIN PUBLIC KEY-----\n").unwrap();
+    for (keys, says) in [
+        ("missing", "No such file"),
+        (".", "not a regular file"),
+        ("empty", "it has no key"),
+        ("garbage", "line 2: `ed25519` and 64 hexadecimal digits"),
+        ("secret", "line 2 is a secret key"),
+        ("bytes", "not text"),
+        ("orders.wasm", "more than the 65536 bytes"),
+    ] {
+        let keys = signed.path(keys);
+        check_refused(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, says]);
+        check_not_served(&component, &["--trusted-keys", &keys], &["trusted keys", &keys, says]).await;
+    }
+    let before = names(signed.folder.path());
+    for (key, says) in [
+        ("missing", "No such file"),
+        ("empty", "one secret key is expected"),
+        ("public", "line 2 is a public key"),
+        ("garbage", "line 2: `ed25519-secret` and 64 hexadecimal digits"),
+    ] {
+        let key = signed.path(key);
+        let ran = run(["module", "sign", &component, "--key", &key]).await;
+        check_refused(&ran, 2, &["secret key", &key, says]);
+    }
+    assert_eq!(names(signed.folder.path()), before);
+}
+
+#[tokio::test]
+async fn what_cannot_be_signed() {
+    let signed = Signed::new().await;
+    let compiled = Compiled::orders().await;
+    for (component, code, says) in [
+        (signed.path("missing.wasm"), 2, "No such file"),
+        (signed.path("secret"), 2, "not WebAssembly"),
+        (compiled.path.clone(), 2, "compiled already"),
+        (signed.with("core.wasm", b"\0asm\x01\x00\x00\x00"), 2, "a core module"),
+        (
+            signed.with("other.wasm", b"\0asm\x0d\x00\x01\x00\x00\x0a\x09signature"),
+            2,
+            "a form that is not read here",
+        ),
+    ] {
+        let before = fs::read(&component).ok();
+        check_refused(&signed.sign(Path::new(&component), &[]).await, code, &[&component, says]);
+        assert_eq!(fs::read(&component).ok(), before);
+    }
+    for output in [signed.path("no/such/folder.wasm"), signed.path("."), "/dev/null".to_owned()] {
+        let ran = signed.sign(&orders(), &["--output", &output]).await;
+        check_refused(&ran, 1, &["cannot write", &output]);
+    }
+    let expected = ["core.wasm", "orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
+    assert_eq!(names(signed.folder.path()), BTreeSet::from(expected));
+}
+
+/// Without `--output` the component is replaced in one step; signed again it stays the same.
+#[tokio::test]
+async fn a_component_is_signed_in_its_place() {
+    let signed = Signed::new().await;
+    let path = signed.with("other.wasm", &fs::read(orders()).unwrap());
+    let inode = || fs::metadata(&path).unwrap().ino();
+    for _ in 0..2 {
+        let opened = fs::File::open(&path).unwrap();
+        let ran = signed.sign(Path::new(&path), &[]).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        assert!(ran.stdout.starts_with(&format!("wrote {path}: signed by ed25519 ")), "{}", ran.stdout);
+        assert_ne!(opened.metadata().unwrap().ino(), inode());
+        assert_eq!(fs::read(&path).unwrap(), fs::read(signed.path("orders.wasm")).unwrap());
+    }
+}
+
+/// A signed component serves as before, whether anybody asks for the signature or not.
+#[tokio::test]
+async fn a_signed_component_is_served() {
+    let signed = Signed::new().await;
+    let (component, keys) = (signed.path("orders.wasm"), signed.path("public"));
+    for options in [&["--trusted-keys", keys.as_str()][..], &[]] {
+        let host = TestHost::start(Path::new(&component), options).await;
+        assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
+        let lines = host.log().lines();
+        let said = lines.iter().find(|line| line["message"] == "signed by a trusted key");
+        assert_eq!(said.is_some(), !options.is_empty(), "{lines:#?}");
+        if let Some(said) = said {
+            let public = fs::read_to_string(&keys).unwrap();
+            assert_eq!(said["key"].as_str(), public.lines().last());
+        }
+    }
+    let ran = run(["inspect", &component, "--trusted-keys", &keys]).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+}
+
+/// A signature says nothing of native code.
+#[tokio::test]
+async fn native_code_cannot_be_signed() {
+    let signed = Signed::new().await;
+    let compiled = Compiled::orders().await;
+    let keys = signed.path("public");
+    check_not_served(
+        &compiled.path,
+        &["--trusted-keys", &keys],
+        &[&compiled.path, "no signature covers", "name the signed component"],
+    )
+    .await;
+    for component in [&compiled.path, &signed.path("orders.wasm")] {
+        let options = ["--trusted-keys", keys.as_str(), "--trust-compiled"];
+        check_not_served(component, &options, &["--trusted-keys", "--trust-compiled", "only one of them"])
+            .await;
+    }
+}

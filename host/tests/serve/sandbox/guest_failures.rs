@@ -1,0 +1,306 @@
+//! Every way a component can fail, each with its own answer, and each at the cost of one request.
+
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{Client, TestHost, post, within};
+
+/// After whatever a request did to its instance, the service is as before.
+async fn check_unharmed(host: &TestHost) {
+    assert_eq!(host.get("/health").await.status(), 200);
+    assert_eq!(host.get("/ready").await.status(), 200);
+}
+
+/// The log names the cause of the failure of `request_id` once.
+async fn check_cause(host: &TestHost, request_id: &str, cause: &str) {
+    host.log().access(request_id).await;
+    let errors: Vec<_> = host
+        .log()
+        .lines()
+        .into_iter()
+        .filter(|line| line["request_id"] == request_id && line["level"] == "ERROR")
+        .collect();
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(errors[0]["failure"].as_str().unwrap().contains(cause), "{errors:#?}");
+}
+
+#[tokio::test]
+async fn a_good_component_answers() {
+    let host = TestHost::fixture("answers", &[]).await;
+    let answer = host.get("/anything").await;
+    assert_eq!((answer.status(), &answer.body[..]), (200, &b"hello\n"[..]));
+}
+
+#[tokio::test]
+async fn a_trap_is_500_and_costs_one_request() {
+    let host = TestHost::fixture("traps", &[]).await;
+    let mut client = host.connect().await;
+    for _ in 0..3 {
+        let answer = client.get("/").await;
+        assert_eq!(answer.host_problem(500), "The request's handler failed.");
+        check_cause(&host, answer.field("x-request-id"), "unreachable").await;
+    }
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_component_that_computes_for_ever_is_504_and_blocks_nobody() {
+    let host = TestHost::fixture("spins", &["--request-timeout", "3s"]).await;
+    // More of them than there are processors: others still get their turn.
+    let mut spinning = Vec::new();
+    for _ in 0..8 {
+        let mut client = host.connect().await;
+        spinning.push(tokio::spawn(async move { client.get("/").await }));
+    }
+    host.log().wait_for_count("all of them to spin", 8, |line| line["message"] == "spinning").await;
+    check_unharmed(&host).await;
+    for answer in spinning {
+        let answer = within("a spinning request to end", answer).await.unwrap();
+        assert_eq!(answer.host_problem(504), "The request's handler did not answer in time.");
+        check_cause(&host, answer.field("x-request-id"), "deadline").await;
+    }
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_component_that_waits_for_ever_is_504() {
+    let host = TestHost::fixture("blocks", &["--request-timeout", "300ms"]).await;
+    let answer = host.get("/").await;
+    answer.host_problem(504);
+    check_cause(&host, answer.field("x-request-id"), "deadline").await;
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_component_that_takes_memory_without_end_is_500_and_says_so() {
+    let host = TestHost::fixture("exhausts_memory", &["--max-memory", "8MiB"]).await;
+    let before = host.peak_memory_kib();
+    for _ in 0..20 {
+        let answer = host.get("/").await;
+        assert_eq!(answer.host_problem(500), "The request's handler needed more memory than it may have.");
+        check_cause(&host, answer.field("x-request-id"), "memory").await;
+    }
+    let grown = host.peak_memory_kib() - before;
+    assert!(grown < 32 * 1024, "the host has grown by {grown} KiB");
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_component_that_returns_without_an_answer_is_502() {
+    let host = TestHost::fixture("never_answers", &[]).await;
+    let answer = host.get("/").await;
+    assert_eq!(answer.host_problem(502), "The request's handler ended without an answer.");
+    check_cause(&host, answer.field("x-request-id"), "without an answer").await;
+}
+
+#[tokio::test]
+async fn a_component_that_gives_up_is_502() {
+    let host = TestHost::fixture("gives_up", &[]).await;
+    let answer = host.get("/").await;
+    assert_eq!(answer.host_problem(502), "The request's handler gave up.");
+    check_cause(&host, answer.field("x-request-id"), "no idea").await;
+}
+
+#[tokio::test]
+async fn a_component_that_throws_its_answer_away_and_waits_is_504() {
+    let host = TestHost::fixture("drops_answer", &["--request-timeout", "500ms"]).await;
+    let answer = host.get("/").await;
+    answer.host_problem(504);
+    check_cause(&host, answer.field("x-request-id"), "deadline").await;
+}
+
+/// Sent as it is, it would make the client take the next answer for a part of this one.
+#[tokio::test]
+async fn a_length_that_is_not_that_of_the_body_is_502() {
+    let host = TestHost::fixture("announces_body", &[]).await;
+    let mut client = host.connect().await;
+    for _ in 0..2 {
+        let answer = client.get("/").await;
+        assert!(answer.host_problem(502).contains("cannot be sent"));
+        check_cause(&host, answer.field("x-request-id"), "Content-Length").await;
+    }
+    let head = Request::head("/").body(Full::default()).unwrap();
+    let answer = client.send(head).await.unwrap();
+    assert_eq!(
+        (answer.status(), answer.field("content-length")),
+        (200, "100"),
+        "HEAD has no body to compare"
+    );
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_final_is_502() {
+    let host = TestHost::fixture("hints", &[]).await;
+    let answer = host.get("/").await;
+    answer.host_problem(502);
+    check_cause(&host, answer.field("x-request-id"), "final").await;
+}
+
+#[tokio::test]
+async fn an_answer_left_unfinished_is_cut() {
+    let host = TestHost::fixture("leaves_unfinished", &[]).await;
+    let mut client = host.connect().await;
+    let request = Request::get("/").header("x-request-id", "unfinished").body(Full::default()).unwrap();
+    let response = client.head(request).await.unwrap();
+    let body = within("the answer to break off", response.into_body().collect()).await;
+    assert!(body.is_err(), "half an answer was taken for a whole one");
+    check_cause(&host, "unfinished", "before its answer was finished").await;
+}
+
+/// HTTP/1.0 has no other end of an answer than the end of the connection: only a reset says that it is cut.
+#[tokio::test]
+async fn a_cut_answer_resets_an_old_connection() {
+    let host = TestHost::fixture("fails_after_head", &[]).await;
+    let mut socket = host.raw().await;
+    socket.write_all(b"GET / HTTP/1.0\r\nHost: test\r\n\r\n").await.unwrap();
+    let mut bytes = Vec::new();
+    let end = within("the answer to break off", socket.read_to_end(&mut bytes)).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_component_that_hoards_resources_is_500() {
+    let host = TestHost::fixture("hoards_resources", &[]).await;
+    let before = host.peak_memory_kib();
+    for _ in 0..20 {
+        host.get("/").await.host_problem(500);
+    }
+    let grown = host.peak_memory_kib() - before;
+    assert!(grown < 32 * 1024, "the host has grown by {grown} KiB");
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_failure_after_the_head_cuts_the_connection() {
+    let host = TestHost::fixture("fails_after_head", &[]).await;
+    let mut client = host.connect().await;
+    let request = Request::get("/").header("x-request-id", "half").body(Full::default()).unwrap();
+    let response = client.head(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body = within("the answer to break off", response.into_body().collect()).await;
+    assert!(body.is_err(), "half an answer was taken for a whole one");
+    let access = host.log().access("half").await;
+    assert_eq!((&access["status"], &access["end"]), (&200.into(), &"cut".into()));
+    check_cause(&host, "half", "unreachable").await;
+    check_unharmed(&host).await;
+}
+
+#[tokio::test]
+async fn a_failure_before_anything_was_sent_is_500() {
+    let host = TestHost::fixture("fails_before_sending", &[]).await;
+    let answer = host.get("/").await;
+    answer.host_problem(500);
+    check_cause(&host, answer.field("x-request-id"), "unreachable").await;
+}
+
+#[tokio::test]
+async fn a_gigabyte_streams_through_without_being_held() {
+    let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "5m"]).await;
+    let before = host.peak_memory_kib();
+    let mut client = host.connect().await;
+    let request = Request::get("/").body(Full::default()).unwrap();
+    let mut body = client.head(request).await.unwrap().into_body();
+    let mut length = 0;
+    while let Some(frame) = within("more of the answer", body.frame()).await {
+        length += frame.unwrap().data_ref().map_or(0, |data| data.len());
+    }
+    assert_eq!(length, 1 << 30);
+    let grown = host.peak_memory_kib() - before;
+    assert!(grown < 16 * 1024, "the host has grown by {grown} KiB");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_at_the_deadline() {
+    let options = ["--request-timeout", "500ms", "--max-concurrent", "1"];
+    let host = TestHost::fixture("answers_gigabyte", &options).await;
+    let mut client = host.connect().await;
+    let request = Request::get("/").header("x-request-id", "unread").body(Full::default()).unwrap();
+    let unread = client.head(request).await.unwrap();
+    let access = host.log().access("unread").await;
+    assert_ne!(access["end"], "whole");
+    drop(unread);
+    within("its place to be free again", async {
+        let request = || Request::get("/").body(Full::default()).unwrap();
+        while host.connect().await.head(request()).await.unwrap().status() != 200 {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_component_prints_is_logged_with_the_id_of_the_request() {
+    let host = TestHost::fixture("prints", &[]).await;
+    let mut client = host.connect().await;
+    let request = Request::get("/").header("x-request-id", "printing").body(Full::default()).unwrap();
+    client.send(request).await.unwrap();
+    host.log().access("printing").await;
+    let printed: Vec<_> = host
+        .log()
+        .lines()
+        .into_iter()
+        .filter(|line| line["target"] == "guest" && line["request_id"] == "printing")
+        .map(|line| {
+            (line["level"].as_str().unwrap().to_owned(), line["message"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let expected = [("INFO", "first line"), ("INFO", "second line"), ("WARN", "no newline")];
+    assert_eq!(printed, expected.map(|(level, line)| (level.to_owned(), line.to_owned())));
+}
+
+#[tokio::test]
+async fn a_component_cannot_flood_the_log() {
+    let host = TestHost::fixture("floods_log", &[]).await;
+    let answer = host.get("/").await;
+    assert_eq!(answer.status(), 200);
+    host.log().access(answer.field("x-request-id")).await;
+    let lines: Vec<_> = host.log().lines().into_iter().filter(|line| line["target"] == "guest").collect();
+    let bytes: usize = lines.iter().map(|line| line["message"].as_str().unwrap().len()).sum();
+    assert!(bytes < 64 * 1024 && lines.len() < 300, "{bytes} bytes in {} lines are logged", lines.len());
+    let last = lines.last().unwrap()["message"].as_str().unwrap();
+    assert!(last.contains("more than a request may log"), "{last}");
+}
+
+#[tokio::test]
+async fn a_failed_component_does_not_hurt_requests_beside_it() {
+    let host = TestHost::fixture("traps_on_demand", &[]).await;
+    let mut clients = Vec::new();
+    for number in 0..8 {
+        let mut client = host.connect().await;
+        clients.push(tokio::spawn(async move {
+            for _ in 0..50 {
+                if number % 2 == 0 {
+                    assert_eq!(client.get("/trap").await.status(), 500);
+                } else {
+                    check_echo(&mut client).await;
+                }
+            }
+        }));
+    }
+    for client in clients {
+        within("the clients to finish", client).await.unwrap();
+    }
+}
+
+async fn check_echo(client: &mut Client) {
+    let answer = client.send(post("/echo", "the same again")).await.unwrap();
+    assert_eq!((answer.status(), &answer.body[..]), (200, &b"the same again"[..]));
+}
+
+/// A fixture without a test would prove nothing.
+#[test]
+fn every_fixture_is_tested() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/examples");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let tests = concat!(
+            include_str!("../rollout/canary.rs"),
+            include_str!("guest_failures.rs"),
+            include_str!("outbound.rs"),
+            include_str!("reuse.rs"),
+            include_str!("../lifecycle/start.rs"),
+            include_str!("../rollout/swap_refused.rs")
+        );
+        assert!(tests.contains(&format!("fixture(\"{name}\"")), "{name}");
+    }
+}
