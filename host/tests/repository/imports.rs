@@ -17,7 +17,7 @@ use syn::{
 use crate::repository;
 
 /// Crates whose modules are ordered by tables.
-const ORDERED: [&str; 1] = ["host/src"];
+const ORDERED: [&str; 2] = ["guest/src", "host/src"];
 
 /// A module: where its file is, and the names from the crate's root to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
