@@ -3,12 +3,11 @@
 use std::fmt::Write;
 
 use super::{
-    contender::{Contender, STORE_CONNECTIONS, Start},
     measure::Workload,
     results::Results,
-    setup::Setup,
     targets::{Bound, Target},
 };
+use crate::contender::{Contender, STORE_CONNECTIONS, Start, setup::Setup};
 
 /// What stands above the tables on the page.
 pub(crate) const HEAD: &str = "# Benchmarks
