@@ -84,7 +84,8 @@ impl Source {
     pub fn from_component(bytes: Vec<u8>, trust: &TrustConfig) -> Result<Self, ModuleError> {
         let trust = trust.trust().map_err(ModuleError)?;
         if is_compiled(&bytes) || bytes.starts_with(ELF) {
-            let why = "it is compiled: native code, which runs outside the sandbox; push the component, and the service compiles it";
+            let why = "it is compiled: native code, which runs outside the sandbox; push the component, and the service \
+                       compiles it";
             return Err(ModuleError(why.to_owned()));
         }
         check_header(&bytes).and_then(|()| verify_required_signature(&bytes, trust)).map_err(ModuleError)?;

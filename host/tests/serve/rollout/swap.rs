@@ -130,19 +130,19 @@ pub async fn body(client: &mut Client) -> Vec<u8> {
 
 #[tokio::test]
 async fn another_component_serves_after_a_hangup() {
-    let swapped = SwapHost::start(&fixture("answers"), &[]).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&fixture("answers"), &[]).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let mut client = swap_host.host.connect().await;
     assert_eq!(body(&mut client).await, HELLO);
-    let line = swapped.swap(&fixture("remembers")).await;
+    let line = swap_host.swap(&fixture("remembers")).await;
     // The connection outlives the module.
     assert_eq!(body(&mut client).await, REQUEST_1);
     assert_eq!(line["replaced"], serving["module"]);
     assert_ne!(line["module"], serving["module"]);
     for step in ["rollout.reload_started", "module.received", "module.compiled", "module.loaded"] {
-        assert!(swapped.count(step) >= 1, "{step}");
+        assert!(swap_host.count(step) >= 1, "{step}");
     }
-    let line = swapped.swap(&fixture("answers")).await;
+    let line = swap_host.swap(&fixture("answers")).await;
     assert_eq!(line["module"], serving["module"]);
     assert_eq!(body(&mut client).await, HELLO);
 }
@@ -153,12 +153,12 @@ async fn no_request_fails_during_swaps_under_load() {
     const SWAPS: usize = 20;
     let (answers, remembers) = compiled().await;
     let options = ["--trust-compiled", "--max-concurrent", "64"];
-    let swapped = SwapHost::start(&answers, &options).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let swap_host = SwapHost::start(&answers, &options).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
     let done = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
     for _ in 0..32 {
-        let (mut client, done) = (swapped.host.connect().await, Arc::clone(&done));
+        let (mut client, done) = (swap_host.host.connect().await, Arc::clone(&done));
         clients.push(tokio::spawn(async move {
             let mut seen = Vec::new();
             while !done.load(Ordering::Relaxed) {
@@ -171,7 +171,7 @@ async fn no_request_fails_during_swaps_under_load() {
     }
     let mut other = Value::Null;
     for number in 0..SWAPS {
-        let line = swapped.swap(if number % 2 == 0 { &remembers } else { &answers }).await;
+        let line = swap_host.swap(if number % 2 == 0 { &remembers } else { &answers }).await;
         if number == 0 {
             other = line["module"].clone();
         }
@@ -182,8 +182,8 @@ async fn no_request_fails_during_swaps_under_load() {
         seen.extend(within("a client to finish", client).await.unwrap());
     }
     let last = &seen.last().unwrap().0;
-    swapped.host.log().access(last).await;
-    let logged: std::collections::BTreeMap<_, _> = swapped
+    swap_host.host.log().access(last).await;
+    let logged: std::collections::BTreeMap<_, _> = swap_host
         .host
         .log()
         .lines()
@@ -213,56 +213,56 @@ async fn memory_stays_flat_over_200_swaps() {
     let (answers, remembers) = compiled().await;
     let options = ["--trust-compiled", "--instance-reuse", "100"];
     let options = [&options[..], &["--log", "info,orders_host::rollout::slot=debug"]].concat();
-    let swapped = SwapHost::start(&answers, &options).await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&answers, &options).await;
+    let mut client = swap_host.host.connect().await;
     let mut after_50 = 0;
     for number in 0..200 {
         let (to, expected) = if number % 2 == 0 { (&remembers, REQUEST_1) } else { (&answers, HELLO) };
-        swapped.swap(to).await;
+        swap_host.swap(to).await;
         // Leaves an idle instance, which the next swap drops.
         assert_eq!(body(&mut client).await, expected, "after {number} swaps");
         if number == 49 {
-            after_50 = swapped.host.resident_memory_kib();
+            after_50 = swap_host.host.resident_memory_kib();
         }
     }
-    let after_200 = swapped.host.resident_memory_kib();
+    let after_200 = swap_host.host.resident_memory_kib();
     assert!(after_200 < after_50 + MAX_GROWTH_KIB, "{after_50} KiB after 50 swaps, {after_200} after 200");
     // All modules but the serving one and the previous one.
     let freed = |line: &Value| line["event"] == "module.freed";
-    swapped.host.log().wait_for_count("modules to be freed", 199, freed).await;
+    swap_host.host.log().wait_for_count("modules to be freed", 199, freed).await;
 }
 
 /// The pool has room for two requests, and the replaced module has two idle instances.
 #[tokio::test]
 async fn idle_instances_make_room_for_the_next_module() {
     let options = ["--instance-reuse", "100", "--max-concurrent", "2"];
-    let swapped = SwapHost::start(&fixture("remembers"), &options).await;
+    let swap_host = SwapHost::start(&fixture("remembers"), &options).await;
     for _ in 0..5 {
-        let (mut one, mut other) = (swapped.host.connect().await, swapped.host.connect().await);
+        let (mut one, mut other) = (swap_host.host.connect().await, swap_host.host.connect().await);
         tokio::join!(one.get("/"), other.get("/"));
-        swapped.swap(&fixture("answers")).await;
+        swap_host.swap(&fixture("answers")).await;
         let (one, other) = tokio::join!(one.get("/"), other.get("/"));
         for answer in [one, other] {
             assert_eq!((answer.status(), &answer.body[..]), (200, HELLO));
         }
-        swapped.swap(&fixture("remembers")).await;
+        swap_host.swap(&fixture("remembers")).await;
     }
 }
 
 #[tokio::test]
 async fn a_long_response_ends_on_the_module_that_began_it() {
     let options = ["--request-timeout", "5m", "--log", "info,orders_host::rollout::slot=debug"];
-    let swapped = SwapHost::start(&fixture("answers_gigabyte"), &options).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&fixture("answers_gigabyte"), &options).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let mut client = swap_host.host.connect().await;
     let request = Request::get("/").header("x-request-id", "long").body(Full::default()).unwrap();
     let mut answer = client.head(request).await.unwrap().into_body();
     // After two swaps it is not the previous module any more, which stays loaded.
-    swapped.swap(&fixture("answers")).await;
-    swapped.swap(&fixture("remembers")).await;
+    swap_host.swap(&fixture("answers")).await;
+    swap_host.swap(&fixture("remembers")).await;
     let freed = |line: &Value| line["event"] == "module.freed" && line["module"] == serving["module"];
-    assert!(!swapped.host.log().lines().iter().any(freed), "freed before its response ended");
-    assert_eq!(body(&mut swapped.host.connect().await).await, REQUEST_1);
+    assert!(!swap_host.host.log().lines().iter().any(freed), "freed before its response ended");
+    assert_eq!(body(&mut swap_host.host.connect().await).await, REQUEST_1);
     let mut length = 0;
     while let Some(frame) = within("more of the answer", answer.frame()).await {
         let frame = frame.unwrap();
@@ -271,7 +271,7 @@ async fn a_long_response_ends_on_the_module_that_began_it() {
         length += data.len();
     }
     assert_eq!(length, 1 << 30);
-    let access = swapped.host.log().access("long").await;
+    let access = swap_host.host.log().access("long").await;
     assert_eq!((&access["module"], &access["end"]), (&short(&serving["module"]).into(), &"whole".into()));
-    swapped.host.log().wait_for("the module to be freed", freed).await;
+    swap_host.host.log().wait_for("the module to be freed", freed).await;
 }

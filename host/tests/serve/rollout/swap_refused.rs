@@ -11,7 +11,7 @@ use crate::{
 
 #[tokio::test]
 async fn a_component_that_cannot_serve_is_refused() {
-    let swapped = SwapHost::start(&fixture("answers"), &[]).await;
+    let swap_host = SwapHost::start(&fixture("answers"), &[]).await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -31,26 +31,26 @@ async fn a_component_that_cannot_serve_is_refused() {
         (fixture("traps_at_start"), "it does not start"),
         (compiled, "--trust-compiled"),
     ] {
-        swapped.check_refused(&candidate, &[expected]).await;
+        swap_host.check_refused(&candidate, &[expected]).await;
     }
     // The next valid component is accepted.
-    swapped.swap(&fixture("remembers")).await;
+    swap_host.swap(&fixture("remembers")).await;
 }
 
 #[tokio::test]
 async fn a_candidate_must_pass_its_smoke_requests() {
     let options = ["--smoke", "GET /", "--smoke", "GET /trap"];
-    let swapped = SwapHost::start(&fixture("answers"), &options).await;
-    swapped.check_refused(&fixture("traps"), &["smoke request GET /: ", "unreachable"]).await;
-    swapped.check_refused(&fixture("traps_on_demand"), &["smoke request GET /trap: ", "unreachable"]).await;
-    swapped.check_refused(&fixture("never_answers"), &["without an answer"]).await;
-    swapped.check_refused(&fixture("writes"), &["smoke request GET /: ", "write to the store"]).await;
-    swapped.check_refused(&fixture("leaves_unfinished"), &["before its answer was finished"]).await;
+    let swap_host = SwapHost::start(&fixture("answers"), &options).await;
+    swap_host.check_refused(&fixture("traps"), &["smoke request GET /: ", "unreachable"]).await;
+    swap_host.check_refused(&fixture("traps_on_demand"), &["smoke request GET /trap: ", "unreachable"]).await;
+    swap_host.check_refused(&fixture("never_answers"), &["without an answer"]).await;
+    swap_host.check_refused(&fixture("writes"), &["smoke request GET /: ", "write to the store"]).await;
+    swap_host.check_refused(&fixture("leaves_unfinished"), &["before its answer was finished"]).await;
     let passed = |line: &Value| line["event"] == "rollout.smoke_request_passed" && line["status"] == 200;
-    let before = swapped.host.log().lines().iter().filter(|line| passed(line)).count();
+    let before = swap_host.host.log().lines().iter().filter(|line| passed(line)).count();
     // A status below 500 passes: the orders component answers both requests with 404.
-    swapped.swap(&orders()).await;
-    let lines = swapped.host.log().lines();
+    swap_host.swap(&orders()).await;
+    let lines = swap_host.host.log().lines();
     let after: Vec<_> = lines.iter().filter(|line| line["event"] == "rollout.smoke_request_passed").collect();
     assert_eq!(after.iter().rev().take(2).filter(|line| line["status"] == 404).count(), 2, "{after:?}");
     assert!(before >= 2, "the smoke requests of the start are not logged");
@@ -62,18 +62,18 @@ async fn a_smoke_request_reads_the_real_store_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("orders.db").display());
     let host = TestHost::orders(&["--store", &store]).await;
-    let made = host.connect().await.create().await.unwrap();
-    let location = made.field("location").to_owned();
+    let created = host.connect().await.create().await.unwrap();
+    let location = created.field("location").to_owned();
     drop(host);
 
     let reads = format!("GET {location}");
-    let swapped = SwapHost::start(&fixture("answers"), &["--store", &store, "--smoke", &reads]).await;
-    swapped.check_refused(&fixture("writes"), &["write to the store"]).await;
-    swapped.swap(&orders()).await;
-    let lines = swapped.host.log().lines();
+    let swap_host = SwapHost::start(&fixture("answers"), &["--store", &store, "--smoke", &reads]).await;
+    swap_host.check_refused(&fixture("writes"), &["write to the store"]).await;
+    swap_host.swap(&orders()).await;
+    let lines = swap_host.host.log().lines();
     let smoke = lines.iter().rfind(|line| line["event"] == "rollout.smoke_request_passed").unwrap();
     assert_eq!((&smoke["status"], &smoke["request"]), (&200.into(), &reads.as_str().into()));
-    assert_eq!(swapped.host.get(&location).await.body, made.body);
+    assert_eq!(swap_host.host.get(&location).await.body, created.body);
 
     let writing = TestHost::fixture("writes", &[]).await;
     assert_eq!(&writing.get("/").await.body[..], b"written\n");
@@ -99,8 +99,8 @@ async fn a_start_fails_if_a_smoke_request_fails() {
 async fn a_compiler_that_takes_too_long_is_killed() {
     let (answers, _) = compiled().await;
     let options = ["--trust-compiled", "--compile-timeout", "1ms"];
-    let swapped = SwapHost::start(&answers, &options).await;
-    swapped.check_refused(&orders(), &["longer than 1ms", "--compile-timeout"]).await;
+    let swap_host = SwapHost::start(&answers, &options).await;
+    swap_host.check_refused(&orders(), &["longer than 1ms", "--compile-timeout"]).await;
 }
 
 #[tokio::test]
@@ -109,9 +109,9 @@ async fn a_compiler_that_takes_too_much_memory_is_stopped() {
     // The first is too little to read the component, the second to compile it.
     for (memory, expected) in [("16MiB", "16.0 MiB"), ("64MiB", "64.0 MiB")] {
         let options = ["--trust-compiled", "--compile-memory", memory];
-        let swapped = SwapHost::start(&answers, &options).await;
-        swapped.check_refused(&orders(), &["the compiler failed", "--compile-memory", expected]).await;
+        let swap_host = SwapHost::start(&answers, &options).await;
+        swap_host.check_refused(&orders(), &["the compiler failed", "--compile-memory", expected]).await;
     }
-    let swapped = SwapHost::start(&answers, &["--trust-compiled"]).await;
-    swapped.swap(&orders()).await;
+    let swap_host = SwapHost::start(&answers, &["--trust-compiled"]).await;
+    swap_host.swap(&orders()).await;
 }
