@@ -4,7 +4,7 @@
 # Images, containers and settings lie under target/image: nothing of the machine's is seen or changed.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-cd "$root"
+cd "$root" || exit
 folder=${CARGO_TARGET_DIR:-target}/image
 [[ $folder = /* ]] || folder=$root/$folder
 export CONTAINERS_CONF=$folder/containers.conf
@@ -24,7 +24,7 @@ fail() {
 # finish PROGRAM ARGUMENT…: one step. A whole build on two slow cores needs a third of this time.
 finish() {
   echo "+ $*" >&2
-  timeout 1h "$@" || fail "$1 failed, or took more than an hour"
+  timeout --foreground 1h "$@" || fail "$1 failed, or took more than an hour"
 }
 
 # exists NAME: whether there is such an image.
