@@ -16,7 +16,8 @@
 //! | `snapshot` | a read transaction on a separate connection |
 //!
 //! A commit takes a lock on the server and holds it to the end of its transaction, so revisions increase in the order
-//! in which commits become visible. ADR 15 explains why that is correct, and why it is not slow.
+//! in which commits become visible. `docs/adr/0015-postgresql-with-serialized-commits.md` explains why that is correct,
+//! and why it is not slow.
 
 mod address;
 mod commits;
