@@ -66,8 +66,8 @@ pub enum Ending {
 /// [`CommandError::CouldNotRun`] if the service could not start.
 pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
     let handlers = Signals::install().and_then(|signals| Ok((signals, Hangup::install()?)));
-    let (mut signals, hangup) =
-        handlers.map_err(|error| CommandError::CouldNotRun(format!("cannot install signal handlers: {error}")))?;
+    let (mut signals, hangup) = handlers
+        .map_err(|error| CommandError::CouldNotRun(format!("cannot install signal handlers: {error}")))?;
     tokio::select! {
         started = start(&config) => {
             let running = started?;
@@ -95,10 +95,12 @@ struct Running {
 async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
     config.limits.check().map_err(CommandError::CouldNotRun)?;
-    let location = config.store.location(config.limits.request_timeout.0).map_err(CommandError::CouldNotRun)?;
+    let location =
+        config.store.location(config.limits.request_timeout.0).map_err(CommandError::CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CommandError::CouldNotRun)?;
     listener::make_room_for(config.limits.max_connections).map_err(CommandError::CouldNotRun)?;
-    let refused = |why: &dyn fmt::Display| CommandError::could_not_run(source::refused(&config.component, why));
+    let refused =
+        |why: &dyn fmt::Display| CommandError::could_not_run(source::refused(&config.component, why));
     let roster = Arc::new(Roster::default());
     let workshop = Arc::new(workshop(config, &roster)?);
     let InitialModule { module, source, from, kept } = initial_module(config).await?;
@@ -171,15 +173,17 @@ struct InitialModule {
 /// The module that served when the previous process ended, if it replaced the component that `--component` names; otherwise
 /// that component.
 async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandError> {
-    let (named, source) = candidate::read(&config.component, &config.trust).await.map_err(CommandError::could_not_run)?;
+    let (named, source) =
+        candidate::read(&config.component, &config.trust).await.map_err(CommandError::could_not_run)?;
     let folder = &config.module_dir;
     let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
     let kept = Kept::new(shelf.transpose().map_err(CommandError::CouldNotRun)?, named);
     let Some((module, bytes)) = kept.served().await.map_err(CommandError::CouldNotRun)? else {
         return Ok(InitialModule { module: named, source, from: Origin::Start, kept });
     };
-    let source = Source::accept(bytes, &config.trust)
-        .map_err(|error| CommandError::CouldNotRun(format!("cannot restore the module {module}, which served last: {error}")))?;
+    let source = Source::accept(bytes, &config.trust).map_err(|error| {
+        CommandError::CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
+    })?;
     Ok(InitialModule { module, source, from: Origin::Restart, kept })
 }
 
@@ -193,7 +197,9 @@ fn listen(reserved: Reserved, option: &str) -> Result<Listener, CommandError> {
 }
 
 fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> CommandError {
-    CommandError::CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with {option}"))
+    CommandError::CouldNotRun(format!(
+        "cannot listen on {address}: {error}; choose another address with {option}"
+    ))
 }
 
 /// Reserves instances for all requests of all modules, and prepares components for them.
@@ -218,7 +224,12 @@ fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
 }
 
 impl Running {
-    async fn run_until_signal(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
+    async fn run_until_signal(
+        self,
+        signals: &mut Signals,
+        mut hangup: Hangup,
+        config: &ShutdownConfig,
+    ) -> Ending {
         let Self { listener, connections, service, swapper, counter, mut offers, admin, busy } = self;
         let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
@@ -275,7 +286,11 @@ async fn drain(
         // Without a request in flight, only idle connections are left: closing them cuts nothing.
         let cut = busy.get().max(service.limits.under_way());
         if cut > 0 {
-            tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting the requests in flight");
+            tracing::error!(
+                event = "drain.timed_out",
+                cut,
+                "drain timed out: cutting the requests in flight"
+            );
             ending = Ending::Cut;
         }
         service.lifecycle.enter(Phase::Cutting);

@@ -72,8 +72,10 @@ async fn serve(config: ServeConfig) -> Result<ExitCode, CommandError> {
 const MAX_WAITING_LINES: usize = 10_000;
 
 fn log_to_stdout(config: &LogConfig) -> WorkerGuard {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES).finish(std::io::stdout());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(MAX_WAITING_LINES)
+        .finish(std::io::stdout());
     let text = match config.log_format {
         LogFormat::Auto => std::io::stdout().is_terminal(),
         LogFormat::Text => true,

@@ -71,7 +71,10 @@ fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()>
         let mut output = io::stdout().lock();
         return output.write_all(compiled.file()).and_then(|()| output.flush());
     }
-    if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|component| component == output)) {
+    if output
+        .canonicalize()
+        .is_ok_and(|output| component.canonicalize().is_ok_and(|component| component == output))
+    {
         return Err(io::Error::other("it is the component itself; choose another file"));
     }
     compiled.write(output)

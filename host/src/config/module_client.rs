@@ -129,9 +129,7 @@ impl FromStr for AdminUrl {
         }
         let authority = url.authority().ok_or_else(form)?;
         if authority.as_str().contains('@') {
-            return Err(
-                "a URL is not secret: put the token in a file or in a variable".to_owned()
-            );
+            return Err("a URL is not secret: put the token in a file or in a variable".to_owned());
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return Err(

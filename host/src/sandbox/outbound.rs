@@ -117,7 +117,11 @@ impl Sender {
         let port = authority.port_u16().unwrap_or(HTTP_PORT);
         let host = authority.host();
         let server = (host.trim_matches(['[', ']']).to_owned(), port);
-        allowed.servers.iter().any(|allowed| allowed.matches(host, port)).then(|| (server, Arc::clone(allowed)))
+        allowed
+            .servers
+            .iter()
+            .any(|allowed| allowed.matches(host, port))
+            .then(|| (server, Arc::clone(allowed)))
     }
 
     fn log(&mut self, request: &Request<WasiBody>, request_id: &str, why: &str) {

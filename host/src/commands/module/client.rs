@@ -134,7 +134,8 @@ impl Client {
     ) -> Result<Response<Incoming>, RequestError> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let host = HeaderValue::from_str(self.url.authority()).map_err(|error| self.connection_failed(&error))?;
+        let host =
+            HeaderValue::from_str(self.url.authority()).map_err(|error| self.connection_failed(&error))?;
         headers.insert(header::HOST, host);
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
@@ -145,7 +146,9 @@ impl Client {
         let socket = match timeout(CONNECT_TIMEOUT, TcpStream::connect(self.url.address())).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
-            Err(_) => return Err(self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))),
+            Err(_) => {
+                return Err(self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())));
+            }
         };
         let response = async {
             let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// How long no event may arrive before the state of the module is queried instead. The service sends a keep-alive comment
-/// every 15 s, which says nothing about the module.
+/// How long no event may arrive before the state of the module is queried instead. Keep-alive comments, which the service
+/// sends every 15 s, do not count: they may come from a connection that is no longer live.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a service may be unreachable.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -120,8 +120,7 @@ impl Follower<'_> {
             return self.client.overview().await.map(|_| None);
         };
         let Some((view, _)) = self.client.module(module).await? else {
-            let why =
-                "is no longer known: the service was restarted and serves another module".to_owned();
+            let why = "is no longer known: the service was restarted and serves another module".to_owned();
             return Ok(Some(Outcome { module, why: Some(why) }));
         };
         Ok(outcome_of_view(&view))

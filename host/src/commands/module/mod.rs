@@ -77,7 +77,8 @@ pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
         }
     };
     if outcome.why.is_none() && !watched.0.is_zero() {
-        screen.done("watched", &format!("for {watched} from now on: rolled back automatically if it is worse"));
+        screen
+            .done("watched", &format!("for {watched} from now on: rolled back automatically if it is worse"));
     }
     drop(screen);
     into_result(outcome)
@@ -151,7 +152,8 @@ async fn watch(client: &Client, overview: &Overview, view: Option<&View>) -> Res
     {
         screen.join_trial(window, record.trial.as_ref(), record.module);
     }
-    let serving = screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
+    let serving =
+        screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
     let module = view.map(|view| view.record.module);
     let following = Follower { client, screen: &mut screen, module, serving }.outcome(overview.event);
     let outcome = tokio::select! {

@@ -124,7 +124,8 @@ impl Screen {
 
     /// Shows that the module serves all requests.
     pub(super) fn promoted(&self, duration_ms: Option<u64>, module: Option<ModuleHash>) {
-        let after = duration_ms.map(|time| format!("after {}: ", text::duration_ms(time))).unwrap_or_default();
+        let after =
+            duration_ms.map(|time| format!("after {}: ", text::duration_ms(time))).unwrap_or_default();
         self.line(&style("✓").green().bold(), "promoted", &format!("{after}it serves all requests"), module);
     }
 
@@ -150,7 +151,8 @@ impl Screen {
         let requests = trial.numbers.as_ref().map_or(0, |numbers| numbers.module.requests);
         let (position, length, progress) = match trial.window {
             Window::Time(time) => {
-                let progress = format!("{} of {}", text::duration(elapsed.min(time.0)), text::duration(time.0));
+                let progress =
+                    format!("{} of {}", text::duration(elapsed.min(time.0)), text::duration(time.0));
                 (milliseconds(elapsed), milliseconds(time.0), progress)
             }
             Window::Requests(wanted) => {

@@ -43,8 +43,9 @@ pub(super) fn overview(overview: &Overview) -> String {
         let (name, since) = (view.record.module.short(), text::timestamp(&view.record.since));
         format!("{role:<8}  {name}  since {since} UTC{done}")
     });
-    let durability = (!overview.durable)
-        .then(|| "Pushed modules are lost when the process exits: the service has no --module-dir.".to_owned());
+    let durability = (!overview.durable).then(|| {
+        "Pushed modules are lost when the process exits: the service has no --module-dir.".to_owned()
+    });
     lines.chain(durability).collect::<Vec<_>>().join("\n")
 }
 

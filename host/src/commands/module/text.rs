@@ -57,7 +57,10 @@ pub(super) fn numbers(numbers: &Numbers) -> String {
 pub(super) fn aligned_numbers(numbers: &Numbers) -> String {
     let Numbers { requests, failures, p50_us, p99_us, .. } = numbers;
     let (p50, p99) = (latency(*p50_us), latency(*p99_us));
-    format!("{requests:>8} requests  {failures:>6} failed   p50 {p50:>8}   p99 {p99:>8}{}", failure_kinds(numbers))
+    format!(
+        "{requests:>8} requests  {failures:>6} failed   p50 {p50:>8}   p99 {p99:>8}{}",
+        failure_kinds(numbers)
+    )
 }
 
 /// How requests failed, by kind; empty if none did.
