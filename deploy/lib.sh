@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the scripts here have in common. Sourced, not run.
+# Functions that the scripts here share. Sourced, not run.
 
-# The folder of the repository.
+# The root of the repository.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() {
@@ -13,12 +13,12 @@ fail() {
   exit 1
 }
 
-# The comment at the head of the script that runs.
+# Prints the comment at the head of the running script.
 usage() {
   sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
 }
 
-# arguments COUNT "$@": prints the usage if it is asked for, or if there are not so many.
+# arguments COUNT "$@": prints the usage on --help, or if the number of arguments is wrong.
 arguments() {
   local count=$1
   shift
@@ -40,20 +40,20 @@ need() {
   for program in "$@"; do
     command -v "$program" >/dev/null || missing+=("$program")
   done
-  [ ${#missing[@]} -eq 0 ] || fail "needs ${missing[*]}; install and try again"
+  [ ${#missing[@]} -eq 0 ] || fail "missing programs: ${missing[*]}; install them and try again"
 }
 
-# An environment is what terraform/environments has a file for.
+# An environment exists if terraform/environments has a file for it.
 check_environment() {
   [ -f "$root/terraform/environments/$1.tfvars" ] ||
-    fail "there is no terraform/environments/$1.tfvars"
+    fail "terraform/environments/$1.tfvars does not exist"
 }
 
 check_digest() {
-  [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]] || fail "a digest is sha256: and 64 hexadecimal digits, not \"$1\""
+  [[ $1 =~ ^sha256:[0-9a-f]{64}$ ]] || fail "a digest must be sha256: and 64 hexadecimal digits, not \"$1\""
 }
 
-# registry: the registry of the account and region that the credentials are of.
+# registry: the registry of the account and region of the credentials.
 registry() {
   local account region
   account=$(aws sts get-caller-identity --query Account --output text)
@@ -61,7 +61,7 @@ registry() {
   echo "$account.dkr.ecr.$region.amazonaws.com"
 }
 
-# sign_in REGISTRY: lets docker push and pull there, for some hours.
+# sign_in REGISTRY: signs docker in, for some hours.
 sign_in() {
   aws ecr get-login-password | docker login --username AWS --password-stdin "$1" >&2
 }
@@ -71,7 +71,7 @@ running_digest() {
   local definition image
   definition=$(aws ecs describe-services --cluster "orders-$1" --services "orders-$1" \
     --query 'services[0].taskDefinition' --output text)
-  [ "$definition" != None ] || fail "there is no service orders-$1"
+  [ "$definition" != None ] || fail "the service orders-$1 does not exist"
   image=$(aws ecs describe-task-definition --task-definition "$definition" \
     --query 'taskDefinition.containerDefinitions[0].image' --output text)
   check_digest "${image##*@}"

@@ -106,7 +106,8 @@ fn unpack(archive: &[u8], wanted: &str) -> Option<Result<Vec<u8>, std::io::Error
         let name = archive.get(entry + 46..entry + 46 + name_length)?;
         if std::str::from_utf8(name).ok()?.split_once('/')?.1 == wanted {
             let file = little_endian(archive, entry + 42, 4)?;
-            let begin = file + 30 + little_endian(archive, file + 26, 2)? + little_endian(archive, file + 28, 2)?;
+            let begin =
+                file + 30 + little_endian(archive, file + 26, 2)? + little_endian(archive, file + 28, 2)?;
             let packed = archive.get(begin..begin + little_endian(archive, entry + 20, 4)?)?;
             let mut contents = Vec::new();
             return match little_endian(archive, entry + 10, 2)? {
@@ -115,7 +116,10 @@ fn unpack(archive: &[u8], wanted: &str) -> Option<Result<Vec<u8>, std::io::Error
                 _ => None,
             };
         }
-        entry += 46 + name_length + little_endian(archive, entry + 30, 2)? + little_endian(archive, entry + 32, 2)?;
+        entry += 46
+            + name_length
+            + little_endian(archive, entry + 30, 2)?
+            + little_endian(archive, entry + 32, 2)?;
     }
     None
 }

@@ -1,4 +1,4 @@
-# Each alarm names its paragraph in docs/operations.md: what it means, and what to do.
+# Each alarm's description names its section in docs/operations.md, which says what it means and what to do.
 
 resource "aws_sns_topic" "alarms" {
   name              = "${local.name}-alarms"
@@ -27,7 +27,7 @@ resource "aws_sns_topic_policy" "alarms" {
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
       {
-        # Without a condition: AWS documents none that EventBridge would satisfy at a topic.
+        # No condition: AWS documents none that EventBridge satisfies for a topic.
         Sid       = "Events"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
@@ -38,10 +38,10 @@ resource "aws_sns_topic_policy" "alarms" {
   })
 }
 
-# More than one answer in a hundred is an error of ours. A deployment during which this is raised is taken back.
+# More than one response in a hundred is a server error. ECS rolls back a deployment during which this alarm fires.
 resource "aws_cloudwatch_metric_alarm" "errors" {
   alarm_name          = "${local.name}-errors"
-  alarm_description   = "More than 1 % of the answers are 5xx: docs/operations.md, errors"
+  alarm_description   = "More than 1 % of the responses are 5xx: docs/operations.md, errors"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 1
   evaluation_periods  = 3
@@ -52,7 +52,7 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
 
   metric_query {
     id          = "percent"
-    label       = "5xx of all answers, percent"
+    label       = "5xx responses, percent of all"
     expression  = "100 * (FILL(target, 0) + FILL(balancer, 0)) / requests"
     return_data = true
   }
@@ -84,10 +84,10 @@ locals {
   service       = { ClusterName = aws_ecs_cluster.this.name, ServiceName = local.name }
   database      = { DBInstanceIdentifier = local.name }
 
-  # One metric against one threshold, for so many minutes in a row. `gap` is what a minute without data counts as.
+  # One metric against one threshold, for `minutes` consecutive minutes. `gap` says how a minute without data counts.
   alarms = {
     latency = {
-      description = "One answer in a hundred takes longer than ${var.latency_alarm_seconds} s"
+      description = "The p99 latency exceeds ${var.latency_alarm_seconds} s"
       namespace   = "AWS/ApplicationELB", metric = "TargetResponseTime", dimensions = local.load_balancer
       statistic   = "p99", operator = "GreaterThanThreshold", threshold = var.latency_alarm_seconds
       minutes     = 5, gap = "notBreaching"
@@ -99,37 +99,37 @@ locals {
       minutes     = 3, gap = "notBreaching"
     }
     too-few-targets = {
-      description = "Fewer than ${var.tasks_min} tasks take requests"
+      description = "Fewer than ${var.tasks_min} tasks serve requests"
       namespace   = "AWS/ApplicationELB", metric = "HealthyHostCount", dimensions = local.targets
       statistic   = "Minimum", operator = "LessThanThreshold", threshold = var.tasks_min
       minutes     = 3, gap = "breaching"
     }
     task-cpu = {
-      description = "The tasks are out of processor time, and autoscaling does not keep up"
+      description = "The tasks' processors are saturated, and autoscaling does not keep up"
       namespace   = "AWS/ECS", metric = "CPUUtilization", dimensions = local.service
       statistic   = "Average", operator = "GreaterThanThreshold", threshold = 85
       minutes     = 10, gap = "notBreaching"
     }
     task-memory = {
-      description = "The tasks are close to the memory at which they are killed"
+      description = "The tasks are close to their memory limit, at which they are killed"
       namespace   = "AWS/ECS", metric = "MemoryUtilization", dimensions = local.service
       statistic   = "Maximum", operator = "GreaterThanThreshold", threshold = 85
       minutes     = 5, gap = "notBreaching"
     }
     database-cpu = {
-      description = "The database is out of processor time"
+      description = "The database's processor is saturated"
       namespace   = "AWS/RDS", metric = "CPUUtilization", dimensions = local.database
       statistic   = "Average", operator = "GreaterThanThreshold", threshold = 80
       minutes     = 10, gap = "breaching"
     }
     database-storage = {
-      description = "Less than 5 GiB of the database's storage are free"
+      description = "The database has less than 5 GiB of free storage"
       namespace   = "AWS/RDS", metric = "FreeStorageSpace", dimensions = local.database
       statistic   = "Minimum", operator = "LessThanThreshold", threshold = 5 * pow(1024, 3)
       minutes     = 5, gap = "breaching"
     }
     database-memory = {
-      description = "Less than 128 MiB of the database's memory are free"
+      description = "The database has less than 128 MiB of free memory"
       namespace   = "AWS/RDS", metric = "FreeableMemory", dimensions = local.database
       statistic   = "Minimum", operator = "LessThanThreshold", threshold = 128 * pow(1024, 2)
       minutes     = 10, gap = "breaching"
@@ -155,10 +155,10 @@ resource "aws_cloudwatch_metric_alarm" "metric" {
   ok_actions          = [aws_sns_topic.alarms.arn]
 }
 
-# A deployment that was taken back is no metric but an event.
+# ECS reports a failed deployment as an event, not as a metric.
 resource "aws_cloudwatch_event_rule" "deployment_failed" {
   name        = "${local.name}-deployment-failed"
-  description = "A deployment failed and is taken back: docs/operations.md, deployment-failed"
+  description = "A deployment failed and is rolled back: docs/operations.md, deployment-failed"
 
   event_pattern = jsonencode({
     source      = ["aws.ecs"]

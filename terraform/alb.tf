@@ -1,5 +1,5 @@
 resource "aws_lb" "this" {
-  # checkov:skip=CKV2_AWS_28: no web application firewall: the API takes strictly parsed JSON and has no browser session; add one where callers are anonymous
+  # checkov:skip=CKV2_AWS_28: no web application firewall: the API accepts strictly parsed JSON and has no browser sessions; add one if callers are anonymous
   name                       = local.name
   load_balancer_type         = "application"
   internal                   = false
@@ -8,7 +8,7 @@ resource "aws_lb" "this" {
   drop_invalid_header_fields = true
   desync_mitigation_mode     = "strictest"
   enable_deletion_protection = var.deletion_protection
-  # Below the 75 s for which the host keeps a silent connection: it is the load balancer that closes them.
+  # Below the 75 s for which the host keeps an idle connection, so that the load balancer closes it first.
   idle_timeout = 60
 
   access_logs {
@@ -16,7 +16,7 @@ resource "aws_lb" "this" {
     enabled = true
   }
 
-  # It is refused as long as it may not write there.
+  # AWS rejects a load balancer that may not write to its log bucket.
   depends_on = [aws_s3_bucket_policy.access_logs]
 }
 
@@ -24,7 +24,7 @@ resource "aws_lb_listener" "https" {
   load_balancer_arn = aws_lb.this.arn
   port              = 443
   protocol          = "HTTPS"
-  # TLS 1.2 and 1.3 with forward secrecy only, post-quantum key exchange where the caller can.
+  # TLS 1.2 and 1.3 with forward secrecy only; post-quantum key exchange if the client supports it.
   ssl_policy      = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
   certificate_arn = var.certificate_arn
 
@@ -51,14 +51,14 @@ resource "aws_lb_listener" "http" {
 }
 
 resource "aws_lb_target_group" "this" {
-  # checkov:skip=CKV_AWS_378: TLS ends at the load balancer; behind it only private subnets and security groups lead to a task
+  # checkov:skip=CKV_AWS_378: TLS terminates at the load balancer; tasks are reachable only through private subnets and security groups
   name                 = local.name
   vpc_id               = aws_vpc.this.id
   target_type          = "ip"
   protocol             = "HTTP"
   port                 = local.port
   deregistration_delay = var.deregistration_delay_seconds
-  # Requests differ in cost: the next one goes where the fewest are under way.
+  # Requests differ in cost, so the next one goes to the task with the fewest in flight.
   load_balancing_algorithm_type = "least_outstanding_requests"
 
   health_check {
@@ -74,8 +74,8 @@ resource "aws_lb_target_group" "this" {
 # The load balancer's access logs
 
 resource "aws_s3_bucket" "access_logs" {
-  # checkov:skip=CKV_AWS_18: these are the access logs; logs of reading them would be logged in turn
-  # checkov:skip=CKV_AWS_144: logs that are kept for weeks need no copy in another region
+  # checkov:skip=CKV_AWS_18: these are the access logs; logging access to them would never end
+  # checkov:skip=CKV_AWS_144: logs with a retention of weeks need no copy in another region
   # checkov:skip=CKV_AWS_145: load balancers write access logs with SSE-S3 only
   # checkov:skip=CKV2_AWS_62: nothing acts on a new log file
   bucket        = "${local.name}-access-logs-${local.account}"

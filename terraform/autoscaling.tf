@@ -15,7 +15,7 @@ resource "aws_appautoscaling_policy" "cpu" {
 
   target_tracking_scaling_policy_configuration {
     target_value = var.cpu_target_percent
-    # Up at once, down only when it stays quiet. In seconds.
+    # Seconds. Scale out quickly; scale in only after a quiet period.
     scale_out_cooldown = 60
     scale_in_cooldown  = 300
 

@@ -12,13 +12,13 @@ resource "aws_db_parameter_group" "this" {
     value = "1"
   }
 
-  # Definitions only: values of orders do not belong into a log.
+  # Log only DDL: order data must not appear in a log.
   parameter {
     name  = "log_statement"
     value = "ddl"
   }
 
-  # What takes longer is worth a look. In milliseconds.
+  # Milliseconds. Log statements that take longer.
   parameter {
     name  = "log_min_duration_statement"
     value = "1000"
@@ -35,7 +35,7 @@ resource "aws_db_parameter_group" "this" {
 }
 
 resource "aws_db_instance" "this" {
-  # checkov:skip=CKV_AWS_161: the host signs in with a password; a second way in that nobody uses is left closed
+  # checkov:skip=CKV_AWS_161: the host authenticates with a password; a second, unused login method stays closed
   identifier     = local.name
   engine         = "postgres"
   engine_version = var.database_version
@@ -69,7 +69,7 @@ resource "aws_db_instance" "this" {
   backup_window              = "02:00-03:00"
   maintenance_window         = "sun:03:30-sun:04:30"
   auto_minor_version_upgrade = true
-  # What needs a restart waits for the window.
+  # Changes that need a restart wait for the maintenance window.
   apply_immediately = false
 
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]

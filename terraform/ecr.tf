@@ -20,13 +20,13 @@ resource "aws_ecr_lifecycle_policy" "this" {
     rules = [
       {
         rulePriority = 1
-        description  = "What no tag names is what a push left unfinished"
+        description  = "Expire untagged images: leftovers of unfinished pushes"
         selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 7 }
         action       = { type = "expire" }
       },
       {
         rulePriority = 2
-        description  = "The last hundred can be rolled back to"
+        description  = "Keep the last hundred images for rollbacks"
         selection    = { tagStatus = "tagged", tagPatternList = ["*"], countType = "imageCountMoreThan", countNumber = 100 }
         action       = { type = "expire" }
       },

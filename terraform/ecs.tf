@@ -17,8 +17,8 @@ resource "aws_ecs_service" "this" {
   platform_version = "LATEST"
   desired_count    = var.tasks_min
 
-  # A new task serves before an old one goes. A deployment that cannot get there, or that answers with errors, is taken
-  # back; and whoever made it waits until it is clear which.
+  # A new task serves before an old one stops. ECS rolls back a deployment that does not become healthy or that returns
+  # errors. Terraform waits for the outcome.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 30
@@ -48,11 +48,11 @@ resource "aws_ecs_service" "this" {
     container_port   = local.port
   }
 
-  # A task reads its secrets once, when it starts.
+  # A task reads its secrets only when it starts.
   force_new_deployment = true
   triggers             = { database_password_version = var.database_password_version }
 
-  # No shell and no writable file system: there is nothing that a session could start.
+  # The image has no shell and no writable file system, so a session could not run anything.
   enable_execute_command  = false
   enable_ecs_managed_tags = true
   propagate_tags          = "SERVICE"
@@ -63,7 +63,7 @@ resource "aws_ecs_service" "this" {
   }
 
   lifecycle {
-    # Autoscaling sets it.
+    # Autoscaling sets the count.
     ignore_changes = [desired_count]
   }
 

@@ -1,7 +1,7 @@
-# Policies are written out here, and not as data, so that the tests read what AWS will.
+# Policies are JSON in the resources, not data sources: tests mock data sources, and should read what AWS will read.
 
 locals {
-  # What a service of AWS needs to take on a role: that it does so for this account is checked.
+  # Trust policies for AWS services. The condition limits them to this account.
   assumed_by = {
     for service in ["ecs-tasks", "monitoring.rds", "vpc-flow-logs"] : service => jsonencode({
       Version = "2012-10-17"
@@ -15,7 +15,7 @@ locals {
   }
 }
 
-# Starts the tasks: fetches the image and the secret, opens the log.
+# The execution role starts tasks: it pulls the image, reads the secret and creates the log stream.
 
 resource "aws_iam_role" "execution" {
   name               = "${local.name}-execution"
@@ -30,7 +30,7 @@ resource "aws_iam_role_policy" "execution" {
     Version = "2012-10-17"
     Statement = [
       {
-        # This action knows no resource.
+        # This action does not support resource-level permissions.
         Sid      = "RegistryToken"
         Effect   = "Allow"
         Action   = "ecr:GetAuthorizationToken"
@@ -65,14 +65,14 @@ resource "aws_iam_role_policy" "execution" {
   })
 }
 
-# What the host itself may do in AWS: nothing. It speaks to the database, and that asks for a password.
+# The host's own role has no permissions in AWS. The host connects only to the database, which requires a password.
 
 resource "aws_iam_role" "task" {
   name               = "${local.name}-task"
   assume_role_policy = local.assumed_by["ecs-tasks"]
 }
 
-# Writes what was refused in the network.
+# Writes the log of rejected network traffic.
 
 resource "aws_iam_role" "flow_log" {
   name               = "${local.name}-flow-log"
@@ -93,7 +93,7 @@ resource "aws_iam_role_policy" "flow_log" {
   })
 }
 
-# Measures the machine that the database runs on.
+# Reports operating system metrics of the database's machine.
 
 resource "aws_iam_role" "database_monitoring" {
   name               = "${local.name}-database-monitoring"

@@ -1,5 +1,5 @@
 resource "aws_cloudwatch_log_group" "host" {
-  # checkov:skip=CKV_AWS_338: the access log names callers: it is kept for as long as it is of use, not for a year
+  # checkov:skip=CKV_AWS_338: the access log identifies callers, so it is kept only for as long as it is useful, not for a year
   name              = "/orders/${var.environment}/host"
   retention_in_days = var.log_retention_days
   kms_key_id        = aws_kms_key.this.arn
@@ -12,7 +12,7 @@ resource "aws_cloudwatch_log_group" "flow" {
   kms_key_id        = aws_kms_key.this.arn
 }
 
-# Made here, so that what RDS writes is encrypted by our key and does not stay for ever.
+# Created here so that the logs of RDS are encrypted with our key and expire.
 resource "aws_cloudwatch_log_group" "database" {
   # checkov:skip=CKV_AWS_338: as above
   for_each          = toset(["postgresql", "upgrade"])

@@ -1,5 +1,5 @@
-# Three rings: public subnets with nothing but the load balancer, private ones with the tasks and the endpoints of the
-# AWS services that they need, and those of the database. Nothing private has a way out: there is no NAT.
+# Three tiers: public subnets with only the load balancer, private subnets with the tasks and the endpoints of the AWS
+# services that they need, and database subnets. Private and database subnets have no internet access: there is no NAT.
 
 resource "aws_vpc" "this" {
   cidr_block           = var.vpc_cidr
@@ -8,7 +8,7 @@ resource "aws_vpc" "this" {
   tags                 = { Name = local.name }
 }
 
-# Whatever is not given a group of its own gets this one, which lets nothing through.
+# The default group, for anything without a group of its own, allows no traffic.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 }
@@ -22,7 +22,7 @@ resource "aws_subnet" "public" {
   vpc_id            = aws_vpc.this.id
   availability_zone = each.key
   cidr_block        = cidrsubnet(var.vpc_cidr, 4, each.value)
-  # The load balancer has addresses of its own.
+  # The load balancer brings its own addresses.
   map_public_ip_on_launch = false
   tags                    = { Name = "${local.name}-public-${each.key}" }
 }
@@ -89,7 +89,7 @@ resource "aws_route_table_association" "database" {
   subnet_id      = each.value.id
 }
 
-# Endpoints: what Fargate needs to start a task. Layers of images come from S3.
+# Endpoints that Fargate needs to start a task. Image layers come from S3.
 
 resource "aws_vpc_endpoint" "s3" {
   vpc_id            = aws_vpc.this.id
@@ -98,7 +98,7 @@ resource "aws_vpc_endpoint" "s3" {
   route_table_ids   = [aws_route_table.private.id]
   tags              = { Name = "${local.name}-s3" }
 
-  # Only the layers: nothing can be carried out through somebody else's bucket.
+  # Only image layers: prevents exfiltration through a third party's bucket.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -120,7 +120,7 @@ resource "aws_vpc_endpoint" "service" {
   security_group_ids  = [aws_security_group.endpoints.id]
   tags                = { Name = "${local.name}-${each.key}" }
 
-  # Only for this account: credentials of another one are of no use in here.
+  # Only for this account: credentials of another account do not work from inside the VPC.
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [{
@@ -133,7 +133,7 @@ resource "aws_vpc_endpoint" "service" {
   })
 }
 
-# Who may talk to whom: a group each, and every rule names the other side.
+# Traffic: one security group per tier, and every rule names the peer.
 
 resource "aws_security_group" "alb" {
   name        = "${local.name}-alb"
@@ -153,10 +153,10 @@ resource "aws_vpc_security_group_ingress_rule" "alb_https" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "alb_http" {
-  # checkov:skip=CKV_AWS_260: answered with a redirect to HTTPS and nothing else
+  # checkov:skip=CKV_AWS_260: the listener only redirects to HTTPS
   for_each          = toset(var.allowed_cidrs)
   security_group_id = aws_security_group.alb.id
-  description       = "HTTP, answered with a redirect to HTTPS"
+  description       = "HTTP, redirected to HTTPS"
   cidr_ipv4         = each.key
   ip_protocol       = "tcp"
   from_port         = 80
@@ -208,7 +208,7 @@ resource "aws_vpc_security_group_egress_rule" "tasks_endpoints" {
 
 resource "aws_vpc_security_group_egress_rule" "tasks_s3" {
   security_group_id = aws_security_group.tasks.id
-  description       = "Layers of images"
+  description       = "Image layers"
   prefix_list_id    = aws_vpc_endpoint.s3.prefix_list_id
   ip_protocol       = "tcp"
   from_port         = 443
@@ -247,7 +247,7 @@ resource "aws_vpc_security_group_ingress_rule" "database_tasks" {
   to_port                      = 5432
 }
 
-# Who talked to whom
+# Log of rejected traffic
 
 resource "aws_flow_log" "this" {
   vpc_id          = aws_vpc.this.id

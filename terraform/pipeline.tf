@@ -1,5 +1,5 @@
-# What the workflows on GitHub may do: push an image, register a task definition, and have the service run it. They
-# come with a token of GitHub's; there is no key. All else, this role among it, is applied by an administrator.
+# The permissions of the GitHub workflows: push an image, register a task definition, and update the service. The
+# workflows authenticate with a GitHub token; there is no key. An administrator applies everything else, including this role.
 
 resource "aws_iam_openid_connect_provider" "github" {
   count          = var.github_oidc_provider_arn == null ? 1 : 0
@@ -14,7 +14,7 @@ locals {
 
 resource "aws_iam_role" "pipeline" {
   name = "${local.name}-pipeline"
-  # A deployment may wait twenty minutes for the service, twice if it is taken back.
+  # A deployment may wait twenty minutes for the service, and again if it is rolled back.
   max_session_duration = 3600
 
   assume_role_policy = jsonencode({
@@ -41,7 +41,8 @@ resource "aws_iam_role_policy" "pipeline" {
     Version = "2012-10-17"
     Statement = [
       {
-        # These actions know no resource. A task definition alone runs nothing, and carries no roles but the two below.
+        # These actions do not support resource-level permissions. A task definition alone runs nothing, and it can only
+        # use the two roles below.
         Sid      = "WithoutResource"
         Effect   = "Allow"
         Action   = ["ecr:GetAuthorizationToken", "ecs:DescribeTaskDefinition", "ecs:RegisterTaskDefinition"]
@@ -88,7 +89,7 @@ resource "aws_iam_role_policy" "pipeline" {
         Condition = { StringEquals = { "iam:PassedToService" = "ecs-tasks.amazonaws.com" } }
       },
       {
-        # Terraform looks for workspaces, under env:/, before it knows that there are none.
+        # Terraform lists workspaces, under env:/, even if there are none.
         Sid       = "FindState"
         Effect    = "Allow"
         Action    = "s3:ListBucket"

@@ -1,6 +1,6 @@
-# One key for all that is kept: repository, logs, database, secret, alarms.
+# One key for all data at rest: image repository, logs, database, secret, alarms.
 resource "aws_kms_key" "this" {
-  description             = "What ${local.name} keeps"
+  description             = "Data at rest of ${local.name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
 
@@ -8,7 +8,7 @@ resource "aws_kms_key" "this" {
     Version = "2012-10-17"
     Statement = [
       {
-        # In the policy of a key, "*" is that key. Without the account nobody could change the policy again.
+        # In a key policy, "*" is that key. Without the account's own statement the policy could never be changed again.
         Sid       = "Account"
         Effect    = "Allow"
         Principal = { AWS = "arn:${local.partition}:iam::${local.account}:root" }
@@ -32,7 +32,7 @@ resource "aws_kms_key" "this" {
         Condition = { StringEquals = { "aws:SourceAccount" = local.account } }
       },
       {
-        # Without a condition, as in the policy of the topic.
+        # No condition, as in the policy of the topic.
         Sid       = "Events"
         Effect    = "Allow"
         Principal = { Service = "events.amazonaws.com" }
@@ -49,15 +49,15 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_secretsmanager_secret" "database_url" {
-  # checkov:skip=CKV2_AWS_57: it is rotated together with the password in the database by deploy/set-database-password
+  # checkov:skip=CKV2_AWS_57: deploy/set-database-password rotates it together with the password in the database
   name        = "${local.name}/database-url"
-  description = "ORDERS_STORE: the database with its user and password"
+  description = "ORDERS_STORE: the database URL with user and password"
   kms_key_id  = aws_kms_key.this.arn
 }
 
 resource "aws_secretsmanager_secret_version" "database_url" {
   secret_id = aws_secretsmanager_secret.database_url.id
-  # After the database: if that refuses the password, this is not changed either.
+  # Depends on the database: if the database rejects the password, the secret does not change.
   secret_string_wo = format(
     "postgres://%s:%s@%s:%d/%s?sslmode=verify-full&sslrootcert=%s",
     aws_db_instance.this.username, var.database_password, aws_db_instance.this.address,

@@ -6,7 +6,7 @@ resource "aws_ecs_task_definition" "this" {
   memory                   = var.task_memory
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
-  # Revisions that were replaced can be rolled back to.
+  # Keep old revisions for rollbacks.
   skip_destroy = true
 
   runtime_platform {
@@ -19,7 +19,7 @@ resource "aws_ecs_task_definition" "this" {
     image     = "${aws_ecr_repository.this.repository_url}@${var.image_digest}"
     essential = true
 
-    # The image has the program, the component and their options; here is what depends on the place.
+    # The image sets the options that are the same everywhere. These depend on the environment.
     environment = [
       { name = "ORDERS_DRAIN_DELAY", value = "${var.drain_delay_seconds}s" },
       { name = "ORDERS_DRAIN_TIMEOUT", value = "${var.drain_timeout_seconds}s" },
@@ -32,7 +32,7 @@ resource "aws_ecs_task_definition" "this" {
     ]
 
     portMappings = [{ containerPort = local.port, hostPort = local.port, protocol = "tcp" }]
-    # No shell: there is none in the image.
+    # CMD, not CMD-SHELL: the image has no shell.
     healthCheck = {
       command     = ["CMD", "/app/orders-host", "healthcheck"]
       interval    = 10
@@ -40,7 +40,7 @@ resource "aws_ecs_task_definition" "this" {
       retries     = 3
       startPeriod = 30
     }
-    # Longer than the host takes to drain, or requests are cut.
+    # Longer than the host's drain, so that requests are not cut off.
     stopTimeout = var.stop_timeout_seconds
 
     user                   = "65532:65532"
@@ -50,7 +50,7 @@ resource "aws_ecs_task_definition" "this" {
       capabilities       = { add = [], drop = ["ALL"] }
       initProcessEnabled = false
     }
-    # A connection is a file.
+    # Every connection needs a file descriptor.
     ulimits     = [{ name = "nofile", softLimit = 16384, hardLimit = 16384 }]
     mountPoints = []
     volumesFrom = []
@@ -61,7 +61,7 @@ resource "aws_ecs_task_definition" "this" {
         awslogs-group         = aws_cloudwatch_log_group.host.name
         awslogs-region        = var.region
         awslogs-stream-prefix = "host"
-        # Requests do not wait for the log: what does not fit is lost.
+        # Requests do not wait for the log: lines that do not fit into the buffer are lost.
         mode            = "non-blocking"
         max-buffer-size = "25m"
       }

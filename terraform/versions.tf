@@ -1,4 +1,4 @@
-# Terraform 1.11 is the first with write-only arguments, which keep the database password out of the state.
+# Terraform 1.11 introduced write-only arguments, which keep the database password out of the state.
 terraform {
   required_version = ">= 1.11, < 2.0"
 
@@ -37,12 +37,12 @@ locals {
   account   = data.aws_caller_identity.this.account_id
   partition = data.aws_partition.this.partition
 
-  # The start of the ARN of something of a service in this account and region.
+  # ARN prefixes of AWS services in this account and region.
   arn = {
     for service in ["ecs", "elasticloadbalancing", "logs"] :
     service => "arn:${local.partition}:${service}:${var.region}:${local.account}"
   }
 
-  # What the host listens on, in the task.
+  # The port that the host listens on, in the task.
   port = 8080
 }

@@ -1,11 +1,11 @@
-# What stands in for docker.io/library/rust:VERSION-slim-trixie where no registry can be reached: Debian, and this machine's
-# toolchain and authorities (there may be a proxy's among them). Made by `cargo xtask image`, which makes debian.tar by
-# mmdebstrap and names the folders.
+# Replaces docker.io/library/rust:VERSION-slim-trixie where no registry is reachable: Debian with this machine's toolchain and
+# certificate authorities (which may include a proxy's). `cargo xtask image` builds it; it creates debian.tar with mmdebstrap
+# and passes the folders as build contexts.
 #
-# hadolint global ignore=DL3022 # What is copied from are folders of this machine, not stages.
-# checkov:skip=CKV_DOCKER_2: no service, but what one is built in
-# checkov:skip=CKV_DOCKER_3: no service, but what one is built in
-# checkov:skip=CKV_DOCKER_4: ADD unpacks the archive
+# hadolint global ignore=DL3022 # COPY reads from folders of this machine, not from stages.
+# checkov:skip=CKV_DOCKER_2: a build environment, not a service
+# checkov:skip=CKV_DOCKER_3: a build environment, not a service
+# checkov:skip=CKV_DOCKER_4: ADD unpacks the archive, COPY would not
 FROM scratch
 ARG RUST_VERSION
 ARG TOOLCHAIN

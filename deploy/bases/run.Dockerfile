@@ -1,8 +1,8 @@
-# What stands in for gcr.io/distroless/static-debian13:nonroot where no registry can be reached: the same packages of Debian,
-# unpacked, and the same user. Made by `cargo xtask image`.
+# Replaces gcr.io/distroless/static-debian13:nonroot where no registry is reachable: the same Debian packages, unpacked, and
+# the same user. `cargo xtask image` builds it.
 #
-# checkov:skip=CKV_DOCKER_2: no service, but what one runs in
-# checkov:skip=CKV_DOCKER_7: an image that was made just before, on this machine
+# checkov:skip=CKV_DOCKER_2: a base image, not a service
+# checkov:skip=CKV_DOCKER_7: the base image was just built on this machine
 ARG BUILD_BASE
 FROM $BUILD_BASE AS unpacked
 WORKDIR /packages

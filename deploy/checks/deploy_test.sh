@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Holds deploy/deploy to what it promises, with an `aws` and a `terraform` that answer as told.
+# Tests deploy/deploy with stubs of `aws` and `terraform`.
 #
 #   deploy/checks/deploy_test.sh
 set -euo pipefail
@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 old=sha256:$(printf '0%.0s' {1..64})
 new=sha256:$(printf '1%.0s' {1..64})
 
-# A Terraform that remembers the image of each plan, and makes of it the task definition `task-IMAGE`.
+# Remembers the image of each plan and creates the task definition `task-IMAGE` from it.
 cat >"$work/terraform" <<'STUB'
 #!/usr/bin/env bash
 set -eu
@@ -24,7 +24,7 @@ case " $* " in
     ;;
   *" apply "*)
     cp "$WORK/planned" "$WORK/made"
-    # What ECS does: it runs what it was given, or goes back to what it had.
+    # Like ECS: run the new image, or roll back to the previous one.
     if ! grep -qxF "$BAD" "$WORK/made"; then cp "$WORK/made" "$WORK/running"; fi
     if grep -qxF "$BROKEN" "$WORK/made"; then exit 1; fi
     ;;
@@ -46,7 +46,8 @@ esac
 STUB
 chmod +x "$work/terraform" "$work/aws"
 
-# deployment NAME EXIT_CODE IMAGE_THAT_RUNS PLANS SENTENCE, with BAD, BROKEN and DATABASE from outside
+# deployment NAME EXIT_CODE RUNNING_IMAGE PLANS MESSAGE
+# From the environment: BAD, the image that ECS rolls back; BROKEN, the image whose apply fails; DATABASE, the planned action.
 deployment() {
   local code=0
   echo "$old" >"$work/running"
@@ -60,14 +61,14 @@ deployment() {
     exit 1
   fi
   if grep ' plan ' "$work/calls" | grep -qv -- ' -refresh=false '; then
-    echo "$1: a plan looks at what the pipeline may not see"
+    echo "$1: a plan refreshes resources that the pipeline may not read"
     exit 1
   fi
-  echo "$1: as it should"
+  echo "$1: ok"
 }
 
 deployment "a good image" 0 "$new" 1 "runs task-$new"
-BAD=$new deployment "an image that ECS takes back" 1 "$old" 2 "$old serves again"
-BAD=$new BROKEN=$new deployment "an image at which Terraform gives up" 1 "$old" 2 "$old serves again"
-BROKEN=$old BAD=$new deployment "an image that cannot be taken back" 1 "$old" 2 "look at the service now"
+BAD=$new deployment "an image that ECS rolls back" 1 "$old" 2 "rolled back to $old"
+BAD=$new BROKEN=$new deployment "an image whose apply fails" 1 "$old" 2 "rolled back to $old"
+BROKEN=$old BAD=$new deployment "an image whose rollback fails" 1 "$old" 2 "check the service now"
 DATABASE=update deployment "a plan that changes the database" 1 "$old" 1 "nothing was changed"

@@ -1,8 +1,8 @@
-"""Runs shellcheck over the `run:` blocks of workflows, each as the shell of the runner sees it.
+"""Runs shellcheck over the `run:` blocks of workflows, each as the runner's shell sees it.
 
     run_blocks.py SHELLCHECK FILE…
 
-Expressions of GitHub's become a word: their values are none of ours.
+GitHub expressions are replaced with a word, because their values are unknown here.
 """
 
 import re
@@ -12,12 +12,12 @@ import sys
 import yaml
 
 EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-# What GitHub starts a `run:` block with.
+# How GitHub starts a `run:` block.
 HEAD = "#!/usr/bin/env -S bash --noprofile --norc -eo pipefail\n"
 
 
 def blocks(path):
-    """The `run:` blocks of one workflow: (job, number of the step, text)."""
+    """Yields the `run:` blocks of one workflow: (job, step number, text)."""
     with open(path, encoding="utf-8") as file:
         workflow = yaml.safe_load(file)
     for name, job in workflow["jobs"].items():
@@ -27,7 +27,7 @@ def blocks(path):
 
 
 def main():
-    """The exit code: 0 if all are clean, 1 if one is not, 2 if there are none."""
+    """Returns the exit code: 0 if all blocks are clean, 1 if one is not, 2 if there are none."""
     shellcheck, *paths = sys.argv[1:]
     seen = unclean = 0
     for path in paths:
@@ -38,7 +38,7 @@ def main():
             if subprocess.run(command, input=script, text=True, check=False).returncode != 0:
                 unclean += 1
                 print(f"{path}: job {job}, step {number}", file=sys.stderr)
-    print(f"{seen} run blocks, {unclean} unclean")
+    print(f"{seen} run blocks, {unclean} with findings")
     return 1 if unclean else 0 if seen else 2
 
 

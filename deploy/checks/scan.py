@@ -1,8 +1,8 @@
-"""Runs checkov over terraform/, the workflows and the Dockerfile, without network.
+"""Runs checkov over terraform/, the workflows and the Dockerfile, without network access.
 
     scan.py CHECKOV SCRATCH_FOLDER
 
-checkov passes over what it cannot read and says nothing; so what it has not looked at is a failure here too.
+checkov silently skips files that it cannot parse. This script reports a skipped file as a failure.
 """
 
 import json
@@ -15,16 +15,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = Path(".github/workflows")
-# Keys of GitHub's that the schema in checkov does not know yet. It is handed copies without these lines.
+# GitHub keys that checkov's schema does not know yet. checkov gets copies without these lines.
 UNKNOWN = re.compile(r"^ *(attestations|deployment): .*\n", re.MULTILINE)
 
 
 def scan(checkov, folder, framework):
-    """The report on one framework, or None if there was nothing that checkov could read."""
+    """Returns the report on one framework, or None if checkov could not read anything."""
     command = [checkov, "--directory", str(folder), "--framework", framework, "--skip-download"]
     command += ["--output", "json", "--compact", "--soft-fail"]
     if folder == ROOT:
-        # What others wrote. (The copies of the workflows are in target/ too.)
+        # Third-party files. (target/ also has the copies of the workflows.)
         command += ["--skip-path", "target", "--skip-path", "node_modules"]
     quiet = {**os.environ, "LOG_LEVEL": "ERROR"}
     ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=quiet)
@@ -33,7 +33,7 @@ def scan(checkov, folder, framework):
 
 
 def without_unknown_keys(scratch):
-    """Copies of the workflows that checkov can read, in a folder of the same form."""
+    """Writes copies of the workflows that checkov can parse, in the same folder structure. Returns their names."""
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / WORKFLOWS).mkdir(parents=True)
     names = []
@@ -45,7 +45,7 @@ def without_unknown_keys(scratch):
 
 
 def main():
-    """The exit code: 0 if there is nothing to find, else 1."""
+    """Returns the exit code: 0 without findings, else 1."""
     checkov, scratch = sys.argv[1], Path(sys.argv[2])
     workflows = without_unknown_keys(scratch)
     frameworks = [("terraform", ROOT / "terraform", []), ("github_actions", scratch, workflows)]
@@ -55,7 +55,7 @@ def main():
     for framework, folder, expected in frameworks:
         report = scan(checkov, folder, framework)
         if report is None:
-            print(f"{framework}: checkov looked at nothing")
+            print(f"{framework}: checkov read no file")
             code = 1
             continue
         summary = report["summary"]
@@ -67,7 +67,7 @@ def main():
             code = 1
         looked_at = {Path(finding["file_path"]).name for findings in report["results"].values() for finding in findings}
         for name in sorted(set(expected) - looked_at):
-            print(f"  checkov cannot read {name}")
+            print(f"  checkov did not read {name}")
             code = 1
     return code
 

@@ -1,15 +1,15 @@
--- A view of the orders for analysts, over the table in which the service keeps its state in PostgreSQL:
+-- A view of the orders for analysts, over the table that holds the service's state in PostgreSQL:
 --
 --     psql "$DATABASE_URL" -f docs/sql/orders-view.sql
 --     GRANT SELECT ON orders TO analyst;
 --
--- It belongs to the orders component, not to the host that keeps its state: it reads the keys `o/{id}` and the JSON under
--- them (guest/src/repo/keys.rs, guest/src/repo/records.rs). Whoever may read the view need not be allowed to read the
--- table, and nobody can write through it. It can be made before the service has ever written, and made again at any time.
+-- The view belongs to the orders component, not to the host: it reads the keys `o/{id}` and the JSON under them
+-- (guest/src/repo/keys.rs, guest/src/repo/records.rs). A role that may read the view needs no access to the
+-- table, and the view is read-only. It can be created before the service has written anything, and replaced at any time.
 
 BEGIN;
 
--- A subquery: a view over the table itself would pass writes on to it.
+-- The subquery makes the view read-only: PostgreSQL would pass writes to a view over the table itself on to the table.
 CREATE OR REPLACE VIEW orders AS
 SELECT
     (document ->> 'id')::uuid AS id,
@@ -27,11 +27,11 @@ SELECT
 FROM (
     SELECT convert_from(value, 'UTF8')::jsonb AS document
     FROM orders_state.entries
-    -- From `o/` to `o0`: `0` follows `/` in ASCII.
+    -- From `o/` to `o0`, because `0` follows `/` in ASCII.
     WHERE key >= 'o/'::bytea AND key < 'o0'::bytea
     OFFSET 0
 ) AS stored;
 
-COMMENT ON VIEW orders IS 'The orders, read-only: one row each, its JSON in the column document.';
+COMMENT ON VIEW orders IS 'The orders, read-only: one row per order, with its JSON in the column document.';
 
 COMMIT;

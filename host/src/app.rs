@@ -25,13 +25,13 @@ use crate::{
         source::{self, Source},
     },
     rollout::{
-        candidate::{self, Workshop},
+        archive::ModuleArchive,
+        candidate::{self, CandidateBuilder},
         events::{Origin, Step},
-        kept::Kept,
         roster::Roster,
-        slot::{Serving, Slot},
-        smoke::Smoke,
-        swap::{Counter, Offer, Swapper},
+        slot::{LoadedModule, Slot},
+        smoke::SmokeTest,
+        swap::{Offer, OfferQueue, Swapper},
     },
     sandbox::{
         engine::{self, Compiler},
@@ -86,7 +86,7 @@ struct Running {
     connections: Connections,
     service: Arc<Service>,
     swapper: Arc<Swapper>,
-    counter: Counter,
+    queue: OfferQueue,
     offers: mpsc::Receiver<Offer>,
     admin: Option<Admin>,
     busy: BusyCount,
@@ -100,12 +100,12 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let admin_endpoint = config.admin.endpoint().map_err(CommandError::CouldNotRun)?;
     listener::make_room_for(config.limits.max_connections).map_err(CommandError::CouldNotRun)?;
     let refused =
-        |why: &dyn fmt::Display| CommandError::could_not_run(source::refused(&config.component, why));
+        |why: &dyn fmt::Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
-    let workshop = Arc::new(workshop(config, &roster)?);
-    let InitialModule { module, source, from, kept } = initial_module(config).await?;
-    roster.note(module, Step::Received { from, size: source.size() });
-    let candidate = workshop.make(module, source, &kept).await.map_err(|error| refused(&error))?;
+    let builder = Arc::new(candidate_builder(config, &roster)?);
+    let InitialModule { module, source, from, archive } = initial_module(config).await?;
+    roster.record(module, Step::Received { from, size: source.size() });
+    let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
     let workers = Workers::start(threads)
@@ -115,30 +115,30 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
         .transpose()?;
     let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
-    let smoke = smoke(config, &store);
-    if let Err(why) = smoke.test(&candidate, &roster).await {
+    let smoke = smoke_test(config, &store);
+    if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
     }
     if from == Origin::Start {
-        kept.settle().await.map_err(CommandError::CouldNotRun)?;
+        archive.activate_named_component().await.map_err(CommandError::CouldNotRun)?;
     }
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
-    let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
+    let slot = Arc::new(Slot::new(LoadedModule::new(candidate, reach.clone(), builder.bounds)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    roster.note(module, Step::Promoted { trial: None, replaced: None, duration_ms });
+    roster.record(module, Step::Promoted { trial: None, replaced: None, duration_ms });
 
     let component = config.component.clone();
     let (trust, terms) = (config.trust.clone(), config.terms.clone());
-    let (counter, offers) = Counter::new();
+    let (queue, offers) = OfferQueue::new();
     let serving = Arc::clone(&slot);
-    let swapper = Swapper { component, trust, workshop, smoke, reach, slot: serving, roster, kept, terms };
+    let swapper = Swapper { component, trust, builder, smoke, reach, slot: serving, roster, archive, terms };
     let swapper = Arc::new(swapper);
     let admin = admin_socket
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, CommandError>(Admin::new(listener, token, Arc::clone(&swapper), counter.clone()))
+            Ok::<_, CommandError>(Admin::new(listener, token, Arc::clone(&swapper), queue.clone()))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(Admin::address).map(tracing::field::display);
@@ -159,7 +159,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let patience = Patience::from(&config.limits);
     let max = config.limits.max_connections;
     let connections = Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max);
-    Ok(Running { listener, connections, service, swapper, counter, offers, admin, busy })
+    Ok(Running { listener, connections, service, swapper, queue, offers, admin, busy })
 }
 
 /// The module that serves first.
@@ -167,24 +167,25 @@ struct InitialModule {
     module: ModuleHash,
     source: Source,
     from: Origin,
-    kept: Kept,
+    archive: ModuleArchive,
 }
 
 /// The module that served when the previous process ended, if it replaced the component that `--component` names; otherwise
 /// that component.
 async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandError> {
-    let (named, source) =
-        candidate::read(&config.component, &config.trust).await.map_err(CommandError::could_not_run)?;
+    let (named, source) = candidate::read_source(&config.component, &config.trust)
+        .await
+        .map_err(CommandError::could_not_run)?;
     let folder = &config.module_dir;
     let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let kept = Kept::new(shelf.transpose().map_err(CommandError::CouldNotRun)?, named);
-    let Some((module, bytes)) = kept.served().await.map_err(CommandError::CouldNotRun)? else {
-        return Ok(InitialModule { module: named, source, from: Origin::Start, kept });
+    let archive = ModuleArchive::new(shelf.transpose().map_err(CommandError::CouldNotRun)?, named);
+    let Some((module, bytes)) = archive.module_to_restore().await.map_err(CommandError::CouldNotRun)? else {
+        return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
     };
-    let source = Source::accept(bytes, &config.trust).map_err(|error| {
+    let source = Source::from_component(bytes, &config.trust).map_err(|error| {
         CommandError::CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
     })?;
-    Ok(InitialModule { module, source, from: Origin::Restart, kept })
+    Ok(InitialModule { module, source, from: Origin::Restart, archive })
 }
 
 fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, CommandError> {
@@ -203,19 +204,19 @@ fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> Comman
 }
 
 /// Reserves instances for all requests of all modules, and prepares components for them.
-fn workshop(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Workshop, CommandError> {
+fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, CommandError> {
     let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
     // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
-    let instances = u32::from(max_concurrent) * modules + candidate::INSTANCES_TO_TRY;
+    let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
     let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CommandError::CouldNotRun)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
-    Ok(Workshop { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
+    Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
 
-fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
-    Smoke {
+fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
+    SmokeTest {
         requests: config.checks.smoke.clone(),
         store: Arc::clone(store),
         timeout: config.limits.request_timeout.0,
@@ -230,13 +231,13 @@ impl Running {
         mut hangup: Hangup,
         config: &ShutdownConfig,
     ) -> Ending {
-        let Self { listener, connections, service, swapper, counter, mut offers, admin, busy } = self;
+        let Self { listener, connections, service, swapper, queue, mut offers, admin, busy } = self;
         let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
         // The drain drops the swapper's future, and with it any module that is still being prepared.
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            never = swapper.run(&counter, &mut offers, &mut hangup) => match never {},
+            never = swapper.run(&queue, &mut offers, &mut hangup) => match never {},
             ended = &mut listener_task => {
                 tracing::error!(event = "service.listener_failed", ?ended, "listener failed");
                 return Ending::Cut;

@@ -1,4 +1,4 @@
-# An example: the account, the certificate, the mail address and the repository are yours to fill in.
+# An example: replace the account, the certificate, the e-mail address and the repository.
 region             = "eu-central-1"
 environment        = "production"
 availability_zones = ["eu-central-1a", "eu-central-1b"]
@@ -13,7 +13,7 @@ tasks_max   = 10
 database_instance_class   = "db.t4g.medium"
 database_password_version = 1
 
-# A repository that was made since July 2026 has its numeric ids in here: repo:example@123/orders@456:environment:…
+# For a repository created since July 2026 this includes numeric ids: repo:example@123/orders@456:environment:…
 github_subjects = ["repo:example/orders:environment:production"]
 state_bucket    = "example-orders-production-state"
 state_key       = "orders.tfstate"

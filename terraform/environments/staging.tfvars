@@ -1,4 +1,4 @@
-# An example: as production.tfvars, in an account of its own.
+# An example, like production.tfvars, in a separate account.
 region             = "eu-central-1"
 environment        = "staging"
 availability_zones = ["eu-central-1a", "eu-central-1b"]

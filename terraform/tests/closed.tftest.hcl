@@ -1,4 +1,4 @@
-# What is open to whom: the network, what is encrypted, what roles may do.
+# Access control: network, encryption, permissions of roles, alarms.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -10,7 +10,7 @@ variables {
 }
 
 run "network" {
-  # Values that AWS gives are needed to tell one group or table from another.
+  # `apply`, because only IDs that AWS assigns distinguish one group or table from another.
   command = apply
 
   assert {
@@ -23,7 +23,7 @@ run "network" {
       for subnet in concat(values(aws_subnet.public), values(aws_subnet.private), values(aws_subnet.database)) :
       subnet.map_public_ip_on_launch != true
     ])
-    error_message = "No subnet may give out public addresses."
+    error_message = "No subnet may assign public addresses."
   }
 
   assert {
@@ -42,7 +42,7 @@ run "network" {
       alltrue([for association in aws_route_table_association.private : association.route_table_id != aws_route_table.public.id]) &&
       alltrue([for association in aws_route_table_association.database : association.route_table_id != aws_route_table.public.id])
     )
-    error_message = "Only public subnets may have a way to the internet."
+    error_message = "Only public subnets may have a route to the internet."
   }
 
   assert {
@@ -56,7 +56,7 @@ run "network" {
         aws_vpc_security_group_egress_rule.tasks_endpoints,
       ] : rule.cidr_ipv4 == null && rule.cidr_ipv6 == null && rule.referenced_security_group_id != null && rule.from_port == rule.to_port
     ])
-    error_message = "Behind the load balancer, rules name a group and one port, and no addresses."
+    error_message = "Behind the load balancer, rules must name a group and one port, and no addresses."
   }
 
   assert {
@@ -64,7 +64,7 @@ run "network" {
       aws_vpc_security_group_ingress_rule.tasks_alb.referenced_security_group_id == aws_security_group.alb.id &&
       aws_vpc_security_group_ingress_rule.database_tasks.referenced_security_group_id == aws_security_group.tasks.id
     )
-    error_message = "Only the load balancer reaches tasks, and only tasks the database."
+    error_message = "Only the load balancer may reach tasks, and only tasks may reach the database."
   }
 
   assert {
@@ -72,22 +72,22 @@ run "network" {
       for rule in concat(values(aws_vpc_security_group_ingress_rule.alb_https), values(aws_vpc_security_group_ingress_rule.alb_http)) :
       rule.security_group_id == aws_security_group.alb.id && contains(var.allowed_cidrs, rule.cidr_ipv4)
     ])
-    error_message = "Only the load balancer may be called from outside."
+    error_message = "Only the load balancer may accept connections from outside."
   }
 
   assert {
     condition     = toset(keys(aws_vpc_endpoint.service)) == toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager"]) && aws_vpc_endpoint.s3.vpc_endpoint_type == "Gateway"
-    error_message = "Without NAT, tasks need an endpoint of each service that starts them."
+    error_message = "Without NAT, tasks need an endpoint for each AWS service that their start uses."
   }
 
   assert {
     condition     = length(aws_subnet.private) >= 2 && length(aws_subnet.public) >= 2 && length(aws_subnet.database) >= 2
-    error_message = "Every ring needs a subnet in two zones."
+    error_message = "Every tier needs subnets in two zones."
   }
 
   assert {
     condition     = length(distinct([for subnet in concat(values(aws_subnet.public), values(aws_subnet.private), values(aws_subnet.database)) : subnet.cidr_block])) == 3 * length(var.availability_zones)
-    error_message = "No two subnets may have the same addresses."
+    error_message = "No two subnets may have the same address range."
   }
 }
 
@@ -109,7 +109,7 @@ run "encryption" {
 
   assert {
     condition     = aws_secretsmanager_secret.database_url.kms_key_id == aws_kms_key.this.arn && aws_sns_topic.alarms.kms_master_key_id == aws_kms_key.this.arn
-    error_message = "Secret and alarms must be encrypted."
+    error_message = "The secret and the alarm topic must be encrypted."
   }
 
   assert {
@@ -119,7 +119,7 @@ run "encryption" {
         values(aws_cloudwatch_log_group.database),
       ) : group.kms_key_id == aws_kms_key.this.arn && group.retention_in_days >= 30
     ])
-    error_message = "Every log must be encrypted, and end some day."
+    error_message = "Every log must be encrypted and must expire."
   }
 
   assert {
@@ -134,7 +134,7 @@ run "encryption" {
       one(aws_ecr_repository.this.encryption_configuration).encryption_type == "KMS" &&
       length(jsondecode(aws_ecr_lifecycle_policy.this.policy).rules) == 2
     )
-    error_message = "Images must be immutable, scanned and encrypted, and old ones must go."
+    error_message = "Images must be immutable, scanned and encrypted, and old ones must expire."
   }
 
   assert {
@@ -147,19 +147,19 @@ run "encryption" {
 
   assert {
     condition     = aws_db_instance.this.multi_az && aws_db_instance.this.backup_retention_period >= 7
-    error_message = "The database must survive a zone, and be backed up."
+    error_message = "The database must survive the loss of a zone and have backups."
   }
 
   assert {
     condition     = aws_db_instance.this.deletion_protection == var.deletion_protection && aws_db_instance.this.skip_final_snapshot == !var.deletion_protection
-    error_message = "What is protected must not vanish without a last snapshot."
+    error_message = "A protected database must not be deleted without a final snapshot."
   }
 }
 
 run "permissions" {
   command = apply
 
-  # Whatever is allowed, in one list: by roles, and each statement is an object with Action and Resource.
+  # All statements of all roles in one list; each is an object with Action and Resource.
   assert {
     condition = alltrue([
       for statement in concat(
@@ -168,7 +168,7 @@ run "permissions" {
         jsondecode(aws_iam_role_policy.flow_log.policy).Statement,
       ) : alltrue([for action in flatten([statement.Action]) : !strcontains(action, "*")])
     ])
-    error_message = "No role may do more than what is named."
+    error_message = "Policies must name every action in full, without wildcards."
   }
 
   assert {
@@ -183,7 +183,7 @@ run "permissions" {
         if contains(flatten([statement.Resource]), "*")
       ]
     ]))
-    error_message = "Only actions that know no resource may have \"*\" for one."
+    error_message = "Only actions without resource-level permissions may have the resource \"*\"."
   }
 
   assert {
@@ -192,7 +192,7 @@ run "permissions" {
       statement.Condition.StringEquals["iam:PassedToService"] == "ecs-tasks.amazonaws.com" && length(statement.Resource) == 2
       if contains(flatten([statement.Action]), "iam:PassRole")
     ])
-    error_message = "The pipeline may hand the tasks' two roles to tasks, and no other to nobody."
+    error_message = "The pipeline may pass only the tasks' two roles, and only to ECS tasks."
   }
 
   assert {
@@ -200,7 +200,7 @@ run "permissions" {
       for statement in jsondecode(aws_iam_role_policy.pipeline.policy).Statement :
       alltrue([for action in flatten([statement.Action]) : !startswith(action, "secretsmanager:") && !startswith(action, "rds:")])
     ])
-    error_message = "The pipeline must not come near the database or its password."
+    error_message = "The pipeline must have no access to the database or its password."
   }
 
   assert {
@@ -217,7 +217,7 @@ run "permissions" {
       for role in [aws_iam_role.execution, aws_iam_role.task, aws_iam_role.flow_log, aws_iam_role.database_monitoring] :
       jsondecode(role.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "111122223333"
     ])
-    error_message = "Services of AWS take on these roles for this account only."
+    error_message = "AWS services may assume these roles for this account only."
   }
 }
 
@@ -226,7 +226,7 @@ run "own_identity_provider" {
 
   assert {
     condition     = length(aws_iam_openid_connect_provider.github) == 1
-    error_message = "Without another, the identity provider is made here."
+    error_message = "Without a given identity provider, the configuration must create one."
   }
 }
 
@@ -242,7 +242,7 @@ run "given_identity_provider" {
       length(aws_iam_openid_connect_provider.github) == 0 &&
       jsondecode(aws_iam_role.pipeline.assume_role_policy).Statement[0].Principal.Federated == var.github_oidc_provider_arn
     )
-    error_message = "The account's own identity provider is used if there is one."
+    error_message = "The account's own identity provider must be used if it is given."
   }
 }
 
@@ -254,7 +254,7 @@ run "alarms" {
       "latency", "unhealthy-targets", "too-few-targets", "task-cpu", "task-memory",
       "database-cpu", "database-storage", "database-memory",
     ])
-    error_message = "None of these alarms may be missing."
+    error_message = "All of these alarms must exist."
   }
 
   assert {
@@ -262,7 +262,7 @@ run "alarms" {
       for alarm in concat([aws_cloudwatch_metric_alarm.errors], values(aws_cloudwatch_metric_alarm.metric)) :
       alarm.alarm_actions == toset([aws_sns_topic.alarms.arn]) && strcontains(alarm.alarm_description, "docs/operations.md")
     ])
-    error_message = "Every alarm must reach somebody, and say where to read on."
+    error_message = "Every alarm must notify the topic, and its description must name the runbook."
   }
 
   assert {
@@ -270,7 +270,7 @@ run "alarms" {
       for name in concat(["errors", "deployment-failed"], keys(aws_cloudwatch_metric_alarm.metric)) :
       strcontains(file("../docs/operations.md"), "\n### ${name}\n")
     ])
-    error_message = "docs/operations.md must say of every alarm what it means."
+    error_message = "docs/operations.md must have a section for every alarm."
   }
 
   assert {
@@ -279,11 +279,11 @@ run "alarms" {
       aws_cloudwatch_event_target.deployment_failed.arn == aws_sns_topic.alarms.arn &&
       length(aws_sns_topic_subscription.alarms) == length(var.alarm_emails)
     )
-    error_message = "A deployment that failed must reach somebody."
+    error_message = "A failed deployment must notify the alarm addresses."
   }
 
   assert {
     condition     = aws_cloudwatch_metric_alarm.metric["too-few-targets"].threshold == 2 && aws_cloudwatch_metric_alarm.metric["too-few-targets"].treat_missing_data == "breaching"
-    error_message = "Silence is not health."
+    error_message = "Missing data must count as too few tasks."
   }
 }

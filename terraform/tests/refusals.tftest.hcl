@@ -1,4 +1,4 @@
-# A value that cannot be right is refused before anything is planned, with a sentence.
+# Terraform rejects an invalid value, with an error message, before it plans anything.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -8,7 +8,7 @@ variables {
   image_digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 }
 
-run "region_of_no_form" {
+run "malformed_region" {
   command = plan
 
   variables {
@@ -28,7 +28,7 @@ run "environment_too_long" {
   expect_failures = [var.environment]
 }
 
-run "one_zone" {
+run "one_availability_zone" {
   command = plan
 
   variables {
@@ -38,7 +38,7 @@ run "one_zone" {
   expect_failures = [var.availability_zones]
 }
 
-run "one_zone_twice" {
+run "the_same_zone_twice" {
   command = plan
 
   variables {
@@ -48,7 +48,7 @@ run "one_zone_twice" {
   expect_failures = [var.availability_zones]
 }
 
-run "zone_elsewhere" {
+run "zone_of_another_region" {
   command = plan
 
   variables {
@@ -58,7 +58,7 @@ run "zone_elsewhere" {
   expect_failures = [var.availability_zones]
 }
 
-run "network_too_small" {
+run "vpc_range_too_small" {
   command = plan
 
   variables {
@@ -68,7 +68,7 @@ run "network_too_small" {
   expect_failures = [var.vpc_cidr]
 }
 
-run "certificate_of_no_form" {
+run "malformed_certificate_arn" {
   command = plan
 
   variables {
@@ -78,7 +78,7 @@ run "certificate_of_no_form" {
   expect_failures = [var.certificate_arn]
 }
 
-run "nobody_allowed" {
+run "no_allowed_range" {
   command = plan
 
   variables {
@@ -88,7 +88,7 @@ run "nobody_allowed" {
   expect_failures = [var.allowed_cidrs]
 }
 
-run "allowed_by_name" {
+run "allowed_range_as_a_name" {
   command = plan
 
   variables {
@@ -98,7 +98,7 @@ run "allowed_by_name" {
   expect_failures = [var.allowed_cidrs]
 }
 
-run "image_by_tag" {
+run "image_as_a_tag" {
   command = plan
 
   variables {
@@ -108,7 +108,7 @@ run "image_by_tag" {
   expect_failures = [var.image_digest]
 }
 
-run "image_by_short_digest" {
+run "truncated_image_digest" {
   command = plan
 
   variables {
@@ -128,7 +128,7 @@ run "unknown_processor" {
   expect_failures = [var.cpu_architecture]
 }
 
-run "odd_cpu" {
+run "unsupported_cpu_units" {
   command = plan
 
   variables {
@@ -138,7 +138,7 @@ run "odd_cpu" {
   expect_failures = [var.task_cpu]
 }
 
-run "odd_memory" {
+run "memory_not_in_whole_gib" {
   command = plan
 
   variables {
@@ -158,7 +158,7 @@ run "one_task" {
   expect_failures = [var.tasks_min]
 }
 
-run "most_below_fewest" {
+run "maximum_below_minimum_tasks" {
   command = plan
 
   variables {
@@ -168,7 +168,7 @@ run "most_below_fewest" {
   expect_failures = [var.tasks_max]
 }
 
-run "no_room_above" {
+run "cpu_target_without_reserve" {
   command = plan
 
   variables {
@@ -198,7 +198,7 @@ run "negative_drain_delay" {
   expect_failures = [var.drain_delay_seconds]
 }
 
-run "no_drain_timeout" {
+run "zero_drain_timeout" {
   command = plan
 
   variables {
@@ -208,7 +208,7 @@ run "no_drain_timeout" {
   expect_failures = [var.drain_timeout_seconds]
 }
 
-run "stopped_while_draining" {
+run "stop_timeout_within_the_drain" {
   command = plan
 
   variables {
@@ -218,7 +218,7 @@ run "stopped_while_draining" {
   expect_failures = [var.stop_timeout_seconds]
 }
 
-run "stopped_too_late" {
+run "stop_timeout_above_fargates_maximum" {
   command = plan
 
   variables {
@@ -228,7 +228,7 @@ run "stopped_too_late" {
   expect_failures = [var.stop_timeout_seconds]
 }
 
-run "deregistration_after_drain" {
+run "deregistration_beyond_the_drain" {
   command = plan
 
   variables {
@@ -238,7 +238,7 @@ run "deregistration_after_drain" {
   expect_failures = [var.deregistration_delay_seconds]
 }
 
-run "old_database" {
+run "unsupported_postgresql_version" {
   command = plan
 
   variables {
@@ -248,7 +248,7 @@ run "old_database" {
   expect_failures = [var.database_version]
 }
 
-run "database_size_of_no_form" {
+run "malformed_instance_class" {
   command = plan
 
   variables {
@@ -258,7 +258,7 @@ run "database_size_of_no_form" {
   expect_failures = [var.database_instance_class]
 }
 
-run "little_storage" {
+run "storage_below_the_minimum" {
   command = plan
 
   variables {
@@ -268,7 +268,7 @@ run "little_storage" {
   expect_failures = [var.database_storage_gib]
 }
 
-run "storage_that_cannot_grow" {
+run "storage_limit_equal_to_initial_storage" {
   command = plan
 
   variables {
@@ -278,7 +278,7 @@ run "storage_that_cannot_grow" {
   expect_failures = [var.database_storage_max_gib]
 }
 
-run "short_backups" {
+run "backup_retention_too_short" {
   command = plan
 
   variables {
@@ -298,7 +298,7 @@ run "relative_ca_file" {
   expect_failures = [var.database_ca_file]
 }
 
-run "short_password" {
+run "password_too_short" {
   command = plan
 
   variables {
@@ -318,7 +318,7 @@ run "password_version_zero" {
   expect_failures = [var.database_password_version]
 }
 
-run "odd_retention" {
+run "unsupported_log_retention" {
   command = plan
 
   variables {
@@ -328,7 +328,7 @@ run "odd_retention" {
   expect_failures = [var.log_retention_days]
 }
 
-run "nobody_is_told" {
+run "no_alarm_address" {
   command = plan
 
   variables {
@@ -338,7 +338,7 @@ run "nobody_is_told" {
   expect_failures = [var.alarm_emails]
 }
 
-run "mail_of_no_form" {
+run "malformed_alarm_address" {
   command = plan
 
   variables {
@@ -348,7 +348,7 @@ run "mail_of_no_form" {
   expect_failures = [var.alarm_emails]
 }
 
-run "latency_above_the_deadline" {
+run "latency_alarm_above_the_request_timeout" {
   command = plan
 
   variables {
@@ -358,7 +358,7 @@ run "latency_above_the_deadline" {
   expect_failures = [var.latency_alarm_seconds]
 }
 
-run "anybody_deploys" {
+run "github_subject_with_wildcard" {
   command = plan
 
   variables {
@@ -368,7 +368,7 @@ run "anybody_deploys" {
   expect_failures = [var.github_subjects]
 }
 
-run "no_one_deploys" {
+run "no_github_subject" {
   command = plan
 
   variables {
@@ -378,7 +378,7 @@ run "no_one_deploys" {
   expect_failures = [var.github_subjects]
 }
 
-run "foreign_identity_provider" {
+run "identity_provider_other_than_github" {
   command = plan
 
   variables {
@@ -388,7 +388,7 @@ run "foreign_identity_provider" {
   expect_failures = [var.github_oidc_provider_arn]
 }
 
-run "state_bucket_of_no_form" {
+run "malformed_state_bucket" {
   command = plan
 
   variables {

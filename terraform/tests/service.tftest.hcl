@@ -1,4 +1,4 @@
-# The task and the service that runs it. Needs -var-file=environments/NAME.tfvars, as all tests here.
+# The task and the service that runs it. Like all tests here, it needs -var-file=environments/NAME.tfvars.
 
 mock_provider "aws" {
   source = "./tests/mocks"
@@ -14,7 +14,7 @@ run "task" {
 
   assert {
     condition     = length(jsondecode(aws_ecs_task_definition.this.container_definitions)) == 1
-    error_message = "A task is one container."
+    error_message = "A task must have exactly one container."
   }
 
   assert {
@@ -24,12 +24,12 @@ run "task" {
 
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].healthCheck.command == ["CMD", "/app/orders-host", "healthcheck"]
-    error_message = "The container's probe must be the program itself: the image has no shell for CMD-SHELL."
+    error_message = "The health check must call the program itself: the image has no shell for CMD-SHELL."
   }
 
   assert {
     condition     = !strcontains(aws_ecs_task_definition.this.container_definitions, "CMD-SHELL")
-    error_message = "Nothing may need a shell."
+    error_message = "No command may need a shell."
   }
 
   assert {
@@ -40,12 +40,12 @@ run "task" {
         tonumber(trimsuffix(variable.value, "s")) if contains(["ORDERS_DRAIN_DELAY", "ORDERS_DRAIN_TIMEOUT"], variable.name)
       ])
     )
-    error_message = "The stop timeout must be longer than what the host is told to drain for."
+    error_message = "The stop timeout must exceed the host's drain delay plus drain timeout."
   }
 
   assert {
     condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].stopTimeout <= 120
-    error_message = "Fargate knows no stop timeout above 120 s."
+    error_message = "The stop timeout must be at most 120 s, the maximum on Fargate."
   }
 
   assert {
@@ -54,12 +54,12 @@ run "task" {
       !jsondecode(aws_ecs_task_definition.this.container_definitions)[0].privileged &&
       jsondecode(aws_ecs_task_definition.this.container_definitions)[0].linuxParameters.capabilities == { add = [], drop = ["ALL"] }
     )
-    error_message = "The root file system must be read-only, and all capabilities dropped."
+    error_message = "The root file system must be read-only, the container unprivileged, and all capabilities dropped."
   }
 
   assert {
     condition     = can(regex("^[1-9][0-9]*:[1-9][0-9]*$", jsondecode(aws_ecs_task_definition.this.container_definitions)[0].user))
-    error_message = "The user must be a number, and not 0."
+    error_message = "User and group must be numbers other than 0."
   }
 
   assert {
@@ -78,7 +78,7 @@ run "task" {
         ORDERS_LOG_FORMAT    = "json"
       }
     )
-    error_message = "The environment is these variables, and none that would be a secret in the open."
+    error_message = "The environment must have exactly these variables, and no secret in plain text."
   }
 
   assert {
@@ -91,7 +91,7 @@ run "task" {
 
   assert {
     condition     = one(aws_ecs_task_definition.this.runtime_platform).cpu_architecture == "X86_64" && aws_ecs_task_definition.this.skip_destroy
-    error_message = "X86_64 is the default, and revisions stay, to be rolled back to."
+    error_message = "X86_64 must be the default, and old revisions must be kept for rollbacks."
   }
 }
 
@@ -104,7 +104,7 @@ run "arm" {
 
   assert {
     condition     = one(aws_ecs_task_definition.this.runtime_platform).cpu_architecture == "ARM64"
-    error_message = "A variable chooses the processor."
+    error_message = "cpu_architecture must select the processor architecture."
   }
 }
 
@@ -113,12 +113,12 @@ run "service" {
 
   assert {
     condition     = aws_ecs_service.this.deployment_minimum_healthy_percent == 100 && aws_ecs_service.this.deployment_maximum_percent == 200
-    error_message = "A deployment must never have fewer tasks than before."
+    error_message = "A deployment must never reduce the number of serving tasks."
   }
 
   assert {
     condition     = one(aws_ecs_service.this.deployment_circuit_breaker).enable && one(aws_ecs_service.this.deployment_circuit_breaker).rollback
-    error_message = "A deployment that does not get healthy must be taken back."
+    error_message = "A deployment that does not become healthy must be rolled back."
   }
 
   assert {
@@ -126,37 +126,37 @@ run "service" {
       one(aws_ecs_service.this.alarms).enable && one(aws_ecs_service.this.alarms).rollback &&
       one(aws_ecs_service.this.alarms).alarm_names == toset([aws_cloudwatch_metric_alarm.errors.alarm_name])
     )
-    error_message = "A deployment that answers with errors must be taken back."
+    error_message = "A deployment that returns errors must be rolled back."
   }
 
   assert {
     condition     = aws_ecs_service.this.wait_for_steady_state
-    error_message = "Who deploys must see whether it has worked."
+    error_message = "A deployment must wait for its outcome."
   }
 
   assert {
     condition     = aws_ecs_service.this.desired_count >= 2 && length(distinct([for subnet in aws_subnet.private : subnet.availability_zone])) >= 2
-    error_message = "Two tasks in two zones are the least."
+    error_message = "At least two tasks in two zones are required."
   }
 
   assert {
     condition     = aws_ecs_service.this.availability_zone_rebalancing == "ENABLED" && aws_ecs_service.this.health_check_grace_period_seconds == 30
-    error_message = "Tasks must be spread over the zones, and have 30 s to get ready."
+    error_message = "Tasks must be spread over the zones, and have 30 s to become ready."
   }
 
   assert {
     condition     = !aws_ecs_service.this.enable_execute_command
-    error_message = "Nobody gets into a task."
+    error_message = "ECS Exec must be off."
   }
 
   assert {
     condition     = aws_appautoscaling_target.this.min_capacity >= 2 && aws_appautoscaling_target.this.max_capacity >= aws_appautoscaling_target.this.min_capacity
-    error_message = "Autoscaling must stay at two tasks or more."
+    error_message = "Autoscaling must keep at least two tasks."
   }
 
   assert {
     condition     = one(aws_appautoscaling_policy.cpu.target_tracking_scaling_policy_configuration).target_value == 60
-    error_message = "Autoscaling aims at 60 % of the processors."
+    error_message = "Autoscaling must target 60 % CPU utilisation."
   }
 }
 
@@ -169,7 +169,7 @@ run "load_balancer" {
       startswith(aws_lb_listener.https.ssl_policy, "ELBSecurityPolicy-TLS13-1-2-Res") &&
       aws_lb_listener.https.certificate_arn == var.certificate_arn
     )
-    error_message = "Callers must come by TLS 1.2 or 1.3 with forward secrecy."
+    error_message = "Clients must use TLS 1.2 or 1.3 with forward secrecy."
   }
 
   assert {
@@ -177,7 +177,7 @@ run "load_balancer" {
       aws_lb_listener.http.default_action[0].type == "redirect" &&
       aws_lb_listener.http.default_action[0].redirect[0].protocol == "HTTPS"
     )
-    error_message = "Plain HTTP must only be redirected."
+    error_message = "Plain HTTP must be redirected to HTTPS."
   }
 
   assert {
@@ -185,7 +185,7 @@ run "load_balancer" {
       tonumber(aws_lb_target_group.this.deregistration_delay) <= var.drain_delay_seconds + var.drain_timeout_seconds &&
       tonumber(aws_lb_target_group.this.deregistration_delay) == 30
     )
-    error_message = "The load balancer must be done with a leaving task while that still drains."
+    error_message = "The deregistration delay must be 30 s and must not exceed the drain."
   }
 
   assert {
@@ -195,16 +195,16 @@ run "load_balancer" {
       one(aws_lb_target_group.this.health_check).healthy_threshold == 2 &&
       one(aws_lb_target_group.this.health_check).unhealthy_threshold == 2
     )
-    error_message = "Who takes requests is asked for at /ready every 10 s, twice."
+    error_message = "The health check must request /ready every 10 s; two results decide."
   }
 
   assert {
     condition     = aws_lb_target_group.this.target_type == "ip" && aws_lb.this.idle_timeout < 75
-    error_message = "Targets are tasks, and the load balancer closes silent connections before the host does."
+    error_message = "Targets must be IP addresses, and the load balancer must close idle connections before the host does."
   }
 
   assert {
     condition     = aws_lb.this.drop_invalid_header_fields && one(aws_lb.this.access_logs).enabled
-    error_message = "Bad headers must be dropped, and access logged."
+    error_message = "Invalid headers must be dropped, and access logging must be on."
   }
 }

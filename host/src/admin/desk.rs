@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     config::Token,
-    rollout::swap::{Counter, Swapper},
+    rollout::swap::{OfferQueue, Swapper},
 };
 
 /// What answers operators.
 pub(super) struct Desk {
     pub(super) token: Option<Token>,
     pub(super) swapper: Arc<Swapper>,
-    pub(super) counter: Counter,
+    pub(super) queue: OfferQueue,
 }

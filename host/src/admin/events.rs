@@ -28,13 +28,13 @@ impl Desk {
     pub(super) fn events<B>(&self, request: &Request<B>) -> Result<Response<Content>, Refusal> {
         let roster = &self.swapper.roster;
         let after = match request.headers().get("last-event-id") {
-            None => roster.last(),
+            None => roster.last_event(),
             Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
                 Refusal::new(StatusCode::BAD_REQUEST, "Last-Event-ID is the number of an event, such as 7.")
             })?,
         };
         // A number of another process, from before a restart: begin anew.
-        let after = if after > roster.last() { 0 } else { after };
+        let after = if after > roster.last_event() { 0 } else { after };
         let stream = Stream { waiting: VecDeque::new(), more: Box::pin(more(Arc::clone(roster), after)) };
         let mut answer = Response::new(stream.boxed_unsync());
         let headers = answer.headers_mut();
@@ -54,9 +54,9 @@ struct Stream {
 
 /// What has happened after the event of this number; nothing, if nothing has for a while.
 async fn more(roster: Arc<Roster>, after: u64) -> (Vec<Event>, Arc<Roster>, u64) {
-    let mut last = roster.follow();
+    let mut last = roster.subscribe();
     let _ = timeout(HEARTBEAT, last.wait_for(|last| *last > after)).await;
-    let events = roster.after(after);
+    let events = roster.events_after(after);
     let after = events.last().map_or(after, |event| event.number);
     (events, roster, after)
 }

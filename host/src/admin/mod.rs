@@ -45,7 +45,7 @@ use crate::{
     config::Token,
     http::listener::Listener,
     lifecycle::shutdown::Lifecycle,
-    rollout::swap::{Counter, Swapper},
+    rollout::swap::{OfferQueue, Swapper},
 };
 
 /// Connections at once.
@@ -67,8 +67,8 @@ pub struct Admin {
 
 impl Admin {
     /// Hears operators on this socket, who have to show the token if there is one.
-    pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, counter: Counter) -> Self {
-        Self { listener, desk: Arc::new(Desk { token, swapper, counter }) }
+    pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, queue: OfferQueue) -> Self {
+        Self { listener, desk: Arc::new(Desk { token, swapper, queue }) }
     }
 
     /// Where it listens.

@@ -17,7 +17,7 @@ use syn::{
 use crate::repository;
 
 /// Crates whose modules are ordered by tables.
-const ORDERED: [&str; 1] = ["host/src"];
+const ORDERED: [&str; 2] = ["guest/src", "host/src"];
 
 /// A module: where its file is, and the names from the crate's root to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ fn children(folder: &Path) -> BTreeSet<String> {
     let modules =
         entries.filter(|path| path.join("mod.rs").is_file() || path.extension().is_some_and(|it| it == "rs"));
     let names = modules.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
-    names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod")).collect()
+    names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod" | "tests")).collect()
 }
 
 /// Every path that code names from `crate`, `self` or `super`; tests aside, which may look at anything.
@@ -96,6 +96,9 @@ impl<'ast> Visit<'ast> for Paths {
             item => visit::visit_item(self, item),
         }
     }
+
+    /// `pub(super)` imports nothing.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         self.0.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
@@ -210,7 +213,7 @@ fn every_form_of_an_import_is_found() {
     let source = "
         use crate::{guest::{Failure, Guest}, store::{self, Store as _}};
         use super::super::config::*;
-        fn f() -> crate::limits::Limits { self::inner::call(); std::mem::drop(()) }
+        pub(super) fn f() -> crate::limits::Limits { self::inner::call(); std::mem::drop(()) }
         #[cfg(test)]
         mod tests { use super::*; }
     ";

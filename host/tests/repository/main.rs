@@ -11,10 +11,7 @@
 
 mod imports;
 
-use std::{fmt::Write, fs, path::Path};
-
-use clap::CommandFactory;
-use orders_host::config::Cli;
+use std::{fs, path::Path};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -78,35 +75,4 @@ fn the_component_keeps_its_borders() {
         assert!(!code.contains("wasi::") || name == "component.rs", "{name} touches WASI");
         assert!(!code.contains("orders::state") || name == "wit_store.rs", "{name} touches the store");
     }
-}
-
-/// The table of options in the README says what `--help` says.
-#[test]
-fn the_options_in_the_readme_are_those_of_the_program() {
-    let mut command = Cli::command();
-    command.build();
-    let serve = command.find_subcommand("serve").unwrap();
-    let mut table = String::from("| Option | Variable | Default | |\n|---|---|---|---|\n");
-    for option in serve.get_arguments().filter(|option| option.get_env().is_some()) {
-        let takes_value = option.get_action().takes_values();
-        let value =
-            if takes_value { format!(" {}", option.get_value_names().unwrap()[0]) } else { String::new() };
-        let default = match option.get_default_values().first() {
-            Some(default) => format!("`{}`", default.to_str().unwrap()),
-            None if option.is_required_set() => "required".to_owned(),
-            None if takes_value => "none".to_owned(),
-            None => "`false`".to_owned(),
-        };
-        let name = option.get_long().unwrap();
-        let variable = option.get_env().unwrap().to_str().unwrap();
-        let help = option.get_help().unwrap().to_string().replace('|', "\\|");
-        writeln!(table, "| `--{name}{value}` | `{variable}` | {default} | {help} |").unwrap();
-    }
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    let written = readme
-        .split_once("compares this table with the program -->\n")
-        .and_then(|(_, rest)| rest.split_once("<!-- end of options -->"))
-        .unwrap()
-        .0;
-    assert_eq!(written.trim(), table.trim(), "the README should have\n\n{table}");
 }

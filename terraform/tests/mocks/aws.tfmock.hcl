@@ -1,4 +1,4 @@
-# What AWS would answer. The provider checks the form of ARNs, so these are whole; what a test looks at differs from the rest.
+# Mocked AWS values. The provider checks the form of ARNs, so these are complete. Values that a test compares are distinct.
 
 mock_data "aws_caller_identity" {
   defaults = {

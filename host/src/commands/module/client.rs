@@ -147,7 +147,9 @@ impl Client {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
             Err(_) => {
-                return Err(self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())));
+                return Err(
+                    self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))
+                );
             }
         };
         let response = async {

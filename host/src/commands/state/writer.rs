@@ -17,7 +17,7 @@ use super::{
     format::{Head, write_end, write_entry, write_head},
 };
 use crate::{
-    module::file::SECRET,
+    module::file::PRIVATE_MODE,
     store::{Entry, Key, Value},
 };
 
@@ -65,7 +65,8 @@ impl PartialFile {
         partial.push(".partial");
         let partial = path.with_file_name(partial);
         let busy = || io::Error::other(format!("another process writes {partial:?}"));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(SECRET).open(&partial)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_MODE).open(&partial)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => busy(),
             TryLockError::Error(error) => error,

@@ -16,7 +16,7 @@
 //! | `snapshot` | a transaction on a connection of its own |
 //!
 //! Commits take a lock on the server that each transaction holds to its end, so that revisions rise in the order in which
-//! commits become visible; see `docs/adr/0015-postgresql-with-commits-in-turns.md` for why that is right, and why it is not slow.
+//! commits become visible; see `docs/adr/0015-postgresql-with-serialized-commits.md` for why that is right, and why it is not slow.
 
 mod address;
 mod call;

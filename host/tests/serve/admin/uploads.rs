@@ -98,7 +98,7 @@ async fn a_slow_upload_keeps_nobody_waiting() {
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
     slow.write_all(rest).await.unwrap();
     assert_eq!(only_answer(&mut slow).await.status, 202);
-    host.log().wait_for("its promotion", |line| line["message"] == "promoted").await;
+    host.log().wait_for("its promotion", |line| line["event"] == "rollout.promoted").await;
 }
 
 /// One that breaks off gives its turn back.
