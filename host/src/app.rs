@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     admin::Admin,
-    commands::error::CommandError,
+    commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
         clock::{BusyCount, Patience},
@@ -66,12 +66,12 @@ pub enum Ending {
 /// [`CommandError::CouldNotRun`] if the service could not start.
 pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
     let handlers = Signals::install().and_then(|signals| Ok((signals, Hangup::install()?)));
-    let (mut signals, hangup) = handlers
-        .map_err(|error| CommandError::CouldNotRun(format!("cannot install signal handlers: {error}")))?;
+    let (mut signals, hangup) =
+        handlers.map_err(|error| CouldNotRun(format!("cannot install signal handlers: {error}")))?;
     tokio::select! {
         started = start(&config) => {
             let running = started?;
-            Ok(running.run_until_signal(&mut signals, hangup, &config.shutdown).await)
+            Ok(running.run(&mut signals, hangup, &config.shutdown).await)
         }
         signal = signals.next() => {
             tracing::info!(event = "service.start_cancelled", signal, "start cancelled by a signal");
@@ -94,11 +94,10 @@ struct Running {
 
 async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
-    config.limits.check().map_err(CommandError::CouldNotRun)?;
-    let location =
-        config.store.location(config.limits.request_timeout.0).map_err(CommandError::CouldNotRun)?;
-    let admin_endpoint = config.admin.endpoint().map_err(CommandError::CouldNotRun)?;
-    listener::make_room_for(config.limits.max_connections).map_err(CommandError::CouldNotRun)?;
+    config.limits.check().map_err(CouldNotRun)?;
+    let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
+    let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
+    listener::make_room_for(config.limits.max_connections).map_err(CouldNotRun)?;
     let refused =
         |why: &dyn fmt::Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
@@ -109,7 +108,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
 
     let threads = config.threads.count();
     let workers = Workers::start(threads)
-        .map_err(|error| CommandError::CouldNotRun(format!("cannot start {threads} threads: {error}")))?;
+        .map_err(|error| CouldNotRun(format!("cannot start {threads} threads: {error}")))?;
     let reserved = reserve(config.listen, "--listen")?;
     let admin_socket = admin_endpoint
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
@@ -121,7 +120,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         return Err(refused(&why));
     }
     if from == Origin::Start {
-        archive.activate_named_component().await.map_err(CommandError::CouldNotRun)?;
+        archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
     let slot = Arc::new(Slot::new(LoadedModule::new(candidate, reach.clone(), builder.bounds)));
@@ -178,12 +177,12 @@ async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandEr
         .map_err(CommandError::could_not_run)?;
     let folder = &config.module_dir;
     let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let archive = ModuleArchive::new(shelf.transpose().map_err(CommandError::CouldNotRun)?, named);
-    let Some((module, bytes)) = archive.module_to_restore().await.map_err(CommandError::CouldNotRun)? else {
+    let archive = ModuleArchive::new(shelf.transpose().map_err(CouldNotRun)?, named);
+    let Some((module, bytes)) = archive.module_to_restore().await.map_err(CouldNotRun)? else {
         return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
     };
     let source = Source::from_component(bytes, &config.trust).map_err(|error| {
-        CommandError::CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
+        CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
     })?;
     Ok(InitialModule { module, source, from: Origin::Restart, archive })
 }
@@ -198,9 +197,7 @@ fn listen(reserved: Reserved, option: &str) -> Result<Listener, CommandError> {
 }
 
 fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> CommandError {
-    CommandError::CouldNotRun(format!(
-        "cannot listen on {address}: {error}; choose another address with {option}"
-    ))
+    CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with {option}"))
 }
 
 /// Reserves instances for all requests of all modules, and prepares components for them.
@@ -210,7 +207,7 @@ fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Candi
     // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
     let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
-    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CommandError::CouldNotRun)?;
+    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CouldNotRun)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
@@ -225,12 +222,8 @@ fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
 }
 
 impl Running {
-    async fn run_until_signal(
-        self,
-        signals: &mut Signals,
-        mut hangup: Hangup,
-        config: &ShutdownConfig,
-    ) -> Ending {
+    /// Serves until a signal, then drains.
+    async fn run(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
         let Self { listener, connections, service, swapper, queue, mut offers, admin, busy } = self;
         let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
@@ -287,11 +280,7 @@ async fn drain(
         // Without a request in flight, only idle connections are left: closing them cuts nothing.
         let cut = busy.get().max(service.limits.under_way());
         if cut > 0 {
-            tracing::error!(
-                event = "drain.timed_out",
-                cut,
-                "drain timed out: cutting the requests in flight"
-            );
+            tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting requests in flight");
             ending = Ending::Cut;
         }
         service.lifecycle.enter(Phase::Cutting);
@@ -299,14 +288,11 @@ async fn drain(
     }
 
     if timeout(CLOSE_TIMEOUT, service.store.close()).await.is_err() {
-        tracing::error!(
-            event = "store.close_timed_out",
-            "the store did not close in time; acknowledged commits are safe"
-        );
+        // Whatever the store has acknowledged is durable.
+        tracing::error!(event = "store.close_timed_out", "store did not close in time");
         ending = Ending::Cut;
     }
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let orderly = ending == Ending::Orderly;
-    tracing::info!(event = "service.stopped", duration_ms, orderly, "stopped");
+    tracing::info!(event = "service.stopped", duration_ms, orderly = ending == Ending::Orderly, "stopped");
     ending
 }
