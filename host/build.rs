@@ -1,6 +1,6 @@
-//! Packs what the API explorer consists of: a page of ours, and the files it needs out of Swagger UI's
-//! distribution. Each is compressed once, here, and lies like that in the program. And tells the program what it is
-//! built for and with: its target, and the version of wasmtime.
+//! Packs the files of the API explorer: our own page, and the files it needs from the Swagger UI distribution. Each is
+//! compressed here, once, and included in the program in that form. Also passes the build target and the version of wasmtime
+//! to the program.
 
 use std::{
     env,
@@ -15,21 +15,21 @@ use flate2::{Compression, read::DeflateDecoder, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
-/// Files of ours: their name below `/docs`, which the page itself has none of, and in `src/http/explorer`.
-const OURS: [(&str, &str); 3] = [("", "index.html"), ("start.js", "start.js"), ("page.css", "page.css")];
-/// Files of the distribution: their name below `/docs` and in the archive. Apache-2.0 asks that its text and the
-/// notice go with them.
-const THEIRS: [(&str, &str); 5] = [
+/// Our files: the name below `/docs`, which is empty for the page itself, and the name in `src/http/explorer`.
+const OWN_FILES: [(&str, &str); 3] = [("", "index.html"), ("start.js", "start.js"), ("page.css", "page.css")];
+/// Files of the distribution: the name below `/docs`, and the name in the archive. Apache-2.0 requires its text and the
+/// notice to be distributed with them.
+const SWAGGER_UI_FILES: [(&str, &str); 5] = [
     ("swagger-ui-bundle.js", "dist/swagger-ui-bundle.js"),
     ("swagger-ui.css", "dist/swagger-ui.css"),
     ("favicon.png", "dist/favicon-32x32.png"),
     ("LICENSE", "LICENSE"),
     ("NOTICE", "NOTICE"),
 ];
-/// Characters of a hash that name a version of a file.
-const TAG: usize = 16;
+/// Length of the version tag of a file, in hexadecimal digits of its hash.
+const TAG_LENGTH: usize = 16;
 
-/// What says which version of wasmtime is built: its own crate does not tell it to others.
+/// The source of wasmtime's version, which its crate does not expose.
 const LOCK_FILE: &str = "../Cargo.lock";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -41,13 +41,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target = env::var_os("TARGET").ok_or("cargo sets TARGET")?;
     println!("cargo::rustc-env=ORDERS_TARGET={}", target.display());
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    let count = OURS.len() + THEIRS.len();
+    let count = OWN_FILES.len() + SWAGGER_UI_FILES.len();
     let mut list = format!("static ASSETS: [Asset; {count}] = [\n");
-    for (name, file) in OURS {
+    for (name, file) in OWN_FILES {
         let contents = fs::read(Path::new("src/http/explorer").join(file))?;
         list.push_str(&pack(&out, name, &contents)?);
     }
-    for (name, file) in THEIRS {
+    for (name, file) in SWAGGER_UI_FILES {
         let contents =
             unpack(SWAGGER_UI_VENDORED, file).ok_or_else(|| format!("no {file} in the archive"))??;
         list.push_str(&pack(&out, name, &contents)?);
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The one version of a package in a lock file.
+/// The version of a package in a lock file that has exactly one version of it.
 fn locked_version(lock: &str, package: &str) -> Result<String, Box<dyn Error>> {
     let mut versions = lock
         .split("[[package]]")
@@ -65,11 +65,11 @@ fn locked_version(lock: &str, package: &str) -> Result<String, Box<dyn Error>> {
         .filter_map(|entry| entry.split_once("\nversion = \"")?.1.split_once('"'));
     match (versions.next(), versions.next()) {
         (Some((version, _)), None) => Ok(version.to_owned()),
-        _ => Err(format!("{LOCK_FILE} should have exactly one {package}").into()),
+        _ => Err(format!("{LOCK_FILE} must have exactly one version of {package}").into()),
     }
 }
 
-/// Writes a compressed copy of a file; gives the line that the program includes it by.
+/// Writes a compressed copy of a file. Returns the line of code that includes it in the program.
 fn pack(out: &Path, name: &str, contents: &[u8]) -> Result<String, Box<dyn Error>> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(contents)?;
@@ -78,7 +78,7 @@ fn pack(out: &Path, name: &str, contents: &[u8]) -> Result<String, Box<dyn Error
     for byte in Sha256::digest(contents) {
         write!(tag, "{byte:02x}")?;
     }
-    tag.truncate(TAG);
+    tag.truncate(TAG_LENGTH);
     let media_type = match name.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
@@ -90,38 +90,42 @@ fn pack(out: &Path, name: &str, contents: &[u8]) -> Result<String, Box<dyn Error
     Ok(format!("Asset::new({name:?}, {media_type:?}, {tag:?}, {packed}),\n"))
 }
 
-/// Takes one file out of a ZIP archive, whose folder has a name of its own (APPNOTE.TXT 4.3, PKWARE): the list at
-/// its end says where each file begins.
+/// Extracts one file from a ZIP archive with a top-level folder of any name (PKWARE APPNOTE.TXT, section 4.3). The central
+/// directory at the end of the archive says where each file begins.
 fn unpack(archive: &[u8], wanted: &str) -> Option<Result<Vec<u8>, std::io::Error>> {
-    /// The end of the list, without the comment that may follow.
-    const END: usize = 22;
+    /// Size of the end of the central directory, without its optional comment.
+    const END_RECORD: usize = 22;
     const STORED: usize = 0;
     const DEFLATED: usize = 8;
-    let end = (0..=archive.len().checked_sub(END)?)
+    let end = (0..=archive.len().checked_sub(END_RECORD)?)
         .rev()
-        .find(|at| number(archive, *at, 4) == Some(0x0605_4b50))?;
-    let mut entry = number(archive, end + 16, 4)?;
-    for _ in 0..number(archive, end + 10, 2)? {
-        let name_length = number(archive, entry + 28, 2)?;
+        .find(|at| little_endian(archive, *at, 4) == Some(0x0605_4b50))?;
+    let mut entry = little_endian(archive, end + 16, 4)?;
+    for _ in 0..little_endian(archive, end + 10, 2)? {
+        let name_length = little_endian(archive, entry + 28, 2)?;
         let name = archive.get(entry + 46..entry + 46 + name_length)?;
         if std::str::from_utf8(name).ok()?.split_once('/')?.1 == wanted {
-            let file = number(archive, entry + 42, 4)?;
-            let begin = file + 30 + number(archive, file + 26, 2)? + number(archive, file + 28, 2)?;
-            let packed = archive.get(begin..begin + number(archive, entry + 20, 4)?)?;
+            let file = little_endian(archive, entry + 42, 4)?;
+            let begin =
+                file + 30 + little_endian(archive, file + 26, 2)? + little_endian(archive, file + 28, 2)?;
+            let packed = archive.get(begin..begin + little_endian(archive, entry + 20, 4)?)?;
             let mut contents = Vec::new();
-            return match number(archive, entry + 10, 2)? {
+            return match little_endian(archive, entry + 10, 2)? {
                 STORED => Some(Ok(packed.to_vec())),
                 DEFLATED => Some(DeflateDecoder::new(packed).read_to_end(&mut contents).map(|_| contents)),
                 _ => None,
             };
         }
-        entry += 46 + name_length + number(archive, entry + 30, 2)? + number(archive, entry + 32, 2)?;
+        entry += 46
+            + name_length
+            + little_endian(archive, entry + 30, 2)?
+            + little_endian(archive, entry + 32, 2)?;
     }
     None
 }
 
-/// A number of some bytes, the lowest first.
-fn number(archive: &[u8], at: usize, bytes: usize) -> Option<usize> {
+/// Reads a little-endian number of this many bytes.
+fn little_endian(archive: &[u8], at: usize, bytes: usize) -> Option<usize> {
     archive
         .get(at..at + bytes)?
         .iter()

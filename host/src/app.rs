@@ -1,4 +1,4 @@
-//! The only wiring: what is built in which order, what runs, and how it ends.
+//! The wiring of the service: what is built in which order, what runs, and how it drains.
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,6 +9,7 @@ use tokio::{
 
 use crate::{
     admin::Admin,
+    commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
         clock::{BusyCount, Patience},
@@ -19,7 +20,6 @@ use crate::{
     },
     lifecycle::shutdown::{Hangup, Lifecycle, Phase, Signals},
     module::{
-        component::ModuleError,
         hash::ModuleHash,
         shelf::Shelf,
         source::{self, Source},
@@ -42,57 +42,39 @@ use crate::{
     store::{self, Store},
 };
 
-/// How long cut connections may take to notice.
+/// How long connections may take to close once they are cut.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the store may take to write what is left and close. Whatever it had acknowledged is safe anyway.
+/// How long the store may take to finish its queue and close. Acknowledged commits are safe either way.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why the service could not start: one line that names what was wrong and what would be right.
-#[derive(Debug)]
-pub struct StartError(String);
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl From<ModuleError> for StartError {
-    fn from(error: ModuleError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-/// How a service that had started came to its end.
+/// How a service that had started ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Every request that was taken on was answered.
+    /// Every admitted request was answered.
     Orderly,
-    /// Something had to be cut, or a second signal asked for it.
+    /// A request was cut, the store did not close in time, the listener failed, or a second signal arrived.
     Cut,
 }
 
 /// Serves until a signal ends it.
 ///
-/// The component is checked first and the store opened last, so that a start that fails leaves nothing
-/// behind; clients can connect only once all is ready.
+/// The component is checked first and the store opened last, so that a failed start leaves nothing behind. Clients can
+/// connect only once everything is ready.
 ///
 /// # Errors
 ///
-/// [`StartError`] if it could not start.
-pub async fn serve(config: ServeConfig) -> Result<Ending, StartError> {
-    let taken = Signals::take_over().and_then(|signals| Ok((signals, Hangup::take_over()?)));
+/// [`CommandError::CouldNotRun`] if the service could not start.
+pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
+    let handlers = Signals::install().and_then(|signals| Ok((signals, Hangup::install()?)));
     let (mut signals, hangup) =
-        taken.map_err(|error| StartError(format!("cannot take over signals: {error}")))?;
+        handlers.map_err(|error| CouldNotRun(format!("cannot install signal handlers: {error}")))?;
     tokio::select! {
         started = start(&config) => {
             let running = started?;
-            Ok(running.until_told(&mut signals, hangup, &config.shutdown).await)
+            Ok(running.run(&mut signals, hangup, &config.shutdown).await)
         }
         signal = signals.next() => {
-            tracing::info!(signal, "told to end before the service had started");
+            tracing::info!(event = "service.start_cancelled", signal, "start cancelled by a signal");
             Ok(Ending::Orderly)
         }
     }
@@ -110,33 +92,35 @@ struct Running {
     busy: BusyCount,
 }
 
-async fn start(config: &ServeConfig) -> Result<Running, StartError> {
+async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
-    config.limits.check().map_err(StartError)?;
-    let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
-    let door = config.admin.door().map_err(StartError)?;
-    listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
-    let refused = |why: &dyn fmt::Display| StartError::from(source::file_error(&config.component, why));
+    config.limits.check().map_err(CouldNotRun)?;
+    let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
+    let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
+    listener::make_room_for(config.limits.max_connections).map_err(CouldNotRun)?;
+    let refused =
+        |why: &dyn fmt::Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
-    let First { module, source, from, archive } = first(config).await?;
+    let InitialModule { module, source, from, archive } = initial_module(config).await?;
     roster.record(module, Step::Received { from, size: source.size() });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
     let workers = Workers::start(threads)
-        .map_err(|error| StartError(format!("cannot start {threads} threads: {error}")))?;
+        .map_err(|error| CouldNotRun(format!("cannot start {threads} threads: {error}")))?;
     let reserved = reserve(config.listen, "--listen")?;
-    let door = door.map(|(address, token)| Ok::<_, StartError>((reserve(address, "--admin-listen")?, token)));
-    let door = door.transpose()?;
-    let store = store::open(&location).await.map_err(|error| StartError(error.to_string()))?;
+    let admin_socket = admin_endpoint
+        .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
+        .transpose()?;
+    let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
     let smoke = smoke_test(config, &store);
     if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
     }
     if from == Origin::Start {
-        archive.activate_named_component().await.map_err(StartError)?;
+        archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let slot = Arc::new(Slot::new(LoadedModule::new(candidate, reach.clone(), builder.bounds)));
@@ -150,14 +134,15 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let serving = Arc::clone(&slot);
     let swapper = Swapper { component, trust, builder, smoke, reach, slot: serving, roster, archive, terms };
     let swapper = Arc::new(swapper);
-    let admin = door
+    let admin = admin_socket
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, StartError>(Admin::new(listener, token, Arc::clone(&swapper), queue.clone()))
+            Ok::<_, CommandError>(Admin::new(listener, token, Arc::clone(&swapper), queue.clone()))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(Admin::address).map(tracing::field::display);
     tracing::info!(
+        event = "service.started",
         address = %listener.address,
         admin_address,
         component = %config.component.display(),
@@ -176,50 +161,53 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     Ok(Running { listener, connections, service, swapper, queue, offers, admin, busy })
 }
 
-/// What serves first.
-struct First {
+/// The module that serves first.
+struct InitialModule {
     module: ModuleHash,
     source: Source,
     from: Origin,
     archive: ModuleArchive,
 }
 
-/// What `--component` names; or what served when the process before this one ended, if that was pushed over the same
-/// component.
-async fn first(config: &ServeConfig) -> Result<First, StartError> {
-    let (named, source) = candidate::read_source(&config.component, &config.trust).await?;
+/// The module that served when the previous process ended, if it replaced the component that `--component` names; otherwise
+/// that component.
+async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandError> {
+    let (named, source) = candidate::read_source(&config.component, &config.trust)
+        .await
+        .map_err(CommandError::could_not_run)?;
     let folder = &config.module_dir;
     let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let archive = ModuleArchive::new(shelf.transpose().map_err(StartError)?, named);
-    let Some((module, bytes)) = archive.module_to_restore().await.map_err(StartError)? else {
-        return Ok(First { module: named, source, from: Origin::Start, archive });
+    let archive = ModuleArchive::new(shelf.transpose().map_err(CouldNotRun)?, named);
+    let Some((module, bytes)) = archive.module_to_restore().await.map_err(CouldNotRun)? else {
+        return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
     };
-    let source = Source::from_component(bytes, &config.trust)
-        .map_err(|error| StartError(format!("the module {module}, which served last: {error}")))?;
-    Ok(First { module, source, from: Origin::Restart, archive })
+    let source = Source::from_component(bytes, &config.trust).map_err(|error| {
+        CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
+    })?;
+    Ok(InitialModule { module, source, from: Origin::Restart, archive })
 }
 
-fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, StartError> {
-    listener::reserve(address).map_err(|error| unlistenable(address, option, &error))
+fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, CommandError> {
+    listener::reserve(address).map_err(|error| cannot_listen(address, option, &error))
 }
 
-fn listen(reserved: Reserved, option: &str) -> Result<Listener, StartError> {
+fn listen(reserved: Reserved, option: &str) -> Result<Listener, CommandError> {
     let address = reserved.address();
-    reserved.listen().map_err(|error| unlistenable(address, option, &error))
+    reserved.listen().map_err(|error| cannot_listen(address, option, &error))
 }
 
-fn unlistenable(address: SocketAddr, option: &str, error: &io::Error) -> StartError {
-    StartError(format!("cannot listen on {address}: {error}; {option} names another address"))
+fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> CommandError {
+    CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with {option}"))
 }
 
-/// Room for all requests, of whichever module, and what makes components ready for it.
-fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, StartError> {
+/// Reserves instances for all requests of all modules, and prepares components for them.
+fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, CommandError> {
     let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
-    // Where instances are kept, both the module that serves and a candidate may have idle ones.
+    // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
     let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
-    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(StartError)?;
+    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CouldNotRun)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
@@ -234,31 +222,39 @@ fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
 }
 
 impl Running {
-    async fn until_told(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
+    /// Serves until a signal, then drains.
+    async fn run(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
         let Self { listener, connections, service, swapper, queue, mut offers, admin, busy } = self;
-        let mut served = tokio::spawn(listener.run(connections));
-        let asked = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
-        // Whatever is being made ready when the drain begins is let go.
+        let mut listener_task = tokio::spawn(listener.run(connections));
+        let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
+        // The drain drops the swapper's future, and with it any module that is still being prepared.
         let signal = tokio::select! {
             signal = signals.next() => signal,
             never = swapper.run(&queue, &mut offers, &mut hangup) => match never {},
-            ended = &mut served => {
-                tracing::error!(?ended, "the listener has failed");
+            ended = &mut listener_task => {
+                tracing::error!(event = "service.listener_failed", ?ended, "listener failed");
                 return Ending::Cut;
             }
         };
         drop(offers);
         service.slot.withdraw();
-        tracing::info!(signal, delay = %config.drain_delay, timeout = %config.drain_timeout, "draining");
+        tracing::info!(
+            event = "drain.started",
+            signal,
+            delay = %config.drain_delay,
+            timeout = %config.drain_timeout,
+            "draining"
+        );
         let ending = tokio::select! {
-            ending = drain(&service, served, &busy, config) => ending,
+            ending = drain(&service, listener_task, &busy, config) => ending,
             signal = signals.next() => {
-                tracing::error!(signal, cut = busy.get(), "told again to end: ending at once");
+                let cut = busy.get();
+                tracing::error!(event = "drain.aborted", signal, cut, "second signal: exiting immediately");
                 Ending::Cut
             }
         };
-        if let Some(asked) = asked {
-            asked.abort();
+        if let Some(admin_task) = admin_task {
+            admin_task.abort();
         }
         ending
     }
@@ -266,7 +262,7 @@ impl Running {
 
 async fn drain(
     service: &Service,
-    served: tokio::task::JoinHandle<()>,
+    listener_task: tokio::task::JoinHandle<()>,
     busy: &BusyCount,
     config: &ShutdownConfig,
 ) -> Ending {
@@ -276,15 +272,15 @@ async fn drain(
 
     service.lifecycle.enter(Phase::Stopping(Instant::now()));
     let mut finish = std::pin::pin!(async {
-        let _ = served.await;
+        let _ = listener_task.await;
         service.limits.all_done().await;
     });
     let mut ending = Ending::Orderly;
     if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
-        // Where no request is under way, only silent connections are left, and nobody is cut short.
+        // Without a request in flight, only idle connections are left: closing them cuts nothing.
         let cut = busy.get().max(service.limits.under_way());
         if cut > 0 {
-            tracing::error!(cut, "requests outlasted the drain and are cut");
+            tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting requests in flight");
             ending = Ending::Cut;
         }
         service.lifecycle.enter(Phase::Cutting);
@@ -292,10 +288,11 @@ async fn drain(
     }
 
     if timeout(CLOSE_TIMEOUT, service.store.close()).await.is_err() {
-        tracing::error!("the store did not close in time; what it acknowledged is safe");
+        // Whatever the store has acknowledged is durable.
+        tracing::error!(event = "store.close_timed_out", "store did not close in time");
         ending = Ending::Cut;
     }
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(duration_ms, orderly = ending == Ending::Orderly, "ended");
+    tracing::info!(event = "service.stopped", duration_ms, orderly = ending == Ending::Orderly, "stopped");
     ending
 }

@@ -1,4 +1,4 @@
-//! `orders-host compile`: a component compiled ahead of time.
+//! `orders-host compile`: compiles a component ahead of time.
 
 use std::{
     io::{self, Write},
@@ -17,12 +17,12 @@ use crate::{
     sandbox::engine::{self, Compiler},
 };
 
-/// Compiles a component, tries it as `serve` does, writes the file, and prints what it wrote.
+/// Compiles a component, tries it as `serve` does, writes the file and prints a summary.
 ///
 /// # Errors
 ///
 /// [`CommandError::CouldNotRun`] if the file is not a component, or cannot be compiled for this target;
-/// [`CommandError::Failed`] if the component would not run, or the file cannot be written.
+/// [`CommandError::Failed`] if this host cannot run the component, or the file cannot be written.
 pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     let CompileConfig { component, output, untried, target, max_memory } = config;
     let refused = |error: ModuleError| CommandError::could_not_run(source::file_error(component, &error));
@@ -34,7 +34,7 @@ pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     }
     write(&compiled, component, output)
         .map_err(|error| CommandError::Failed(format!("cannot write {}: {error}", output.display())))?;
-    // Standard output may hold the code itself.
+    // With `--output -`, standard output carries the code.
     if output != Path::new(STDIO_PATH) {
         let processor = if target.is_some() { "any processor" } else { "this machine's processor" };
         println!(
@@ -48,7 +48,7 @@ pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Tries what was compiled if it can run here, else the component alone.
+/// Tries the compiled code if it runs on this machine, otherwise the component compiled for this machine.
 async fn try_compiled(
     compiled: &CompiledComponent,
     bytes: &[u8],
@@ -72,8 +72,11 @@ fn write(compiled: &CompiledComponent, component: &Path, output: &Path) -> io::R
         let mut output = io::stdout().lock();
         return output.write_all(compiled.file()).and_then(|()| output.flush());
     }
-    if output.canonicalize().is_ok_and(|output| component.canonicalize().is_ok_and(|it| it == output)) {
-        return Err(io::Error::other("it is the component itself; name another file"));
+    if output
+        .canonicalize()
+        .is_ok_and(|output| component.canonicalize().is_ok_and(|component| component == output))
+    {
+        return Err(io::Error::other("it is the component itself; choose another file"));
     }
     compiled.write(output)
 }

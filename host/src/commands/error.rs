@@ -1,4 +1,4 @@
-//! Why a command fails, and with which exit code.
+//! Why a command fails, and its exit code.
 
 use std::{fmt, process::ExitCode};
 
@@ -7,16 +7,16 @@ use crate::store::StoreError;
 /// Why a command fails: one line for standard error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommandError {
-    /// The command ran and its answer is no, or it did not run to its end. Exit code 1.
+    /// The command ran and its result is negative, or it did not finish. Exit code 1.
     Failed(String),
-    /// The command could not run: its input cannot be read, the service does not answer, or the outcome is unknown.
-    /// Exit code 2.
+    /// The command could not run: its input cannot be read, the service cannot start or does not respond, or the outcome is
+    /// unknown. Exit code 2.
     CouldNotRun(String),
 }
 
 impl CommandError {
     /// The command could not run, for this reason.
-    pub(super) fn could_not_run(why: impl fmt::Display) -> Self {
+    pub(crate) fn could_not_run(why: impl fmt::Display) -> Self {
         Self::CouldNotRun(why.to_string())
     }
 
@@ -28,10 +28,10 @@ impl CommandError {
         }
     }
 
-    /// The same error, after the command had begun to change something: the outcome is unknown.
+    /// The same error in a command that may already have changed something: the outcome is unknown.
     pub(super) fn outcome_unknown(self) -> Self {
         let (Self::Failed(why) | Self::CouldNotRun(why)) = self;
-        Self::CouldNotRun(format!("what became of it is not known: {why}"))
+        Self::CouldNotRun(format!("the outcome is unknown: {why}"))
     }
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for CommandError {
 impl std::error::Error for CommandError {}
 
 impl From<StoreError> for CommandError {
-    /// A store that fails after the command has begun to work with it.
+    /// A store that failed after it was opened.
     fn from(error: StoreError) -> Self {
         Self::Failed(error.to_string())
     }

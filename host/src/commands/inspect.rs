@@ -1,4 +1,4 @@
-//! `orders-host inspect`: what a component imports and exports, and whether this host would run it.
+//! `orders-host inspect`: what a component imports and exports, and whether this host can run it.
 
 use crate::{
     commands::error::CommandError,
@@ -8,8 +8,7 @@ use crate::{
     sandbox::engine,
 };
 
-/// Checks a component as `serve` does, without serving it, and prints what it found. Returns whether this host would run
-/// it.
+/// Checks a component as `serve` does, without serving it, and prints the result. Returns whether this host can run it.
 ///
 /// # Errors
 ///

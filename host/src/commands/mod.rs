@@ -1,14 +1,14 @@
-//! The commands of the program but for `serve`: one file or folder a command.
+//! The commands of the program other than `serve`, each in a file or folder of its own.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`error`] | why a command fails, and with which exit code |
-//! | [`healthcheck`] | `healthcheck`: the container's own probe |
-//! | [`inspect`] | `inspect`: what a component imports and exports, and whether this host would run it |
+//! | [`error`] | why a command fails, and its exit code |
+//! | [`healthcheck`] | `healthcheck`: the health probe of the container |
+//! | [`inspect`] | `inspect`: what a component imports and exports, and whether this host can run it |
 //! | [`compile`] | `compile`: ahead-of-time compilation |
-//! | [`sign`] | `module keygen`, `sign` and `verify`: keys and signatures as files |
-//! | [`module`] | `module push`, `list`, `status` and `rollback`: a client of the operators' API |
-//! | [`state`] | `state export` and `import`: a store's state as a file |
+//! | [`sign`] | `module keygen`, `sign` and `verify`: key files and signed components |
+//! | [`module`] | `module push`, `list`, `status` and `rollback`: the client of the operators' API |
+//! | [`state`] | `state export` and `import`: the state of a store as a file |
 
 pub mod compile;
 pub mod error;

@@ -1,4 +1,4 @@
-//! `orders-host module keygen`, `sign` and `verify`: keys and signatures as files.
+//! `orders-host module keygen`, `sign` and `verify`: key files and signed components.
 
 use std::{fs, path::Path};
 
@@ -13,35 +13,35 @@ use crate::{
     },
 };
 
-/// Makes a pair of keys, writes both files or neither, and prints the public key. Nothing that is there is overwritten.
+/// Creates a key pair, writes both files or neither, and prints the public key. Existing files are never overwritten.
 ///
 /// # Errors
 ///
-/// [`CommandError::Failed`] if one cannot be written.
+/// [`CommandError::Failed`] if a file exists or cannot be written.
 pub fn keygen(config: &KeygenConfig) -> Result<(), CommandError> {
     let KeygenConfig { secret, public } = config;
     let key = SecretKey::generate().map_err(CommandError::Failed)?;
     create(secret, &key.to_file(), file::PRIVATE_MODE)?;
     if let Err(error) = create(public, &key.public().to_file(), file::PUBLIC_MODE) {
-        // It is ours, of a moment ago, and of no use alone.
+        // This function has just created it, and it is useless without its public key.
         let _ = fs::remove_file(secret);
         return Err(error);
     }
-    println!("wrote {}, to be kept secret, and {}: {}", secret.display(), public.display(), key.public());
+    println!("wrote {} (keep it secret) and {}: {}", secret.display(), public.display(), key.public());
     Ok(())
 }
 
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), CommandError> {
     file::create_new(path, text.as_bytes(), mode).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => CommandError::Failed(format!(
-            "{} is there already, and no key is overwritten; name another file",
+            "{} already exists, and keys are never overwritten; choose another file",
             path.display()
         )),
         _ => unwritable(path, &error),
     })
 }
 
-/// Signs a component, and prints by which key.
+/// Signs a component, and prints the public key.
 ///
 /// # Errors
 ///
@@ -57,11 +57,11 @@ pub fn sign(config: &SignConfig) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Checks that a component is signed by a trusted key, and prints by which.
+/// Checks that a component is signed by a trusted key, and prints that key.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if this is not so, or the component or the keys cannot be read.
+/// [`CommandError`] if the component is not signed by a trusted key, or if the component or the keys cannot be read.
 pub fn verify(config: &VerifyConfig) -> Result<(), CommandError> {
     let VerifyConfig { component, trusted_keys } = config;
     let trusted = TrustedKeys::read(trusted_keys).map_err(CommandError::CouldNotRun)?;

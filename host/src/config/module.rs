@@ -1,61 +1,60 @@
-//! The options of `orders-host module`, and those of the folder that modules are kept in.
+//! The commands of `orders-host module`, and the options of those that work on files.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::operator::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
+use super::module_client::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
 
 /// The commands of `module`.
 #[derive(Debug, Subcommand)]
 pub enum ModuleCommand {
-    /// Have a running service serve another component, and wait for what becomes of it
+    /// Roll out a component on a running service, and wait for the outcome
     ///
-    /// The service compiles and tries it, asks it its smoke requests, gives it a share of the requests and compares it
-    /// with the module that serves. If it is no worse it serves all requests; if it is, it goes back by itself, with the
-    /// numbers as the reason. Whatever goes wrong leaves what serves as it was. Each step is shown as it happens, on a
-    /// terminal with the numbers of both.
+    /// The service compiles and tries the component, sends it the smoke requests, gives it a share of the requests and
+    /// compares it with the serving module. If it is no worse, it is promoted and serves all requests; otherwise it is
+    /// rolled back automatically, and the numbers are the reason given. A rollout that fails leaves the serving module as it
+    /// was. Each step is shown as it happens; on a terminal, the numbers of both modules are updated live.
     ///
-    /// Interrupted, it leaves the module to the service, which goes on with it; `module status --watch` shows it again,
-    /// and `module rollback` takes it back.
+    /// If this command is interrupted, the service continues the rollout: `module status --watch` shows it again, and
+    /// `module rollback` ends it.
     ///
-    /// Exit code: 0 if it serves, 1 if it was refused or rolled back or another one is on trial, 2 if the service could
-    /// not be asked or what became of it is not known.
+    /// Exit code: 0 if the component serves, 1 if it was refused or rolled back or another module is on trial, 2 if the
+    /// service could not be reached or the outcome is unknown.
     Push(PushConfig),
-    /// Show all modules that a running service knows: what each is doing, since when, and why it does not serve
+    /// List the modules that a running service knows: their states, since when, and why one does not serve
     ///
-    /// The one that something happened to last comes first. Times are UTC. A reason that is wider than the terminal is
-    /// cut short: `module status HASH` has all of it.
+    /// The module that changed last comes first. Times are UTC. A reason that is wider than the terminal is truncated;
+    /// `module status HASH` shows all of it.
     ///
-    /// Exit code: 0 if they were shown, 2 if the service could not be asked.
+    /// Exit code: 0 if the list was shown, 2 if the service could not be reached.
     List(ListConfig),
-    /// Show what serves, what is on trial and what serves after a rollback, with their numbers; or all about one module
+    /// Show the serving module, the one on trial and the one that a rollback restores, with their numbers; or one module
     ///
-    /// Exit code: 0 if it was shown, 1 if there is no such module, 2 if the service could not be asked. With --watch:
-    /// 0 if the module came to serve, or when interrupted, 1 if it was refused or rolled back, 2 if what became of it is
-    /// not known.
+    /// Exit code: 0 if the status was shown, 1 if there is no such module, 2 if the service could not be reached. With
+    /// --watch: 0 if the module was promoted or the command was interrupted, 1 if the module was refused or rolled back, 2
+    /// if the outcome is unknown.
     Status(StatusConfig),
-    /// Take back the module that is on trial; or have the one before the one that serves serve again, at once
+    /// Roll back the module on trial; or, if none is on trial, restore the previous module at once
     ///
-    /// Exit code: 0 if it was taken back, 1 if there is nothing to go back to, 2 if the service could not be asked.
+    /// Exit code: 0 after a rollback, 1 if there is no module to go back to, 2 if the service could not be reached.
     Rollback(RollbackConfig),
-    /// Make a pair of keys: a secret one to sign with, and a public one to trust
+    /// Create a key pair: a secret key to sign with, and a public key to trust
     ///
-    /// Both are small text files. A file of trusted keys has one public key a line, so that such files are put
-    /// together with `cat`; what follows a `#` is a comment. Only its owner may read the secret key. Nothing that is
-    /// there is overwritten.
+    /// Both keys are small text files. A file of trusted keys has one public key per line, so such files can be joined with
+    /// `cat`; a `#` starts a comment. Only its owner can read the secret key. Existing files are never overwritten.
     ///
-    /// Exit code: 0 if both were written, 1 if not; then neither was.
+    /// Exit code: 0 if both files were written, 1 if not; then neither was.
     Keygen(KeygenConfig),
     /// Sign a component
     ///
-    /// The signature is a section of the file, which remains a component that any host runs; one that was there is
-    /// replaced. It covers every byte, and the same key always gives the same file. The file is replaced in one step,
-    /// or stays as it is.
+    /// The signature is a section of the file, which remains a component that any host can run; an existing signature is
+    /// replaced. It covers every byte, and the same key always produces the same file. The file is replaced in one step, or
+    /// stays unchanged.
     ///
-    /// Exit code: 0 if it was written, 1 if it cannot be written, 2 if the component or the key cannot be read.
+    /// Exit code: 0 if the file was written, 1 if it cannot be written, 2 if the component or the key cannot be read.
     Sign(SignConfig),
-    /// Check that a component is signed by a trusted key, and show by which
+    /// Check that a component is signed by a trusted key, and show which key
     ///
     /// Exit code: 0 if it is, 1 if it is not, 2 if the component or the keys cannot be read.
     Verify(VerifyConfig),
@@ -64,11 +63,11 @@ pub enum ModuleCommand {
 /// The options of `module keygen`.
 #[derive(Clone, Debug, Args)]
 pub struct KeygenConfig {
-    /// The file to write the secret key to; it must not be there yet
+    /// File to write the secret key to; it must not exist
     #[arg(long, value_name = "FILE")]
     pub secret: PathBuf,
 
-    /// The file to write the public key to; it must not be there yet
+    /// File to write the public key to; it must not exist
     #[arg(long, value_name = "FILE")]
     pub public: PathBuf,
 }
@@ -80,11 +79,11 @@ pub struct SignConfig {
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// The file of the secret key
+    /// File of the secret key
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
 
-    /// The file to write; without it, the component itself is replaced
+    /// File to write. Without it, the component itself is replaced
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -96,22 +95,7 @@ pub struct VerifyConfig {
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// The file of the public keys, one a line
+    /// File of the public keys, one per line
     #[arg(long, env = "ORDERS_TRUSTED_KEYS", value_name = "FILE")]
     pub trusted_keys: PathBuf,
-}
-
-/// Where modules outlive the process.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Modules")]
-pub struct ModuleDirConfig {
-    /// The folder that keeps pushed modules, and which one serves; made if missing, nobody else may write to it; without
-    /// it, pushed modules last until the process ends
-    #[arg(long, env = "ORDERS_MODULE_DIR", value_name = "DIR")]
-    pub module_dir: Option<PathBuf>,
-
-    /// How many modules that folder keeps: the newest, and those in use in any case
-    #[arg(long, env = "ORDERS_KEEP_MODULES", value_name = "COUNT", default_value = "5",
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub keep_modules: u16,
 }

@@ -1,25 +1,25 @@
-//! A server that a component may send requests to, as an option names it.
+//! `--allow-outbound`: a server that a component may send requests to.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// Where a request goes that names no port (RFC 9110, section 4.2.1).
+/// The default port of the `http` scheme (RFC 9110, section 4.2.1).
 pub const HTTP_PORT: u16 = 80;
-/// The longest host name (RFC 1035, section 2.3.4).
-const MAX_HOST: usize = 253;
+/// Maximum length of a host name (RFC 1035, section 2.3.4).
+const MAX_HOST_NAME: usize = 253;
 
 /// A server that a component may send requests to, written `api.example.com` or `api.example.com:8080`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundServer {
-    /// A name in small letters, an IPv4 address, or an IPv6 address in brackets.
+    /// A name in lower case, an IPv4 address, or an IPv6 address in brackets.
     host: String,
     port: u16,
 }
 
 impl OutboundServer {
-    /// Whether this is the server meant by a host and a port. Names are compared as they are written, in small or
-    /// capital letters, and not looked up.
-    pub fn is(&self, host: &str, port: u16) -> bool {
-        self.port == port && (self.host.eq_ignore_ascii_case(host) || same_address(&self.host, host))
+    /// Whether a request to `host` and `port` goes to this server. Names are compared without regard to case and are not
+    /// resolved.
+    pub fn matches(&self, host: &str, port: u16) -> bool {
+        self.port == port && (self.host.eq_ignore_ascii_case(host) || is_same_ipv6(&self.host, host))
     }
 }
 
@@ -28,7 +28,7 @@ impl FromStr for OutboundServer {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (host, port) = match text.rsplit_once(':') {
-            // What is left of an IPv6 address without a port has no closing bracket.
+            // An IPv6 address without a port: its last colon is inside the brackets.
             Some((host, port)) if !host.starts_with('[') || host.ends_with(']') => (host, Some(port)),
             _ => (text, None),
         };
@@ -37,10 +37,10 @@ impl FromStr for OutboundServer {
             None => Some(HTTP_PORT),
         };
         match port {
-            Some(port) if is_host(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
+            Some(port) if is_valid_host(host) => Ok(Self { host: host.to_ascii_lowercase(), port }),
             _ => {
-                Err("a server is written like `api.example.com` or `api.example.com:8080`: one host name or \
-                      address, without a scheme, a path or a `*`"
+                Err("a server is written like `api.example.com` or `api.example.com:8080`: one host name or address, \
+                      without a scheme, a path or a `*`"
                     .to_owned())
             }
         }
@@ -53,23 +53,23 @@ impl fmt::Display for OutboundServer {
     }
 }
 
-fn is_host(text: &str) -> bool {
+fn is_valid_host(text: &str) -> bool {
     if text.starts_with('[') {
-        return address(text).is_some();
+        return ipv6(text).is_some();
     }
     let label = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
-    text.len() <= MAX_HOST && text.split('.').all(label)
+    text.len() <= MAX_HOST_NAME && text.split('.').all(label)
 }
 
-/// Whether both are the same IPv6 address, which can be written in several ways.
-fn same_address(one: &str, other: &str) -> bool {
-    address(one).is_some_and(|one| address(other) == Some(one))
+/// Whether both are the same IPv6 address. One address can be written in several ways.
+fn is_same_ipv6(one: &str, other: &str) -> bool {
+    ipv6(one).is_some_and(|one| ipv6(other) == Some(one))
 }
 
-fn address(host: &str) -> Option<Ipv6Addr> {
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
@@ -78,22 +78,22 @@ mod tests {
     use super::OutboundServer;
 
     #[test]
-    fn a_server_is_its_name_and_its_port() {
+    fn a_server_matches_by_name_and_port() {
         let server = |text: &str| text.parse::<OutboundServer>().ok();
         let named = server("API.example.com").unwrap();
         assert_eq!(named.to_string(), "api.example.com:80");
-        assert!(named.is("api.Example.com", 80));
+        assert!(named.matches("api.Example.com", 80));
         for (host, port) in [("api.example.com", 8080), ("example.com", 80), ("api.example.com.", 80)] {
-            assert!(!named.is(host, port), "{host}:{port}");
+            assert!(!named.matches(host, port), "{host}:{port}");
         }
-        assert!(server("10.0.0.1:9000").unwrap().is("10.0.0.1", 9000));
-        assert!(server("[::1]").unwrap().is("[0:0::1]", 80));
-        assert!(server("[::1]:8080").unwrap().is("[::1]", 8080));
-        assert!(!server("[::1]:8080").unwrap().is("[::2]", 8080));
+        assert!(server("10.0.0.1:9000").unwrap().matches("10.0.0.1", 9000));
+        assert!(server("[::1]").unwrap().matches("[0:0::1]", 80));
+        assert!(server("[::1]:8080").unwrap().matches("[::1]", 8080));
+        assert!(!server("[::1]:8080").unwrap().matches("[::2]", 8080));
     }
 
     #[test]
-    fn what_is_no_server_is_refused() {
+    fn malformed_servers_are_rejected() {
         let long = "a.".repeat(127);
         let bad = [
             "",

@@ -9,50 +9,50 @@ use super::store::StoreConfig;
 /// The commands of `state`.
 #[derive(Debug, Subcommand)]
 pub enum StateCommand {
-    /// Write all that a store holds as JSON lines
+    /// Write all entries of a store as JSON lines
     ///
-    /// It is one snapshot: the state as it was when the command began, whole, however long it takes and whatever is
-    /// written meanwhile. The service may go on serving. Until the end SQLite's log grows by what is written, and
-    /// PostgreSQL keeps what is replaced; a snapshot from which nothing is read for 10 minutes is ended by PostgreSQL. Of
-    /// PostgreSQL one connection is used besides --store-connections.
+    /// The export is one snapshot: the complete state at the moment the command began, however long the export takes and
+    /// whatever is written meanwhile. The service may keep serving. Until the export ends, SQLite's log grows with every
+    /// write, and PostgreSQL keeps replaced rows. PostgreSQL ends a snapshot from which nothing is read for 10 minutes. The
+    /// export uses one PostgreSQL connection in addition to --store-connections.
     ///
-    /// The first line says what the file is. Then there is a line for each entry, in the order of the keys' bytes:
-    /// {"key":…,"value":…} if the value is UTF-8, else {"key":…,"base64":…}. The last line has their number and the SHA-256
-    /// over all keys and values, which is the same for the same state in any kind of store. Revisions are not written: they
-    /// are each store's own.
+    /// The first line identifies the format. One line for each entry follows, in the byte order of the keys:
+    /// {"key":…,"value":…} if the value is UTF-8, otherwise {"key":…,"base64":…}. The last line has the number of entries
+    /// and the SHA-256 of all keys and values, which is the same for the same state in any kind of store. Revisions are not
+    /// exported: each store numbers its own commits.
     ///
-    /// A file is written under the name FILE.partial, for its owner alone, and takes the place of FILE once it is whole and
-    /// on the disk. What was interrupted cannot be gone on with, for the snapshot is gone: run the command again.
+    /// The output is first written to FILE.partial, readable by its owner only, and replaces FILE once it is complete and on
+    /// disk. An interrupted export cannot be resumed, because its snapshot is gone: run the command again.
     ///
-    /// Exit code: 0 if everything was written, 1 if not, 2 if it could not be begun.
+    /// Exit code: 0 if everything was written, 1 if not, 2 if the export could not start.
     Export(ExportConfig),
-    /// Put what `state export` has written into a store
+    /// Import the output of `state export` into a store
     ///
-    /// The store has to be empty, or to hold exactly the beginning of the input: then an import was interrupted, and it is
-    /// gone on with after what is there. With --merge it may hold anything. Entries are written in the order of the input,
-    /// many at a time, and get new revisions. Nobody else may write into the store meanwhile, above all no service: an
-    /// import that meets a key that was not there before stops.
+    /// The store must be empty, or hold exactly the beginning of the input: then the import resumes an interrupted one. With
+    /// --merge it may hold anything. Entries are written in the order of the input, many per commit, and get new revisions.
+    /// Nothing else may write to the store meanwhile, above all no service: the import stops if it finds a key that was not
+    /// there before.
     ///
-    /// A file is read twice: a damaged one is found before anything is written. Standard input (or a pipe) can be read only
-    /// once. If it is damaged, or its last line is missing, the store is left with what was written until then, and the
-    /// command says so: remove that store, or, if the input had only ended too early, run the command again with all of it.
+    /// A file is read twice, so that damage is found before anything is written. Standard input (or a pipe) can be read only
+    /// once. If it is damaged or its last line is missing, the store keeps what was written until then, and the command says
+    /// so: remove the store, or, if the input only ended too early, run the command again with the complete input.
     ///
     /// At the end the whole store is read again, and its number of entries and its checksum are compared with the last line
-    /// of the input. With --merge only the input is checked like this, for the store holds other entries too.
+    /// of the input. With --merge only the input is verified this way, because the store holds other entries too.
     ///
     /// Exit code: 0 if all entries are in the store and verified; 1 if not, and the store may hold a part of them: do not
-    /// serve from it; 2 if it could not be begun, and nothing was written.
+    /// serve from it; 2 if the import could not start and nothing was written.
     Import(ImportConfig),
 }
 
 /// The options of `state export`.
 #[derive(Clone, Debug, Args)]
 pub struct ExportConfig {
-    /// Where the state is.
+    /// The store to export.
     #[command(flatten)]
     pub store: StoreConfig,
 
-    /// The file to write; `-` writes to standard output
+    /// File to write; `-` writes to standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
 }
@@ -60,25 +60,25 @@ pub struct ExportConfig {
 /// The options of `state import`.
 #[derive(Clone, Debug, Args)]
 pub struct ImportConfig {
-    /// Where the state goes to.
+    /// The store to import into.
     #[command(flatten)]
     pub store: StoreConfig,
 
-    /// The file to read; `-` reads standard input
+    /// File to read; `-` reads standard input
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub input: PathBuf,
 
-    /// Import into a store that is not empty. Its other entries stay; of a key that is there with another value, this says
-    /// which value it has then
+    /// Import into a store that is not empty, whose other entries stay. For a key that has another value in the store, this
+    /// says which value to keep
     #[arg(long, value_name = "WHICH")]
     pub merge: Option<Merge>,
 }
 
-/// What becomes of a key that both the store and the input have, with different values.
+/// Which value a key gets if the store and the input have different ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Merge {
-    /// The store's
+    /// The value of the store
     Keep,
-    /// The input's
+    /// The value of the input
     Replace,
 }

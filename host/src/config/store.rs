@@ -1,7 +1,7 @@
-//! The options that say where the state is kept.
+//! The options for the location of the state.
 //!
-//! The address of a server holds a password. It is shown nowhere: not by `--help`, not where a value is refused, not by
-//! `Debug` or `Display`.
+//! The URL of a server contains a password. It is never shown: not by `--help`, not in the error for an invalid value, not
+//! by `Debug` or `Display`.
 
 use std::{
     ffi::OsStr,
@@ -17,58 +17,61 @@ use clap::{
     error::{Error, ErrorKind},
 };
 
-/// Where the state is kept, and how much of a server is used for it.
+/// Where the state is kept, and how many connections to a server are used.
 #[derive(Clone, Debug, Args)]
 pub struct StoreConfig {
-    /// Where the state is kept: `sqlite:PATH`, `postgres://…`, or `memory:` (lost at the end)
+    /// Where the state is kept: `sqlite:PATH`, `postgres://…`, or `memory:`, which is lost when the process exits
     #[arg(long, env = "ORDERS_STORE", value_name = "STORE", default_value = "sqlite:orders.db",
           hide_env_values = true, value_parser = LocationParser)]
     pub store: StoreLocation,
 
-    /// A file that holds what `--store` would say, for secrets; read again when a server refuses the password
+    /// File that holds the value of `--store`, to keep a password off the command line. It is read again when the server
+    /// rejects the password
     #[arg(long, env = "ORDERS_STORE_FILE", value_name = "FILE", conflicts_with = "store")]
     pub store_file: Option<PathBuf>,
 
-    /// The most connections to a PostgreSQL server: two for commits, one of which stands by; the others read
-    #[arg(long, env = "ORDERS_STORE_CONNECTIONS", value_name = "COUNT", default_value_t = CONNECTIONS,
+    /// Maximum number of connections to a PostgreSQL server. Two are for commits, one of them on standby; the others are
+    /// for reads
+    #[arg(long, env = "ORDERS_STORE_CONNECTIONS", value_name = "COUNT", default_value_t = DEFAULT_CONNECTIONS,
           value_parser = clap::value_parser!(u16).range(2..=200))]
     pub store_connections: u16,
 }
 
 impl StoreConfig {
-    /// Where the state is kept. A call to a server is given up in time for a request of `request_timeout` to be
+    /// Where the state is kept. Calls to a server time out early enough that a request of `request_timeout` can still be
     /// answered.
     ///
     /// # Errors
     ///
-    /// One line, if the file cannot be read or does not hold a location.
+    /// One line, if the file cannot be read or does not hold a valid location.
     pub fn location(&self, request_timeout: Duration) -> Result<StoreLocation, String> {
         let mut location = match &self.store_file {
             None => self.store.clone(),
-            Some(file) => read(file)?,
+            Some(file) => read_store_file(file)?,
         };
         if let StoreLocation::Postgres(server) = &mut location {
             server.connections = self.store_connections;
-            server.timeout = (request_timeout / CALLS_IN_A_REQUEST).min(LONGEST_CALL);
+            server.timeout = (request_timeout / CALLS_IN_A_REQUEST).min(MAX_CALL_TIMEOUT);
             server.file.clone_from(&self.store_file);
         }
         Ok(location)
     }
 }
 
-/// Connections, unless something else is said: two that commit, and a reading one for each of six threads.
-const CONNECTIONS: u16 = 8;
-/// So many calls in a row may each take as long as they can before the request is out of time.
+/// The default number of connections: two for commits, and one for reads on each of six threads.
+const DEFAULT_CONNECTIONS: u16 = 8;
+/// Number of consecutive calls that may each time out before the request does.
 const CALLS_IN_A_REQUEST: u32 = 3;
-/// However long a request may take, a server that has not answered for this long is not going to.
-const LONGEST_CALL: Duration = Duration::from_secs(5);
+/// The longest timeout of a call, whatever `--request-timeout` is: a server that has not answered for this long is not
+/// going to answer.
+const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a location out of a file.
+/// Reads a location from a file.
 ///
 /// # Errors
 ///
-/// One line that names the file, and nothing of what it holds.
-pub fn read(file: &Path) -> Result<StoreLocation, String> {
+/// One line that names the file but quotes nothing from it.
+pub fn read_store_file(file: &Path) -> Result<StoreLocation, String> {
     let text =
         fs::read_to_string(file).map_err(|error| format!("cannot read --store-file {file:?}: {error}"))?;
     text.trim().parse().map_err(|why| format!("--store-file {file:?} does not hold a store: {why}"))
@@ -88,22 +91,22 @@ pub enum StoreLocation {
 /// A database of a PostgreSQL server, and how it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresLocation {
-    /// Its address.
+    /// The URL of the database.
     pub url: PostgresUrl,
-    /// The file that the address came from: it may hold another password later.
+    /// The file that the URL was read from: it may hold another password later.
     pub file: Option<PathBuf>,
-    /// The most connections, at least 2.
+    /// Maximum number of connections, at least 2.
     pub connections: u16,
-    /// How long one call may take, with all its waits.
+    /// Maximum time for one call, with all its waits.
     pub timeout: Duration,
 }
 
-/// A `postgres://` or `postgresql://` address. It is read only where it is used, for its refusal would show it here.
+/// A `postgres://` or `postgresql://` URL. It is parsed only where it is used: an error here would quote it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl(String);
 
 impl PostgresUrl {
-    /// The address with its password, not to be shown.
+    /// The URL with its password. It must not be shown.
     pub fn secret(&self) -> &str {
         &self.0
     }
@@ -120,8 +123,8 @@ impl FromStr for StoreLocation {
                 Ok(Self::Postgres(Box::new(PostgresLocation {
                     url: PostgresUrl(text.to_owned()),
                     file: None,
-                    connections: CONNECTIONS,
-                    timeout: LONGEST_CALL,
+                    connections: DEFAULT_CONNECTIONS,
+                    timeout: MAX_CALL_TIMEOUT,
                 })))
             }
             _ => {
@@ -142,13 +145,13 @@ impl fmt::Display for StoreLocation {
     }
 }
 
-/// Hosts and database alone; not even those where it is not certain what is what.
+/// Only the hosts and the database; nothing at all if it is ambiguous which part is which.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, address) = self.0.split_once("://").unwrap_or_default();
-        let (front, options) = address.split_once('?').unwrap_or((address, ""));
-        let place = match front.split_once('@') {
-            None if !options.contains('@') => front,
+        let (authority, options) = address.split_once('?').unwrap_or((address, ""));
+        let place = match authority.split_once('@') {
+            None if !options.contains('@') => authority,
             Some((_, place)) if !place.contains('@') && !options.contains('@') => place,
             _ => "…",
         };
@@ -162,7 +165,7 @@ impl fmt::Debug for PostgresUrl {
     }
 }
 
-/// Refuses a value in clap's words, without showing one that may hold a password.
+/// Reports an invalid value in clap's form, without quoting a value that may contain a password.
 #[derive(Clone, Copy, Debug)]
 struct LocationParser;
 
@@ -187,13 +190,13 @@ mod tests {
     use super::StoreLocation;
 
     #[test]
-    fn an_address_is_shown_without_what_is_secret() {
+    fn a_url_is_shown_without_its_secrets() {
         for (given, shown) in [
             ("postgres://ada:secret@db.example:5432/orders?sslmode=require", "db.example:5432/orders"),
             ("postgresql://db.example/orders?password=secret", "db.example/orders"),
             ("postgres://ada:secret@a,b:5433/orders", "a,b:5433/orders"),
             ("postgres://%2Frun%2Fpostgresql/orders", "%2Frun%2Fpostgresql/orders"),
-            // Where a part of the password may be taken for something else.
+            // Ambiguous: a part of the password could be taken for something else.
             ("postgres://ada:sec@ret@db.example/orders", "…"),
             ("postgres://ada:sec?ret@db.example/orders", "…"),
             ("postgres://ada:sec@r?et@db.example/orders", "…"),

@@ -1,4 +1,4 @@
-//! The types of what options say: each is read from its text, and one that exists is a good one.
+//! Types of option values. Each is parsed once from its text, and a value that exists is valid.
 
 use std::{fmt, num::NonZeroU16, str::FromStr, thread, time::Duration};
 
@@ -9,7 +9,7 @@ use http::{Method, Uri};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threads(NonZeroU16);
 
-/// More are of no use.
+/// More threads than this bring nothing.
 const MAX_THREADS: u16 = 1024;
 
 impl Threads {
@@ -28,16 +28,16 @@ impl FromStr for Threads {
             _ => text.parse().ok(),
         };
         let count = count.filter(|count| count.get() <= MAX_THREADS);
-        count.map(Self).ok_or_else(|| format!("a number from 1 to {MAX_THREADS} is expected, or `auto`"))
+        count.map(Self).ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}, or `auto`"))
     }
 }
 
-/// A length of time, written `500ms`, `10s` or `2m`.
+/// A duration, written `500ms`, `10s` or `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
-/// No wait is longer than this: beyond it a typing error is more likely than a wish.
-const LONGEST_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest period that is accepted: a longer one is more likely a typing error than intended.
+const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl FromStr for Period {
     type Err = String;
@@ -45,8 +45,8 @@ impl FromStr for Period {
     fn from_str(text: &str) -> Result<Self, String> {
         let period = humantime::parse_duration(text)
             .map_err(|error| format!("{error}: a time is written like `500ms`, `10s` or `2m`"))?;
-        if period > LONGEST_PERIOD {
-            return Err("at most 24h are allowed".to_owned());
+        if period > MAX_PERIOD {
+            return Err("at most 24h is allowed".to_owned());
         }
         Ok(Self(period))
     }
@@ -65,7 +65,7 @@ pub struct Size(u32);
 impl Size {
     /// The number of bytes; at most 2³¹.
     pub fn bytes(self) -> usize {
-        // Lossless: a pointer has at least 32 bits wherever wasmtime runs.
+        // Lossless: pointers have at least 32 bits on every platform of wasmtime.
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
@@ -80,7 +80,7 @@ impl FromStr for Size {
             .as_u64();
         match u32::try_from(size) {
             Ok(size) if (1..=1 << 31).contains(&size) => Ok(Self(size)),
-            _ => Err("a size is 1 byte to 2 GiB".to_owned()),
+            _ => Err("a size must be from 1 byte to 2 GiB".to_owned()),
         }
     }
 }
@@ -91,12 +91,12 @@ impl fmt::Display for Size {
     }
 }
 
-/// A request that a component has to answer before it serves, written `GET /path`. It has no body.
+/// A request that a component must answer before it serves, written `GET /path`. It has no body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmokeRequest {
-    /// What is asked.
+    /// The request method.
     pub method: Method,
-    /// A path, with a query if there is one.
+    /// The path, with an optional query.
     pub target: Uri,
 }
 
@@ -106,7 +106,7 @@ impl FromStr for SmokeRequest {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = text.split_once(' ').and_then(|(method, target)| {
             let target = target.trim();
-            // Anything else would be another form of target (RFC 9112, section 3.2).
+            // Only the origin form of a request target is accepted (RFC 9112, section 3.2).
             let target = target.starts_with('/').then(|| target.parse().ok())??;
             Some(Self { method: method.parse().ok()?, target })
         });
@@ -120,8 +120,8 @@ impl fmt::Display for SmokeRequest {
     }
 }
 
-/// A period that something must end in: it cannot be zero.
-pub(super) fn timeout(text: &str) -> Result<Period, String> {
+/// Parses a period that must be longer than zero.
+pub(super) fn nonzero_period(text: &str) -> Result<Period, String> {
     let period: Period = text.parse()?;
-    if period.0.is_zero() { Err("it must be longer than zero".to_owned()) } else { Ok(period) }
+    if period.0.is_zero() { Err("a timeout must be longer than zero".to_owned()) } else { Ok(period) }
 }

@@ -1,9 +1,9 @@
-//! Points at which a test has this process killed, as an operator or the kernel may kill it.
+//! Fault injection: named points at which a test kills this process, as an operator or the kernel may kill it.
 //!
-//! Only with the feature `fault-injection`, which no program that is shipped has: without it a point is nothing. With it
-//! `ORDERS_FAULT` names the point. That is no option, so it is read here, and only here, instead of in `config`.
+//! Only builds with the feature `fault-injection` have them, and no released build does; otherwise a point does nothing. The
+//! variable `ORDERS_FAULT` names the point. It is not an option, so it is read here instead of in `config`.
 
-/// A step is done and the next has not begun: if a test has named this point, the process ends here, by SIGKILL.
+/// Marks the point between two steps. The process kills itself here with SIGKILL if a test has chosen this point.
 #[inline]
 pub fn point(name: &str) {
     #[cfg(feature = "fault-injection")]

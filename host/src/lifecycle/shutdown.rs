@@ -1,4 +1,4 @@
-//! The phases of the service's life, and the signals that move it on.
+//! The phases of the service, and the signals that it handles.
 
 use std::io;
 
@@ -8,20 +8,20 @@ use tokio::{
     time::Instant,
 };
 
-/// Where the service is in its life. It goes through the phases in this order.
+/// A phase of the service, which passes through them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Requests are served.
     Serving,
-    /// Requests are still served, but `/ready` says no and every answer asks the client to go elsewhere.
+    /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
     Draining,
-    /// No connection is accepted any more; what is under way may end. Since the given moment.
+    /// Since the given moment, no connections are accepted; requests in flight may finish.
     Stopping(Instant),
-    /// What is still under way is cut.
+    /// Requests still in flight are cut.
     Cutting,
 }
 
-/// The phase the service is in, shared by all its parts.
+/// The current phase, shared by all parts of the service.
 #[derive(Clone, Debug)]
 pub struct Lifecycle(watch::Sender<Phase>);
 
@@ -32,29 +32,29 @@ impl Default for Lifecycle {
 }
 
 impl Lifecycle {
-    /// The present phase.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         *self.0.borrow()
     }
 
-    /// Moves on to `phase`.
+    /// Enters `phase`.
     pub fn enter(&self, phase: Phase) {
         self.0.send_replace(phase);
     }
 
-    /// Waits until no more connections are to be accepted.
+    /// Waits for the phase in which no more connections are accepted.
     pub async fn stopping(&self) {
         let _ =
             self.0.subscribe().wait_for(|phase| matches!(phase, Phase::Stopping(_) | Phase::Cutting)).await;
     }
 
-    /// Sees every change of phase from here on.
+    /// Observes every change of phase from now on.
     pub fn subscribe(&self) -> watch::Receiver<Phase> {
         self.0.subscribe()
     }
 }
 
-/// The signals that ask the service to end: SIGTERM and SIGINT.
+/// The signals that shut the service down: SIGTERM and SIGINT.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -62,16 +62,16 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Takes over both signals from their default, which ends the process at once.
+    /// Installs handlers for both signals in place of their default, which terminates the process.
     ///
     /// # Errors
     ///
-    /// If the operating system refuses.
-    pub fn take_over() -> io::Result<Self> {
+    /// If the operating system refuses the handler.
+    pub fn install() -> io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// Waits for the next of them, and names it.
+    /// Waits for the next signal and returns its name.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
@@ -80,24 +80,24 @@ impl Signals {
     }
 }
 
-/// The signal that asks for the component to be read again: SIGHUP.
+/// The signal that reloads the component: SIGHUP.
 #[derive(Debug)]
 pub struct Hangup(Signal);
 
 impl Hangup {
-    /// Takes the signal over from its default, which ends the process at once. Where nobody waits for it any more, it
-    /// does nothing.
+    /// Installs a handler in place of the default, which terminates the process. While nothing waits for the signal, it has
+    /// no effect.
     ///
     /// # Errors
     ///
-    /// If the operating system refuses.
-    pub fn take_over() -> io::Result<Self> {
+    /// If the operating system refuses the handler.
+    pub fn install() -> io::Result<Self> {
         signal(SignalKind::hangup()).map(Self)
     }
 
-    /// Waits for it. However often it came since the last time, that is once.
+    /// Waits for the signal. Several signals since the last call count as one.
     pub async fn next(&mut self) {
-        // It has no end as long as there is a runtime.
+        // The stream does not end while the runtime exists.
         if self.0.recv().await.is_none() {
             std::future::pending::<()>().await;
         }

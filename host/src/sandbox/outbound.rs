@@ -119,7 +119,11 @@ impl Sender {
         let port = authority.port_u16().unwrap_or(HTTP_PORT);
         let host = authority.host();
         let server = (host.trim_matches(['[', ']']).to_owned(), port);
-        allowed.servers.iter().any(|allowed| allowed.is(host, port)).then(|| (server, Arc::clone(allowed)))
+        allowed
+            .servers
+            .iter()
+            .any(|allowed| allowed.matches(host, port))
+            .then(|| (server, Arc::clone(allowed)))
     }
 
     fn log_rejected(&mut self, request: &Request<WasiBody>, request_id: &str, why: &str) {

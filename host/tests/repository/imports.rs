@@ -1,7 +1,7 @@
-//! Imports go one way: between the rooms of a crate, and between the files of a room.
+//! Imports go in one direction, between the rooms of a crate and between the files of a room.
 //!
-//! The order is the table in the first comment of `lib.rs` and of each `mod.rs`: a module imports only modules above it
-//! there. So the table is complete and true, and no circle can arise.
+//! The table in the first comment of `lib.rs` and of each `mod.rs` is the order: a module imports only modules above it. The
+//! test also keeps each table complete, and rules out cycles.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +19,7 @@ use crate::repository;
 /// Crates whose modules are ordered by tables.
 const ORDERED: [&str; 2] = ["guest/src", "host/src"];
 
-/// A module: where its file is, and the names from the crate's root to it.
+/// A module: the names on the path from the crate's root to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Module(Vec<String>);
 
@@ -38,7 +38,7 @@ impl Module {
     }
 }
 
-/// The modules that a table lists, in its order: rows that begin with a name in backticks.
+/// The modules in a table, in order: the rows that start with a name in backticks.
 fn table(source: &str) -> Vec<String> {
     let rows = source.lines().take_while(|line| line.starts_with("//!"));
     let names = rows.filter_map(|row| {
@@ -52,18 +52,19 @@ fn table(source: &str) -> Vec<String> {
 /// The modules that lie directly in a folder.
 fn children(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let modules =
-        entries.filter(|path| path.join("mod.rs").is_file() || path.extension().is_some_and(|it| it == "rs"));
+    let modules = entries.filter(|path| {
+        path.join("mod.rs").is_file() || path.extension().is_some_and(|extension| extension == "rs")
+    });
     let names = modules.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
     names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod" | "tests")).collect()
 }
 
-/// Every path that code names from `crate`, `self` or `super`; tests aside, which may look at anything.
+/// Every path in the code that starts at `crate`, `self` or `super`, except in tests, which may import anything.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 
 impl Paths {
-    fn of(source: &str) -> Vec<Vec<String>> {
+    fn parse(source: &str) -> Vec<Vec<String>> {
         let mut paths = Self::default();
         paths.visit_file(&syn::parse_file(source).unwrap());
         paths.0.retain(|path| matches!(path[0].as_str(), "crate" | "self" | "super"));
@@ -106,7 +107,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The module that a path names, seen from the module in which it stands: as far as the path leads through files.
+/// The module that a path names when it is used in `from`: the longest part of the path that consists of modules.
 fn resolve(path: &[String], from: &Module, root: &Path) -> Module {
     let mut module = Module(Vec::new());
     for (place, name) in path.iter().enumerate() {
@@ -126,7 +127,7 @@ fn resolve(path: &[String], from: &Module, root: &Path) -> Module {
     module
 }
 
-/// All modules of a crate below this one, itself first.
+/// This module and all modules below it.
 fn modules(module: &Module, root: &Path) -> Vec<Module> {
     let folder = module.0.iter().fold(root.to_owned(), |path, name| path.join(name));
     let mut all = vec![module.clone()];
@@ -136,17 +137,17 @@ fn modules(module: &Module, root: &Path) -> Vec<Module> {
     all
 }
 
-/// What imports what in each folder: for the folder, its modules, each with the modules beside it that it imports.
+/// For each folder, its modules, each with the modules of the same folder that it imports.
 type Imports = BTreeMap<Module, BTreeMap<String, BTreeSet<String>>>;
 
 fn imports(root: &Path) -> Imports {
     let mut imports = Imports::new();
     for module in modules(&Module(Vec::new()), root).into_iter().filter(|module| !module.0.is_empty()) {
         let source = fs::read_to_string(module.file(root).unwrap()).unwrap();
-        for path in Paths::of(&source) {
+        for path in Paths::parse(&source) {
             let imported = resolve(&path, &module, root);
             let shared = module.0.iter().zip(&imported.0).take_while(|(one, other)| one == other).count();
-            // A folder's `mod.rs` may import all that lies in the folder.
+            // A folder's `mod.rs` may import everything in the folder.
             let Some(importing) = module.0.get(shared) else { continue };
             let folder = Module(module.0[..shared].to_vec());
             assert!(
@@ -162,8 +163,8 @@ fn imports(root: &Path) -> Imports {
     imports
 }
 
-/// The table of a folder, held against the modules that are in it.
-fn ordered(folder: &Module, root: &Path) -> Vec<String> {
+/// The order of the modules in a folder, from its table, which must list exactly these modules.
+fn module_order(folder: &Module, root: &Path) -> Vec<String> {
     let file = if folder.0.is_empty() { Some(root.join("lib.rs")) } else { folder.file(root) };
     let order = table(&fs::read_to_string(file.unwrap()).unwrap());
     let path = folder.0.iter().fold(root.to_owned(), |path, name| path.join(name));
@@ -175,20 +176,20 @@ fn ordered(folder: &Module, root: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_module_imports_only_what_stands_above_it() {
+fn a_module_imports_only_modules_above_it() {
     for root in ORDERED.map(|root| repository().join(root)) {
         let imports = imports(&root);
         for folder in modules(&Module(Vec::new()), &root) {
             if !folder.0.iter().fold(root.clone(), |path, name| path.join(name)).is_dir() {
                 continue;
             }
-            let order = ordered(&folder, &root);
+            let order = module_order(&folder, &root);
             let place = |name: &str| order.iter().position(|listed| listed == name);
             for (importing, imported) in imports.get(&folder).into_iter().flatten() {
                 for imported in imported {
                     assert!(
                         place(imported) < place(importing),
-                        "{}: {importing} imports {imported}, which stands below it",
+                        "{}: {importing} imports {imported}, which is below it",
                         folder.name()
                     );
                 }
@@ -200,7 +201,7 @@ fn a_module_imports_only_what_stands_above_it() {
     }
 }
 
-/// `cargo test -p orders-host --test repository imports -- --nocapture` shows which room imports which.
+/// Shown by `cargo test -p orders-host --test repository imports -- --nocapture`.
 fn print_rooms(order: &[String], imports: &BTreeMap<String, BTreeSet<String>>) {
     for room in order {
         let imported = order.iter().filter(|other| imports.get(room).is_some_and(|all| all.contains(*other)));
@@ -209,7 +210,7 @@ fn print_rooms(order: &[String], imports: &BTreeMap<String, BTreeSet<String>>) {
 }
 
 #[test]
-fn every_form_of_an_import_is_found() {
+fn every_form_of_import_is_found() {
     let source = "
         use crate::{guest::{Failure, Guest}, store::{self, Store as _}};
         use super::super::config::*;
@@ -217,7 +218,7 @@ fn every_form_of_an_import_is_found() {
         #[cfg(test)]
         mod tests { use super::*; }
     ";
-    let mut paths: Vec<_> = Paths::of(source).into_iter().map(|path| path.join("::")).collect();
+    let mut paths: Vec<_> = Paths::parse(source).into_iter().map(|path| path.join("::")).collect();
     paths.sort();
     assert_eq!(
         paths,

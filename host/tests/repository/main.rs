@@ -1,5 +1,4 @@
-//! What must stay true of the repository itself: the direction of imports, the borders between host and guest, and what is
-//! written about both.
+//! Rules of the repository itself: the direction of imports, and the borders between host and guest.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +16,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// The sources of the host: names below `host/src`, and contents.
+/// The sources of the host: paths below `host/src`, and contents.
 fn sources() -> Vec<(String, String)> {
     let root = repository().join("host/src");
     let (mut sources, mut folders) = (Vec::new(), vec![root.clone()]);
@@ -41,9 +40,9 @@ fn code(source: &str) -> String {
     source.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// Native code is loaded in one place; nothing else needs what the compiler cannot check.
+/// Loading native code, in one place, is the only use of unsafe code.
 #[test]
-fn one_file_of_the_host_has_unsafe_code() {
+fn only_one_file_of_the_host_has_unsafe_code() {
     let unsafe_code = |source: &str| code(source).contains("unsafe");
     let files: Vec<_> = sources().into_iter().filter(|(_, source)| unsafe_code(source)).collect();
     let names: Vec<_> = files.iter().map(|(file, _)| file.as_str()).collect();
@@ -53,17 +52,17 @@ fn one_file_of_the_host_has_unsafe_code() {
 
 /// The host knows nothing about orders.
 #[test]
-fn the_host_knows_no_word_of_the_trade() {
+fn the_host_contains_no_term_of_the_order_domain() {
     for (file, source) in sources() {
         for word in ["customer", "unit_price", "quantity", "shipped", "cancelled", "/api/v1", "idempotency"] {
-            assert!(!code(&source).to_lowercase().contains(word), "{file} knows what a {word} is");
+            assert!(!code(&source).to_lowercase().contains(word), "{file} contains {word:?}");
         }
     }
 }
 
-/// Only one file of the component touches `wasi:http`, and only one the store.
+/// Only one file of the component uses `wasi:http`, and only one the store.
 #[test]
-fn the_component_keeps_its_borders() {
+fn only_one_file_of_the_component_uses_wasi_and_only_one_the_store() {
     let mut paths = vec![repository().join("guest/src")];
     while let Some(path) = paths.pop() {
         if path.is_dir() {
@@ -72,7 +71,7 @@ fn the_component_keeps_its_borders() {
         }
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let code = code(&fs::read_to_string(&path).unwrap());
-        assert!(!code.contains("wasi::") || name == "component.rs", "{name} touches WASI");
-        assert!(!code.contains("orders::state") || name == "wit_store.rs", "{name} touches the store");
+        assert!(!code.contains("wasi::") || name == "component.rs", "{name} uses WASI");
+        assert!(!code.contains("orders::state") || name == "wit_store.rs", "{name} uses the store");
     }
 }

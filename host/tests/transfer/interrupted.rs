@@ -1,4 +1,4 @@
-//! Transfers that are ended from outside.
+//! Transfers that are interrupted or killed.
 
 use std::fs;
 
@@ -18,8 +18,8 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
 }
 
-/// Begins an import out of the first part of a file, which does not end; waits until some of it is in the store.
-async fn begin(store: &str, file: &[u8]) -> (Child, tokio::process::ChildStdin) {
+/// Starts an import from the first part of a file, keeps its input open, and waits until some entries are in the store.
+async fn start_import(store: &str, file: &[u8]) -> (Child, tokio::process::ChildStdin) {
     let mut child = start(&["import", "--store", store]);
     let mut input = child.stdin.take().unwrap();
     input.write_all(file).await.unwrap();
@@ -29,29 +29,29 @@ async fn begin(store: &str, file: &[u8]) -> (Child, tokio::process::ChildStdin) 
 }
 
 #[tokio::test]
-async fn an_import_that_was_killed_goes_on_where_it_was() {
+async fn a_killed_import_resumes_where_it_stopped() {
     let folder = Folder::new();
     let (from, file) = (folder.sqlite("from.db"), folder.at("state.jsonl"));
     let given = numbered(10_000, 40);
     fill(&from, given.clone()).await;
-    export(&from, &file).await.done();
+    export(&from, &file).await.succeeded();
     let bytes = fs::read(&file).unwrap();
     for store in [folder.sqlite("to.db"), database()] {
         let mut there = 0;
-        // Killed twice, further on each time.
+        // Killed twice, the second time further on.
         for part in [3, 2] {
-            let (mut child, input) = begin(&store, &bytes[..bytes.len() / part]).await;
+            let (mut child, input) = start_import(&store, &bytes[..bytes.len() / part]).await;
             wait_for_entries(&store, there + 1000).await;
             child.kill().await.unwrap();
             drop(input);
             let left = contents(&store).await;
-            assert!(left == given[..left.len()], "it is not the beginning of the file");
+            assert!(left == given[..left.len()], "the store must hold the beginning of the file");
             assert!(u64::try_from(left.len()).unwrap() >= there + 1000 && left.len() < given.len());
             there = u64::try_from(left.len()).unwrap();
         }
         let resumed = import(&store, &file, &[]).await;
         assert!(
-            resumed.done().contains(&format!("10000 entries ({there} were there)")),
+            resumed.succeeded().contains(&format!("10000 entries ({there} already present)")),
             "{}",
             resumed.stdout
         );
@@ -60,48 +60,48 @@ async fn an_import_that_was_killed_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_signal_ends_an_import_in_order() {
+async fn a_signal_stops_an_import_in_an_orderly_way() {
     let folder = Folder::new();
     let (from, to, file) = (folder.sqlite("from.db"), folder.sqlite("to.db"), folder.at("state.jsonl"));
     let given = numbered(5000, 10);
     fill(&from, given.clone()).await;
-    export(&from, &file).await.done();
+    export(&from, &file).await.succeeded();
     let bytes = fs::read(&file).unwrap();
     for (name, kind) in [("SIGINT", Signal::INT), ("SIGTERM", Signal::TERM)] {
-        let (child, input) = begin(&to, &bytes[..bytes.len() / 2]).await;
+        let (child, input) = start_import(&to, &bytes[..bytes.len() / 2]).await;
         signal(&child, kind);
         let ended = end(child).await;
         ended
             .failed(1, &[&format!("interrupted by {name}"), "do not serve from it", "run the command again"]);
         drop(input);
-        assert_eq!(folder.names(), ["from.db", "state.jsonl", "to.db"], "it was not closed");
+        assert_eq!(folder.names(), ["from.db", "state.jsonl", "to.db"], "the store must be closed");
         let left = contents(&to).await;
         assert!(!left.is_empty() && left == given[..left.len()]);
     }
-    import(&to, &file, &[]).await.done();
+    import(&to, &file, &[]).await.succeeded();
     assert!(contents(&to).await == given);
 }
 
 #[tokio::test]
-async fn a_signal_ends_an_export_in_order() {
+async fn a_signal_stops_an_export_in_an_orderly_way() {
     let folder = Folder::new();
     let from = folder.sqlite("from.db");
     fill(&from, numbered(5000, 1000)).await;
     let mut child = start(&["export", "--store", &from]);
-    // It has begun, and waits for somebody to read on.
+    // The export has started, and now waits for a reader.
     let mut output = child.stdout.take().unwrap();
     within("the first bytes", output.read_exact(&mut [0; 100])).await.unwrap();
     signal(&child, Signal::INT);
     end(child).await.failed(1, &["interrupted by SIGINT", "standard output was not written"]);
-    assert_eq!(folder.names(), ["from.db"], "the store was not closed");
-    // What came out is no whole state.
+    assert_eq!(folder.names(), ["from.db"], "the store must be closed");
+    // The output is not a complete state.
     let mut cut = Vec::new();
     output.read_to_end(&mut cut).await.unwrap();
     assert!(!String::from_utf8_lossy(&cut).contains("sha256"));
 }
 
 #[tokio::test]
-async fn an_export_that_nobody_reads_fails() {
+async fn an_export_to_a_closed_pipe_fails() {
     let folder = Folder::new();
     let from = folder.sqlite("from.db");
     fill(&from, numbered(5000, 1000)).await;

@@ -1,13 +1,13 @@
-//! `orders-host state export` and `import`, with the real program and real servers.
+//! `orders-host state export` and `import`, with the real program and real PostgreSQL servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test that cannot go on must fail"
+    reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no callers")]
 #![allow(dead_code, reason = "the harness is shared with the tests of the service")]
 
 #[path = "../support/harness.rs"]

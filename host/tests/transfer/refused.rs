@@ -1,4 +1,4 @@
-//! What is not exported, and not imported, and what is there then.
+//! Exports and imports that are refused or fail, and what they leave behind.
 
 use std::fs;
 
@@ -7,24 +7,24 @@ use tokio::io::AsyncWriteExt;
 use crate::support::{Folder, contents, database, end, export, fill, import, numbered, start};
 
 #[tokio::test]
-async fn a_damaged_file_leaves_no_trace() {
+async fn a_damaged_file_changes_nothing() {
     let folder = Folder::new();
     let (from, file) = (folder.sqlite("from.db"), folder.at("state.jsonl"));
     fill(&from, numbered(600, 10)).await;
-    export(&from, &file).await.done();
-    let sound = fs::read_to_string(&file).unwrap();
-    let lines: Vec<_> = sound.split_inclusive('\n').collect();
+    export(&from, &file).await.succeeded();
+    let intact = fs::read_to_string(&file).unwrap();
+    let lines: Vec<_> = intact.split_inclusive('\n').collect();
     for (damaged, says) in [
-        (String::new(), "cut short"),
-        (lines[0][..20].to_owned(), "cut short in line 1"),
-        (lines[1..].concat(), "no state"),
-        (sound[..sound.len() / 2].to_owned(), "cut short in line"),
+        (String::new(), "truncated"),
+        (lines[0][..20].to_owned(), "truncated in line 1"),
+        (lines[1..].concat(), "was not written by"),
+        (intact[..intact.len() / 2].to_owned(), "truncated in line"),
         (lines[..601].concat(), "line 602 and its last line are missing"),
-        (lines[..602].concat().trim_end().to_owned(), "cut short in line 602"),
+        (lines[..602].concat().trim_end().to_owned(), "truncated in line 602"),
         (lines[..300].concat() + &lines[301..].concat(), "599 entries"),
-        (sound.replace(r#"\"number\":599"#, r#"\"number\":598"#), "checksum"),
-        (sound.replace("n/0000599", "n/0000699"), "checksum"),
-        (sound.clone() + lines[0], "something follows"),
+        (intact.replace(r#"\"number\":599"#, r#"\"number\":598"#), "checksum"),
+        (intact.replace("n/0000599", "n/0000699"), "checksum"),
+        (intact.clone() + lines[0], "data after its last line"),
     ] {
         fs::write(&file, damaged).unwrap();
         import(&folder.sqlite("to.db"), &file, &[]).await.failed(2, &["cannot read", "state.jsonl", says]);
@@ -32,15 +32,15 @@ async fn a_damaged_file_leaves_no_trace() {
     }
 }
 
-/// A pipe cannot be read twice: what came before the damage is in the store, and the command says what that means.
+/// A pipe cannot be read twice: entries before the damage are in the store, and the error says what that means.
 #[tokio::test]
-async fn a_damaged_stream_is_not_taken_for_a_whole_one() {
+async fn a_damaged_stream_leaves_an_incomplete_store_and_says_so() {
     let folder = Folder::new();
     let (from, file) = (folder.sqlite("from.db"), folder.at("state.jsonl"));
     let given = numbered(600, 10);
     fill(&from, given.clone()).await;
-    export(&from, &file).await.done();
-    let sound = fs::read_to_string(&file).unwrap();
+    export(&from, &file).await.succeeded();
+    let intact = fs::read_to_string(&file).unwrap();
     let import_stream = async |store: &str, text: &str| {
         let mut child = start(&["import", "--store", store]);
         let mut input = child.stdin.take().unwrap();
@@ -48,35 +48,39 @@ async fn a_damaged_stream_is_not_taken_for_a_whole_one() {
         drop(input);
         end(child).await
     };
-    // Cut short: the rest can follow.
+    // Truncated: the import can be resumed.
     let to = folder.sqlite("cut.db");
-    let cut = &sound[..sound.len() / 2];
+    let cut = &intact[..intact.len() / 2];
     let whole = cut.lines().count() - 2;
     let warned =
-        ["the store is incomplete, do not serve from it", &format!("{whole} entries of the input are in it")];
-    import_stream(&to, cut).await.failed(1, &["standard input", "cut short in line", warned[0], warned[1]]);
+        ["the store is incomplete, do not serve from it", &format!("it holds {whole} entries of the input")];
+    import_stream(&to, cut).await.failed(1, &["standard input", "truncated in line", warned[0], warned[1]]);
     assert!(contents(&to).await == given[..whole]);
-    let gone_on = import_stream(&to, &sound).await;
-    assert!(gone_on.done().contains(&format!("600 entries ({whole} were there)")), "{}", gone_on.stdout);
+    let resumed = import_stream(&to, &intact).await;
+    assert!(
+        resumed.succeeded().contains(&format!("600 entries ({whole} already present)")),
+        "{}",
+        resumed.stdout
+    );
     assert!(contents(&to).await == given);
-    // Changed on the way: nothing tells which entry it was.
+    // Altered: the checksum does not say which entry it was.
     let to = folder.sqlite("changed.db");
-    let changed = sound.replace(r#"\"number\":300,"#, r#"\"number\":301,"#);
+    let changed = intact.replace(r#"\"number\":300,"#, r#"\"number\":301,"#);
     import_stream(&to, &changed).await.failed(1, &["checksum", warned[0], "600 entries of the input"]);
-    import_stream(&to, &sound).await.failed(2, &["the store is not empty"]);
-    // Nothing but the first lines: nothing was written.
-    let head = sound.lines().next().unwrap();
-    import_stream(&folder.sqlite("new.db"), head).await.failed(2, &["cut short in line 1"]);
+    import_stream(&to, &intact).await.failed(2, &["the store is not empty"]);
+    // Only the first line: nothing was written.
+    let head = intact.lines().next().unwrap();
+    import_stream(&folder.sqlite("new.db"), head).await.failed(2, &["truncated in line 1"]);
     import_stream(&folder.sqlite("new.db"), &format!("{head}\n")).await.failed(2, &["nothing was written"]);
 }
 
 #[tokio::test]
-async fn a_store_that_holds_something_else_is_left_alone() {
+async fn a_store_with_other_entries_is_not_imported_into() {
     let folder = Folder::new();
     let (from, file) = (folder.sqlite("from.db"), folder.at("state.jsonl"));
     let given = numbered(500, 10);
     fill(&from, given.clone()).await;
-    export(&from, &file).await.done();
+    export(&from, &file).await.succeeded();
     for (name, others) in [
         ("before", vec![("a".to_owned(), b"1".to_vec())]),
         ("between", vec![("n/0000100x".to_owned(), b"1".to_vec())]),
@@ -95,27 +99,27 @@ async fn a_store_that_holds_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn told_to_merge_it_says_what_becomes_of_what_is_there() {
+async fn a_merge_reports_what_happened_to_existing_entries() {
     let folder = Folder::new();
     let (from, file) = (folder.sqlite("from.db"), folder.at("state.jsonl"));
     let given = numbered(3000, 10);
     fill(&from, given.clone()).await;
-    export(&from, &file).await.done();
+    export(&from, &file).await.succeeded();
     let mut others = vec![("a".to_owned(), b"1".to_vec()), given[7].clone()];
-    // So many that they are more than a page.
+    // More than one page.
     others.extend((0..1500).map(|n| (given[2 * n].0.clone(), b"theirs".to_vec())));
     others.push(("z".to_owned(), b"2".to_vec()));
     for store in [folder.sqlite("to.db"), database()] {
         for (merge, says) in [
-            ("keep", "3000 entries (1 were there, 1500 gave way to others)"),
-            ("replace", "3000 entries (1500 were there, 1500 replaced others)"),
-            ("replace", "3000 entries (3000 were there)"),
+            ("keep", "3000 entries (1 already present, 1500 with the store's value kept)"),
+            ("replace", "3000 entries (1500 already present, 1500 with the store's value replaced)"),
+            ("replace", "3000 entries (3000 already present)"),
         ] {
             if merge == "keep" {
                 fill(&store, others.clone()).await;
             }
             let merged = import(&store, &file, &["--merge", merge]).await;
-            assert!(merged.done().contains(says), "{}", merged.stdout);
+            assert!(merged.succeeded().contains(says), "{}", merged.stdout);
             let mut expected: std::collections::BTreeMap<_, _> = given.iter().cloned().collect();
             let theirs = others.iter().filter(|(key, _)| merge == "keep" || !key.starts_with("n/"));
             expected.extend(theirs.cloned());
@@ -125,7 +129,7 @@ async fn told_to_merge_it_says_what_becomes_of_what_is_there() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_begun_says_why() {
+async fn a_transfer_that_cannot_start_says_why() {
     let folder = Folder::new();
     let (file, missing) = (folder.at("state.jsonl"), folder.sqlite("missing.db"));
     export(&missing, &file).await.failed(2, &["missing.db", "it does not exist"]);
@@ -134,7 +138,7 @@ async fn what_cannot_be_begun_says_why() {
     import("memory:", &file, &[]).await.failed(2, &["memory:"]);
     import(&missing, &file, &[]).await.failed(2, &["cannot read", "No such file"]);
     import(&missing, &folder.at("."), &[]).await.failed(2, &["it is a directory"]);
-    assert_eq!(folder.names(), [""; 0], "something was made");
+    assert_eq!(folder.names(), [""; 0], "a file was created");
 
     let store = folder.sqlite("store.db");
     fill(&store, numbered(1, 1)).await;
@@ -146,20 +150,20 @@ async fn what_cannot_be_begun_says_why() {
     lock.lock().unwrap();
     export(&store, &taken).await.failed(2, &["another process writes"]);
     drop(lock);
-    // What a process that was killed has left.
+    // A partial file that a killed process left behind.
     fs::write(&partial, "x".repeat(10_000)).unwrap();
-    export(&store, &taken).await.done();
+    export(&store, &taken).await.succeeded();
     assert_eq!(fs::read_to_string(&taken).unwrap().lines().count(), 3);
     assert_eq!(folder.names(), ["store.db", "taken"]);
 }
 
-/// A disk that is full: the file of before stays.
+/// When the disk is full, the previous file stays.
 #[tokio::test]
-async fn an_export_that_fails_leaves_what_was_there() {
+async fn a_failed_export_leaves_the_previous_file() {
     let folder = Folder::new();
     let (store, file) = (folder.sqlite("store.db"), folder.at("state.jsonl"));
     fill(&store, numbered(10, 1)).await;
-    export(&store, &file).await.done();
+    export(&store, &file).await.succeeded();
     let before = fs::read(&file).unwrap();
     fill(&store, numbered(3000, 1000)).await;
     let script = r#"trap '' XFSZ; exec prlimit --fsize=1000000 "$0" state export --store "$1" --output "$2""#;
@@ -177,24 +181,24 @@ async fn an_export_that_fails_leaves_what_was_there() {
     assert_eq!(folder.names(), ["state.jsonl", "store.db"]);
 }
 
-/// Nobody else may write meanwhile, and if somebody does, nothing of theirs is overwritten.
+/// No other process may write during an import. If one does, its entries are not overwritten.
 #[tokio::test]
-async fn an_import_that_meets_a_writer_stops() {
+async fn an_import_stops_when_another_process_writes() {
     let folder = Folder::new();
     let (from, to, file) = (folder.sqlite("from.db"), database(), folder.at("state.jsonl"));
     fill(&from, numbered(2000, 10)).await;
-    export(&from, &file).await.done();
-    let sound = fs::read(&file).unwrap();
+    export(&from, &file).await.succeeded();
+    let intact = fs::read(&file).unwrap();
     let mut child = start(&["import", "--store", &to]);
     let mut input = child.stdin.take().unwrap();
-    input.write_all(&sound[..sound.len() / 2]).await.unwrap();
+    input.write_all(&intact[..intact.len() / 2]).await.unwrap();
     input.flush().await.unwrap();
     crate::support::wait_for_entries(&to, 128).await;
     fill(&to, [("n/0001999".to_owned(), b"theirs".to_vec())]).await;
-    // It may stop before it has read everything.
-    let _ = input.write_all(&sound[sound.len() / 2..]).await;
+    // The import may stop before it has read everything.
+    let _ = input.write_all(&intact[intact.len() / 2..]).await;
     drop(input);
-    end(child).await.failed(1, &["somebody else writes into the store", "do not serve from it"]);
+    end(child).await.failed(1, &["another process writes to the store", "do not serve from it"]);
     let last = contents(&to).await.pop().unwrap();
     assert_eq!(last, ("n/0001999".to_owned(), b"theirs".to_vec()));
 }

@@ -1,4 +1,4 @@
-//! From a store into a file, into a store of another kind, and back.
+//! From a store to a file, to a store of another kind, and back.
 
 use std::{fs, path::Path};
 
@@ -15,24 +15,24 @@ use proptest::{
 
 use crate::support::{Contents, Folder, contents, database, export, fill, import, numbered};
 
-/// In this process, which is quicker than a process each time.
-async fn state(words: &[&str]) -> String {
-    let cli = Cli::try_parse_from(["orders-host", "state"].iter().chain(words)).unwrap();
-    let Command::State(command) = cli.command else { panic!("{words:?}") };
-    let done = match command {
+/// Runs a command in this process, which is faster than a process each time.
+async fn state(arguments: &[&str]) -> String {
+    let cli = Cli::try_parse_from(["orders-host", "state"].iter().chain(arguments)).unwrap();
+    let Command::State(command) = cli.command else { panic!("{arguments:?}") };
+    let result = match command {
         StateCommand::Export(config) => Box::pin(transfer::export(&config)).await,
         StateCommand::Import(config) => Box::pin(transfer::import(&config)).await,
     };
-    done.unwrap()
+    result.unwrap()
 }
 
-/// A file without its first line, which says when it was written, and out of what.
+/// A file without its first line, which depends on the time and the kind of store.
 fn body(path: &Path) -> String {
     fs::read_to_string(path).unwrap().split_once('\n').unwrap().1.to_owned()
 }
 
-/// SQLite → file → PostgreSQL → file → SQLite: the same entries, the same files.
-async fn there_and_back(given: Contents) {
+/// SQLite → file → PostgreSQL → file → SQLite: the entries and the files stay the same.
+async fn check_round_trip(given: Contents) {
     let folder = Folder::new();
     let (from, through, to) = (folder.sqlite("from.db"), database(), folder.sqlite("to.db"));
     let (first, second, third) = (folder.at("1.jsonl"), folder.at("2.jsonl"), folder.at("3.jsonl"));
@@ -67,62 +67,66 @@ fn entries() -> impl Strategy<Value = Contents> {
 }
 
 #[test]
-fn random_contents_come_through_every_store_as_they_were() {
+fn random_entries_survive_a_round_trip_through_every_store() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 32, ..Config::default() };
     TestRunner::new(config)
         .run(&entries(), |given| {
-            runtime.block_on(there_and_back(given));
+            runtime.block_on(check_round_trip(given));
             Ok(())
         })
         .unwrap();
 }
 
 #[tokio::test]
-async fn the_largest_values_come_through() {
+async fn the_largest_values_survive_a_round_trip() {
     let mut given: Contents = (0..10).map(|n| (format!("{n}"), vec![n + 1; 1 << 20])).collect();
     given.push(("text".into(), vec![b'x'; 1 << 20]));
-    there_and_back(given).await;
+    check_round_trip(given).await;
 }
 
 #[tokio::test]
-async fn the_program_says_what_it_has_done() {
+async fn each_command_prints_a_summary() {
     let folder = Folder::new();
     let (from, to, file) = (folder.sqlite("from.db"), folder.sqlite("to.db"), folder.at("state.jsonl"));
     fill(&from, numbered(1000, 10)).await;
     let exported = export(&from, &file).await;
     assert!(
-        exported.done().starts_with(&format!("exported 1000 entries of {from} to \"")),
+        exported.succeeded().starts_with(&format!("exported 1000 entries of {from} to \"")),
         "{}",
         exported.stdout
     );
-    let said = fs::read_to_string(&file).unwrap();
-    let head: serde_json::Value = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let written = fs::read_to_string(&file).unwrap();
+    let head: serde_json::Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&head["format"], &head["version"], &head["entries"]),
         (&"orders-host state".into(), &1.into(), &1000.into())
     );
-    let end: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    let end: serde_json::Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();
     let sha256 = end["sha256"].as_str().unwrap();
     assert!(exported.stdout.contains(sha256));
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&file).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o600, "others can read it");
+    assert_eq!(mode & 0o777, 0o600, "others must not be able to read it");
 
     let imported = import(&to, &file, &[]).await;
     assert!(
-        imported.done().starts_with(&format!("imported 1000 entries into {to} (")),
+        imported.succeeded().starts_with(&format!("imported 1000 entries into {to} (")),
         "{}",
         imported.stdout
     );
     assert!(imported.stdout.contains(&format!("verified: sha256 {sha256}")));
     let again = import(&to, &file, &[]).await;
-    assert!(again.done().starts_with("imported 1000 entries (1000 were there)"), "{}", again.stdout);
+    assert!(
+        again.succeeded().starts_with("imported 1000 entries (1000 already present)"),
+        "{}",
+        again.stdout
+    );
 
-    // Without a file the state itself is on standard output.
+    // Without --output, standard output carries the state.
     let piped = crate::harness::run(["state", "export", "--store", to.as_str()]).await;
     assert_eq!(
         (piped.code, piped.stdout.split_once('\n').unwrap().1),
-        (Some(0), said.split_once('\n').unwrap().1)
+        (Some(0), written.split_once('\n').unwrap().1)
     );
     assert!(
         piped.stderr.starts_with("exported 1000 entries") && piped.stderr.lines().count() == 1,
@@ -131,15 +135,15 @@ async fn the_program_says_what_it_has_done() {
     );
 }
 
-/// The address of a server stands in no file and on no line.
+/// Neither the file nor the summary contains the login of the server.
 #[tokio::test]
-async fn a_file_says_nothing_of_where_it_came_from() {
+async fn an_export_does_not_reveal_the_url_of_the_store() {
     let folder = Folder::new();
     let (store, file) = (database(), folder.at("state.jsonl"));
     fill(&store, numbered(1, 1)).await;
     let exported = export(&store, &file).await;
     let login = "postgres@";
-    assert!(store.contains(login) && !exported.done().contains(login));
+    assert!(store.contains(login) && !exported.succeeded().contains(login));
     let head = fs::read_to_string(&file).unwrap().lines().next().unwrap().to_owned();
     assert!(head.contains(r#""store":"postgres""#) && !head.contains("://"), "{head}");
 }

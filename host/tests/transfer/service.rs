@@ -1,4 +1,4 @@
-//! The service before, while and after its state is moved.
+//! The service before, during and after a transfer of its state.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,7 @@ fn create(key: &str) -> Request<Full<bytes::Bytes>> {
     request
 }
 
-/// All pages of a list, as they are sent.
+/// All pages of a list.
 async fn pages(client: &mut Client, query: &str) -> Vec<Value> {
     let mut pages = Vec::new();
     let mut path = format!("/api/v1/orders?limit=3{query}");
@@ -36,22 +36,22 @@ async fn pages(client: &mut Client, query: &str) -> Vec<Value> {
     }
 }
 
-/// What a caller sees of all orders: each with its tag and its events, and all lists.
-async fn seen(client: &mut Client) -> BTreeMap<String, Value> {
-    let mut seen = BTreeMap::new();
+/// The orders as a client sees them: each with its entity tag and events, and all lists.
+async fn client_view(client: &mut Client) -> BTreeMap<String, Value> {
+    let mut view = BTreeMap::new();
     for location in list_all(client).await.into_keys() {
         let order = client.get(&location).await;
         let events = client.get(&format!("{location}/events")).await.json();
-        seen.insert(location, json!([order.field("etag"), order.json(), events]));
+        view.insert(location, json!([order.field("etag"), order.json(), events]));
     }
     for query in ["", "&status=confirmed", "&status=pending", "&customer=ada", "&sort=created_at"] {
-        seen.insert(query.to_owned(), pages(client, query).await.into());
+        view.insert(query.to_owned(), pages(client, query).await.into());
     }
-    seen
+    view
 }
 
 #[tokio::test]
-async fn the_service_goes_on_from_the_store_that_was_imported() {
+async fn a_service_continues_on_the_imported_store() {
     let folder = Folder::new();
     let (old, new, file) = (folder.sqlite("old.db"), database(), folder.at("state.jsonl"));
     let host = TestHost::orders(&["--store", &old]).await;
@@ -66,18 +66,18 @@ async fn the_service_goes_on_from_the_store_that_was_imported() {
         let confirmed = client.send(post(&format!("{location}/confirm"), "")).await.unwrap();
         assert_eq!((confirmed.status(), confirmed.field("etag")), (200, "\"2\""));
     }
-    let before = seen(&mut client).await;
-    // While it serves.
-    export(&old, &file).await.done();
+    let before = client_view(&mut client).await;
+    // The service keeps running during the export.
+    export(&old, &file).await.succeeded();
     drop(client);
     drop(host);
 
-    import(&new, &file, &[]).await.done();
+    import(&new, &file, &[]).await.succeeded();
     let host = TestHost::orders(&["--store", &new]).await;
     let mut client = host.connect().await;
-    let after = seen(&mut client).await;
+    let after = client_view(&mut client).await;
     assert_eq!(after, before);
-    // A retry of before gives the order of before; what was read before can be changed.
+    // A retry of an earlier request returns the earlier order, and an entity tag read earlier is still valid.
     let again = client.send(create("key-3")).await.unwrap();
     assert_eq!((again.status(), again.field("location")), (201, locations[3].as_str()));
     let mut confirm = post(&format!("{}/confirm", locations[3]), "");
@@ -87,21 +87,21 @@ async fn the_service_goes_on_from_the_store_that_was_imported() {
     assert_eq!(list_all(&mut client).await.len(), 11);
 }
 
-/// Creates until nobody listens any more; tells of each when it was acknowledged.
-async fn create_on(mut client: Client, acknowledged: mpsc::Sender<String>) {
-    while let Ok(answer) = client.create().await {
-        assert_eq!(answer.status(), 201, "{answer:?}");
-        if acknowledged.send(answer.field("location").to_owned()).await.is_err() {
+/// Creates orders until the receiver is closed, and sends the location of each once it is acknowledged.
+async fn create_orders(mut client: Client, acknowledged: mpsc::Sender<String>) {
+    while let Ok(response) = client.create().await {
+        assert_eq!(response.status(), 201, "{response:?}");
+        if acknowledged.send(response.field("location").to_owned()).await.is_err() {
             return;
         }
     }
 }
 
-/// An export beside a service that writes: what was acknowledged before it is in it, nothing of what was begun after it is,
-/// and nothing is in it by halves.
+/// An export while the service writes has every order that was acknowledged before it, none that was started after it, and
+/// no order in part.
 async fn an_export_under_load_is_one_snapshot(store: &str) {
     let folder = Folder::new();
-    // Something that no reader swallows at once, before and behind the orders.
+    // Entries before and after the orders that are too large for the buffers between writer and reader.
     let others = |prefix: &'static str| {
         numbered(1500, 2000).into_iter().map(move |(key, value)| (format!("{prefix}{key}"), value))
     };
@@ -112,7 +112,7 @@ async fn an_export_under_load_is_one_snapshot(store: &str) {
     let clients: Vec<_> = {
         let mut clients = Vec::new();
         for _ in 0..4 {
-            clients.push(tokio::spawn(create_on(host.connect().await, send.clone())));
+            clients.push(tokio::spawn(create_orders(host.connect().await, send.clone())));
         }
         clients
     };
@@ -132,7 +132,7 @@ async fn an_export_under_load_is_one_snapshot(store: &str) {
     let mut child = start(&["export", "--store", store]);
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut text = String::new();
-    // The snapshot is taken once this is there.
+    // Once the first line is there, the snapshot has been taken.
     within("the first line", output.read_line(&mut text)).await.unwrap();
     let begun = *counted.borrow_and_update();
     within("orders meanwhile", counted.wait_for(|count| *count >= begun + 100)).await.unwrap();
@@ -148,16 +148,16 @@ async fn an_export_under_load_is_one_snapshot(store: &str) {
     let file = folder.at("state.jsonl");
     std::fs::write(&file, text).unwrap();
     let new = folder.sqlite("new.db");
-    import(&new, &file, &[]).await.done();
+    import(&new, &file, &[]).await.succeeded();
     let host = TestHost::orders(&["--store", &new]).await;
     let mut client = host.connect().await;
     let exported = list_all(&mut client).await;
     let exported_set: BTreeSet<String> = exported.keys().cloned().collect();
-    assert!(before.is_subset(&exported_set), "something acknowledged is not in it");
+    assert!(before.is_subset(&exported_set), "an acknowledged order is missing");
     assert!(exported_set.is_subset(&listed));
-    // Four clients have one order each under way, and one each that they wait to tell of.
+    // Each of the four clients may have one order in flight, and one that waits to be sent to the collector.
     assert!(exported.len() <= begun + 12, "{} orders, {begun} before", exported.len());
-    // Whatever is listed is there in every index, with its event.
+    // Every order is in every index and has its event.
     for query in ["&status=pending", "&customer=ada"] {
         let indexed: usize =
             pages(&mut client, query).await.iter().map(|page| page["items"].as_array().unwrap().len()).sum();

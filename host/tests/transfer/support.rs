@@ -1,4 +1,4 @@
-//! Stores to export from and import into, and the program that does it.
+//! Stores to export from and import into, and the program under test.
 
 use std::{
     ffi::OsStr,
@@ -29,12 +29,12 @@ impl Folder {
         self.0.path().join(name)
     }
 
-    /// The location of an SQLite store in it.
+    /// The location of an SQLite store in this folder.
     pub fn sqlite(&self, name: &str) -> String {
         format!("sqlite:{}", self.at(name).display())
     }
 
-    /// What is in it.
+    /// The names of its files, in order.
     pub fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<_> =
@@ -72,7 +72,7 @@ pub async fn fill(location: &str, contents: impl IntoIterator<Item = (String, Ve
     store.close().await;
 }
 
-/// All that a store holds, without the revisions.
+/// All entries of a store, without their revisions.
 pub async fn contents(location: &str) -> Contents {
     let store = open(location).await;
     let mut contents = Vec::new();
@@ -103,7 +103,7 @@ pub async fn wait_for_entries(location: &str, wanted: u64) {
     store.close().await;
 }
 
-/// Entries that do not compress to nothing, in the order of their keys.
+/// Entries in the order of their keys, with values of this size.
 pub fn numbered(count: usize, bytes: usize) -> Contents {
     let value = |n: usize| format!("{{\"number\":{n},\"text\":\"{}\"}}", "é".repeat(bytes / 2));
     (0..count).map(|n| (format!("n/{n:07}"), value(n).into_bytes())).collect()
@@ -119,16 +119,16 @@ pub async fn import(store: &str, input: &Path, more: &[&str]) -> Ran {
     run(all).await
 }
 
-fn arguments(words: [&str; 5], path: &Path) -> Vec<std::ffi::OsString> {
-    words.iter().map(OsStr::new).chain([path.as_os_str()]).map(OsStr::to_owned).collect()
+fn arguments(first: [&str; 5], path: &Path) -> Vec<std::ffi::OsString> {
+    first.iter().map(OsStr::new).chain([path.as_os_str()]).map(OsStr::to_owned).collect()
 }
 
-/// The program with its standard input and output in our hands.
-pub fn start(words: &[&str]) -> Child {
+/// Starts the program with pipes as its standard streams.
+pub fn start(arguments: &[&str]) -> Child {
     Command::new(binary())
         .env_clear()
         .arg("state")
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -137,14 +137,14 @@ pub fn start(words: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Waits for its end.
+/// Waits until the program has exited.
 pub async fn end(child: Child) -> Ran {
     let output = within("the command to end", child.wait_with_output()).await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
-/// The most memory that a process has had at once, in KiB.
+/// The peak memory of a process, in KiB.
 pub fn peak_memory_kib(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id().unwrap())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -152,19 +152,19 @@ pub fn peak_memory_kib(child: &Child) -> u64 {
 }
 
 impl Ran {
-    /// It did what it was asked for; gives what it says.
-    pub fn done(&self) -> &str {
+    /// Checks that the command succeeded with one line, and returns that line.
+    pub fn succeeded(&self) -> &str {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);
         assert_eq!(self.stdout.lines().count(), 1, "{}", self.stdout);
         &self.stdout
     }
 
-    /// It did not, and says so in one line.
-    pub fn failed(&self, code: i32, says: &[&str]) {
+    /// Checks that the command failed with this exit code and with these parts in its one line of standard error.
+    pub fn failed(&self, code: i32, expected: &[&str]) {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{}", self.stderr);
         assert_eq!(self.stderr.lines().count(), 1, "{}", self.stderr);
-        for words in says {
-            assert!(self.stderr.contains(words), "{} does not say {words}", self.stderr);
+        for part in expected {
+            assert!(self.stderr.contains(part), "no {part:?} in {}", self.stderr);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests to the operators' API, one connection each.
+//! Requests to the operators' API, each on a connection of its own.
 
 use std::error::Error;
 
@@ -13,24 +13,24 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use super::events::Events;
+use super::event_stream::EventStream;
 use crate::{
     admin::{Accepted, Overview, View},
     commands::error::CommandError,
-    config::{AdminUrl, AskConfig, PushConfig, Token},
+    config::{AdminClientConfig, AdminUrl, PushConfig, Token},
     module::hash::ModuleHash,
 };
 
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may take. The longest wait is for the disk.
-const ANSWER: Duration = Duration::from_secs(30);
-/// The same of a component that is sent: the service gives it a minute to arrive.
-const UPLOAD: Duration = Duration::from_secs(90);
-/// The largest answer that is read: some hundred modules, each with a reason.
-const MAX_ANSWER: usize = 8 << 20;
+/// Maximum time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum time for a response to arrive. The slowest part is the service's disk.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum time for the response to an upload: the service gives the component one minute to arrive.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(90);
+/// Maximum size of a response: several hundred modules, each with a reason.
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
-/// Asks one service.
+/// A client of one service.
 #[derive(Debug)]
 pub(super) struct Client {
     url: AdminUrl,
@@ -38,7 +38,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(config: &AskConfig) -> Result<Self, CommandError> {
+    pub(super) fn new(config: &AdminClientConfig) -> Result<Self, CommandError> {
         let token = config.token.token().map_err(CommandError::CouldNotRun)?;
         Ok(Self { url: config.admin.clone(), token })
     }
@@ -47,22 +47,23 @@ impl Client {
         &self.url
     }
 
-    /// What there is, and the bytes that say so.
+    /// The overview of all modules, and the JSON it was read from.
     pub(super) async fn overview(&self) -> Result<(Overview, Bytes), CommandError> {
-        let (_, answer) = self.ask(Method::GET, "/v1/modules", Bytes::new(), ANSWER).await?;
-        Ok((self.read(&answer)?, answer))
+        let json = self.request(Method::GET, "/v1/modules", Bytes::new(), RESPONSE_TIMEOUT).await?;
+        Ok((self.parse(&json)?, json))
     }
 
-    /// What is known of a module, and the bytes that say so; none if it is not known.
+    /// A module and the JSON it was read from; none if the service does not know the module.
     pub(super) async fn module(&self, module: ModuleHash) -> Result<Option<(View, Bytes)>, CommandError> {
         let path = format!("/v1/modules/{module}");
-        match self.ask(Method::GET, &path, Bytes::new(), ANSWER).await {
-            Ok((_, answer)) => Ok(Some((self.read(&answer)?, answer))),
-            Err(Asked::Answered(StatusCode::NOT_FOUND, _)) => Ok(None),
-            Err(asked) => Err(asked.into()),
+        match self.request(Method::GET, &path, Bytes::new(), RESPONSE_TIMEOUT).await {
+            Ok(json) => Ok(Some((self.parse(&json)?, json))),
+            Err(RequestError::Rejected(StatusCode::NOT_FOUND, _)) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
+    /// Uploads a component, with the terms of its rollout as the query.
     pub(super) async fn push(
         &self,
         component: Vec<u8>,
@@ -73,170 +74,176 @@ impl Client {
             config.window.map(|window| format!("window={window}")),
             config.watch.map(|watch| format!("watch={watch}")),
         ];
-        // A time may be written with spaces, a share has the sign of percent.
+        // A period may be written with spaces, and a share has a percent sign, which must be escaped.
         let terms =
             terms.into_iter().flatten().collect::<Vec<_>>().join("&").replace(' ', "").replace('%', "%25");
         let path = format!("/v1/modules?{terms}");
-        let (_, answer) = self.ask(Method::PUT, &path, component.into(), UPLOAD).await?;
-        self.read(&answer)
+        let json = self.request(Method::PUT, &path, component.into(), UPLOAD_TIMEOUT).await?;
+        self.parse(&json)
     }
 
-    /// What serves then.
+    /// Rolls back, and returns the module that serves afterwards.
     pub(super) async fn roll_back(&self) -> Result<View, CommandError> {
-        let (_, answer) = self.ask(Method::POST, "/v1/rollback", Bytes::new(), ANSWER).await?;
-        self.read(&answer)
+        let json = self.request(Method::POST, "/v1/rollback", Bytes::new(), RESPONSE_TIMEOUT).await?;
+        self.parse(&json)
     }
 
-    /// What happens after the event of this number.
-    pub(super) async fn events(&self, after: u64) -> Result<Events, CommandError> {
+    /// The events after the one with this number.
+    pub(super) async fn events(&self, after: u64) -> Result<EventStream, CommandError> {
         let request = Request::get("/v1/events").header("last-event-id", after);
-        let request = request.body(Full::default()).map_err(|error| self.unheard(&error))?;
-        let answer = self.send(request, ANSWER).await?;
-        match answer.status() {
-            StatusCode::OK => Ok(Events::new(answer.into_body(), after)),
-            _ => Err(self.stranger("no events").into()),
+        let request = request.body(Full::default()).map_err(|error| self.connection_failed(&error))?;
+        let response = self.send(request, RESPONSE_TIMEOUT).await?;
+        match response.status() {
+            StatusCode::OK => Ok(EventStream::new(response.into_body(), after)),
+            _ => Err(self.unexpected_response("no event stream").into()),
         }
     }
 
-    /// One request, and the whole answer if it is what was asked for.
-    async fn ask(
+    /// Sends one request and returns the body of a successful response.
+    async fn request(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
-        patience: Duration,
-    ) -> Result<(StatusCode, Bytes), Asked> {
+        response_timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
         let request = Request::builder().method(method).uri(path).body(Full::new(body));
-        let answer = self.send(request.map_err(|error| self.unheard(&error))?, patience).await?;
-        let (head, body) = answer.into_parts();
-        let body = match timeout(ANSWER, Limited::new(body, MAX_ANSWER).collect()).await {
+        let request = request.map_err(|error| self.connection_failed(&error))?;
+        let (head, body) = self.send(request, response_timeout).await?.into_parts();
+        let body = match timeout(RESPONSE_TIMEOUT, Limited::new(body, MAX_RESPONSE_BYTES).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) => return Err(self.unheard(&*error)),
-            Err(_) => return Err(self.silent(ANSWER)),
+            Ok(Err(error)) => return Err(self.connection_failed(&*error)),
+            Err(_) => return Err(self.timed_out(RESPONSE_TIMEOUT)),
         };
         if head.status.is_success() {
-            return Ok((head.status, body));
+            return Ok(body);
         }
         match serde_json::from_slice::<Problem>(&body) {
             Ok(problem) if is_problem(head.headers.get(header::CONTENT_TYPE)) => {
-                Err(Asked::Answered(head.status, self.worded(head.status, &problem.detail)))
+                Err(RequestError::Rejected(head.status, self.error_text(head.status, &problem.detail)))
             }
-            _ => Err(self.stranger(head.status.as_str())),
+            _ => Err(self.unexpected_response(head.status.as_str())),
         }
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a connection of its own.
     async fn send(
         &self,
         mut request: Request<Full<Bytes>>,
-        patience: Duration,
-    ) -> Result<Response<Incoming>, Asked> {
+        response_timeout: Duration,
+    ) -> Result<Response<Incoming>, RequestError> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let host = HeaderValue::from_str(self.url.authority()).map_err(|error| self.unheard(&error))?;
+        let host =
+            HeaderValue::from_str(self.url.authority()).map_err(|error| self.connection_failed(&error))?;
         headers.insert(header::HOST, host);
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
-            let mut value = value.map_err(|error| self.unheard(&error))?;
+            let mut value = value.map_err(|error| self.connection_failed(&error))?;
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        let socket = match timeout(CONNECT, TcpStream::connect(self.url.address())).await {
+        let socket = match timeout(CONNECT_TIMEOUT, TcpStream::connect(self.url.address())).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
-            Err(_) => return Err(self.unreachable(&format!("no connection within {} s", CONNECT.as_secs()))),
+            Err(_) => {
+                return Err(
+                    self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))
+                );
+            }
         };
-        let asked = async {
+        let response = async {
             let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
             tokio::spawn(connection);
             sender.send_request(request).await
         };
-        match timeout(patience, asked).await {
-            Ok(answer) => answer.map_err(|error| self.unheard(&error)),
-            Err(_) => Err(self.silent(patience)),
+        match timeout(response_timeout, response).await {
+            Ok(response) => response.map_err(|error| self.connection_failed(&error)),
+            Err(_) => Err(self.timed_out(response_timeout)),
         }
     }
 
-    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, CommandError> {
-        serde_json::from_slice(answer).map_err(|_| self.stranger("something else").into())
+    fn parse<T: DeserializeOwned>(&self, json: &[u8]) -> Result<T, CommandError> {
+        serde_json::from_slice(json).map_err(|_| self.unexpected_response("unknown JSON").into())
     }
 
-    /// What the service has to say, as a person is told it who did not write the request.
-    fn worded(&self, status: StatusCode, detail: &str) -> String {
+    /// The reason for a rejection, worded for the user of the command.
+    fn error_text(&self, status: StatusCode, detail: &str) -> String {
         match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, None) => format!(
-                "{} asks for the operators' token: --admin-token-file names its file, or ORDERS_ADMIN_TOKEN holds it",
+                "{} requires the operators' token: give its file with --admin-token-file, or set ORDERS_ADMIN_TOKEN",
                 self.url
             ),
             (StatusCode::UNAUTHORIZED, Some(_)) => {
-                format!("{} has another token than the one it was shown", self.url)
+                format!("{} rejected the token", self.url)
             }
-            _ => one_line(detail),
+            _ => clause(detail),
         }
     }
 
-    fn unreachable(&self, why: &str) -> Asked {
-        Asked::Not(format!(
-            "cannot reach {}: {why}; is the service running, and is this its --admin-listen? --admin or ORDERS_ADMIN \
-             names another",
+    fn unreachable(&self, why: &str) -> RequestError {
+        RequestError::NoResponse(format!(
+            "cannot reach {}: {why}; check that the service is running and that this is its --admin-listen (another URL \
+             can be set with --admin or ORDERS_ADMIN)",
             self.url
         ))
     }
 
-    fn unheard(&self, error: &dyn Error) -> Asked {
+    fn connection_failed(&self, error: &dyn Error) -> RequestError {
         let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-        Asked::Not(format!("the talk with {} broke off: {error}{cause}", self.url))
+        RequestError::NoResponse(format!("the connection to {} failed: {error}{cause}", self.url))
     }
 
-    fn silent(&self, patience: Duration) -> Asked {
-        Asked::Not(format!("{} did not answer within {} s", self.url, patience.as_secs()))
+    fn timed_out(&self, timeout: Duration) -> RequestError {
+        RequestError::NoResponse(format!("{} did not respond within {} s", self.url, timeout.as_secs()))
     }
 
-    fn stranger(&self, answered: &str) -> Asked {
-        Asked::Not(format!(
-            "{} is not where an orders-host hears operators (it answered {answered}): its --admin-listen is expected",
+    fn unexpected_response(&self, returned: &str) -> RequestError {
+        RequestError::NoResponse(format!(
+            "{} is not the operators' API of an orders-host (it returned {returned}): give the address of its \
+             --admin-listen",
             self.url
         ))
     }
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug)]
-enum Asked {
-    /// It was not heard, or not by an operators' port.
-    Not(String),
-    /// It was answered with this status, and what it means.
-    Answered(StatusCode, String),
+enum RequestError {
+    /// There was no response, or not one of the operators' API.
+    NoResponse(String),
+    /// The service rejected the request with this status, for this reason.
+    Rejected(StatusCode, String),
 }
 
-impl From<Asked> for CommandError {
-    fn from(asked: Asked) -> Self {
-        match asked {
-            Asked::Answered(
+impl From<RequestError> for CommandError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Rejected(
                 StatusCode::CONFLICT
                 | StatusCode::PAYLOAD_TOO_LARGE
                 | StatusCode::UNPROCESSABLE_ENTITY
                 | StatusCode::INTERNAL_SERVER_ERROR,
                 why,
             ) => Self::Failed(why),
-            Asked::Answered(_, why) | Asked::Not(why) => Self::CouldNotRun(why),
+            RequestError::Rejected(_, why) | RequestError::NoResponse(why) => Self::CouldNotRun(why),
         }
     }
 }
 
-/// An error as it is written (RFC 9457).
+/// The part of a problem document that is shown (RFC 9457).
 #[derive(Deserialize)]
 struct Problem {
     detail: String,
 }
 
-fn is_problem(kind: Option<&HeaderValue>) -> bool {
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"))
+fn is_problem(content_type: Option<&HeaderValue>) -> bool {
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/problem+json"))
 }
 
-/// A sentence of the service as a part of a line: without a capital and a full stop, and nothing that moves the cursor.
-fn one_line(sentence: &str) -> String {
-    let sentence = super::text::plain(sentence);
+/// A sentence of the service as a part of a line: without an initial capital, full stop or control characters.
+fn clause(sentence: &str) -> String {
+    let sentence = super::text::printable(sentence);
     let sentence = sentence.strip_suffix('.').unwrap_or(&sentence);
     let mut letters = sentence.chars();
     match (letters.next(), letters.clone().next()) {
@@ -252,15 +259,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_becomes_a_part_of_a_line() {
-        for (sentence, line) in [
+    fn a_sentence_becomes_a_clause() {
+        for (sentence, expected) in [
             ("It is not taken: no.", "it is not taken: no"),
             ("HTTP is spoken here.", "HTTP is spoken here"),
             ("one\u{1b}[2Jtwo\n", "one [2Jtwo"),
             ("A", "A"),
             ("", ""),
         ] {
-            assert_eq!(one_line(sentence), line);
+            assert_eq!(clause(sentence), expected);
         }
     }
 }

@@ -1,10 +1,10 @@
-//! Waiting for what becomes of a module.
+//! Waits for the outcome of a rollout.
 
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::{
     client::Client,
-    events::Events,
+    event_stream::EventStream,
     screen::{FRAME, Screen},
     text,
 };
@@ -18,95 +18,95 @@ use crate::{
     },
 };
 
-/// How long nothing may be told before the service is asked: it gives a sign of life every 15 s, but that may come from
-/// a connection that is none any more.
-const QUIET: Duration = Duration::from_secs(20);
-/// How long a service may be out of reach.
-const LOST: Duration = Duration::from_secs(10);
-/// How long before it is tried again.
-const PAUSE: Duration = Duration::from_millis(250);
-/// How long all of it may take: the longest window there is, and what goes before it.
-const LONGEST: Duration = Duration::from_secs(25 * 60 * 60);
-/// How often the numbers are asked for while there is no trial.
-const IDLE: u32 = 10;
+/// How long no event may arrive before the state of the module is queried instead. Keep-alive comments, which the service
+/// sends every 15 s, do not count: they may come from a connection that is no longer live.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a service may be unreachable.
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between attempts to reconnect.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// Maximum time for everything: the longest window, and the steps before it.
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(25 * 60 * 60);
+/// The numbers of the serving module are queried once in this many frames while there is no trial.
+const FRAMES_PER_QUERY: u32 = 10;
 
-/// What became of a module.
+/// How the rollout of a module ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outcome {
     pub(super) module: ModuleHash,
-    /// Why it does not serve, if it does not.
+    /// Why the module does not serve, if it does not.
     pub(super) why: Option<String>,
 }
 
-/// Follows one module, or whichever comes next.
-pub(super) struct Follow<'a> {
+/// Follows the rollout of one module, or of the next one.
+pub(super) struct Follower<'a> {
     pub(super) client: &'a Client,
     pub(super) screen: &'a mut Screen,
-    /// None for any.
+    /// The module to follow; none for any.
     pub(super) module: Option<ModuleHash>,
-    /// What serves, if its numbers are to be seen while there is no trial.
-    pub(super) idle: Option<(Instant, Numbers)>,
+    /// The last numbers of the serving module and when they were read, if they are to be shown while there is no trial.
+    pub(super) serving: Option<(Instant, Numbers)>,
 }
 
-impl Follow<'_> {
-    /// Shows what happens after the event of this number, until it is known what became of it.
+impl Follower<'_> {
+    /// Shows the events after the one with this number, until the outcome is known.
     pub(super) async fn outcome(mut self, after: u64) -> Result<Outcome, CommandError> {
-        let outcome = timeout(LONGEST, self.follow(after)).await;
+        let outcome = timeout(TOTAL_TIMEOUT, self.follow(after)).await;
         self.screen.close();
-        let lost = "nothing was decided within 25 hours: what becomes of it is not known".to_owned();
-        outcome.unwrap_or(Err(CommandError::CouldNotRun(lost)))
+        let why = "no outcome within 25 hours: the outcome is unknown".to_owned();
+        outcome.unwrap_or(Err(CommandError::CouldNotRun(why)))
     }
 
     async fn follow(&mut self, mut after: u64) -> Result<Outcome, CommandError> {
-        let mut lost = None;
+        let mut unreachable_since = None;
         loop {
             if let Ok(mut events) = self.client.events(after).await {
-                if let Some(outcome) = self.read(&mut events).await {
+                if let Some(outcome) = self.read_events(&mut events).await {
                     return Ok(outcome);
                 }
-                after = events.last;
+                after = events.last_number;
             }
-            // Silent, broken off, or not to be had.
-            match self.ask().await {
+            // The event stream is silent, has ended, or could not be opened.
+            match self.query_outcome().await {
                 Ok(Some(outcome)) => return Ok(outcome),
-                Ok(None) => lost = None,
-                Err(trouble) => {
-                    self.screen.waiting("the service is out of reach: trying again");
-                    if lost.get_or_insert_with(Instant::now).elapsed() > LOST {
-                        return Err(trouble.outcome_unknown());
+                Ok(None) => unreachable_since = None,
+                Err(error) => {
+                    self.screen.waiting("cannot reach the service: retrying");
+                    if unreachable_since.get_or_insert_with(Instant::now).elapsed() > RECONNECT_TIMEOUT {
+                        return Err(error.outcome_unknown());
                     }
                 }
             }
-            sleep(PAUSE).await;
+            sleep(RECONNECT_PAUSE).await;
         }
     }
 
-    /// Reads events until one decides, or there are no more.
-    async fn read(&mut self, events: &mut Events) -> Option<Outcome> {
+    /// Reads events until one of them is the outcome. None if the stream ends or falls silent first.
+    async fn read_events(&mut self, events: &mut EventStream) -> Option<Outcome> {
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut frame = 0_u32;
-        let mut heard = Instant::now();
+        let mut last_event = Instant::now();
         loop {
             tokio::select! {
                 event = events.next() => {
                     let event = event?;
-                    heard = Instant::now();
+                    last_event = Instant::now();
                     if self.module.is_some_and(|module| module != event.module) {
                         continue;
                     }
                     self.screen.event(&event);
-                    if let Some(why) = decided(&event.step) {
+                    if let Some(why) = outcome_of_step(&event.step) {
                         return Some(Outcome { module: event.module, why });
                     }
                 }
                 _ = frames.tick() => {
                     self.screen.draw();
                     frame = frame.wrapping_add(1);
-                    if frame.is_multiple_of(IDLE) && !self.screen.has_trial() {
-                        self.show_idle().await;
+                    if frame.is_multiple_of(FRAMES_PER_QUERY) && !self.screen.has_trial() {
+                        self.show_serving().await;
                     }
-                    if heard.elapsed() > QUIET {
+                    if last_event.elapsed() > EVENT_TIMEOUT {
                         return None;
                     }
                 }
@@ -114,45 +114,44 @@ impl Follow<'_> {
         }
     }
 
-    /// What became of it, without any event. None if nothing has yet.
-    async fn ask(&self) -> Result<Option<Outcome>, CommandError> {
+    /// The outcome according to the present state of the module. None if there is none yet.
+    async fn query_outcome(&self) -> Result<Option<Outcome>, CommandError> {
         let Some(module) = self.module else {
             return self.client.overview().await.map(|_| None);
         };
         let Some((view, _)) = self.client.module(module).await? else {
-            let why =
-                "the service does not know it any more: it was restarted, and serves another one".to_owned();
+            let why = "is no longer known: the service was restarted and serves another module".to_owned();
             return Ok(Some(Outcome { module, why: Some(why) }));
         };
-        Ok(outcome(&view))
+        Ok(outcome_of_view(&view))
     }
 
-    /// The numbers of what serves, while nothing else happens.
-    async fn show_idle(&mut self) {
-        let Some((at, had)) = self.idle.take() else { return };
+    /// Shows the numbers of the serving module, with the rate since the last time.
+    async fn show_serving(&mut self) {
+        let Some((at, last)) = self.serving.take() else { return };
         let now = Instant::now();
-        let (at, had) = match self.client.overview().await {
+        let (at, last) = match self.client.overview().await {
             Ok((overview, _)) => {
                 let done = overview.serving.done.unwrap_or_default();
                 let milliseconds = u64::try_from((now - at).as_millis()).unwrap_or(u64::MAX).max(1);
-                let rate = done.requests.saturating_sub(had.requests).saturating_mul(1000) / milliseconds;
+                let rate = done.requests.saturating_sub(last.requests).saturating_mul(1000) / milliseconds;
                 let name = overview.serving.record.module.short();
-                self.screen.waiting(format!("{name} serves: {}, {rate} a second", text::numbers(&done)));
+                self.screen.waiting(format!("{name} serves: {}, {rate} per second", text::numbers(&done)));
                 (now, done)
             }
-            // The events will tell.
-            Err(_) => (at, had),
+            // A failure shows on the event stream, too.
+            Err(_) => (at, last),
         };
-        self.idle = Some((at, had));
+        self.serving = Some((at, last));
     }
 }
 
-/// Whether a step decides, and then why the module does not serve, if it does not.
-fn decided(step: &Step) -> Option<Option<String>> {
+/// If a step is an outcome: why the module does not serve, or none if it does.
+fn outcome_of_step(step: &Step) -> Option<Option<String>> {
     match step {
         Step::Promoted { .. } | Step::Kept { .. } => Some(None),
-        Step::Refused { why } => Some(Some(format!("was refused: {}", text::plain(why)))),
-        Step::RolledBack { why, .. } => Some(Some(format!("was rolled back: {}", text::plain(why)))),
+        Step::Refused { why } => Some(Some(format!("was refused: {}", text::printable(why)))),
+        Step::RolledBack { why, .. } => Some(Some(format!("was rolled back: {}", text::printable(why)))),
         Step::Received { .. }
         | Step::Compiled { .. }
         | Step::Loaded { .. }
@@ -162,16 +161,16 @@ fn decided(step: &Step) -> Option<Option<String>> {
     }
 }
 
-/// What became of a module, if anything has.
-pub(super) fn outcome(view: &View) -> Option<Outcome> {
+/// The outcome for a module in its present state; none while its rollout goes on.
+pub(super) fn outcome_of_view(view: &View) -> Option<Outcome> {
     let record = &view.record;
-    let because = record.why.as_ref().map(|why| format!(": {}", text::plain(why))).unwrap_or_default();
+    let because = record.why.as_ref().map(|why| format!(": {}", text::printable(why))).unwrap_or_default();
     let why = match record.state {
         State::Checking | State::OnTrial => return None,
         State::Serving => None,
         State::Refused | State::RolledBack => Some(format!("was {}{because}", text::state(record.state))),
-        State::Replaced => Some("has served, and another one does now".to_owned()),
-        State::Stored => Some("is stored and does not serve: the service was restarted".to_owned()),
+        State::Replaced => Some("served, and has since been replaced by another module".to_owned()),
+        State::Stored => Some("is stored but does not serve: the service was restarted".to_owned()),
     };
     Some(Outcome { module: record.module, why })
 }

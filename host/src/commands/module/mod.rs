@@ -1,21 +1,21 @@
-//! `orders-host module push`, `list`, `status` and `rollback`: the operators' API from the other side.
+//! `orders-host module push`, `list`, `status` and `rollback`: the client of the operators' API.
 //!
-//! Results go to standard output, one line each; on a terminal what goes on is kept up to date below them.
+//! Results go to standard output, one line each; on a terminal, a live line below them shows the progress.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `text` | numbers and sentences for people |
-//! | `shown` | the tables that `list` and `status` print |
-//! | `screen` | lines that are kept up to date on a terminal |
-//! | `events` | reads server-sent events |
-//! | `client` | the requests of the operators' API |
+//! | `text` | numbers, times and states as text for people |
+//! | `tables` | what `list` and `status` print |
+//! | `screen` | the steps of a rollout, and the live line on a terminal |
+//! | `event_stream` | reads the event stream of the API |
+//! | `client` | requests to the API |
 //! | `follow` | waits for the outcome of a rollout |
 
 mod client;
-mod events;
+mod event_stream;
 mod follow;
 mod screen;
-mod shown;
+mod tables;
 mod text;
 
 use std::time::Duration;
@@ -24,8 +24,8 @@ use bytes::Bytes;
 use tokio::{signal::ctrl_c, time::Instant};
 
 use client::Client;
-use follow::{Follow, Outcome};
-use screen::{Screen, say};
+use follow::{Follower, Outcome};
+use screen::{Screen, print};
 
 use crate::{
     admin::{Overview, View},
@@ -37,23 +37,23 @@ use crate::{
     },
 };
 
-/// Pushes a component, and waits for what becomes of it.
+/// Pushes a component, and waits for the outcome of its rollout.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if it does not come to serve.
+/// [`CommandError`] if the component is not promoted.
 pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
-    let client = Client::new(&config.ask)?;
-    let component = read(config)?;
+    let client = Client::new(&config.client)?;
+    let component = read_checked(config)?;
     let (module, file) = (ModuleHash::digest(&component), config.component.display());
     let (overview, _) = client.overview().await?;
     let serving = overview.serving.record.module.short();
     if overview.serving.record.module == module {
-        say(&format!("{} serves already: nothing is to be done", module.short()));
+        print(&format!("{} already serves: nothing to do", module.short()));
         return Ok(());
     }
-    let usual = overview.terms.get("watch").and_then(|watch| watch.parse().ok());
-    let watched = config.watch.or(usual).unwrap_or(Period(Duration::ZERO));
+    let default = overview.terms.get("watch").and_then(|watch| watch.parse().ok());
+    let watched = config.watch.or(default).unwrap_or(Period(Duration::ZERO));
     let mut screen = Screen::new(false);
     screen
         .done("pushing", &format!("{file} ({}) to {}, where {serving} serves", module.short(), client.url()));
@@ -64,135 +64,137 @@ pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
         return Ok(());
     }
     screen.waiting("sent");
-    let follow = Follow { client: &client, screen: &mut screen, module: Some(module), idle: None }
-        .outcome(accepted.event);
+    let follower = Follower { client: &client, screen: &mut screen, module: Some(module), serving: None };
+    let following = follower.outcome(accepted.event);
     let outcome = tokio::select! {
-        outcome = Box::pin(follow) => outcome?,
+        outcome = Box::pin(following) => outcome?,
         _ = ctrl_c() => {
             return Err(CommandError::CouldNotRun(format!(
-                "{} is left to the service, which goes on with it: `orders-host module status --watch` shows it, \
-                 `orders-host module rollback` takes it back",
+                "interrupted; the service continues the rollout of {}: `orders-host module status --watch` shows it, \
+                 `orders-host module rollback` ends it",
                 module.short()
             )));
         }
     };
     if outcome.why.is_none() && !watched.0.is_zero() {
-        screen.done("watched", &format!("for {watched} from now on: it goes back by itself if it is worse"));
+        screen
+            .done("watched", &format!("for {watched} from now on: rolled back automatically if it is worse"));
     }
     drop(screen);
-    decided(outcome)
+    into_result(outcome)
 }
 
-/// Checks what can be checked here, so that nothing is sent in vain.
-fn read(config: &PushConfig) -> Result<Vec<u8>, CommandError> {
+/// Reads the component and checks it as far as possible here, so that nothing is uploaded in vain.
+fn read_checked(config: &PushConfig) -> Result<Vec<u8>, CommandError> {
     let file = &config.component;
     let bytes = read_component(file).map_err(|error| CommandError::CouldNotRun(error.to_string()))?;
-    // Who may have signed it is for the service to say.
+    // Only the service knows which signatures it requires.
     let any = TrustConfig { trust_compiled: false, trusted_keys: None };
     Source::from_component(bytes.clone(), &any)
         .map_err(|error| CommandError::CouldNotRun(file_error(file, &error).to_string()))?;
     Ok(bytes)
 }
 
-fn decided(outcome: Outcome) -> Result<(), CommandError> {
+fn into_result(outcome: Outcome) -> Result<(), CommandError> {
     let Outcome { module, why } = outcome;
     why.map_or(Ok(()), |why| Err(CommandError::Failed(format!("{} {why}", module.short()))))
 }
 
-/// Shows all modules.
+/// Lists all modules.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if the service could not be asked.
+/// [`CommandError`] if the service could not be reached.
 pub async fn list(config: &ListConfig) -> Result<(), CommandError> {
-    let (overview, json) = Client::new(&config.ask)?.overview().await?;
+    let (overview, json) = Client::new(&config.client)?.overview().await?;
     if config.json {
-        say_json(&json);
+        print_json(&json);
     } else {
-        say(&shown::table(&overview));
+        print(&tables::modules(&overview));
     }
     Ok(())
 }
 
-/// Shows how things stand, or keeps it up to date.
+/// Shows the status once, or until a rollout ends.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if there is no such module, the service could not be asked, or what was watched has not come to serve.
+/// [`CommandError`] if there is no such module, the service could not be reached, or the watched module was not promoted.
 pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
-    let client = Client::new(&config.ask)?;
+    let client = Client::new(&config.client)?;
     let (overview, json) = client.overview().await?;
     let Some(prefix) = &config.module else {
         match config.json {
-            true => say_json(&json),
-            false => say(&shown::overview(&overview)),
+            true => print_json(&json),
+            false => print(&tables::overview(&overview)),
         }
         return if config.watch { watch(&client, &overview, None).await } else { Ok(()) };
     };
-    let module = named(&overview, prefix)?;
+    let module = find_module(&overview, prefix)?;
     let Some((view, json)) = client.module(module).await? else {
-        return Err(CommandError::Failed(format!("{module} is not known any more")));
+        return Err(CommandError::Failed(format!("{module} is no longer known")));
     };
     match config.json {
-        true => say_json(&json),
-        false => say(&shown::page(&view)),
+        true => print_json(&json),
+        false => print(&tables::module(&view)),
     }
     if config.watch { watch(&client, &overview, Some(&view)).await } else { Ok(()) }
 }
 
-/// Shows what happens from here on, until something is decided or the operator has seen enough.
+/// Shows events from now on, until a rollout ends or the user interrupts the command.
 async fn watch(client: &Client, overview: &Overview, view: Option<&View>) -> Result<(), CommandError> {
-    if let Some(outcome) = view.and_then(follow::outcome) {
-        return decided(outcome);
+    if let Some(outcome) = view.and_then(follow::outcome_of_view) {
+        return into_result(outcome);
     }
     let mut screen = Screen::new(view.is_none());
     if let Some(View { record, .. }) = &overview.candidate
         && let Some(window) = &record.window
     {
-        screen.joined(window, record.trial.as_ref(), record.module);
+        screen.join_trial(window, record.trial.as_ref(), record.module);
     }
-    let idle = screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
+    let serving =
+        screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
     let module = view.map(|view| view.record.module);
-    let follow = Follow { client, screen: &mut screen, module, idle }.outcome(overview.event);
+    let following = Follower { client, screen: &mut screen, module, serving }.outcome(overview.event);
     let outcome = tokio::select! {
-        outcome = Box::pin(follow) => outcome?,
+        outcome = Box::pin(following) => outcome?,
         _ = ctrl_c() => return Ok(()),
     };
     drop(screen);
-    decided(outcome)
+    into_result(outcome)
 }
 
-/// The module whose hash begins so.
-fn named(overview: &Overview, prefix: &HashPrefix) -> Result<ModuleHash, CommandError> {
+/// The one module whose hash begins with this prefix.
+fn find_module(overview: &Overview, prefix: &HashPrefix) -> Result<ModuleHash, CommandError> {
     let HashPrefix(prefix) = prefix;
     let modules = overview.modules.iter().map(|view| view.record.module);
     let matching: Vec<_> = modules.filter(|module| module.to_string().starts_with(prefix)).collect();
     match matching.as_slice() {
         [module] => Ok(*module),
         [] => Err(CommandError::Failed(format!(
-            "no module is known whose hash begins with {prefix}: `orders-host module list` shows those that are"
+            "no known module has a hash that begins with {prefix}: `orders-host module list` shows the known modules"
         ))),
         several => {
             let several: Vec<_> = several.iter().map(ModuleHash::short).collect();
             Err(CommandError::Failed(format!(
-                "{prefix} may be any of {}: give more digits",
+                "{prefix} is ambiguous, it matches {}: give more digits",
                 several.join(", ")
             )))
         }
     }
 }
 
-/// Takes back what is on trial, or goes back to the module before.
+/// Rolls back the module on trial, or restores the previous module.
 ///
 /// # Errors
 ///
 /// [`CommandError`] if there is nothing to go back to, or the service could not be asked.
 pub async fn rollback(config: &RollbackConfig) -> Result<(), CommandError> {
-    let view = Client::new(&config.ask)?.roll_back().await?;
-    say(&format!("{} serves", view.record.module.short()));
+    let view = Client::new(&config.client)?.roll_back().await?;
+    print(&format!("{} serves", view.record.module.short()));
     Ok(())
 }
 
-fn say_json(json: &Bytes) {
-    say(String::from_utf8_lossy(json).trim_end());
+fn print_json(json: &Bytes) {
+    print(String::from_utf8_lossy(json).trim_end());
 }

@@ -1,4 +1,4 @@
-//! How things are written for people.
+//! Numbers, times and states as text for people.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::rollout::{
     roster::State,
 };
 
-/// Text of others, with nothing in it that moves the cursor or breaks the line.
-pub(super) fn plain(text: &str) -> String {
-    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+/// Text from another program as part of one line: control characters, which could move the cursor, become spaces.
+pub(super) fn printable(text: &str) -> String {
+    let text: String = text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
     text.trim().to_owned()
 }
 
@@ -20,8 +20,8 @@ pub(super) fn size(bytes: u64) -> String {
     ByteSize::b(bytes).display().iec().to_string()
 }
 
-/// A time that a person waits.
-pub(super) fn waited(time: Duration) -> String {
+/// A duration, from milliseconds to hours.
+pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 => format!("{} ms", time.as_millis()),
@@ -31,13 +31,13 @@ pub(super) fn waited(time: Duration) -> String {
     }
 }
 
-/// The same, in milliseconds.
-pub(super) fn waited_ms(milliseconds: u64) -> String {
-    waited(Duration::from_millis(milliseconds))
+/// A duration given in milliseconds.
+pub(super) fn duration_ms(milliseconds: u64) -> String {
+    duration(Duration::from_millis(milliseconds))
 }
 
-/// The time of an answer.
-pub(super) fn answered(micros: Option<u64>) -> String {
+/// The latency of a response, in microseconds; a dash if it is unknown.
+pub(super) fn latency(micros: Option<u64>) -> String {
     match micros {
         None => "–".to_owned(),
         Some(micros @ 0..1000) => format!("{micros} µs"),
@@ -47,38 +47,41 @@ pub(super) fn answered(micros: Option<u64>) -> String {
     }
 }
 
-/// What a module did, on one line.
+/// The numbers of a module, on one line.
 pub(super) fn numbers(numbers: &Numbers) -> String {
     let Numbers { requests, failures, p99_us, .. } = numbers;
-    format!("{requests} requests, {failures} failed{}, p99 {}", faults(numbers), answered(*p99_us))
+    format!("{requests} requests, {failures} failed{}, p99 {}", failure_kinds(numbers), latency(*p99_us))
 }
 
-/// The same, so that two of them stand below each other.
-pub(super) fn column(numbers: &Numbers) -> String {
+/// The numbers of a module, aligned so that two lines can be compared.
+pub(super) fn aligned_numbers(numbers: &Numbers) -> String {
     let Numbers { requests, failures, p50_us, p99_us, .. } = numbers;
-    let (p50, p99) = (answered(*p50_us), answered(*p99_us));
-    format!("{requests:>8} requests  {failures:>6} failed   p50 {p50:>8}   p99 {p99:>8}{}", faults(numbers))
+    let (p50, p99) = (latency(*p50_us), latency(*p99_us));
+    format!(
+        "{requests:>8} requests  {failures:>6} failed   p50 {p50:>8}   p99 {p99:>8}{}",
+        failure_kinds(numbers)
+    )
 }
 
-/// How requests have failed; nothing if none have.
-fn faults(numbers: &Numbers) -> String {
+/// How requests failed, by kind; empty if none did.
+fn failure_kinds(numbers: &Numbers) -> String {
     let kinds = [
         (numbers.server_errors, "5xx"),
         (numbers.traps, "trapped"),
         (numbers.timeouts, "timed out"),
-        (numbers.bad_answers, "bad answers"),
+        (numbers.bad_answers, "bad responses"),
     ];
     let kinds: Vec<_> =
         kinds.iter().filter(|(count, _)| *count > 0).map(|(count, kind)| format!("{count} {kind}")).collect();
     if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) }
 }
 
-/// Both sides of a trial, on one line.
+/// The numbers of both modules of a trial, on one line.
 pub(super) fn comparison(trial: &Comparison) -> String {
     format!("new {}; old {}", numbers(&trial.module), numbers(&trial.other))
 }
 
-/// Where a module stands, and a mark for it.
+/// The state of a module.
 pub(super) fn state(state: State) -> &'static str {
     match state {
         State::Checking => "checking",
@@ -91,14 +94,14 @@ pub(super) fn state(state: State) -> &'static str {
     }
 }
 
-/// A moment as it is written (RFC 3339), to the second and with a space.
-pub(super) fn moment(at: &str) -> String {
+/// A timestamp (RFC 3339), to the second and with a space before the time.
+pub(super) fn timestamp(at: &str) -> String {
     let at = at.split('.').next().unwrap_or(at).trim_end_matches('Z');
-    plain(&at.replace('T', " "))
+    printable(&at.replace('T', " "))
 }
 
-/// No wider than this many letters.
-pub(super) fn shortened(text: &str, width: usize) -> String {
+/// Truncates text to this many characters.
+pub(super) fn truncated(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
@@ -110,17 +113,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_people_write_it() {
+    fn numbers_and_times_are_written_for_people() {
         assert_eq!(
-            [0, 999, 1000, 31_450, 125_000, 7_500_000].map(waited_ms),
+            [0, 999, 1000, 31_450, 125_000, 7_500_000].map(duration_ms),
             ["0 ms", "999 ms", "1.0 s", "31.4 s", "2 min 5 s", "2 h 5 min"]
         );
         assert_eq!(
-            [Some(850), Some(3149), Some(250_000), Some(1_250_000), None].map(answered),
+            [Some(850), Some(3149), Some(250_000), Some(1_250_000), None].map(latency),
             ["850 µs", "3.1 ms", "250 ms", "1.2 s", "–"]
         );
-        assert_eq!(moment("2026-11-22T22:01:03.123Z"), "2026-11-22 22:01:03");
-        assert_eq!((shortened("four", 4), shortened("fifth", 4)), ("four".to_owned(), "fif…".to_owned()));
+        assert_eq!(timestamp("2026-11-22T22:01:03.123Z"), "2026-11-22 22:01:03");
+        assert_eq!((truncated("four", 4), truncated("fifth", 4)), ("four".to_owned(), "fif…".to_owned()));
         let failing = Numbers { requests: 9, failures: 3, traps: 2, server_errors: 1, ..Numbers::default() };
         assert_eq!(numbers(&failing), "9 requests, 3 failed (1 5xx, 2 trapped), p99 –");
     }

@@ -1,4 +1,4 @@
-//! From a snapshot of a store into a file.
+//! Exports a snapshot of a store to a file.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -9,10 +9,11 @@ use std::{
 use tokio::time::timeout;
 
 use super::{
-    endpoints::{is_standard, location, opened, signals},
-    format::{Head, Total},
+    checksum::Total,
+    endpoints::{install_signals, is_standard_stream, location, opened},
+    format::Head,
     progress::{Progress, rate},
-    writing::{Output, Writing},
+    writer::{Output, WriterThread},
 };
 use crate::{
     commands::error::CommandError,
@@ -20,19 +21,19 @@ use crate::{
     store::{self, Snapshot, Store},
 };
 
-/// How long it may take to remove what was written: standard output may have nobody who reads it.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long an abandoned export may take to remove its file: standard output may block.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Writes all that a store holds. Returns a summary of one line.
+/// Exports all entries of a store. Returns a summary of one line.
 ///
 /// # Errors
 ///
-/// [`CommandError`]; a file of that name is then as it was.
+/// [`CommandError`]; an existing file then stays unchanged.
 pub async fn export(config: &ExportConfig) -> Result<String, CommandError> {
     let began = Instant::now();
-    let mut signals = signals()?;
+    let mut signals = install_signals()?;
     let location = location(&config.store)?;
-    if is_its_own(&location, &config.output) {
+    if is_store_file(&location, &config.output) {
         let why = format!("cannot write {:?}: it is the store itself", config.output);
         return Err(CommandError::CouldNotRun(why));
     }
@@ -40,42 +41,40 @@ pub async fn export(config: &ExportConfig) -> Result<String, CommandError> {
     let exported = tokio::select! {
         exported = Box::pin(write_all(&*store, &location, &config.output)) => exported,
         signal = signals.next() => {
-            Err(CommandError::Failed(format!("interrupted by {signal}: {} was not written", named(&config.output))))
+            Err(CommandError::Failed(format!("interrupted by {signal}: {} was not written", output_name(&config.output))))
         }
     };
     store.close().await;
     let Total { entries, sha256 } = exported?;
-    let (output, rate) = (named(&config.output), rate(entries, began.elapsed()));
+    let (output, rate) = (output_name(&config.output), rate(entries, began.elapsed()));
     Ok(format!("exported {entries} entries of {location} to {output} ({rate}), sha256 {sha256}"))
 }
 
 async fn write_all(store: &dyn Store, location: &StoreLocation, path: &Path) -> Result<Total, CommandError> {
-    let not_begun = |why: String| CommandError::CouldNotRun(why);
-    let output = Output::create(path).map_err(not_begun)?;
-    let taken = store.snapshot(None).await;
-    let mut snapshot = taken.map_err(|error| CommandError::CouldNotRun(error.to_string()))?;
-    // What is written to a terminal must not be drawn over.
-    let progress = Progress::new(!(is_standard(path) && io::stdout().is_terminal()));
+    let output = Output::create(path).map_err(CommandError::CouldNotRun)?;
+    let mut snapshot = store.snapshot(None).await.map_err(CommandError::could_not_run)?;
+    // The progress bar must not overwrite entries on a terminal.
+    let progress = Progress::new(!(is_standard_stream(path) && io::stdout().is_terminal()));
     progress.begin("counting", None);
-    let count = snapshot.count().await.map_err(|error| CommandError::CouldNotRun(error.to_string()))?;
+    let count = snapshot.count().await.map_err(CommandError::could_not_run)?;
     progress.begin("exporting", count);
-    let writing = Writing::start(output, Head::new(location, count))
+    let writer = WriterThread::start(output, Head::new(location, count))
         .map_err(|error| CommandError::CouldNotRun(format!("cannot start a thread: {error}")))?;
-    let failed = |why: String| CommandError::Failed(format!("cannot write {}: {why}", named(path)));
-    match pages(&mut *snapshot, &writing, &progress).await {
-        Ok(()) => writing.end().await.map_err(failed),
-        Err(trouble) => {
-            // Whatever is left of it by then is removed by the next export.
-            let _ = timeout(GOODBYE, writing.give_up()).await;
-            Err(trouble)
+    let failed = |why: String| CommandError::Failed(format!("cannot write {}: {why}", output_name(path)));
+    match write_pages(&mut *snapshot, &writer, &progress).await {
+        Ok(()) => writer.finish().await.map_err(failed),
+        Err(error) => {
+            // If the time is not enough, the next export overwrites the partial file.
+            let _ = timeout(ABANDON_TIMEOUT, writer.abandon()).await;
+            Err(error)
         }
     }
 }
 
-/// Hands on all pages, or as many as are taken.
-async fn pages(
+/// Passes all pages to the writer, until it has failed.
+async fn write_pages(
     snapshot: &mut dyn Snapshot,
-    writing: &Writing,
+    writer: &WriterThread,
     progress: &Progress,
 ) -> Result<(), CommandError> {
     let mut done = 0_u64;
@@ -85,22 +84,22 @@ async fn pages(
             return Ok(());
         }
         done = done.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
-        if writing.write(page).await.is_err() {
+        if writer.write(page).await.is_err() {
             return Ok(());
         }
-        progress.at(done);
+        progress.set(done);
     }
 }
 
-fn named(path: &Path) -> String {
-    if is_standard(path) { "standard output".to_owned() } else { format!("{path:?}") }
+fn output_name(path: &Path) -> String {
+    if is_standard_stream(path) { "standard output".to_owned() } else { format!("{path:?}") }
 }
 
-/// Whether the file that would be written is the store.
-fn is_its_own(location: &StoreLocation, output: &Path) -> bool {
+/// Whether the output is the database file of the store.
+fn is_store_file(location: &StoreLocation, output: &Path) -> bool {
     let StoreLocation::Sqlite(path) = location else { return false };
     let same = |left: &Path, right: &Path| {
         left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
     };
-    !is_standard(output) && same(path, output)
+    !is_standard_stream(output) && same(path, output)
 }

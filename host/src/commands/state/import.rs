@@ -1,12 +1,12 @@
-//! From a file into a store.
+//! Imports a file into a store.
 
 use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{
-    endpoints::{is_standard, location, opened, signals},
-    format::Total,
+    checksum::Total,
+    endpoints::{install_signals, is_standard_stream, location, opened},
     progress::{Progress, rate},
-    reading::{Read, Reading},
+    reader::{Input, ReaderThread},
     target::{Counts, Target},
 };
 use crate::{
@@ -15,22 +15,22 @@ use crate::{
     store::{self, Store},
 };
 
-/// Puts what was exported into a store. Returns a summary of one line.
+/// Imports an exported state into a store. Returns a summary of one line.
 ///
 /// # Errors
 ///
-/// [`CommandError`], with what the store then holds.
+/// [`CommandError`], which says what the store then holds.
 pub async fn import(config: &ImportConfig) -> Result<String, CommandError> {
     let began = Instant::now();
-    let mut signals = signals()?;
+    let mut signals = install_signals()?;
     let location = location(&config.store)?;
     let progress = Arc::new(Progress::new(true));
-    let mut reading =
-        Reading::start(&config.input, Arc::clone(&progress)).map_err(CommandError::CouldNotRun)?;
-    let input = named(&config.input);
-    // Before the store is opened, which may make it.
+    let mut reader =
+        ReaderThread::start(&config.input, Arc::clone(&progress)).map_err(CommandError::CouldNotRun)?;
+    let input = input_name(&config.input);
+    // The input is checked before the store is opened, which may create it.
     let entries = tokio::select! {
-        read = reading.next() => begun(read, &input)?,
+        first = reader.next() => expect_start(first, &input)?,
         signal = signals.next() => {
             return Err(CommandError::CouldNotRun(format!("interrupted by {signal}: nothing was written")));
         }
@@ -39,62 +39,64 @@ pub async fn import(config: &ImportConfig) -> Result<String, CommandError> {
     progress.begin("importing", entries);
     let mut target = Target::new(&*store, config.merge);
     let imported = tokio::select! {
-        imported = Box::pin(take_all(&mut target, &mut reading, &progress, &input)) => imported,
+        imported = Box::pin(import_all(&mut target, &mut reader, &progress, &input)) => imported,
         signal = signals.next() => Err(CommandError::Failed(format!("interrupted by {signal}"))),
     };
-    let (done, begun) = (target.done, target.begun);
+    let (done, has_written) = (target.done, target.has_written);
     drop(target);
-    // Without --merge a store that is not empty may hold the beginning of the input, from before.
-    let untouched = !begun && (config.merge.is_some() || (imported.is_err() && is_empty(&*store).await));
-    // A commit under way takes place before that.
+    // Without --merge, a store that is not empty may hold the beginning of the input from an earlier import.
+    let untouched =
+        !has_written && (config.merge.is_some() || (imported.is_err() && is_empty(&*store).await));
+    // Closing the store waits for a commit in flight.
     store.close().await;
     drop(progress);
     match imported {
         Ok(Total { sha256, .. }) => {
-            let (what, rate) = (told(&done), rate(done.entries(), began.elapsed()));
+            let (what, rate) = (counts_text(&done), rate(done.entries(), began.elapsed()));
             let how = if config.merge.is_some() { "the input is verified" } else { "verified" };
             Ok(format!("imported {what} into {location} ({rate}), {how}: sha256 {sha256}"))
         }
         Err(CommandError::Failed(why)) if untouched => {
             Err(CommandError::CouldNotRun(format!("{why}; nothing was written")))
         }
-        Err(CommandError::Failed(why)) => Err(CommandError::Failed(format!("{why}; {}", left(done)))),
-        Err(not_begun) => Err(not_begun),
+        Err(CommandError::Failed(why)) => Err(CommandError::Failed(format!("{why}; {}", incomplete(done)))),
+        Err(error) => Err(error),
     }
 }
 
-fn begun(read: Read, input: &str) -> Result<Option<u64>, CommandError> {
-    match read {
-        Read::Begun(entries) => Ok(entries),
-        Read::Failed(why) => Err(CommandError::CouldNotRun(format!("cannot read {input}: {why}"))),
-        Read::Entries(_) | Read::End(_) => {
-            Err(CommandError::CouldNotRun(format!("cannot read {input}: it does not begin")))
+/// The number of entries, if the first line of the input announces it.
+fn expect_start(first: Input, input: &str) -> Result<Option<u64>, CommandError> {
+    match first {
+        Input::Start(entries) => Ok(entries),
+        Input::Failed(why) => Err(CommandError::CouldNotRun(format!("cannot read {input}: {why}"))),
+        Input::Entries(_) | Input::End(_) => {
+            Err(CommandError::CouldNotRun(format!("cannot read {input}: its first line is missing")))
         }
     }
 }
 
-async fn take_all(
+async fn import_all(
     target: &mut Target<'_>,
-    reading: &mut Reading,
+    reader: &mut ReaderThread,
     progress: &Progress,
     input: &str,
 ) -> Result<Total, CommandError> {
     loop {
-        match reading.next().await {
-            Read::Entries(entries) => {
-                target.take(entries).await?;
-                progress.at(target.done.entries());
+        match reader.next().await {
+            Input::Entries(entries) => {
+                target.import(entries).await?;
+                progress.set(target.done.entries());
             }
-            Read::End(total) => {
+            Input::End(total) => {
                 target.finish(&total, progress).await?;
                 return Ok(total);
             }
-            Read::Failed(why) => {
-                // What came before it is written: with all of the input it can be gone on with.
+            Input::Failed(why) => {
+                // Write what came before the damage: the import can be resumed with the complete input.
                 target.flush().await?;
                 return Err(CommandError::Failed(format!("cannot read {input}: {why}")));
             }
-            Read::Begun(_) => {}
+            Input::Start(_) => {}
         }
     }
 }
@@ -104,20 +106,20 @@ async fn is_empty(store: &dyn Store) -> bool {
     snapshot.next().await.is_ok_and(|page| page.is_empty())
 }
 
-/// What an import that has not come to its end leaves.
-fn left(done: Counts) -> String {
+/// What an unfinished import leaves behind.
+fn incomplete(done: Counts) -> String {
     format!(
-        "the store is incomplete, do not serve from it: {} entries of the input are in it; run the command again with all \
-         of a sound input, which goes on from there, or begin anew",
+        "the store is incomplete, do not serve from it: it holds {} entries of the input; run the command again with the \
+         complete, undamaged input to resume, or start over with an empty store",
         done.entries()
     )
 }
 
-fn told(counts: &Counts) -> String {
+fn counts_text(counts: &Counts) -> String {
     let parts: Vec<_> = [
-        (counts.present, "were there"),
-        (counts.replaced, "replaced others"),
-        (counts.kept, "gave way to others"),
+        (counts.present, "already present"),
+        (counts.replaced, "with the store's value replaced"),
+        (counts.kept, "with the store's value kept"),
     ]
     .iter()
     .filter(|(count, _)| *count > 0)
@@ -127,6 +129,6 @@ fn told(counts: &Counts) -> String {
     format!("{} entries{parts}", counts.entries())
 }
 
-fn named(path: &Path) -> String {
-    if is_standard(path) { "standard input".to_owned() } else { format!("{path:?}") }
+fn input_name(path: &Path) -> String {
+    if is_standard_stream(path) { "standard input".to_owned() } else { format!("{path:?}") }
 }

@@ -1,42 +1,46 @@
-//! `orders-host state export` and `import`: all that a store holds, as a file.
+//! `orders-host state export` and `import`: the state of a store as a file.
 //!
-//! Whatever the store's size, memory holds a few pages of it.
+//! Memory holds only a few pages at a time, however large the store is.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `endpoints` | the two ends of a transfer: a store, and a file or a standard stream |
-//! | `format` | the format of the file |
+//! | `checksum` | the number of entries and their checksum |
+//! | `format` | the format of the file, and how it is written |
+//! | `decoder` | reads the format, and detects damage |
 //! | `progress` | the progress bar |
-//! | `writing` | a thread that writes the file |
-//! | `reading` | a thread that reads the file |
-//! | `target` | the store that is imported into, compared with what is imported |
-//! | `export` | from a snapshot of a store into a file |
+//! | `writer` | the thread that writes the file |
+//! | `reader` | the thread that reads the file |
+//! | `target` | the store to import into, compared with the input |
+//! | `export` | from a snapshot of a store to a file |
 //! | `import` | from a file into a store |
 
+mod checksum;
+mod decoder;
 mod endpoints;
 mod export;
 mod format;
 mod import;
 mod progress;
-mod reading;
+mod reader;
 mod target;
-mod writing;
+mod writer;
 
 pub use export::export;
 pub use import::import;
 
 use crate::{commands::error::CommandError, config::StateCommand};
 
-/// Exports or imports, and prints a summary: on standard error where standard output may hold the state itself.
+/// Exports or imports, and prints a summary; on standard error if standard output carries the state.
 ///
 /// # Errors
 ///
-/// [`CommandError::CouldNotRun`] if nothing was written, [`CommandError::Failed`] if the transfer did not run to its end.
+/// [`CommandError::CouldNotRun`] if nothing was written, [`CommandError::Failed`] if the transfer did not finish.
 pub async fn run(command: &StateCommand) -> Result<(), CommandError> {
     match command {
         StateCommand::Export(config) => {
             let summary = export(config).await?;
-            if endpoints::is_standard(&config.output) {
+            if endpoints::is_standard_stream(&config.output) {
                 eprintln!("{summary}");
             } else {
                 println!("{summary}");

@@ -1,11 +1,11 @@
-//! The store that is imported into, beside what is imported: both are in the order of their keys.
+//! The store to import into. It is read alongside the input, since both are in the order of their keys.
 
 use std::collections::VecDeque;
 
 use super::{
-    format::{Sum, Total},
+    checksum::{Checksum, Total},
     progress::Progress,
-    reading::{BATCH_BYTES, BATCH_ENTRIES},
+    reader::{BATCH_BYTES, BATCH_ENTRIES},
 };
 use crate::{
     commands::error::CommandError,
@@ -13,16 +13,16 @@ use crate::{
     store::{Check, Commit, Entry, Key, Outcome, Snapshot, Store, Value, Write},
 };
 
-/// What became of the entries of the input so far.
+/// The entries of the input so far, by what happened to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    /// Were not there.
+    /// Added: the store had no such key.
     pub(super) added: u64,
-    /// Were there, with another value, which was replaced.
+    /// The store had another value, which was replaced.
     pub(super) replaced: u64,
-    /// Were there, with another value, which was kept.
+    /// The store had another value, which was kept.
     pub(super) kept: u64,
-    /// Were there as they are.
+    /// The store already had the same value.
     pub(super) present: u64,
 }
 
@@ -32,20 +32,20 @@ impl Counts {
     }
 }
 
-/// The store that is imported into.
+/// The store to import into.
 pub(super) struct Target<'a> {
     store: &'a dyn Store,
     merge: Option<Merge>,
-    present: Present,
+    existing: Existing,
     checks: Vec<Check>,
     writes: Vec<Write>,
     bytes: usize,
-    /// With what waits to be written.
-    seen: Counts,
-    /// What is certain.
+    /// Including entries that wait to be written.
+    processed: Counts,
+    /// Excluding entries that wait to be written.
     pub(super) done: Counts,
     /// Whether anything may have been written.
-    pub(super) begun: bool,
+    pub(super) has_written: bool,
 }
 
 impl<'a> Target<'a> {
@@ -53,49 +53,49 @@ impl<'a> Target<'a> {
         Self {
             store,
             merge,
-            present: Present::default(),
+            existing: Existing::default(),
             checks: Vec::new(),
             writes: Vec::new(),
             bytes: 0,
-            seen: Counts::default(),
+            processed: Counts::default(),
             done: Counts::default(),
-            begun: false,
+            has_written: false,
         }
     }
 
-    /// Takes entries, each key of which is above all before.
+    /// Imports entries, whose keys must be in ascending order over all calls.
     ///
     /// # Errors
     ///
-    /// [`CommandError`] if the store holds what it must not, or fails.
-    pub(super) async fn take(&mut self, entries: Vec<(Key, Value)>) -> Result<(), CommandError> {
+    /// [`CommandError`] if the store holds entries that the import does not allow, or fails.
+    pub(super) async fn import(&mut self, entries: Vec<(Key, Value)>) -> Result<(), CommandError> {
         for (key, value) in entries {
-            let (found, between) = self.present.find(self.store, &key).await?;
-            if between && self.merge.is_none() {
+            let (found, skipped) = self.existing.find(self.store, &key).await?;
+            if skipped && self.merge.is_none() {
                 return Err(self.not_empty());
             }
             match found {
-                Some(entry) if entry.stored.value == value => self.seen.present += 1,
+                Some(entry) if entry.stored.value == value => self.processed.present += 1,
                 Some(entry) => match self.merge {
                     None => return Err(self.not_empty()),
-                    Some(Merge::Keep) => self.seen.kept += 1,
+                    Some(Merge::Keep) => self.processed.kept += 1,
                     Some(Merge::Replace) => {
-                        self.seen.replaced += 1;
+                        self.processed.replaced += 1;
                         let check = Check::AtRevision(key.clone(), entry.stored.revision);
                         self.write(check, key, value).await?;
                     }
                 },
                 None => {
-                    if self.merge.is_none() && self.present.has_more() {
+                    if self.merge.is_none() && self.existing.has_more() {
                         return Err(self.not_empty());
                     }
-                    self.seen.added += 1;
+                    self.processed.added += 1;
                     self.write(Check::Absent(key.clone()), key, value).await?;
                 }
             }
         }
         if self.writes.is_empty() {
-            self.done = self.seen;
+            self.done = self.processed;
         }
         Ok(())
     }
@@ -110,120 +110,121 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Writes what waits.
+    /// Commits the waiting entries.
     pub(super) async fn flush(&mut self) -> Result<(), CommandError> {
         if !self.writes.is_empty() {
-            self.begun = true;
-            // What is written changes nothing of what is still to be read, for that comes later.
-            self.present.let_go();
+            self.has_written = true;
+            // The commit does not change what is still to be read, which has higher keys.
+            self.existing.release_snapshot();
             self.bytes = 0;
             let commit = Commit::new(std::mem::take(&mut self.checks), std::mem::take(&mut self.writes))?;
             match self.store.commit(commit).await? {
                 Outcome::Committed(_) => {}
                 Outcome::Conflict(_) => {
                     return Err(CommandError::Failed(
-                        "somebody else writes into the store: end that first".to_owned(),
+                        "another process writes to the store: stop it first".to_owned(),
                     ));
                 }
             }
         }
-        self.done = self.seen;
+        self.done = self.processed;
         Ok(())
     }
 
-    /// Writes what waits, and compares the whole store with what the input says of itself.
+    /// Commits the waiting entries, and compares the whole store with the totals of the input.
     ///
     /// # Errors
     ///
-    /// [`CommandError`] if there is more in the store, or anything else.
+    /// [`CommandError`] if the store differs from the input, or fails.
     pub(super) async fn finish(&mut self, total: &Total, progress: &Progress) -> Result<(), CommandError> {
         self.flush().await?;
         if self.merge.is_some() {
             return Ok(());
         }
-        if self.present.any_left(self.store).await? {
+        if self.existing.any_left(self.store).await? {
             return Err(self.not_empty());
         }
-        self.present.let_go();
+        self.existing.release_snapshot();
         progress.begin("verifying", Some(total.entries));
-        let mut sum = Sum::default();
+        let mut checksum = Checksum::default();
         let mut snapshot = self.store.snapshot(None).await?;
         loop {
             let page = snapshot.next().await?;
             if page.is_empty() {
                 break;
             }
-            page.iter().for_each(|Entry { key, stored }| sum.add(key, &stored.value));
-            progress.at(sum.entries());
+            page.iter().for_each(|Entry { key, stored }| checksum.add(key, &stored.value));
+            progress.set(checksum.entries());
         }
-        let found = sum.total();
+        let found = checksum.total();
         if found == *total {
             return Ok(());
         }
         Err(CommandError::Failed(format!(
-            "the store does not hold what the input does: it has {} entries with sha256 {}, the input {} with {}",
+            "the store differs from the input: it has {} entries with sha256 {}, the input has {} with {}",
             found.entries, found.sha256, total.entries, total.sha256
         )))
     }
 
     fn not_empty(&self) -> CommandError {
-        if self.begun {
-            return CommandError::Failed("somebody else writes into the store: end that first".to_owned());
+        if self.has_written {
+            return CommandError::Failed("another process writes to the store: stop it first".to_owned());
         }
         CommandError::CouldNotRun(
-            "the store is not empty, and what it holds is not the beginning of this input; name an empty store, or say \
-             with --merge what becomes of keys that both have"
+            "the store is not empty, and its content is not the beginning of this input; choose an empty store, or say with \
+             --merge which value to keep for keys that both have"
                 .to_owned(),
         )
     }
 }
 
-/// What was in the store, read beside the input.
+/// The entries that the store already has, read alongside the input.
 #[derive(Default)]
-struct Present {
+struct Existing {
     snapshot: Option<Box<dyn Snapshot>>,
     page: VecDeque<Entry>,
     /// The last key that was read.
-    last: Option<Key>,
+    last_key: Option<Key>,
     ended: bool,
 }
 
-impl Present {
-    /// The entry of a key, and whether others came before it; those are passed over.
+impl Existing {
+    /// The entry of a key, and whether entries with lower keys were skipped on the way to it.
     async fn find(&mut self, store: &dyn Store, key: &Key) -> Result<(Option<Entry>, bool), CommandError> {
-        let mut between = false;
+        let mut skipped = false;
         loop {
             while self.page.pop_front_if(|entry| entry.key < *key).is_some() {
-                between = true;
+                skipped = true;
             }
             if !self.page.is_empty() || self.ended {
-                return Ok((self.page.pop_front_if(|entry| entry.key == *key), between));
+                return Ok((self.page.pop_front_if(|entry| entry.key == *key), skipped));
             }
-            self.read(store).await?;
+            self.read_page(store).await?;
         }
     }
 
-    /// Whether anything comes after the last key that was looked for.
+    /// Whether the page has entries after the last key that was looked for.
     fn has_more(&self) -> bool {
         !self.page.is_empty()
     }
 
+    /// Whether the store has entries after the last key that was looked for.
     async fn any_left(&mut self, store: &dyn Store) -> Result<bool, CommandError> {
         if self.page.is_empty() && !self.ended {
-            self.read(store).await?;
+            self.read_page(store).await?;
         }
         Ok(self.has_more())
     }
 
-    async fn read(&mut self, store: &dyn Store) -> Result<(), CommandError> {
+    async fn read_page(&mut self, store: &dyn Store) -> Result<(), CommandError> {
         let mut snapshot = match self.snapshot.take() {
             Some(snapshot) => snapshot,
-            None => store.snapshot(self.last.clone()).await?,
+            None => store.snapshot(self.last_key.clone()).await?,
         };
         self.page = snapshot.next().await?.into();
         match self.page.back() {
             Some(entry) => {
-                self.last = Some(entry.key.clone());
+                self.last_key = Some(entry.key.clone());
                 self.snapshot = Some(snapshot);
             }
             None => self.ended = true,
@@ -231,8 +232,8 @@ impl Present {
         Ok(())
     }
 
-    /// Lets go of what is held in the store: reading goes on with what is there then.
-    fn let_go(&mut self) {
+    /// Ends the snapshot. The next page is read from a new one, as the store is then.
+    fn release_snapshot(&mut self) {
         self.snapshot = None;
     }
 }

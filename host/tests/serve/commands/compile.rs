@@ -1,4 +1,4 @@
-//! `orders-host compile`: what it compiles for, what it refuses, and how it writes.
+//! `orders-host compile`: its targets, what it rejects, and how it writes the file.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,10 +9,10 @@ use crate::{
     module::ahead_of_time::{Compiled, check_refused, compile, hash_when_served, names},
 };
 
-/// Any processor of this machine's kind, and another C library.
+/// Any processor of this architecture, also with another C library.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
-async fn for_any_processor_of_this_kind() {
+async fn a_target_triple_compiles_for_any_processor_of_the_architecture() {
     for target in ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"] {
         let compiled = Compiled::with_options(&["--target", target]).await;
         let (header, code) = compiled.header_and_code();
@@ -25,18 +25,18 @@ async fn for_any_processor_of_this_kind() {
 }
 
 #[tokio::test]
-async fn for_another_kind_of_machine() {
+async fn a_component_can_be_compiled_for_the_other_architecture() {
     let foreign = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
     let target = format!("{foreign}-unknown-linux-gnu");
     let compiled = Compiled::with_options(&["--target", &target]).await;
     let (_, code) = compiled.header_and_code();
-    // The machine of an ELF file: 183 is AArch64, 62 is x86-64.
+    // The machine field of an ELF file: 183 is AArch64, 62 is x86-64.
     assert_eq!(code[18..20], if foreign == "aarch64" { [183, 0] } else { [62, 0] });
     check_refused(&compiled.path, &[&format!("compiled for {target}"), "orders-host compile"]).await;
 }
 
 #[tokio::test]
-async fn for_a_machine_that_cannot_be_compiled_for() {
+async fn an_unsupported_target_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("orders.cwasm").display().to_string();
     for target in
@@ -55,9 +55,9 @@ async fn for_a_machine_that_cannot_be_compiled_for() {
     assert_eq!(names(folder.path()), BTreeSet::new());
 }
 
-/// What `serve` would refuse is not compiled, for this machine or another.
+/// A component that `serve` would refuse is not compiled, neither for this architecture nor for the other.
 #[tokio::test]
-async fn what_could_not_be_served_is_not_written() {
+async fn a_component_that_cannot_be_served_is_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::write(at("core.wasm"), b"\0asm\x01\x00\x00\x00").unwrap();
@@ -90,16 +90,16 @@ async fn what_could_not_be_served_is_not_written() {
 }
 
 #[tokio::test]
-async fn what_is_compiled_is_not_compiled_again() {
+async fn a_compiled_file_is_not_compiled_again() {
     let compiled = Compiled::orders().await;
     let ran = compile(Path::new(&compiled.path), &compiled.path, &[]).await;
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
     assert!(ran.stderr.contains("compiled already"), "{}", ran.stderr);
 }
 
-/// Through pipes, as `serve` has it compiled; untried, for it tries the component itself.
+/// Through pipes and untried, as `serve` runs it: `serve` tries the component itself.
 #[tokio::test]
-async fn from_standard_input_to_standard_output() {
+async fn standard_input_is_compiled_to_standard_output() {
     let folder = tempfile::tempdir().unwrap();
     for (component, tried) in [("answers", 0), ("traps_at_start", 1)] {
         for (option, code) in [(None, tried), (Some("--untried"), 0)] {
@@ -121,9 +121,9 @@ async fn from_standard_input_to_standard_output() {
     }
 }
 
-/// Whoever has opened the old file goes on reading it; the new one is whole from the start.
+/// A process that has the old file open still reads the old file; the new file is complete as soon as it is visible.
 #[tokio::test]
-async fn a_file_is_replaced_in_one_step() {
+async fn an_existing_output_is_replaced_in_one_step() {
     use std::{io::Read, os::unix::fs::MetadataExt};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.cwasm");
@@ -140,7 +140,7 @@ async fn a_file_is_replaced_in_one_step() {
 }
 
 #[tokio::test]
-async fn an_output_that_cannot_be_written() {
+async fn an_output_that_cannot_be_written_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("folder")).unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -165,13 +165,13 @@ async fn an_output_that_cannot_be_written() {
     assert_eq!(fs::read(&component).unwrap(), fs::read(orders()).unwrap());
 }
 
-/// A full disk, as it shows: a limit on what one file may have.
+/// A file size limit stands in for a full disk.
 #[tokio::test]
-async fn a_disk_that_is_full() {
+async fn a_full_disk_leaves_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("orders.cwasm");
     fs::write(&path, "as it was").unwrap();
-    // Beyond the limit a signal would end the process, if the shell did not ignore it.
+    // The shell ignores the signal that would otherwise end the process beyond the limit.
     let script = r#"trap '' XFSZ; exec prlimit --fsize=100000 "$0" compile "$1" --output "$2""#;
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(binary()).arg(orders()).arg(&path);

@@ -1,4 +1,4 @@
-//! The other commands of the program, as a person runs them.
+//! The commands other than `serve`, as a user runs them.
 
 pub mod compile;
 pub mod module;

@@ -12,7 +12,7 @@ use crate::{
     rollout::swap::compiled,
 };
 
-/// `orders-host module …`, asking this host.
+/// Runs `orders-host module …` against this host.
 pub async fn module(host: &TestHost, arguments: &[&str]) -> Ran {
     let url = format!("http://{}", host.admin.unwrap());
     run_with(&[("ORDERS_ADMIN", &url)], ["module"].iter().chain(arguments)).await
@@ -27,7 +27,7 @@ pub fn short(file: &str) -> String {
     ModuleHash::digest(&fs::read(file).unwrap()).short()
 }
 
-/// Checks that a command said why on one line, and what it had done before.
+/// Checks that a command failed with this exit code, and with these parts in its one line of standard error.
 pub fn check_failed(ran: &Ran, code: i32, says: &[&str]) {
     assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
@@ -39,19 +39,20 @@ pub fn check_failed(ran: &Ran, code: i32, says: &[&str]) {
     }
 }
 
-/// Checks that these stand in the output, in this order.
+/// Checks that standard output contains these parts in this order.
 pub fn check_said(ran: &Ran, parts: &[&str]) {
     let mut rest = ran.stdout.as_str();
     for part in parts {
-        let (_, after) =
-            rest.split_once(part).unwrap_or_else(|| panic!("no {part:?} in its place: {}", ran.stdout));
+        let (_, after) = rest
+            .split_once(part)
+            .unwrap_or_else(|| panic!("{part:?} is missing or out of order: {}", ran.stdout));
         rest = after;
     }
     assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
 }
 
 #[tokio::test]
-async fn a_module_is_pushed_shown_and_taken_back() {
+async fn a_module_is_pushed_shown_and_rolled_back() {
     let host = TestHost::fixture("answers", &["--smoke", "GET /", "--watch", "1h"]).await;
     let (before, file) = (short(&path("answers")), path("remembers"));
     let after = short(&file);
@@ -69,7 +70,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
 
     let ran = module(&host, &["push", &file]).await;
     assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 1), "{}", ran.stderr);
-    check_said(&ran, &[&after, "serves already"]);
+    check_said(&ran, &[&after, "already serves"]);
 
     let ran = module(&host, &["list"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
@@ -80,7 +81,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
     let ran = module(&host, &["status"]).await;
     check_said(&ran, &["serving", &after, "1 requests, 0 failed", "previous", &before, "--module-dir"]);
     let ran = module(&host, &["status", &after.get(..5).unwrap().to_uppercase()]).await;
-    check_said(&ran, &["module  ", &after, "state   serving", "size", "in all", "1 requests"]);
+    check_said(&ran, &["module  ", &after, "state   serving", "size", "total", "1 requests"]);
     for command in [&["list", "--json"][..], &["status", "--json"]] {
         let ran = module(&host, command).await;
         let json: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -92,7 +93,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
     check_failed(
         &module(&host, &["status", "0000000"]).await,
         1,
-        &["no module is known", "0000000", "module list"],
+        &["no known module", "0000000", "module list"],
     );
 
     let ran = module(&host, &["rollback"]).await;
@@ -116,9 +117,9 @@ async fn a_module_that_fails_a_check_is_refused_with_the_reason() {
     assert_eq!(host.get("/").await.body, "hello\n");
 }
 
-/// What can be seen here is not sent.
+/// The command itself finds these faults, and uploads nothing.
 #[tokio::test]
-async fn a_file_that_is_no_component_is_not_sent() {
+async fn a_file_that_is_not_a_component_is_not_uploaded() {
     let host = TestHost::fixture("answers", &[]).await;
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| {
@@ -146,16 +147,16 @@ async fn a_file_that_is_no_component_is_not_sent() {
     assert_eq!(host.log().lines().iter().filter(received).count(), 1);
 }
 
-/// Each says in one line what to check.
+/// Every command says in one line what to check.
 #[tokio::test]
-async fn a_service_that_cannot_be_asked() {
+async fn an_unreachable_service_is_reported_in_one_line() {
     let host = TestHost::fixture("answers", &[]).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let file = path("remembers");
     let commands = [&["push", &file][..], &["list"], &["status"], &["status", "00"], &["rollback"]];
     for (url, says) in [
         (format!("http://{gone}"), vec!["cannot reach", "refused", "--admin-listen", "ORDERS_ADMIN"]),
-        (format!("http://{}", host.address), vec!["not where an orders-host hears operators"]),
+        (format!("http://{}", host.address), vec!["not the operators' API of an orders-host"]),
         (
             "http://no-such-host.invalid:9090".to_owned(),
             vec!["cannot reach http://no-such-host.invalid:9090"],
@@ -172,7 +173,7 @@ async fn a_service_that_cannot_be_asked() {
 }
 
 #[tokio::test]
-async fn the_token_is_shown_and_never_seen() {
+async fn the_token_is_sent_but_never_printed_or_logged() {
     let host = TestHost::with_token(&fixture("answers"), &[], TOKEN).await;
     let url = format!("http://{}", host.admin.unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -182,16 +183,16 @@ async fn the_token_is_shown_and_never_seen() {
     fs::write(at("short"), "abc").unwrap();
     let list = ["module", "list", "--admin", &url];
     for (variables, options, says) in [
-        (vec![], vec![], Some("asks for the operators' token")),
+        (vec![], vec![], Some("requires the operators' token")),
         (vec![("ORDERS_ADMIN_TOKEN", TOKEN)], vec![], None),
-        (vec![("ORDERS_ADMIN_TOKEN", "0123456789abcdef0123")], vec![], Some("another token")),
+        (vec![("ORDERS_ADMIN_TOKEN", "0123456789abcdef0123")], vec![], Some("rejected the token")),
         (vec![("ORDERS_ADMIN_TOKEN", "abc")], vec![], Some("at least 16")),
         (vec![], vec!["--admin-token-file".to_owned(), at("token")], None),
         (vec![("ORDERS_ADMIN_TOKEN_FILE", &*at("token"))], vec![], None),
         (
             vec![("ORDERS_ADMIN_TOKEN", TOKEN)],
             vec!["--admin-token-file".to_owned(), at("wrong")],
-            Some("another token"),
+            Some("rejected the token"),
         ),
         (vec![], vec!["--admin-token-file".to_owned(), at("short")], Some("at least 16")),
         (vec![], vec!["--admin-token-file".to_owned(), at("missing")], Some("No such file")),
@@ -211,9 +212,9 @@ async fn the_token_is_shown_and_never_seen() {
     assert!(!host.log().lines().iter().any(|line| line.to_string().contains(TOKEN)));
 }
 
-/// Whoever reads `--help` learns the exit codes.
+/// `--help` of each command lists its exit codes.
 #[tokio::test]
-async fn the_commands_say_how_they_end() {
+async fn help_lists_the_exit_codes() {
     for command in ["push", "list", "status", "rollback"] {
         let ran = run(["module", command, "--help"]).await;
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));

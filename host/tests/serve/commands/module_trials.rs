@@ -1,4 +1,4 @@
-//! What an operator sees of a trial: to its end, through broken connections, or from another terminal.
+//! A trial as an operator sees it: to its end, across broken connections, and from another terminal.
 
 use std::{
     process::Stdio,
@@ -23,7 +23,7 @@ use crate::{
     harness::{Ran, TestHost, binary, fixture, within},
 };
 
-/// Requests, until it is dropped.
+/// A client that sends requests until [`Load::end`].
 struct Load {
     done: Arc<AtomicBool>,
     client: JoinHandle<()>,
@@ -47,8 +47,8 @@ impl Load {
     }
 }
 
-/// A command that goes on while the test does something else.
-fn begin(url: &str, arguments: &[&str]) -> Child {
+/// Starts a command that runs while the test goes on.
+fn start(url: &str, arguments: &[&str]) -> Child {
     let mut command = Command::new(binary());
     command.env_clear().env("ORDERS_ADMIN", url).arg("module").args(arguments).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -105,19 +105,19 @@ async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
     load.end().await;
 }
 
-/// One is on trial: another is not taken; it is seen from elsewhere, and taken back.
+/// While a module is on trial, another push is rejected, other terminals can watch the trial, and a rollback ends it.
 #[tokio::test]
-async fn a_trial_is_watched_and_taken_back() {
+async fn a_trial_is_watched_and_rolled_back() {
     let host = TestHost::fixture("answers", &[]).await;
     let (file, url) = (path("remembers"), url(&host));
-    let pushed = begin(&url, &["push", &file, "--canary", "50%", "--window", "1000000"]);
+    let pushed = start(&url, &["push", &file, "--canary", "50%", "--window", "1000000"]);
     on_trial(&host).await;
     let hash = short(&file);
     check_failed(&module(&host, &["push", &path("traps")]).await, 1, &[&hash, "another module", "rollback"]);
     check_said(&module(&host, &["status"]).await, &["serving", &short(&path("answers")), "on trial", &hash]);
 
-    let (any, one) = (begin(&url, &["status", "--watch"]), begin(&url, &["status", &hash, "--watch"]));
-    // They may begin to watch before or after it is taken back; the one that is late waits for the next.
+    let (any, one) = (start(&url, &["status", "--watch"]), start(&url, &["status", &hash, "--watch"]));
+    // A watcher may start before or after the rollback; one that starts after it waits for the next outcome.
     let told = |line: &Value| {
         line["event"] == "rollout.promoted" && line["module"].as_str().unwrap().starts_with(&hash)
     };
@@ -142,14 +142,14 @@ async fn a_trial_is_watched_and_taken_back() {
     check_said(&ran, &["serving", &hash]);
 }
 
-/// A way to the host that can be cut.
-struct Way {
+/// A proxy to the host whose connections can be cut.
+struct Proxy {
     url: String,
     cut: watch::Sender<u32>,
 }
 
-impl Way {
-    async fn to(host: &TestHost) -> Self {
+impl Proxy {
+    async fn start(host: &TestHost) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (cut, cuts) = watch::channel(0);
@@ -176,12 +176,12 @@ impl Way {
 }
 
 #[tokio::test]
-async fn a_broken_connection_loses_no_outcome() {
+async fn the_outcome_survives_a_broken_connection() {
     let host = TestHost::fixture("answers", &[]).await;
-    let way = Way::to(&host).await;
-    let pushed = begin(&way.url, &["push", &path("remembers"), "--canary", "50%", "--window", "100"]);
+    let proxy = Proxy::start(&host).await;
+    let pushed = start(&proxy.url, &["push", &path("remembers"), "--canary", "50%", "--window", "100"]);
     on_trial(&host).await;
-    way.cut();
+    proxy.cut();
     let load = Load::on(&host).await;
     let ran = end(pushed).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
@@ -190,22 +190,22 @@ async fn a_broken_connection_loses_no_outcome() {
 }
 
 #[tokio::test]
-async fn a_host_that_ends_in_the_middle() {
+async fn a_host_that_is_killed_during_a_trial_leaves_the_outcome_unknown() {
     let mut host = TestHost::fixture("answers", &[]).await;
-    let pushed = begin(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
+    let pushed = start(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
     on_trial(&host).await;
     host.signal(Signal::KILL);
     host.exit().await;
     let ran = end(pushed).await;
-    check_failed(&ran, 2, &["what became of it is not known", "cannot reach"]);
+    check_failed(&ran, 2, &["the outcome is unknown", "cannot reach"]);
     check_said(&ran, &["pushing"]);
 }
 
 #[tokio::test]
-async fn an_operator_who_leaves_is_told_how_to_come_back() {
+async fn an_interrupted_push_says_how_to_follow_the_rollout() {
     let host = TestHost::start(&fixture("answers"), &[]).await;
-    let mut pushed = begin(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
-    // Not before it has been told itself: until then an interrupt ends it as any program.
+    let mut pushed = start(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
+    // Only after its first events: until then, an interrupt ends the command like any program.
     let mut lines = tokio::io::BufReader::new(pushed.stdout.take().unwrap());
     let mut seen = String::new();
     while !seen.contains("on trial") {
@@ -214,6 +214,6 @@ async fn an_operator_who_leaves_is_told_how_to_come_back() {
     let id = Pid::from_raw(i32::try_from(pushed.id().unwrap()).unwrap()).unwrap();
     kill_process(id, Signal::INT).unwrap();
     let ran = end(pushed).await;
-    check_failed(&ran, 2, &["is left to the service", "status --watch", "rollback"]);
+    check_failed(&ran, 2, &["the service continues the rollout", "status --watch", "rollback"]);
     check_said(&module(&host, &["status"]).await, &["on trial", &short(&path("remembers"))]);
 }

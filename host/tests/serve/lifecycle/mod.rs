@@ -1,4 +1,4 @@
-//! Start, health, signals and drain.
+//! Start, health endpoints, signals and drain.
 
 pub mod shutdown;
 pub mod start;

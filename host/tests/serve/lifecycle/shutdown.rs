@@ -1,4 +1,4 @@
-//! Health, signals, drain: how the service ends without failing anyone.
+//! Health endpoints, signals and drain: a shutdown fails no request.
 
 use std::{
     io::ErrorKind,
@@ -18,34 +18,34 @@ use tokio::{
 use crate::harness::{Client, ORDER, TestHost, list_all, read_to_end, run, within};
 
 #[tokio::test]
-async fn health_and_readiness() {
+async fn a_serving_host_is_healthy_and_ready() {
     let host = TestHost::orders(&[]).await;
     for (path, body) in [("/health", r#"{"status":"ok"}"#), ("/ready", r#"{"status":"ready"}"#)] {
-        let answer = host.get(path).await;
-        assert_eq!((answer.status(), &answer.body[..]), (200, body.as_bytes()));
-        assert_eq!(answer.field("content-type"), "application/json");
-        assert_eq!(answer.field("cache-control"), "no-store");
+        let response = host.get(path).await;
+        assert_eq!((response.status(), &response.body[..]), (200, body.as_bytes()));
+        assert_eq!(response.field("content-type"), "application/json");
+        assert_eq!(response.field("cache-control"), "no-store");
 
         let head = http::Request::head(path).body(Default::default()).unwrap();
-        let answer = host.connect().await.send(head).await.unwrap();
-        assert_eq!((answer.status(), answer.body.len()), (200, 0));
+        let response = host.connect().await.send(head).await.unwrap();
+        assert_eq!((response.status(), response.body.len()), (200, 0));
 
         let delete = http::Request::delete(path).body(Default::default()).unwrap();
-        let answer = host.connect().await.send(delete).await.unwrap();
-        answer.host_problem(405);
-        assert_eq!(answer.field("allow"), "GET, HEAD");
+        let response = host.connect().await.send(delete).await.unwrap();
+        response.host_problem(405);
+        assert_eq!(response.field("allow"), "GET, HEAD");
     }
 }
 
 #[tokio::test]
-async fn the_probe_of_the_container() {
+async fn healthcheck_exits_with_1_unless_the_service_is_healthy() {
     let mut host = TestHost::orders(&[]).await;
     let address = host.address.to_string();
     let ran = run(["healthcheck", "--listen", &address]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-    // A service that listens everywhere is asked on loopback.
-    let everywhere = format!("0.0.0.0:{}", host.address.port());
-    assert_eq!(run(["healthcheck", "--listen", &everywhere]).await.code, Some(0));
+    // The unspecified address is queried on loopback.
+    let unspecified = format!("0.0.0.0:{}", host.address.port());
+    assert_eq!(run(["healthcheck", "--listen", &unspecified]).await.code, Some(0));
 
     let ran = run(["healthcheck", "--listen", &address, "--path", "/nowhere"]).await;
     assert_eq!(ran.code, Some(1));
@@ -59,19 +59,19 @@ async fn the_probe_of_the_container() {
 }
 
 #[tokio::test]
-async fn while_draining_it_is_not_ready_but_serves() {
+async fn a_draining_host_is_not_ready_but_serves() {
     let mut host = TestHost::orders(&["--drain-delay", "10m"]).await;
     let mut client = host.connect().await;
     assert_eq!(client.create().await.unwrap().status(), 201);
 
     host.signal(Signal::TERM);
-    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
-    // The phase changes right after the line: ask until it has.
+    host.log().wait_for("the drain", |line| line["event"] == "drain.started").await;
+    // The phase changes right after the line is logged: ask until it has.
     let ready = within("the phase to change", async {
         loop {
-            let answer = host.get("/ready").await;
-            if answer.status() != 200 {
-                return answer;
+            let response = host.get("/ready").await;
+            if response.status() != 200 {
+                return response;
             }
         }
     })
@@ -85,21 +85,21 @@ async fn while_draining_it_is_not_ready_but_serves() {
     assert_eq!(created.status(), 201);
 
     host.signal(Signal::INT);
-    assert_eq!(host.exit().await.code(), Some(1), "a second signal ends it at once");
+    assert_eq!(host.exit().await.code(), Some(1), "a second signal makes it exit immediately");
 }
 
 #[tokio::test]
-async fn an_idle_service_ends_on_either_signal() {
+async fn an_idle_service_exits_with_0_on_either_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut host = TestHost::orders(&[]).await;
-        let _silent = host.raw().await;
+        let _idle = host.raw().await;
         host.signal(signal);
         assert_eq!(host.exit().await.code(), Some(0));
-        host.log().wait_for("the end", |line| line["message"] == "ended").await;
+        host.log().wait_for("the end", |line| line["event"] == "service.stopped").await;
     }
 }
 
-/// 32 clients that create as fast as they can while the service ends: whoever got a connection gets an answer.
+/// 32 clients create orders as fast as they can while the service shuts down: every accepted connection gets a response.
 #[tokio::test]
 async fn a_shutdown_under_load_fails_no_request() {
     let store = tempfile::tempdir().unwrap();
@@ -129,15 +129,15 @@ async fn a_shutdown_under_load_fails_no_request() {
 
     assert_eq!(host.exit().await.code(), Some(0));
     for client in clients {
-        within("a client to be refused", client).await.expect("no request failed");
+        within("a client to be refused", client).await.expect("no request must fail");
     }
 
     let host = TestHost::orders(&["--store", &location]).await;
-    let kept = list_all(&mut host.connect().await).await.len();
-    assert_eq!(kept, *counted.borrow(), "what was acknowledged and what is there");
+    let stored = list_all(&mut host.connect().await).await.len();
+    assert_eq!(stored, *counted.borrow(), "stored and acknowledged orders differ");
 }
 
-/// Creates on one connection until an answer says that it is the last.
+/// Creates orders on one connection until a response announces that it is the last.
 async fn create_until_closed(mut socket: TcpStream, created: &watch::Sender<usize>) {
     let request = format!(
         "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
@@ -145,22 +145,22 @@ async fn create_until_closed(mut socket: TcpStream, created: &watch::Sender<usiz
         ORDER.len()
     );
     loop {
-        socket.write_all(request.as_bytes()).await.expect("a connection takes a request");
-        let answer = within("an answer", read_answer(&mut socket)).await;
-        assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
+        socket.write_all(request.as_bytes()).await.expect("the connection accepts a request");
+        let response = within("a response", read_response(&mut socket)).await;
+        assert!(response.starts_with("HTTP/1.1 201 Created\r\n"), "{response}");
         created.send_modify(|count| *count += 1);
-        if answer.contains("\r\nconnection: close\r\n") {
+        if response.contains("\r\nconnection: close\r\n") {
             return;
         }
     }
 }
 
-/// One answer that has a Content-Length.
-async fn read_answer(socket: &mut TcpStream) -> String {
-    let mut answer = Vec::new();
+/// Reads one response with a Content-Length.
+async fn read_response(socket: &mut TcpStream) -> String {
+    let mut response = Vec::new();
     loop {
-        let read = socket.read_buf(&mut answer).await.expect("a connection gives an answer");
-        let text = std::str::from_utf8(&answer).unwrap();
+        let read = socket.read_buf(&mut response).await.expect("the connection returns a response");
+        let text = std::str::from_utf8(&response).unwrap();
         assert_ne!(read, 0, "closed after {text:?}");
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
@@ -172,27 +172,27 @@ async fn read_answer(socket: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_after_the_listener_has_closed() {
+async fn a_request_in_flight_is_answered_after_the_listener_has_closed() {
     let mut host = TestHost::orders(&[]).await;
     let mut socket = host.raw().await;
     let (first, rest) = ORDER.split_at(10);
     let head = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
     let begin = format!("{head}\r\nContent-Length: {}\r\n\r\n{first}", ORDER.len());
     socket.write_all(begin.as_bytes()).await.unwrap();
-    // Another connection, answered later than the first was accepted.
+    // A response on a later connection shows that the first one has been accepted.
     assert_eq!(host.get("/health").await.status(), 200);
 
     host.signal(Signal::TERM);
     within("the listener to close", async { while Client::connect(host.address).await.is_ok() {} }).await;
     socket.write_all(rest.as_bytes()).await.unwrap();
-    let answer = read_to_end(&mut socket).await;
-    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    let response = read_to_end(&mut socket).await;
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
     assert_eq!(host.exit().await.code(), Some(0));
 }
 
 #[tokio::test]
-async fn a_request_that_outlasts_the_drain_is_cut_and_the_exit_code_says_so() {
+async fn a_request_that_outlasts_the_drain_is_cut_and_the_exit_code_is_1() {
     let options = ["--request-timeout", "10m", "--drain-timeout", "300ms"];
     let mut host = TestHost::fixture("blocks", &options).await;
     let mut socket = host.raw().await;
@@ -200,14 +200,15 @@ async fn a_request_that_outlasts_the_drain_is_cut_and_the_exit_code_says_so() {
     host.log().wait_for("the request to block", |line| line["message"] == "waiting").await;
 
     host.signal(Signal::TERM);
-    assert_eq!(read_to_end(&mut socket).await, "", "the connection is cut");
+    assert_eq!(read_to_end(&mut socket).await, "", "the connection must be cut");
     assert_eq!(host.exit().await.code(), Some(1));
-    let cut = host.log().lines().into_iter().find(|line| line["level"] == "ERROR").unwrap();
+    let cut = host.log().lines().into_iter().find(|line| line["event"] == "drain.timed_out").unwrap();
+    assert_eq!(cut["level"], "ERROR", "{cut}");
     assert_eq!(cut["cut"], 1, "{cut}");
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_makes_the_service_exit_immediately() {
     let options = ["--request-timeout", "10m", "--drain-timeout", "10m"];
     let mut host = TestHost::fixture("blocks", &options).await;
     let mut client = host.connect().await;
@@ -215,15 +216,15 @@ async fn a_second_signal_ends_it_at_once() {
     host.log().wait_for("the request to block", |line| line["message"] == "waiting").await;
 
     host.signal(Signal::TERM);
-    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
+    host.log().wait_for("the drain", |line| line["event"] == "drain.started").await;
     host.signal(Signal::TERM);
     assert_eq!(host.exit().await.code(), Some(1));
     assert!(within("the request to be cut", request).await.unwrap().is_err());
 }
 
-/// Connecting and leaving, again and again, leaves nothing behind.
+/// Clients that connect and disconnect again and again leave nothing behind.
 #[tokio::test]
-async fn clients_that_come_and_go_keep_no_places() {
+async fn disconnected_clients_release_their_connections_and_permits() {
     let host = TestHost::orders(&["--max-connections", "4", "--max-concurrent", "2"]).await;
     let running = Arc::new(AtomicBool::new(true));
     let served = Arc::new(AtomicUsize::new(0));
@@ -234,7 +235,7 @@ async fn clients_that_come_and_go_keep_no_places() {
             while running.load(Ordering::Relaxed) {
                 let mut socket = TcpStream::connect(address).await.unwrap();
                 socket.write_all(b"GET /api/v1/orders HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-                // Some leave before the answer, some after its first byte.
+                // Half of them disconnect before the response, half after its first byte.
                 if served.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                     let _ = socket.read(&mut [0]).await;
                 }
@@ -247,7 +248,7 @@ async fn clients_that_come_and_go_keep_no_places() {
     for client in clients {
         within("the clients to finish", client).await.unwrap();
     }
-    within("all places to be free again", async {
+    within("all permits to be free again", async {
         while host.get("/api/v1/orders").await.status() != 200 {}
     })
     .await;

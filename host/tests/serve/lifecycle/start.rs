@@ -1,16 +1,16 @@
-//! A start that cannot succeed: one clear line, exit code 2, nothing bound, nothing changed on disk.
+//! A start that fails: one clear line, exit code 2, nothing bound, nothing changed on disk.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
 
 use crate::harness::{TestHost, binary, fixture, orders, run, within};
 
-/// A folder that must not change.
-struct Untouched {
+/// A folder that a failed start must not change.
+struct UnchangedFolder {
     folder: tempfile::TempDir,
     before: BTreeMap<String, Vec<u8>>,
 }
 
-impl Untouched {
+impl UnchangedFolder {
     fn new(files: &[(&str, &[u8])]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in files {
@@ -36,8 +36,8 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// Starts the service with good options, over which `options` come, and checks how it fails.
-async fn check_refused(folder: &Untouched, options: &[&str], says: &[&str]) {
+/// Starts the service with valid options, overridden by `options`, and checks how the start fails.
+async fn check_start_fails(folder: &UnchangedFolder, options: &[&str], expected: &[&str]) {
     let mut arguments = vec!["serve".to_owned()];
     let store = format!("sqlite:{}", folder.path("fresh.db"));
     let component = orders().display().to_string();
@@ -53,7 +53,7 @@ async fn check_refused(folder: &Untouched, options: &[&str], says: &[&str]) {
     let ran = run(&arguments).await;
     assert_eq!(ran.code, Some(2), "{options:?}: {}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{options:?}: {}", ran.stderr);
-    for part in says {
+    for part in expected {
         assert!(ran.stderr.contains(part), "{options:?}: no {part:?} in {}", ran.stderr);
     }
     assert!(!ran.stdout.contains("serving"), "{options:?}: {}", ran.stdout);
@@ -61,8 +61,8 @@ async fn check_refused(folder: &Untouched, options: &[&str], says: &[&str]) {
 }
 
 #[tokio::test]
-async fn bad_options() {
-    let folder = Untouched::new(&[]);
+async fn invalid_options_are_rejected() {
+    let folder = UnchangedFolder::new(&[]);
     for (options, says) in [
         (&["--no-such-option"][..], &["--no-such-option", "--help"][..]),
         (&["--componen", "x"], &["'--component'", "--help"]),
@@ -91,7 +91,7 @@ async fn bad_options() {
         (&["--threads", "many"], &["--threads", "1 to 1024", "`auto`"]),
         (&["--log", "loud=really"], &["--log", "loud"]),
     ] {
-        check_refused(&folder, options, says).await;
+        check_start_fails(&folder, options, says).await;
     }
     let ran = run(["serve"]).await;
     assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
@@ -102,9 +102,9 @@ async fn bad_options() {
 }
 
 #[tokio::test]
-async fn a_bad_component() {
+async fn an_invalid_component_is_refused() {
     let good = fs::read(orders()).unwrap();
-    let folder = Untouched::new(&[
+    let folder = UnchangedFolder::new(&[
         ("empty.wasm", b""),
         ("truncated.wasm", &good[..good.len() / 2]),
         ("text.wasm", b"#!/bin/sh\n"),
@@ -121,48 +121,49 @@ async fn a_bad_component() {
         ("no-handler.wasm", "wasi:http/incoming-handler"),
     ] {
         let path = folder.path(name);
-        check_refused(&folder, &["--component", &path], &[&path, says]).await;
+        check_start_fails(&folder, &["--component", &path], &[&path, says]).await;
     }
     for (component, says) in [
         (fixture("imports_mail"), "acme:mail/send@1.0.0"),
         (fixture("imports_newer_store"), "orders:state/store@9.0.0"),
     ] {
         let path = component.to_str().unwrap();
-        check_refused(&folder, &["--component", path], &[path, "does not offer", says]).await;
+        check_start_fails(&folder, &["--component", path], &[path, "does not offer", says]).await;
     }
 }
 
 #[tokio::test]
-async fn a_component_of_which_no_instance_can_be_made() {
-    let folder = Untouched::new(&[]);
+async fn a_component_that_cannot_be_instantiated_is_refused() {
+    let folder = UnchangedFolder::new(&[]);
     for (component, says) in
         [(fixture("traps_at_start"), "unreachable"), (fixture("spins_at_start"), "deadline")]
     {
         let path = component.to_str().unwrap();
-        check_refused(&folder, &["--component", path], &[path, "it does not start", says]).await;
+        check_start_fails(&folder, &["--component", path], &[path, "it does not start", says]).await;
     }
-    check_refused(&folder, &["--component", "/dev/zero"], &["/dev/zero", "not a regular file"]).await;
+    check_start_fails(&folder, &["--component", "/dev/zero"], &["/dev/zero", "not a regular file"]).await;
 }
 
-/// A component that needs more memory than it may have is refused at the start, not at each request.
+/// A component that needs more memory than allowed is refused at the start, not with each request.
 #[tokio::test]
-async fn a_component_that_needs_too_much_memory() {
-    let folder = Untouched::new(&[]);
-    check_refused(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "cannot be loaded", "minimum"]).await;
+async fn a_component_that_needs_too_much_memory_is_refused() {
+    let folder = UnchangedFolder::new(&[]);
+    check_start_fails(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "cannot be loaded", "minimum"])
+        .await;
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_had() {
-    let folder = Untouched::new(&[]);
+async fn an_unavailable_address_ends_the_start() {
+    let folder = UnchangedFolder::new(&[]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    check_refused(&folder, &["--listen", &address], &[&address, "in use"]).await;
-    check_refused(&folder, &["--listen", "192.0.2.1:80"], &["192.0.2.1:80"]).await;
+    check_start_fails(&folder, &["--listen", &address], &[&address, "in use"]).await;
+    check_start_fails(&folder, &["--listen", "192.0.2.1:80"], &["192.0.2.1:80"]).await;
 }
 
 #[tokio::test]
-async fn a_store_that_cannot_be_opened() {
-    let folder = Untouched::new(&[("garbage.db", &[b'x'; 8192])]);
+async fn a_store_that_cannot_be_opened_ends_the_start() {
+    let folder = UnchangedFolder::new(&[("garbage.db", &[b'x'; 8192])]);
     let at = |name: &str| format!("sqlite:{}", folder.path(name));
     for (location, says) in [
         (at("no/such/folder.db"), "no/such"),
@@ -170,13 +171,13 @@ async fn a_store_that_cannot_be_opened() {
         (at("garbage.db"), "garbage.db"),
         ("sqlite:/proc/orders.db".to_owned(), "/proc/orders.db"),
     ] {
-        check_refused(&folder, &["--store", &location], &[says]).await;
+        check_start_fails(&folder, &["--store", &location], &[says]).await;
     }
 }
 
-/// Each option can be given by its environment variable, and the command line wins.
+/// Each option can be given as an environment variable; the command line takes precedence.
 #[tokio::test]
-async fn variables_are_options_too() {
+async fn the_command_line_takes_precedence_over_variables() {
     let stderr = async |variable: &str, value: &str, arguments: &[&str]| {
         let mut command = tokio::process::Command::new(binary());
         command.env_clear().env(variable, value).arg("serve").args(arguments);
@@ -184,17 +185,18 @@ async fn variables_are_options_too() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let said = stderr("ORDERS_COMPONENT", "/from/variable.wasm", &[]).await;
-    assert!(said.contains("/from/variable.wasm"), "{said}");
-    let said = stderr("ORDERS_COMPONENT", "/from/variable.wasm", &["--component", "/from/option.wasm"]).await;
-    assert!(said.contains("/from/option.wasm") && !said.contains("variable"), "{said}");
-    let said = stderr("ORDERS_REQUEST_TIMEOUT", "soon", &["--component", "/from/option.wasm"]).await;
-    assert!(said.contains("soon") && said.contains("--request-timeout"), "{said}");
+    let message = stderr("ORDERS_COMPONENT", "/from/variable.wasm", &[]).await;
+    assert!(message.contains("/from/variable.wasm"), "{message}");
+    let message =
+        stderr("ORDERS_COMPONENT", "/from/variable.wasm", &["--component", "/from/option.wasm"]).await;
+    assert!(message.contains("/from/option.wasm") && !message.contains("variable"), "{message}");
+    let message = stderr("ORDERS_REQUEST_TIMEOUT", "soon", &["--component", "/from/option.wasm"]).await;
+    assert!(message.contains("soon") && message.contains("--request-timeout"), "{message}");
 }
 
-/// Fewer open files than connections would fail at the worst moment; so they are counted at the start.
+/// With fewer open files than connections, the service would fail under load. So the limit is checked at the start.
 #[tokio::test]
-async fn too_few_open_files() {
+async fn a_limit_of_open_files_below_max_connections_ends_the_start() {
     let mut command = tokio::process::Command::new("prlimit");
     command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);
     let output = command.arg("--component").arg(orders()).output();
@@ -204,9 +206,9 @@ async fn too_few_open_files() {
     assert!(stderr.contains("may have 500") && stderr.contains("--max-connections"), "{stderr}");
 }
 
-/// A restart may follow at once, on the same address and the same store.
+/// A restart can follow immediately, on the same address and the same store.
 #[tokio::test]
-async fn the_same_address_again() {
+async fn a_restart_can_reuse_the_address_and_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let location = format!("sqlite:{}", folder.path().join("orders.db").display());
     let mut host = TestHost::orders(&["--store", &location]).await;

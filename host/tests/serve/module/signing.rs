@@ -40,7 +40,7 @@ impl Signed {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
         let text = fs::read_to_string(&public).unwrap();
         let key = text.lines().find(|line| !line.starts_with('#')).unwrap().to_owned();
-        assert_eq!(ran.stdout, format!("wrote {secret}, to be kept secret, and {public}: {key}\n"));
+        assert_eq!(ran.stdout, format!("wrote {secret} (keep it secret) and {public}: {key}\n"));
         key
     }
 
@@ -100,7 +100,7 @@ async fn an_existing_key_is_not_overwritten() {
         (at("new"), at("new"), at("new")),
     ] {
         let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
-        check_refused(&ran, 1, &[&expected, "is there already", "name another file"]);
+        check_refused(&ran, 1, &[&expected, "already exists", "choose another file"]);
     }
     for path in ["no/such/folder", "/"] {
         let path = signed.folder.path().join(path).display().to_string();

@@ -1,4 +1,5 @@
-//! The options of the commands that ask a running service: `module push`, `list`, `status` and `rollback`.
+//! The options of the commands that call the operators' API of a running service: `module push`, `list`, `status` and
+//! `rollback`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -6,21 +7,22 @@ use clap::Args;
 use http::{Uri, uri::Authority};
 
 use super::{
+    admin::TokenConfig,
     outbound::HTTP_PORT,
-    swaps::{Share, TokenConfig, Window},
+    rollout::{Share, Window},
     values::Period,
 };
 
-/// Which service is asked, and as whom.
+/// Which service to call, and the token to present.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
-pub struct AskConfig {
-    /// The operators' port of the service (its --admin-listen), as a URL. It is plain HTTP: from another machine, reach
-    /// it through a tunnel that encrypts
+pub struct AdminClientConfig {
+    /// URL of the operators' API of the service, which is its --admin-listen. The connection is plain HTTP: from another
+    /// machine, use an encrypted tunnel
     #[arg(long, env = "ORDERS_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9090")]
     pub admin: AdminUrl,
 
-    /// What is shown there.
+    /// The token to present.
     #[command(flatten)]
     pub token: TokenConfig,
 }
@@ -28,79 +30,82 @@ pub struct AskConfig {
 /// The options of `module push`.
 #[derive(Clone, Debug, Args)]
 pub struct PushConfig {
-    /// The component; not compiled, for it is compiled where it serves
+    /// The component to push. It must not be compiled: the service compiles it
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// The share of requests that it gets on trial, 1 to 100 %; 0 has it serve all at once [default: the service's own]
+    /// Share of the requests that the component receives on trial, 1 to 100 %. With 0 it receives all requests
+    /// immediately [default: the service's --canary]
     #[arg(long, value_name = "SHARE")]
     pub canary: Option<Share>,
 
-    /// How long it is on trial: a time, or a number of requests that it has to have answered [default: the service's
-    /// own]
+    /// Length of the trial: a time, or the number of requests that the component must answer [default: the service's
+    /// --window]
     #[arg(long, value_name = "WINDOW")]
     pub window: Option<Window>,
 
-    /// How long it is then watched, and goes back by itself if it is worse; 0s is not at all [default: the service's own]
+    /// How long the component is watched after its promotion; if it turns out worse in this time, it is rolled back
+    /// automatically. With 0s it is not watched [default: the service's --watch]
     #[arg(long, value_name = "TIME")]
     pub watch: Option<Period>,
 
-    /// Which service is asked.
+    /// Which service to call.
     #[command(flatten)]
-    pub ask: AskConfig,
+    pub client: AdminClientConfig,
 }
 
 /// The options of `module list`.
 #[derive(Clone, Debug, Args)]
 pub struct ListConfig {
-    /// Print what the service answers, as it came: JSON, with all that is known
+    /// Print the response of the service unchanged: JSON with everything the service knows
     #[arg(long)]
     pub json: bool,
 
-    /// Which service is asked.
+    /// Which service to call.
     #[command(flatten)]
-    pub ask: AskConfig,
+    pub client: AdminClientConfig,
 }
 
 /// The options of `module status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusConfig {
-    /// A module, by the first digits of its hash; without it, the one that serves, the one on trial and the one before
+    /// The module to show, by the first digits of its hash. Without it, the serving module, the one on trial and the
+    /// previous one are shown
     #[arg(value_name = "HASH")]
     pub module: Option<HashPrefix>,
 
-    /// Keep it up to date until the module, or whichever is pushed next, has come to serve or has not
+    /// Show progress until the module is promoted, refused or rolled back; without HASH, until this happens to any module
     #[arg(long)]
     pub watch: bool,
 
-    /// Print what the service answers, as it came
+    /// Print the response of the service unchanged, as JSON
     #[arg(long, conflicts_with = "watch")]
     pub json: bool,
 
-    /// Which service is asked.
+    /// Which service to call.
     #[command(flatten)]
-    pub ask: AskConfig,
+    pub client: AdminClientConfig,
 }
 
 /// The options of `module rollback`.
 #[derive(Clone, Debug, Args)]
 pub struct RollbackConfig {
-    /// Which service is asked.
+    /// Which service to call.
     #[command(flatten)]
-    pub ask: AskConfig,
+    pub client: AdminClientConfig,
 }
 
-/// Where operators are heard, written `http://127.0.0.1:9090`.
+/// The URL of the operators' API, written `http://127.0.0.1:9090`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminUrl(Authority);
 
 impl AdminUrl {
-    /// What a request names as its host.
+    /// The value of the Host header.
     pub fn authority(&self) -> &str {
         self.0.as_str()
     }
 
-    /// What to connect to.
+    /// The host and the port to connect to.
     pub fn address(&self) -> (&str, u16) {
         (self.0.host().trim_matches(['[', ']']), self.0.port_u16().unwrap_or(HTTP_PORT))
     }
@@ -110,13 +115,13 @@ impl FromStr for AdminUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "a URL is expected, such as `http://127.0.0.1:9090`".to_owned();
+        let form = || "expected a URL such as `http://127.0.0.1:9090`".to_owned();
         let url: Uri = text.parse().map_err(|_| form())?;
         match url.scheme_str() {
             None | Some("http") => {}
             Some("https") => {
-                return Err("operators are heard over plain HTTP: reach the port through what encrypts, an SSH tunnel or \
-                            the port forwarding of your platform, and name its near end, such as \
+                return Err("the operators' API is plain HTTP: use an encrypted connection, such as an SSH tunnel or the \
+                            port forwarding of your platform, and give the URL of its local end, such as \
                             `http://127.0.0.1:9090`"
                     .to_owned());
             }
@@ -124,13 +129,11 @@ impl FromStr for AdminUrl {
         }
         let authority = url.authority().ok_or_else(form)?;
         if authority.as_str().contains('@') {
-            return Err(
-                "a URL shows what it holds to everyone: the token has a file or a variable".to_owned()
-            );
+            return Err("a URL is not secret: put the token in a file or in a variable".to_owned());
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return Err(
-                "a host and a port are expected, and no path, such as `http://127.0.0.1:9090`".to_owned()
+                "expected a host and a port without a path, such as `http://127.0.0.1:9090`".to_owned()
             );
         }
         Ok(Self(authority.clone()))
@@ -155,7 +158,7 @@ impl FromStr for HashPrefix {
         if (1..=64).contains(&text.len()) && hexadecimal {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
-            Err("the first of the 64 hexadecimal digits of a hash are expected, as `module list` shows them"
+            Err("expected the first hexadecimal digits of a hash, up to all 64, as `module list` shows them"
                 .to_owned())
         }
     }
@@ -166,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_read() {
+    fn a_url_names_a_host_and_a_port() {
         for (text, host, port) in [
             ("http://127.0.0.1:9090", "127.0.0.1", 9090),
             ("http://127.0.0.1:9090/", "127.0.0.1", 9090),
@@ -177,13 +180,13 @@ mod tests {
             assert_eq!(text.parse::<AdminUrl>().unwrap().address(), (host, port), "{text}");
         }
         for (text, says) in [
-            ("", "a URL is expected"),
-            ("/v1", "a URL is expected"),
-            ("ftp://localhost", "a URL is expected"),
+            ("", "expected a URL"),
+            ("/v1", "expected a URL"),
+            ("ftp://localhost", "expected a URL"),
             ("https://localhost:9090", "SSH tunnel"),
-            ("http://operator:secret@localhost", "the token has a file or a variable"),
-            ("http://localhost:9090/v1/modules", "no path"),
-            ("http://localhost:9090?token=secret", "no path"),
+            ("http://operator:secret@localhost", "put the token in a file or in a variable"),
+            ("http://localhost:9090/v1/modules", "without a path"),
+            ("http://localhost:9090?token=secret", "without a path"),
         ] {
             let error = text.parse::<AdminUrl>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_digits_of_a_hash() {
+    fn a_hash_prefix_has_1_to_64_hexadecimal_digits() {
         assert_eq!("3F2a".parse(), Ok(HashPrefix("3f2a".to_owned())));
         for odd in ["", "3g", "-", &"0".repeat(65)] {
             assert!(odd.parse::<HashPrefix>().is_err(), "{odd}");

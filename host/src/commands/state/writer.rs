@@ -1,4 +1,4 @@
-//! The thread that writes a file, or standard output.
+//! The thread that writes a file or standard output.
 
 use std::{
     ffi::OsString,
@@ -12,54 +12,55 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    endpoints::is_standard,
-    format::{Head, Sum, Total, write_end, write_entry, write_head},
+    checksum::{Checksum, Total},
+    endpoints::is_standard_stream,
+    format::{Head, write_end, write_entry, write_head},
 };
 use crate::{
     module::file::PRIVATE_MODE,
     store::{Entry, Key, Value},
 };
 
-/// Pages that wait to be written: one, while the next is read.
-const WAITING: usize = 1;
-/// What is gathered before it is written, in bytes.
-const BUFFER: usize = 256 << 10;
+/// Capacity of the channel, in pages: one waits while the next is read.
+const CHANNEL_CAPACITY: usize = 1;
+/// Size of the write buffer, in bytes.
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// Where a state is written to.
 pub(super) enum Output {
     Standard,
-    File(Partial),
+    File(PartialFile),
 }
 
 impl Output {
-    /// Makes the file that is written until the state is whole.
+    /// Opens the output. A file is created under a temporary name.
     ///
     /// # Errors
     ///
     /// One line.
     pub(super) fn create(path: &Path) -> Result<Self, String> {
-        if is_standard(path) {
+        if is_standard_stream(path) {
             return Ok(Self::Standard);
         }
-        Partial::create(path).map(Self::File).map_err(|error| format!("cannot write {path:?}: {error}"))
+        PartialFile::create(path).map(Self::File).map_err(|error| format!("cannot write {path:?}: {error}"))
     }
 }
 
-/// A file that takes its place once it is whole, and goes if it does not become so. What a process that was killed has left
-/// is written over by the next one.
-pub(super) struct Partial {
-    path: PathBuf,
+/// A file that replaces its target once it is complete, and is removed otherwise. A partial file that a killed process left
+/// behind is overwritten by the next export.
+pub(super) struct PartialFile {
+    target: PathBuf,
     partial: PathBuf,
-    /// Locked, so that two exports do not write into one file.
+    /// Locked, so that two exports cannot write to the same file.
     file: File,
 }
 
-impl Partial {
+impl PartialFile {
     fn create(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
             return Err(io::Error::other("it is not a regular file"));
         }
-        let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let name = path.file_name().ok_or_else(|| io::Error::other("the path has no file name"))?;
         let mut partial = OsString::from(name);
         partial.push(".partial");
         let partial = path.with_file_name(partial);
@@ -70,35 +71,35 @@ impl Partial {
             TryLockError::WouldBlock => busy(),
             TryLockError::Error(error) => error,
         })?;
-        // Whoever had locked it before may have put it in its place, or removed it.
+        // The previous holder of the lock may have renamed or removed the file before this process locked it.
         let (opened, named) = (file.metadata()?, fs::metadata(&partial).map_err(|_| busy())?);
         if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
             return Err(busy());
         }
         file.set_len(0)?;
-        Ok(Self { path: path.to_owned(), partial, file })
+        Ok(Self { target: path.to_owned(), partial, file })
     }
 
-    /// Puts it in its place.
+    /// Replaces the target with this file, durably.
     fn finish(self) -> io::Result<()> {
         self.file.sync_all()?;
-        fs::rename(&self.partial, &self.path)?;
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        fs::rename(&self.partial, &self.target)?;
+        let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 }
 
-impl Drop for Partial {
+impl Drop for PartialFile {
     fn drop(&mut self) {
-        // After `finish` there is none of that name.
+        // After `finish`, this name no longer exists.
         let _ = fs::remove_file(&self.partial);
     }
 }
 
-/// The way to the thread.
-pub(super) struct Writing {
+/// The thread, seen from the export.
+pub(super) struct WriterThread {
     pages: mpsc::Sender<Page>,
-    ended: oneshot::Receiver<Result<Total, String>>,
+    result: oneshot::Receiver<Result<Total, String>>,
 }
 
 enum Page {
@@ -106,47 +107,47 @@ enum Page {
     End,
 }
 
-impl Writing {
-    /// Starts it.
+impl WriterThread {
+    /// Starts the thread.
     pub(super) fn start(output: Output, head: Head) -> io::Result<Self> {
-        let (pages, received) = mpsc::channel(WAITING);
-        let (say_end, ended) = oneshot::channel();
+        let (pages, received) = mpsc::channel(CHANNEL_CAPACITY);
+        let (send_result, result) = oneshot::channel();
         thread::Builder::new().name("state-writer".into()).spawn(move || {
-            // Whoever was interrupted does not wait for it.
-            let _ = say_end.send(run(output, &head, received).map_err(|error| error.to_string()));
+            // An interrupted export does not wait for the result.
+            let _ = send_result.send(run(output, &head, received).map_err(|error| error.to_string()));
         })?;
-        Ok(Self { pages, ended })
+        Ok(Self { pages, result })
     }
 
-    /// Has a page written; waits while another one is.
+    /// Queues a page; waits while the queue is full.
     ///
     /// # Errors
     ///
-    /// If the thread has ended: [`Self::end`] says why.
-    pub(super) async fn write(&self, entries: Vec<Entry>) -> Result<(), Gone> {
-        self.pages.send(Page::Entries(entries)).await.map_err(|_| Gone)
+    /// If the thread has ended: [`Self::finish`] returns the reason.
+    pub(super) async fn write(&self, entries: Vec<Entry>) -> Result<(), WriterEnded> {
+        self.pages.send(Page::Entries(entries)).await.map_err(|_| WriterEnded)
     }
 
-    /// Has the end written, and waits until all is in its place.
+    /// Writes the end, and waits until the output is complete and in place.
     ///
     /// # Errors
     ///
     /// One line.
-    pub(super) async fn end(self) -> Result<Total, String> {
-        // If the thread has ended already, it says why.
+    pub(super) async fn finish(self) -> Result<Total, String> {
+        // If the thread has already ended, its result is the reason.
         let _ = self.pages.send(Page::End).await;
-        self.ended.await.unwrap_or_else(|_| Err("its thread ended".to_owned()))
+        self.result.await.unwrap_or_else(|_| Err("the thread that writes it has ended".to_owned()))
     }
 
-    /// Has nothing more written, and waits until what there is has been removed.
-    pub(super) async fn give_up(self) {
+    /// Stops writing, and waits until the partial file has been removed.
+    pub(super) async fn abandon(self) {
         drop(self.pages);
-        let _ = self.ended.await;
+        let _ = self.result.await;
     }
 }
 
-/// The thread has ended before it was told to.
-pub(super) struct Gone;
+/// The thread ended early.
+pub(super) struct WriterEnded;
 
 fn run(output: Output, head: &Head, mut pages: mpsc::Receiver<Page>) -> io::Result<Total> {
     match output {
@@ -160,25 +161,25 @@ fn run(output: Output, head: &Head, mut pages: mpsc::Receiver<Page>) -> io::Resu
 }
 
 fn write(output: impl Write, head: &Head, pages: &mut mpsc::Receiver<Page>) -> io::Result<Total> {
-    let mut output = BufWriter::with_capacity(BUFFER, output);
-    let mut sum = Sum::default();
+    let mut output = BufWriter::with_capacity(BUFFER_BYTES, output);
+    let mut checksum = Checksum::default();
     write_head(&mut output, head)?;
     loop {
         match pages.blocking_recv() {
             Some(Page::Entries(entries)) => {
                 for Entry { key, stored } in entries {
                     let (key, value): (Key, Value) = (key, stored.value);
-                    sum.add(&key, &value);
+                    checksum.add(&key, &value);
                     write_entry(&mut output, key, value)?;
                 }
             }
             Some(Page::End) => {
-                let total = sum.total();
+                let total = checksum.total();
                 write_end(&mut output, &total)?;
                 output.flush()?;
                 return Ok(total);
             }
-            None => return Err(io::Error::other("it was given up")),
+            None => return Err(io::Error::other("the export was abandoned")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of modules, as a table and as a page.
+//! What `list` and `status` print.
 
 use std::io::IsTerminal;
 
@@ -8,28 +8,28 @@ use crate::{
     rollout::{events::Numbers, roster::State},
 };
 
-/// All modules, one a line; no wider than the terminal, if this is one.
-pub(super) fn table(overview: &Overview) -> String {
+/// All modules, one per line. On a terminal, lines are truncated to its width.
+pub(super) fn modules(overview: &Overview) -> String {
     let width = std::io::stdout().is_terminal().then(|| usize::from(console::Term::stdout().size().1));
     let mut lines =
         vec![format!("{:<11}  {:<12}  {:>9}  {:<19}  WHY", "STATE", "MODULE", "SIZE", "SINCE (UTC)")];
     for view in &overview.modules {
         let record = &view.record;
         let size = record.size.map(text::size).unwrap_or_default();
-        let why = record.why.as_deref().map(text::plain).unwrap_or_default();
+        let why = record.why.as_deref().map(text::printable).unwrap_or_default();
         let line = format!(
             "{:<11}  {}  {size:>9}  {:<19}  {why}",
             text::state(record.state),
             record.module.short(),
-            text::moment(&record.since)
+            text::timestamp(&record.since)
         );
         lines.push(line.trim_end().to_owned());
     }
-    let fit = |line: String| width.map_or_else(|| line.clone(), |width| text::shortened(&line, width));
+    let fit = |line: String| width.map_or_else(|| line.clone(), |width| text::truncated(&line, width));
     lines.into_iter().map(fit).collect::<Vec<_>>().join("\n")
 }
 
-/// What serves, what is on trial, what served before.
+/// The serving module, the one on trial or being checked, and the previous one.
 pub(super) fn overview(overview: &Overview) -> String {
     let checking = overview.modules.iter().find(|view| view.record.state == State::Checking);
     let lines = [
@@ -40,26 +40,27 @@ pub(super) fn overview(overview: &Overview) -> String {
     ];
     let lines = lines.into_iter().flatten().map(|(role, view)| {
         let done = view.done.as_ref().map(|done| format!("  {}", text::numbers(done))).unwrap_or_default();
-        let (name, since) = (view.record.module.short(), text::moment(&view.record.since));
+        let (name, since) = (view.record.module.short(), text::timestamp(&view.record.since));
         format!("{role:<8}  {name}  since {since} UTC{done}")
     });
-    let lasting = (!overview.durable)
-        .then(|| "What was pushed serves until the process ends: there is no --module-dir.".to_owned());
-    lines.chain(lasting).collect::<Vec<_>>().join("\n")
+    let durability = (!overview.durable).then(|| {
+        "Pushed modules are lost when the process exits: the service has no --module-dir.".to_owned()
+    });
+    lines.chain(durability).collect::<Vec<_>>().join("\n")
 }
 
-/// All that is known of one module.
-pub(super) fn page(view: &View) -> String {
+/// Everything that is known about one module.
+pub(super) fn module(view: &View) -> String {
     let record = &view.record;
-    let since = format!("{} since {} UTC", text::state(record.state), text::moment(&record.since));
+    let since = format!("{} since {} UTC", text::state(record.state), text::timestamp(&record.since));
     let mut lines = vec![format!("module  {}", record.module), format!("state   {since}")];
     lines.extend(record.size.map(|size| format!("size    {}", text::size(size))));
-    lines.extend(record.why.as_deref().map(|why| format!("why     {}", text::plain(why))));
-    let row = |title: &str, numbers: &Numbers| format!("{title:<7} {}", text::column(numbers));
-    lines.extend(view.done.as_ref().map(|done| row("in all", done)));
+    lines.extend(record.why.as_deref().map(|why| format!("why     {}", text::printable(why))));
+    let row = |title: &str, numbers: &Numbers| format!("{title:<7} {}", text::aligned_numbers(numbers));
+    lines.extend(view.done.as_ref().map(|done| row("total", done)));
     if let Some(trial) = &record.trial {
-        lines.push(format!("compared for {}", text::waited_ms(trial.elapsed_ms)));
-        lines.push(row("  it", &trial.module));
+        lines.push(format!("compared for {}", text::duration_ms(trial.elapsed_ms)));
+        lines.push(row("  this", &trial.module));
         lines.push(row("  other", &trial.other));
     }
     lines.join("\n")

@@ -1,39 +1,39 @@
-//! What happens, as it is told.
+//! The event stream of the operators' API.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::rollout::events::Event;
 
-/// The longest event that is read, in bytes.
-const MAX_EVENT: usize = 1 << 20;
+/// Maximum size of an event, in bytes.
+const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// Server-sent events, as the service writes them.
+/// Reads server-sent events in the form in which the service writes them.
 #[derive(Debug)]
-pub(super) struct Events {
+pub(super) struct EventStream {
     body: Incoming,
-    /// What has arrived and is no whole event yet.
+    /// Received bytes that do not form a complete event yet.
     unread: Vec<u8>,
     /// The number of the last event.
-    pub(super) last: u64,
+    pub(super) last_number: u64,
 }
 
-impl Events {
-    pub(super) fn new(body: Incoming, last: u64) -> Self {
-        Self { body, unread: Vec::new(), last }
+impl EventStream {
+    pub(super) fn new(body: Incoming, last_number: u64) -> Self {
+        Self { body, unread: Vec::new(), last_number }
     }
 
-    /// The next one; none if the connection has ended. May be broken off and called again.
+    /// The next event; none if the connection has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some(block) = take_block(&mut self.unread) {
                 let (number, event) = parse(&block);
-                self.last = number.unwrap_or(self.last);
+                self.last_number = number.unwrap_or(self.last_number);
                 if event.is_some() {
                     return event;
                 }
             }
-            if self.unread.len() > MAX_EVENT {
+            if self.unread.len() > MAX_EVENT_BYTES {
                 return None;
             }
             let frame = self.body.frame().await?.ok()?;
@@ -44,14 +44,14 @@ impl Events {
     }
 }
 
-/// What stands before an empty line.
+/// Removes and returns the first event: everything up to an empty line.
 fn take_block(unread: &mut Vec<u8>) -> Option<Vec<u8>> {
     let end = unread.windows(2).position(|two| two == b"\n\n")?;
     let rest = unread.split_off(end + 2);
     Some(std::mem::replace(unread, rest))
 }
 
-/// The number of an event, and the event; none if it is of a kind that is not known here, or a sign of life.
+/// The number of an event, and the event itself; none for an unknown kind of event or a keep-alive comment.
 fn parse(block: &[u8]) -> (Option<u64>, Option<Event>) {
     let text = String::from_utf8_lossy(block);
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -65,11 +65,11 @@ mod tests {
     use crate::rollout::events::Step;
 
     #[test]
-    fn events_are_read_however_they_are_cut() {
+    fn events_are_read_wherever_they_are_split() {
         let module = "0".repeat(64);
         let text = format!(
             ":\n\nid: 7\ndata: {{\"number\":7,\"at\":\"now\",\"module\":\"{module}\",\"step\":\"refused\",\"why\":\"no\"}}\n\nid: \
-             8\ndata: {{\"step\":\"not known here\"}}\n\nid: 9"
+             8\ndata: {{\"step\":\"unknown here\"}}\n\nid: 9"
         );
         for cut in 0..text.len() {
             let (before, after) = text.as_bytes().split_at(cut);
