@@ -8,12 +8,12 @@ use tokio::{
 };
 
 use crate::{
-    admin::Admin,
+    admin::AdminServer,
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
-        clock::{BusyCount, Patience},
+        activity::{InFlightCount, Timeouts},
         limits::Limits,
-        listener::{self, Connections, Listener, Reserved},
+        listener::{self, Connections, Listener, ReservedAddress},
         service::Service,
         workers::Workers,
     },
@@ -106,8 +106,8 @@ struct Running {
     swapper: Arc<Swapper>,
     counter: Counter,
     offers: mpsc::Receiver<Offer>,
-    admin: Option<Admin>,
-    busy: BusyCount,
+    admin: Option<AdminServer>,
+    busy: InFlightCount,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, StartError> {
@@ -115,7 +115,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     config.limits.check().map_err(StartError)?;
     let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
     let door = config.admin.door().map_err(StartError)?;
-    listener::make_room_for(config.limits.max_connections).map_err(StartError)?;
+    listener::raise_open_file_limit(config.limits.max_connections).map_err(StartError)?;
     let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
     let roster = Arc::new(Roster::default());
     let workshop = Arc::new(workshop(config, &roster)?);
@@ -153,10 +153,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let admin = door
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, StartError>(Admin::new(listener, token, Arc::clone(&swapper), counter.clone()))
+            Ok::<_, StartError>(AdminServer::new(listener, token, Arc::clone(&swapper), counter.clone()))
         })
         .transpose()?;
-    let admin_address = admin.as_ref().map(Admin::address).map(tracing::field::display);
+    let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
     tracing::info!(
         address = %listener.address,
         admin_address,
@@ -169,10 +169,10 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     );
     let limits = Limits::new(&config.limits);
     let service = Arc::new(Service { slot, limits, store, lifecycle: Lifecycle::default() });
-    let busy = BusyCount::default();
-    let patience = Patience::from(&config.limits);
+    let busy = InFlightCount::default();
+    let timeouts = Timeouts::from(&config.limits);
     let max = config.limits.max_connections;
-    let connections = Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max);
+    let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
     Ok(Running { listener, connections, service, swapper, counter, offers, admin, busy })
 }
 
@@ -199,11 +199,11 @@ async fn first(config: &ServeConfig) -> Result<First, StartError> {
     Ok(First { module, source, from: Origin::Restart, kept })
 }
 
-fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, StartError> {
+fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, StartError> {
     listener::reserve(address).map_err(|error| unlistenable(address, option, &error))
 }
 
-fn listen(reserved: Reserved, option: &str) -> Result<Listener, StartError> {
+fn listen(reserved: ReservedAddress, option: &str) -> Result<Listener, StartError> {
     let address = reserved.address();
     reserved.listen().map_err(|error| unlistenable(address, option, &error))
 }
@@ -267,7 +267,7 @@ impl Running {
 async fn drain(
     service: &Service,
     served: tokio::task::JoinHandle<()>,
-    busy: &BusyCount,
+    busy: &InFlightCount,
     config: &ShutdownConfig,
 ) -> Ending {
     let began = Instant::now();
@@ -277,12 +277,12 @@ async fn drain(
     service.lifecycle.enter(Phase::Stopping(Instant::now()));
     let mut finish = std::pin::pin!(async {
         let _ = served.await;
-        service.limits.all_done().await;
+        service.limits.wait_until_idle().await;
     });
     let mut ending = Ending::Orderly;
     if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
         // Where no request is under way, only silent connections are left, and nobody is cut short.
-        let cut = busy.get().max(service.limits.under_way());
+        let cut = busy.get().max(service.limits.in_flight());
         if cut > 0 {
             tracing::error!(cut, "requests outlasted the drain and are cut");
             ending = Ending::Cut;

@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 /// Most bytes of a component's own words that are repeated in the log.
 const MAX_WORDS: usize = 256;
 
-/// How a call can fail. Each has its own answer in `reject`.
+/// How a call can fail. Each has its own response in `http::rejection`.
 #[derive(Debug)]
 pub enum Failure {
     /// The guest trapped, or broke the rules of the component model. Says how.
