@@ -66,7 +66,8 @@ impl Service {
         let told = tokio::time::timeout(PATIENCE, told).await;
         assert!(told.is_ok(), "/ready does not say {why:?}: {:#?}", self.host.log().lines());
         let said = |line: &serde_json::Value| {
-            line["message"] == "not ready" && line["error"].as_str().is_some_and(|error| error.contains(why))
+            line["event"] == "service.not_ready"
+                && line["error"].as_str().is_some_and(|error| error.contains(why))
         };
         self.host.log().wait_for(why, said).await;
     }

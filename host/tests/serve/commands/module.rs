@@ -56,7 +56,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
     let (before, file) = (short(&path("answers")), path("remembers"));
     let after = short(&file);
     let ran = module(&host, &["rollback"]).await;
-    check_failed(&ran, 1, &["no module to go back to"]);
+    check_failed(&ran, 1, &["no module to roll back to"]);
     assert_eq!(ran.stdout, "");
 
     let ran = module(&host, &["push", &file]).await;

@@ -38,7 +38,7 @@ async fn a_trap_is_500_and_costs_one_request() {
     let mut client = host.connect().await;
     for _ in 0..3 {
         let answer = client.get("/").await;
-        assert_eq!(answer.host_problem(500), "The request's handler failed.");
+        assert_eq!(answer.host_problem(500), "The request handler failed.");
         check_cause(&host, answer.field("x-request-id"), "unreachable").await;
     }
     check_unharmed(&host).await;
@@ -57,7 +57,7 @@ async fn a_component_that_computes_for_ever_is_504_and_blocks_nobody() {
     check_unharmed(&host).await;
     for answer in spinning {
         let answer = within("a spinning request to end", answer).await.unwrap();
-        assert_eq!(answer.host_problem(504), "The request's handler did not answer in time.");
+        assert_eq!(answer.host_problem(504), "The request handler did not respond before the deadline.");
         check_cause(&host, answer.field("x-request-id"), "deadline").await;
     }
     check_unharmed(&host).await;
@@ -78,7 +78,7 @@ async fn a_component_that_takes_memory_without_end_is_500_and_says_so() {
     let before = host.peak_memory_kib();
     for _ in 0..20 {
         let answer = host.get("/").await;
-        assert_eq!(answer.host_problem(500), "The request's handler needed more memory than it may have.");
+        assert_eq!(answer.host_problem(500), "The request handler exceeded its memory limit.");
         check_cause(&host, answer.field("x-request-id"), "memory").await;
     }
     let grown = host.peak_memory_kib() - before;
@@ -90,7 +90,7 @@ async fn a_component_that_takes_memory_without_end_is_500_and_says_so() {
 async fn a_component_that_returns_without_an_answer_is_502() {
     let host = TestHost::fixture("never_answers", &[]).await;
     let answer = host.get("/").await;
-    assert_eq!(answer.host_problem(502), "The request's handler ended without an answer.");
+    assert_eq!(answer.host_problem(502), "The request handler ended without a response.");
     check_cause(&host, answer.field("x-request-id"), "without an answer").await;
 }
 
@@ -98,7 +98,7 @@ async fn a_component_that_returns_without_an_answer_is_502() {
 async fn a_component_that_gives_up_is_502() {
     let host = TestHost::fixture("gives_up", &[]).await;
     let answer = host.get("/").await;
-    assert_eq!(answer.host_problem(502), "The request's handler gave up.");
+    assert_eq!(answer.host_problem(502), "The request handler returned an error instead of a response.");
     check_cause(&host, answer.field("x-request-id"), "no idea").await;
 }
 

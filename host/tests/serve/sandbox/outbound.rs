@@ -166,7 +166,7 @@ async fn a_server_that_hangs_is_left_at_the_deadline() {
         let options = ["--request-timeout", "1s", "--allow-outbound", &server];
         let host = TestHost::fixture("calls_out", &options).await;
         let answer = host.get(&format!("/http/{server}/")).await;
-        assert_eq!(answer.host_problem(504), "The request's handler did not answer in time.");
+        assert_eq!(answer.host_problem(504), "The request handler did not respond before the deadline.");
         upstream.request().await;
     }
 }
