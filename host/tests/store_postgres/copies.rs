@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::{
-    harness::{Answer, Client, ORDER, TestHost, list_all, orders, post, run, within},
+    harness::{Client, ORDER, TestHost, TestResponse, list_all, orders, post, run, within},
     postgres,
 };
 
@@ -180,7 +180,7 @@ impl Loader {
 
     /// Asks until there is an answer. Whoever has none, because the copy it asked has ended, asks the survivor the same
     /// again; the survivor answers always, and never with 5xx.
-    async fn ask(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> Answer {
+    async fn ask(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> TestResponse {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,

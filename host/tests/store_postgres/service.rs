@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 
 use crate::{
-    harness::{Answer, ORDER, PATIENCE, TestHost, orders, post},
+    harness::{ORDER, PATIENCE, TestHost, TestResponse, orders, post},
     postgres::Server,
     proxy::Proxy,
 };
@@ -90,12 +90,12 @@ impl Service {
         assert_eq!(read.json(), created.json());
     }
 
-    pub async fn create(&self) -> Answer {
+    pub async fn create(&self) -> TestResponse {
         self.timely(post("/api/v1/orders", ORDER)).await
     }
 
     /// A create that may be repeated: the key says that it is the same one.
-    pub async fn create_once(&self, customer: &str, key: &str) -> Answer {
+    pub async fn create_once(&self, customer: &str, key: &str) -> TestResponse {
         let body = ORDER.replace("ada", customer);
         let mut request = post("/api/v1/orders", body);
         request.headers_mut().insert("idempotency-key", format!("\"{key}\"").parse().unwrap());
@@ -109,12 +109,12 @@ impl Service {
         answer.json()["items"].as_array().unwrap().len()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.timely(Request::get(path).body(Full::default()).unwrap()).await
     }
 
     /// Whatever happens, there is an answer inside the deadline.
-    async fn timely(&self, request: Request<Full<bytes::Bytes>>) -> Answer {
+    async fn timely(&self, request: Request<Full<bytes::Bytes>>) -> TestResponse {
         let asked = Instant::now();
         let answer = self.host.connect().await.send(request).await.expect("an answer");
         let took = asked.elapsed();
@@ -129,7 +129,7 @@ pub async fn start_host(url: &str) -> TestHost {
 }
 
 /// 503, with the word when to try again.
-pub fn must_be_unavailable(answer: &Answer, when: &str) {
+pub fn must_be_unavailable(answer: &TestResponse, when: &str) {
     assert_eq!(answer.status(), 503, "{when}: {answer:?}");
     assert_eq!(answer.field("retry-after"), "1");
     assert_eq!(answer.field("content-type"), "application/problem+json");

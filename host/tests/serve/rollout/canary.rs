@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Answer, Client, TestHost, fixture, version_of, within};
+use crate::harness::{Client, TestHost, TestResponse, fixture, version_of, within};
 
 /// What `answers` and those like it say.
 const HELLO: &[u8] = b"hello\n";
@@ -24,7 +24,7 @@ const HELLO: &[u8] = b"hello\n";
 const LONG: &str = "canary=10%25&window=10m";
 
 /// One request to the operators' port.
-pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
+pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> TestResponse {
     let mut client = Client::connect(host.admin.expect("operators are heard")).await.unwrap();
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
     client.send(request).await.expect("an answer")

@@ -21,7 +21,7 @@ const CLIENTS: usize = 32;
 /// Creates an order, reads it back, and finds it in the list; gives the ids of the requests.
 async fn make_and_read(client: &mut Client) -> Vec<String> {
     let mut ids = Vec::new();
-    let mut checked = |answer: &crate::harness::Answer, status: u16| {
+    let mut checked = |answer: &crate::harness::TestResponse, status: u16| {
         assert_eq!(answer.status(), status, "{:?}", answer.body);
         ids.push(answer.field("x-request-id").to_owned());
     };

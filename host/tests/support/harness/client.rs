@@ -36,11 +36,11 @@ impl Client {
     }
 
     /// Sends a request and reads the whole response.
-    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, hyper::Error> {
+    pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<TestResponse, hyper::Error> {
         let response = self.head(request).await?;
         let (head, body) = response.into_parts();
         let body = within("the body of a response", body.collect()).await?.to_bytes();
-        Ok(Answer { head, body })
+        Ok(TestResponse { head, body })
     }
 
     /// Sends a request and reads the head of the response.
@@ -55,12 +55,12 @@ impl Client {
     }
 
     /// Sends a GET request, which must get a response.
-    pub async fn get(&mut self, path: &str) -> Answer {
+    pub async fn get(&mut self, path: &str) -> TestResponse {
         self.send(Request::get(path).body(Full::default()).unwrap()).await.expect("a response")
     }
 
     /// Creates an order.
-    pub async fn create(&mut self) -> Result<Answer, hyper::Error> {
+    pub async fn create(&mut self) -> Result<TestResponse, hyper::Error> {
         self.send(post("/api/v1/orders", ORDER)).await
     }
 }
@@ -72,12 +72,12 @@ pub fn post(path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
 
 /// A whole response.
 #[derive(Debug)]
-pub struct Answer {
+pub struct TestResponse {
     pub head: http::response::Parts,
     pub body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     /// The status code.
     pub fn status(&self) -> u16 {
         self.head.status.as_u16()

@@ -26,7 +26,7 @@ use tokio::{
 };
 
 #[allow(unused_imports, reason = "a test crate uses only a part of the harness")]
-pub use client::{Answer, Client, ORDER, list_all, post, read_to_end};
+pub use client::{Client, ORDER, TestResponse, list_all, post, read_to_end};
 pub use log::Log;
 
 /// How long a test waits for anything before it fails: far longer than any step takes.
@@ -166,7 +166,7 @@ impl TestHost {
     }
 
     /// Sends a GET request on a new connection.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.connect().await.get(path).await
     }
 
@@ -220,14 +220,14 @@ impl TestHost {
 }
 
 /// The exit code and the output of a command that does not serve.
-pub struct Ran {
+pub struct CommandOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 /// Runs the program to its end, with an empty environment.
-pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran {
+pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> CommandOutput {
     run_with(&[], arguments).await
 }
 
@@ -235,12 +235,12 @@ pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Ran 
 pub async fn run_with(
     variables: &[(&str, &str)],
     arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
-) -> Ran {
+) -> CommandOutput {
     let mut command = Command::new(binary());
     command.env_clear().envs(variables.iter().copied()).args(arguments).kill_on_drop(true);
     let output = command.output();
     let output = within("the end of a command", output).await.expect("the host can be started");
-    Ran {
+    CommandOutput {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
