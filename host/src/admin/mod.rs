@@ -3,7 +3,7 @@
 //! | request | response |
 //! |---|---|
 //! | `GET /v1/modules` | [`Overview`]: the serving module, the candidate, all known modules |
-//! | `PUT /v1/modules?canary=10%&window=30s&watch=1m` | the body is a component: 202 and [`Accepted`], or 200 if it serves already |
+//! | `PUT /v1/modules?canary=10%&window=30s&watch=1m` | the body is a component: 202 and [`Accepted`]; 200 if it serves already |
 //! | `GET /v1/modules/{sha256}` | [`View`] |
 //! | `POST /v1/rollback` | withdraws the candidate on trial, or lets the previous module serve again |
 //! | `GET /v1/events` | server-sent events, each an [`Event`](crate::rollout::events::Event); `Last-Event-ID` resumes |

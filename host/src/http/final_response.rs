@@ -105,11 +105,11 @@ fn detail_of_parse_error(message: &str) -> &'static str {
     } else if message.contains("HTTP version") {
         "The HTTP version is not supported: use HTTP/1.1 or HTTP/1.0."
     } else if message.contains("URI") {
-        "The request target is invalid: it must begin with a slash, and characters beyond ASCII must be percent-encoded \
-         (RFC 9112, section 3.2)."
+        "The request target is invalid: it must begin with a slash, and characters beyond ASCII must be \
+         percent-encoded (RFC 9112, section 3.2)."
     } else if message.contains("HTTP header") {
-        "A line of the header section is malformed: a field must be a name, a colon and a value on one line, without control \
-         characters (RFC 9112, section 5)."
+        "A line of the header section is malformed: a field must be a name, a colon and a value on one \
+         line, without control characters (RFC 9112, section 5)."
     } else if message.contains("content-length") {
         INVALID_LENGTH
     } else if message.contains("transfer-encoding") {

@@ -120,13 +120,16 @@ fn limit_response(error: LimitError) -> (StatusCode, String) {
     match error {
         LimitError::Overloaded => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "The service is at capacity: it has reached the limit of requests in flight, or of memory for their bodies. Try again \
-             shortly."
+            "The service is at capacity: it has reached the limit of requests in flight, or of memory \
+             for their bodies. Try again shortly."
                 .into(),
         ),
         LimitError::HeadTooLarge => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            format!("The request target and header fields are too large: together they may have at most {MAX_HEAD} bytes."),
+            format!(
+                "The request target and header fields are too large: together they may have at most \
+                 {MAX_HEAD} bytes."
+            ),
         ),
         LimitError::TooManyFields => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -134,20 +137,27 @@ fn limit_response(error: LimitError) -> (StatusCode, String) {
         ),
         LimitError::TargetTooLong => (
             StatusCode::URI_TOO_LONG,
-            format!("The request target is too long: with the header fields, it may have at most {MAX_HEAD} bytes."),
+            format!(
+                "The request target is too long: with the header fields, it may have at most {MAX_HEAD} \
+                 bytes."
+            ),
         ),
         LimitError::HeadTimeout => (
             StatusCode::REQUEST_TIMEOUT,
-            "The header section did not arrive in time: send it without pauses, and end it with an empty line.".into(),
+            "The header section did not arrive in time: send it without pauses, and end it with an empty \
+             line."
+                .into(),
         ),
         LimitError::BodyTimeout => (
             StatusCode::REQUEST_TIMEOUT,
-            "The request body did not arrive in time: send it without pauses, with the length that was announced.".into(),
+            "The request body did not arrive in time: send it without pauses, with the length that was \
+             announced."
+                .into(),
         ),
         LimitError::BodyMalformed => (
             StatusCode::BAD_REQUEST,
-            "The request body ended early or is framed incorrectly: it must have the length that Content-Length announces, \
-             or be valid chunks that end with a chunk of size 0."
+            "The request body ended early or is framed incorrectly: it must have the length that \
+             Content-Length announces, or consist of valid chunks that end with a chunk of size 0."
                 .into(),
         ),
     }

@@ -166,11 +166,16 @@ impl Drop for AccessRecord {
             End::Whole => "whole",
             End::Cut => "cut",
         };
+        let request_id = &**request_id;
         // Load balancers probe every few seconds, which would drown the records of other requests.
         if Probe::at(path).is_some() {
-            tracing::debug!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::debug!(
+                target: "access", method, path, status, duration_us, bytes = sent, end, request_id, module
+            );
         } else {
-            tracing::info!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::info!(
+                target: "access", method, path, status, duration_us, bytes = sent, end, request_id, module
+            );
         }
     }
 }

@@ -99,7 +99,10 @@ impl Asset {
             match GzDecoder::new(self.gzipped).read_to_end(&mut contents) {
                 Ok(_) => contents.into(),
                 Err(error) => {
-                    tracing::error!(event = "service.asset_corrupt", %error, asset = self.name, "embedded file is corrupt: reinstall the program");
+                    tracing::error!(
+                        event = "service.asset_corrupt", %error, asset = self.name,
+                        "embedded file is corrupt: reinstall the program"
+                    );
                     Bytes::new()
                 }
             }
