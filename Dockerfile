@@ -40,7 +40,9 @@ RUN cargo rustc --locked --package orders-host --bin orders-host \
 
 FROM tools AS component
 COPY --from=plan /recipe.json /recipe.json
-RUN cargo chef cook --recipe-path /recipe.json --locked --package xtask
+# As `cargo xtask component` builds them: xtask alone, and the encoder with the features of the whole workspace.
+RUN cargo chef cook --recipe-path /recipe.json --locked --package xtask \
+  && cargo chef cook --recipe-path /recipe.json --locked --workspace --bin orders-componentize
 COPY . .
 RUN cargo xtask component
 

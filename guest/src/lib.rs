@@ -1,45 +1,44 @@
-//! The orders component: everything this service knows about orders, and nothing about sockets, files,
-//! databases or processes.
+//! The orders component: everything that this service knows about orders, and nothing about sockets, files, databases or
+//! processes.
 //!
-//! The path of a request, and with it the map of the crate:
+//! A folder imports only folders above it in this table, and a file only files above it in the table of its folder.
 //!
-//! 1. `component` takes it from `wasi:http`, behind the trait in [`request`];
-//! 2. [`handlers::handle`] asks `router` which operation it is, and runs it;
-//! 3. the fields of the request are read by `accept`, `content`, `conditional` and `idempotency` (their common
-//!    grammar is in `field`), a list's parameters by `query` and `cursor`, a body by `json`; what the body says becomes
-//!    an [`order::NewOrder`], a [`order::Patch`] or a [`order::Transition`], or the list of its faults;
-//! 4. `repo` knows what is stored under which key and written together, in a [`store::Store`]: `wit_store` is
-//!    the imported one;
-//! 5. whatever went wrong is worded by `problem`, and only there.
+//! | Folder | Contents |
+//! |---|---|
+//! | [`values`] | small value types: ASCII text, UUIDs, digests |
+//! | [`platform`] | what the service needs from its environment: HTTP requests, a clock, randomness |
+//! | [`store`] | the store as a trait |
+//! | `json` | request bodies: parsing, decoding, errors with JSON Pointers |
+//! | [`order`] | orders: their types, their state machine, their changes |
+//! | `repo` | what is stored under which key, and what is committed together |
+//! | `problem` | every error, as `application/problem+json` |
+//! | `headers` | the request headers that the handlers use |
+//! | `query` | the query of a request for a list; cursors |
+//! | `router` | a method and a path to an operation |
+//! | [`handlers`] | one function for each operation |
+//! | `wasm` | the component itself: the exported handler, the imported store, the allocator |
 //!
-//! Time and randomness come in through [`platform`]. Only `component`, `wit_store` and the
-//! `allocator` need WebAssembly: all the rest builds and is tested natively.
+//! A request takes this path:
+//!
+//! 1. `wasm` receives it from `wasi:http` and wraps it in the trait [`platform::Request`].
+//! 2. [`handlers::handle`] finds its operation with `router` and runs it.
+//! 3. The operation reads the request with `headers`, `query` and `json`. The body becomes an [`order::NewOrder`], a
+//!    [`order::Patch`] or a [`order::Transition`], or a list of errors.
+//! 4. `repo` reads and commits records in a [`store::Store`].
+//! 5. `problem` turns every error into a response.
+//!
+//! Only `wasm` needs WebAssembly. Everything else is built and tested natively.
 
-mod accept;
-mod conditional;
-mod content;
-mod cursor;
-mod digest;
-mod field;
 pub mod handlers;
-mod idempotency;
+mod headers;
 mod json;
 pub mod order;
 pub mod platform;
 mod problem;
 mod query;
 mod repo;
-pub mod request;
 mod router;
 pub mod store;
-mod text;
-pub mod uuid;
-
+pub mod values;
 #[cfg(target_arch = "wasm32")]
-mod allocator;
-#[cfg(target_arch = "wasm32")]
-mod bindings;
-#[cfg(target_arch = "wasm32")]
-mod component;
-#[cfg(target_arch = "wasm32")]
-mod wit_store;
+mod wasm;

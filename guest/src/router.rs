@@ -1,15 +1,15 @@
-//! Which operation a request asks for.
+//! Routes: from a method and a path to an operation.
 
-use crate::content::BodyType;
+use crate::headers::BodyType;
 use crate::order::Action;
 use crate::problem::{Kind, Problem};
 
-/// The path of all orders; that of one order follows it with a slash and the id.
+/// The path of the orders. The path of one order appends a slash and the id.
 pub(crate) const ORDERS: &str = "/api/v1/orders";
 const OPENAPI: &str = "/openapi.json";
 const PROBLEMS: &str = "/problems/";
 
-/// An operation, with what the path says about it: the segment that should be an id, for example.
+/// An operation, with its parameters from the path, such as the segment that contains an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'path> {
     CreateOrder,
@@ -20,7 +20,7 @@ pub(crate) enum Route<'path> {
     ListEvents(&'path str),
     OpenApi,
     ProblemPage(Kind),
-    /// What can be done here.
+    /// The methods that a path supports.
     Options {
         allow: &'static str,
         accept_patch: Option<BodyType>,
@@ -28,29 +28,32 @@ pub(crate) enum Route<'path> {
 }
 
 impl Route<'_> {
-    /// Whether the operation has a use for a body.
+    /// Whether the operation reads the request body.
     pub(crate) const fn reads_body(&self) -> bool {
         matches!(self, Self::CreateOrder | Self::UpdateOrder(_) | Self::AdvanceOrder(..))
     }
 }
 
-/// Finds the operation for a method and a path (without its query). Both are matched exactly. HEAD is routed as
-/// GET: the answer differs in nothing but its missing content (RFC 9110 §9.3.2).
+/// Finds the operation for a method and a path without its query. Both are matched exactly. HEAD is routed like GET: the
+/// responses differ only in the content (RFC 9110 §9.3.2).
 ///
 /// # Errors
-/// [`Kind::NoSuchPath`], and only if the path exists [`Kind::MethodNotAllowed`], with `Allow`.
+/// [`Kind::NoSuchPath`]; [`Kind::MethodNotAllowed`] with `Allow` if the path exists.
 pub(crate) fn route<'path>(method: &str, path: &'path str) -> Result<Route<'path>, Problem> {
     let resource = Resource::at(path).ok_or_else(|| {
-        Problem::new(Kind::NoSuchPath, "The paths of this service are in its API description, /openapi.json.")
+        Problem::new(
+            Kind::NoSuchPath,
+            "The API description at /openapi.json lists the paths of this service.",
+        )
     })?;
     resource.operation(method).ok_or_else(|| {
         let allow = resource.allow();
-        let detail = format!("The methods of this path are: {allow}.");
-        Problem::new(Kind::MethodNotAllowed, detail).header("allow", allow)
+        let detail = format!("This path supports the methods {allow}.");
+        Problem::new(Kind::MethodNotAllowed, detail).with_header("allow", allow)
     })
 }
 
-/// What there is, whatever is done with it.
+/// A resource, independent of the method.
 #[derive(Debug, Clone, Copy)]
 enum Resource<'path> {
     Orders,
@@ -67,7 +70,7 @@ impl<'path> Resource<'path> {
             return Some(Self::OpenApi);
         }
         if let Some(slug) = path.strip_prefix(PROBLEMS) {
-            return Kind::named(slug).map(Self::Problem);
+            return Kind::from_slug(slug).map(Self::Problem);
         }
         let Some(below) = path.strip_prefix(ORDERS)?.strip_prefix('/') else {
             return (path == ORDERS).then_some(Self::Orders);
@@ -77,7 +80,7 @@ impl<'path> Resource<'path> {
             _ if id.is_empty() => None,
             None => Some(Self::Order(id)),
             Some("events") => Some(Self::Events(id)),
-            Some(last) => Action::named(last).map(|action| Self::Action(id, action)),
+            Some(last) => Action::from_name(last).map(|action| Self::Action(id, action)),
         }
     }
 
@@ -99,7 +102,7 @@ impl<'path> Resource<'path> {
         })
     }
 
-    /// The methods that have an [`operation`](Self::operation), for the field `Allow` (RFC 9110 §10.2.1).
+    /// The methods that have an [`operation`](Self::operation), for the `Allow` header (RFC 9110 §10.2.1).
     const fn allow(self) -> &'static str {
         match self {
             Self::Orders => "GET, HEAD, POST, OPTIONS",
@@ -118,7 +121,7 @@ mod tests {
         ["GET", "HEAD", "POST", "PATCH", "OPTIONS", "PUT", "DELETE", "TRACE", "get", "BREW"];
 
     #[test]
-    fn routes() {
+    fn every_operation_has_its_route() {
         for (method, path, expected) in [
             ("POST", "/api/v1/orders", Route::CreateOrder),
             ("GET", "/api/v1/orders", Route::ListOrders),
@@ -135,9 +138,8 @@ mod tests {
         }
     }
 
-    /// `Allow` names exactly the methods that work.
     #[test]
-    fn allow_is_what_works() {
+    fn allow_lists_exactly_the_supported_methods() {
         for path in [
             "/api/v1/orders",
             "/api/v1/orders/x",
@@ -149,23 +151,24 @@ mod tests {
             "/openapi.json",
             "/problems/no-such-path",
         ] {
-            let works: Vec<_> = METHODS.into_iter().filter(|method| route(method, path).is_ok()).collect();
-            let refusal = route("BREW", path).unwrap_err().into_response(path);
-            assert_eq!(refusal.status, 405);
-            assert!(refusal.headers.contains(&("allow".into(), works.join(", "))), "{refusal:?}");
+            let supported: Vec<_> =
+                METHODS.into_iter().filter(|method| route(method, path).is_ok()).collect();
+            let rejection = route("BREW", path).unwrap_err().into_response(path);
+            assert_eq!(rejection.status, 405);
+            assert!(rejection.headers.contains(&("allow".into(), supported.join(", "))), "{rejection:?}");
             match route("OPTIONS", path) {
                 Ok(Route::Options { allow, accept_patch }) => {
-                    assert_eq!(allow, works.join(", "));
-                    assert_eq!(accept_patch.is_some(), works.contains(&"PATCH"));
+                    assert_eq!(allow, supported.join(", "));
+                    assert_eq!(accept_patch.is_some(), supported.contains(&"PATCH"));
                 }
                 other => panic!("{path}: {other:?}"),
             }
         }
     }
 
-    /// "route 404 → method 405": a path that does not exist is 404 with any method.
+    /// "route 404 → method 405".
     #[test]
-    fn other_paths_are_404_with_any_method() {
+    fn an_unknown_path_is_404_with_any_method() {
         for path in [
             "",
             "/",
@@ -198,8 +201,8 @@ mod tests {
             "/health",
         ] {
             for method in METHODS {
-                let refusal = route(method, path).unwrap_err().into_response(path);
-                assert_eq!(refusal.status, 404, "{method} {path}");
+                let rejection = route(method, path).unwrap_err().into_response(path);
+                assert_eq!(rejection.status, 404, "{method} {path}");
             }
         }
     }

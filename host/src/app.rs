@@ -25,13 +25,13 @@ use crate::{
         source::{self, Source},
     },
     rollout::{
-        candidate::{self, Workshop},
+        archive::ModuleArchive,
+        candidate::{self, CandidateBuilder},
         events::{Origin, Step},
-        kept::Kept,
         roster::Roster,
-        slot::{Serving, Slot},
-        smoke::Smoke,
-        swap::{Counter, Offer, Swapper},
+        slot::{LoadedModule, Slot},
+        smoke::SmokeTest,
+        swap::{Offer, OfferQueue, Swapper},
     },
     sandbox::{
         engine::{self, Compiler},
@@ -104,7 +104,7 @@ struct Running {
     connections: Connections,
     service: Arc<Service>,
     swapper: Arc<Swapper>,
-    counter: Counter,
+    queue: OfferQueue,
     offers: mpsc::Receiver<Offer>,
     admin: Option<AdminServer>,
     busy: InFlightCount,
@@ -116,12 +116,12 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let location = config.store.location(config.limits.request_timeout.0).map_err(StartError)?;
     let door = config.admin.door().map_err(StartError)?;
     listener::raise_open_file_limit(config.limits.max_connections).map_err(StartError)?;
-    let refused = |why: &dyn fmt::Display| StartError::from(source::refused(&config.component, why));
+    let refused = |why: &dyn fmt::Display| StartError::from(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
-    let workshop = Arc::new(workshop(config, &roster)?);
-    let First { module, source, from, kept } = first(config).await?;
-    roster.note(module, Step::Received { from, size: source.size() });
-    let candidate = workshop.make(module, source, &kept).await.map_err(|error| refused(&error))?;
+    let builder = Arc::new(candidate_builder(config, &roster)?);
+    let First { module, source, from, archive } = first(config).await?;
+    roster.record(module, Step::Received { from, size: source.size() });
+    let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
     let workers = Workers::start(threads)
@@ -130,30 +130,30 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let door = door.map(|(address, token)| Ok::<_, StartError>((reserve(address, "--admin-listen")?, token)));
     let door = door.transpose()?;
     let store = store::open(&location).await.map_err(|error| StartError(error.to_string()))?;
-    let smoke = smoke(config, &store);
-    if let Err(why) = smoke.test(&candidate, &roster).await {
+    let smoke = smoke_test(config, &store);
+    if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
     }
     if from == Origin::Start {
-        kept.settle().await.map_err(StartError)?;
+        archive.activate_named_component().await.map_err(StartError)?;
     }
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::to(&config.allow_outbound) };
-    let slot = Arc::new(Slot::new(Serving::new(candidate, reach.clone(), workshop.bounds)));
+    let slot = Arc::new(Slot::new(LoadedModule::new(candidate, reach.clone(), builder.bounds)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    roster.note(module, Step::Promoted { trial: None, replaced: None, duration_ms });
+    roster.record(module, Step::Promoted { trial: None, replaced: None, duration_ms });
 
     let component = config.component.clone();
     let (trust, terms) = (config.trust.clone(), config.terms.clone());
-    let (counter, offers) = Counter::new();
+    let (queue, offers) = OfferQueue::new();
     let serving = Arc::clone(&slot);
-    let swapper = Swapper { component, trust, workshop, smoke, reach, slot: serving, roster, kept, terms };
+    let swapper = Swapper { component, trust, builder, smoke, reach, slot: serving, roster, archive, terms };
     let swapper = Arc::new(swapper);
     let admin = door
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, StartError>(AdminServer::new(listener, token, Arc::clone(&swapper), counter.clone()))
+            Ok::<_, StartError>(AdminServer::new(listener, token, Arc::clone(&swapper), queue.clone()))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
@@ -173,7 +173,7 @@ async fn start(config: &ServeConfig) -> Result<Running, StartError> {
     let timeouts = Timeouts::from(&config.limits);
     let max = config.limits.max_connections;
     let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
-    Ok(Running { listener, connections, service, swapper, counter, offers, admin, busy })
+    Ok(Running { listener, connections, service, swapper, queue, offers, admin, busy })
 }
 
 /// What serves first.
@@ -181,22 +181,22 @@ struct First {
     module: ModuleHash,
     source: Source,
     from: Origin,
-    kept: Kept,
+    archive: ModuleArchive,
 }
 
 /// What `--component` names; or what served when the process before this one ended, if that was pushed over the same
 /// component.
 async fn first(config: &ServeConfig) -> Result<First, StartError> {
-    let (named, source) = candidate::read(&config.component, &config.trust).await?;
+    let (named, source) = candidate::read_source(&config.component, &config.trust).await?;
     let folder = &config.module_dir;
     let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let kept = Kept::new(shelf.transpose().map_err(StartError)?, named);
-    let Some((module, bytes)) = kept.served().await.map_err(StartError)? else {
-        return Ok(First { module: named, source, from: Origin::Start, kept });
+    let archive = ModuleArchive::new(shelf.transpose().map_err(StartError)?, named);
+    let Some((module, bytes)) = archive.module_to_restore().await.map_err(StartError)? else {
+        return Ok(First { module: named, source, from: Origin::Start, archive });
     };
-    let source = Source::accept(bytes, &config.trust)
+    let source = Source::from_component(bytes, &config.trust)
         .map_err(|error| StartError(format!("the module {module}, which served last: {error}")))?;
-    Ok(First { module, source, from: Origin::Restart, kept })
+    Ok(First { module, source, from: Origin::Restart, archive })
 }
 
 fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, StartError> {
@@ -213,19 +213,19 @@ fn unlistenable(address: SocketAddr, option: &str, error: &io::Error) -> StartEr
 }
 
 /// Room for all requests, of whichever module, and what makes components ready for it.
-fn workshop(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Workshop, StartError> {
+fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, StartError> {
     let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
     let max_memory = max_memory.bytes();
     // Where instances are kept, both the module that serves and a candidate may have idle ones.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
-    let instances = u32::from(max_concurrent) * modules + candidate::INSTANCES_TO_TRY;
+    let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
     let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(StartError)?;
     let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
-    Ok(Workshop { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
+    Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
 
-fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
-    Smoke {
+fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
+    SmokeTest {
         requests: config.checks.smoke.clone(),
         store: Arc::clone(store),
         timeout: config.limits.request_timeout.0,
@@ -235,13 +235,13 @@ fn smoke(config: &ServeConfig, store: &Arc<dyn Store>) -> Smoke {
 
 impl Running {
     async fn until_told(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, service, swapper, counter, mut offers, admin, busy } = self;
+        let Self { listener, connections, service, swapper, queue, mut offers, admin, busy } = self;
         let mut served = tokio::spawn(listener.run(connections));
         let asked = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
         // Whatever is being made ready when the drain begins is let go.
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            never = swapper.run(&counter, &mut offers, &mut hangup) => match never {},
+            never = swapper.run(&queue, &mut offers, &mut hangup) => match never {},
             ended = &mut served => {
                 tracing::error!(?ended, "the listener has failed");
                 return Ending::Cut;

@@ -2,7 +2,7 @@
 //! endpoints, the state, the shutdown.
 //!
 //! A room (folder) imports only rooms above it in this table, and a file only files above it in the table of its room;
-//! `tests/repository.rs` enforces both. A request passes them from `http` down to `sandbox`, and its state from there to
+//! `tests/repository/imports.rs` enforces both. A request passes them from `http` down to `sandbox`, and its state from there to
 //! `store`.
 //!
 //! | room | what it contains |

@@ -1,6 +1,7 @@
-"""Has Schemathesis try what guest/openapi.json allows, and what it excludes: `python tests/contract/fuzz.py BASE_URL`.
+"""Fuzzes the service with Schemathesis: `python tests/contract/fuzz.py BASE_URL`.
 
-What it tries is set in schemathesis.toml; what a description cannot say stands in hooks.py.
+Schemathesis generates requests that guest/openapi.json allows and requests that it forbids. schemathesis.toml configures
+the generation; hooks.py covers rules that an OpenAPI description cannot express.
 """
 
 import os
@@ -19,10 +20,10 @@ def main():
 
     command = ["--config-file", str(HERE / "schemathesis.toml"), "run", f"{base_url}/openapi.json", "--url", base_url]
     worst = 0
-    # It keeps notes in its working folder.
+    # Schemathesis writes files to its working folder.
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        # The stateful phase alone: with what the others have found it would repeat itself, and stop early.
+        # The stateful phase runs alone: with the findings of the other phases it would repeat itself and stop early.
         for phases in ("examples,coverage,fuzzing", "stateful"):
             try:
                 schemathesis([*command, "--phases", phases, *sys.argv[2:]])

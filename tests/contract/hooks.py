@@ -1,6 +1,6 @@
-"""What an OpenAPI description cannot say about the orders service, and where Schemathesis needs help.
+"""Schemathesis hooks: rules of the orders service that an OpenAPI description cannot express.
 
-Schemathesis loads this file, through fuzz.py. Each exception has its reason beside it.
+fuzz.py makes Schemathesis load this file. Each exception states its reason.
 """
 
 import itertools
@@ -18,8 +18,8 @@ from schemathesis.openapi.checks import RejectedPositiveData
 ORDERS = os.environ["ORDERS_URL"] + "/api/v1/orders"
 ORDER = {"customer": "ada", "currency": "EUR", "items": [{"sku": "tea-1", "quantity": 2, "unit_price": 450}]}
 
-# What has to be done with a new order before the operation makes sense.
-BEFORE = {
+# The steps that a new order must go through before the operation applies to it.
+STEPS_BEFORE = {
     "getOrder": [],
     "headOrder": [],
     "listOrderEvents": ["confirm", "ship", "deliver"],
@@ -31,7 +31,7 @@ BEFORE = {
     "cancelOrder": [],
 }
 
-# The forms that the service takes; the description has them too.
+# The formats that the service accepts. The description contains them too.
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 KEY = re.compile(r'[!#-~][!-~]{0,254}|"([ !#-\[\]-~]|\\["\\]){1,255}"')
 
@@ -42,13 +42,13 @@ requests_made = itertools.count(1)
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Replaces values of the right form that would keep the rest of a request from being judged."""
+    """Replaces well-formed values that would make the service reject the request before it checks the rest."""
     phase = case.meta.phase.data if case.meta else None
-    # Every tenth id stays; but the stateful phase repeats itself, and ends when that goes another way.
+    # Every tenth id stays unchanged, except in the stateful phase, which repeats requests and aborts if the results differ.
     if isinstance(phase, StatefulPhaseData) or next(requests_made) % 10 != 0:
-        use_an_order(case)
-    use_a_fresh_key(case)
-    # The coverage phase makes header values of letters and digits only, and takes them for valid. No If-Match is.
+        use_existing_order(case)
+    use_fresh_key(case)
+    # The coverage phase generates alphanumeric header values and considers them valid. For If-Match none of them is.
     if isinstance(phase, CoveragePhaseData) and phase.parameter != "If-Match":
         if str(case.headers.get("If-Match", "")).isalnum():
             case.headers["If-Match"] = "*"
@@ -56,33 +56,33 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Notes the orders that the stateful phase makes: it leads them on itself, through the links."""
+    """Records the orders that the stateful phase creates. It advances them itself, through the links."""
     if response.status_code == 201:
         known_orders.add(json.loads(response.content)["id"])
 
 
-def use_an_order(case):
-    """Puts an order that exists in the place of one that does not."""
-    steps, order = BEFORE.get(case.operation.definition.raw.get("operationId")), case.path_parameters.get("id")
+def use_existing_order(case):
+    """Replaces the id of an order that does not exist with the id of a new order."""
+    steps, order = STEPS_BEFORE.get(case.operation.definition.raw.get("operationId")), case.path_parameters.get("id")
     if steps is None or order in known_orders or not ID.fullmatch(str(order)):
         return
     order = service.post(ORDERS, json=ORDER).json()["id"]
     for step in steps:
         service.post(f"{ORDERS}/{order}/{step}").raise_for_status()
     case.path_parameters["id"] = order
-    # The example of If-Match is the first version.
+    # The description's example for If-Match is the first version of an order.
     if case.headers.get("If-Match") == '"1"':
         case.headers["If-Match"] = f'"{len(steps) + 1}"'
 
 
-def use_a_fresh_key(case):
-    """Makes a key unique: one that has come before would have any other body refused."""
+def use_fresh_key(case):
+    """Makes an idempotency key unique: the service rejects a used key with a different body."""
     key = case.headers.get("Idempotency-Key")
     if not isinstance(key, str) or not KEY.fullmatch(key):
         return
     quote, rest = ('"', key[1:]) if key.startswith('"') else ("", key)
     unique = str(uuid.uuid4())
-    # A long key keeps its length, unless that would cut through an escape.
+    # A long key keeps its length, unless that could split an escape sequence.
     if len(rest) > 200 and "\\" not in rest:
         rest = rest[len(unique) :]
     if len(rest) <= 220:
@@ -91,17 +91,18 @@ def use_a_fresh_key(case):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Drops a failure that only says that a precondition did not hold.
+    """Drops failures that only report a failed precondition.
 
-    It can be of the right form and still not hold: that is neither success nor a refusal of what was sent. As it is
-    checked before the body, it also comes before what is wrong with that.
+    A well-formed precondition can fail, which means neither that the data was accepted nor that it was rejected. The
+    service checks the precondition before the body, so a 412 can also precede the rejection of an invalid body.
     """
-    judged = isinstance(failure, (RejectedPositiveData, AcceptedNegativeData))
-    return not (judged and response.status_code == 412 and problem_type(response) == "/problems/precondition-failed")
+    about_validity = isinstance(failure, (RejectedPositiveData, AcceptedNegativeData))
+    precondition_failed = problem_type(response) == "/problems/precondition-failed"
+    return not (about_validity and response.status_code == 412 and precondition_failed)
 
 
 def problem_type(response):
-    """The type of a problem document, if it is one."""
+    """Returns the type of a problem document, or None for any other body."""
     try:
         return json.loads(response.content)["type"]
     except (ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""Loads the component in wasmtime's Python package: `python tests/contract/wasmtime_python.py COMPONENT`.
+"""Loads the component with wasmtime's Python package: `python tests/contract/wasmtime_python.py COMPONENT`.
 
-It is linked and instantiated. It cannot be asked: the package has the types of wasi:http, but no way to make the request
-and the place for the answer that the handler takes. Fails if either has become otherwise.
+The component links and instantiates, but its handler cannot be called: the package has the types of wasi:http, but no
+way to create the request and the response outparam that the handler takes. The script fails if either fact changes.
 """
 
 import sys
@@ -24,13 +24,13 @@ def main():
     instance = linker.instantiate(store, component)
     handler = instance.get_export_index(store, HANDLER)
     handle = instance.get_func(store, instance.get_export_index(store, "handle", handler))
-    print("linked and instantiated; the handler takes", [name for name, _ in handle.type(store).params])
+    print("linked and instantiated; parameters of the handler:", [name for name, _ in handle.type(store).params])
     try:
         handle(store, object(), object())
-    except TypeError as refused:
-        print(f"as expected, it cannot be asked: {refused}")
+    except TypeError as error:
+        print(f"as expected, the handler cannot be called: {error}")
         return 0
-    print("it can be asked now: let it answer a create and a get here")
+    print("the handler can be called now: extend this script to create and fetch an order")
     return 1
 
 

@@ -1,4 +1,4 @@
-//! Builds components: a core module by rustc for `wasm32-unknown-unknown`, then a component by wit-component.
+//! Builds components: a core module by rustc for `wasm32-unknown-unknown`, then a component by `xtask/componentize`.
 //!
 //! That target has no operating system to import, so a component imports only what its code calls.
 
@@ -10,28 +10,64 @@ use std::{
     process::Command,
 };
 
-use wit_component::ComponentEncoder;
-
 use crate::{
-    command::{Failed, ask, cargo, failed, output, run},
+    command::{self, Failed, ask, build_programs, cargo, failed, output, run},
     target, workspace,
 };
 
 /// What our components are compiled for.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The profile in Cargo.toml that they are compiled with.
 const PROFILE: &str = "component";
+/// The package and the name of the program that makes a core module a component.
+pub const ENCODER: &str = "orders-componentize";
 
 /// Builds the orders component; gives the path of the file.
 ///
 /// # Errors
 ///
 /// [`Failed`] if it does not build.
-pub(crate) fn orders() -> Result<PathBuf, Failed> {
-    compile(&["--package", "orders-guest", "--lib"])?;
+pub fn orders() -> Result<PathBuf, Failed> {
+    compile_orders()?;
+    build_encoder()?;
+    encode_orders()
+}
+
+/// Compiles the core module of the orders component: the first half of [`orders`].
+///
+/// # Errors
+///
+/// [`Failed`] if it does not build.
+pub fn compile_orders() -> Result<(), Failed> {
+    compile(&["--package", "orders-guest", "--lib"])
+}
+
+/// Makes the core module of the orders component a component, with the [`ENCODER`], which has to be built; gives the path
+/// of the file.
+///
+/// # Errors
+///
+/// [`Failed`] if it is no such module.
+pub fn encode_orders() -> Result<PathBuf, Failed> {
     let component = target().join("components/orders.wasm");
     encode(&built().join("orders_guest.wasm"), &component)?;
     Ok(component)
+}
+
+/// The same component as another version: a custom section says which, and nothing else differs.
+///
+/// # Errors
+///
+/// [`Failed`] if it cannot be read or written.
+pub fn another_version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, Failed> {
+    let path = folder.join(format!("orders-{number}.wasm"));
+    let written = fs::read(component).and_then(|mut bytes| {
+        // Section 0, its size, the size of its name, its name, what it holds.
+        bytes.extend_from_slice(b"\x00\x09\x07version");
+        bytes.push(number);
+        fs::write(&path, bytes)
+    });
+    written.map_err(|error| failed(&path, &error)).map(|()| path)
 }
 
 /// The SHA-256 of a component, which hosts know it by, in hexadecimal digits.
@@ -39,7 +75,7 @@ pub(crate) fn orders() -> Result<PathBuf, Failed> {
 /// # Errors
 ///
 /// [`Failed`] if it cannot be read.
-pub(crate) fn hash(component: &Path) -> Result<String, Failed> {
+pub fn hash(component: &Path) -> Result<String, Failed> {
     let line = ask(Command::new("sha256sum").arg(component))?;
     Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
 }
@@ -49,8 +85,9 @@ pub(crate) fn hash(component: &Path) -> Result<String, Failed> {
 /// # Errors
 ///
 /// [`Failed`] if it does not build.
-pub(crate) fn adapter(package: &str) -> Result<PathBuf, Failed> {
+pub fn adapter(package: &str) -> Result<PathBuf, Failed> {
     compile(&["--package", package])?;
+    build_encoder()?;
     let module = format!("{}.wasm", package.replace('-', "_"));
     let component = target().join("components/adapters").join(&module);
     encode(&built().join(&module), &component)?;
@@ -62,8 +99,9 @@ pub(crate) fn adapter(package: &str) -> Result<PathBuf, Failed> {
 /// # Errors
 ///
 /// [`Failed`] if one does not build.
-pub(crate) fn fixtures() -> Result<(), Failed> {
+pub fn fixtures() -> Result<(), Failed> {
     compile(&["--package", "orders-fixtures", "--examples"])?;
+    build_encoder()?;
     let sources = workspace().join("host/tests/guests/examples");
     let sources = fs::read_dir(&sources).map_err(|error| failed(&sources, &error))?;
     for source in sources {
@@ -80,7 +118,7 @@ pub(crate) fn fixtures() -> Result<(), Failed> {
 /// # Errors
 ///
 /// [`Failed`] if rustup cannot.
-pub(crate) fn ensure_target() -> Result<(), Failed> {
+pub fn ensure_target() -> Result<(), Failed> {
     let libraries = output(Command::new("rustc").current_dir(workspace()).args([
         "--print",
         "target-libdir",
@@ -115,16 +153,15 @@ fn built() -> PathBuf {
     target().join(TARGET).join(PROFILE)
 }
 
+/// Builds the [`ENCODER`].
+///
+/// # Errors
+///
+/// [`Failed`] if it does not build.
+pub fn build_encoder() -> Result<(), Failed> {
+    build_programs(&[ENCODER])
+}
+
 fn encode(module: &Path, component: &Path) -> Result<(), Failed> {
-    let bytes = fs::read(module).map_err(|error| failed(module, &error))?;
-    let encoded = ComponentEncoder::default()
-        .validate(true)
-        .module(&bytes)
-        .and_then(|encoder| encoder.encode())
-        .map_err(|error| Failed(format!("{}: {error:#}", module.display())))?;
-    component
-        .parent()
-        .map_or(Ok(()), fs::create_dir_all)
-        .and_then(|()| fs::write(component, encoded))
-        .map_err(|error| failed(component, &error))
+    ask(Command::new(command::built(ENCODER)).arg(module).arg(component)).map(drop)
 }

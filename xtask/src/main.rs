@@ -1,42 +1,27 @@
-//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | load | swaps | pages | bench |
-//! portability | check | infra | image | image-test`, and for the pipeline `component | sbom | advisories`.
+//! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | check | infra`, and for the
+//! pipeline `component | sbom | advisories`. `load | swaps | pages | bench` are commands of the program in `bench/`,
+//! `portability`, `image` and `image-test` of what lies in the folders beside this one's sources.
 //!
 //! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
 
-mod bench;
-mod check;
-mod client;
-mod command;
-mod components;
-mod compose;
-mod containers;
-mod contract;
-mod fuzz;
-mod host;
-mod image;
-mod infra;
-mod languages;
-mod load;
-mod pages;
-mod portability;
-mod postgres;
-mod process;
-mod profiled;
-mod rollout;
-mod sbom;
-mod swaps;
-mod tools;
-mod watch;
+mod commands;
 
 use std::{
-    os::unix::process::CommandExt,
+    ffi::OsString,
+    iter::once,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use command::{Failed, cargo, run};
+use xtask::{
+    adapters::Adapter,
+    command::{Failed, become_program, cargo, exit, failed, program, run},
+    components, host, target, workspace,
+};
+
+use commands::{check, contract, fuzz, infra, sbom, serve, watch};
 
 /// The developer's commands.
 #[derive(Parser)]
@@ -47,15 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build everything and serve on 127.0.0.1:8080, with SQLite in ./data
-    Serve {
-        /// With the release profile: slower to build, fast to run
-        #[arg(long)]
-        release: bool,
-        /// Options for `orders-host serve`
-        #[arg(last = true)]
-        options: Vec<String>,
-    },
+    /// Build the host and the component, and serve on 127.0.0.1:8080, with SQLite in ./data
+    Serve(serve::Options),
     /// Build the guest whenever its sources change, and push it to the host that runs
     Watch(watch::Options),
     /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
@@ -71,23 +49,33 @@ enum Task {
     /// Build for release, with a profile: target/dist/orders-host and target/dist/orders.wasm
     Build,
     /// Create orders as fast as some connections can, and count the fsyncs that took
-    Load(load::Options),
+    #[command(disable_help_flag = true)]
+    Load(Others),
     /// Replace the component again and again under load, and see what requests notice of it
-    Swaps(swaps::Options),
+    #[command(disable_help_flag = true)]
+    Swaps(Others),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
-    Pages(pages::Options),
+    #[command(disable_help_flag = true)]
+    Pages(Others),
     /// Measure the service beside others: throughput, latency, memory, cold start
-    Bench(bench::Options),
+    #[command(disable_help_flag = true)]
+    Bench(Others),
     /// Build the component for hosts of others, and run it in those that can be had
-    Portability(portability::Options),
+    #[command(disable_help_flag = true)]
+    Portability(Others),
     /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
     /// Check the infrastructure alone: terraform/, .github/, deploy/ and the Dockerfile
     Infra,
     /// Build the container image without a registry, check it, and build it again to see that it is the same
-    Image(image::Options),
+    Image {
+        /// Build it once only, and do not see whether a second build is the same
+        #[arg(long)]
+        once: bool,
+    },
     /// Replace an image by another one under load, task by task, behind a load balancer and over PostgreSQL
-    ImageTest(rollout::Options),
+    #[command(disable_help_flag = true)]
+    ImageTest(Others),
     /// Build the component alone: target/dist/orders.wasm
     Component,
     /// List what program and component are made of: target/dist/*.cdx.json
@@ -96,68 +84,50 @@ enum Task {
     Advisories,
 }
 
+/// What another program is given as it is.
+#[derive(Args)]
+struct Others {
+    /// Options of this command: `cargo xtask COMMAND --help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<OsString>,
+}
+
 /// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
 /// only the host is compiled once more.
 const FAULTS: &str = "orders-host/fault-injection";
+/// The program that measures.
+const BENCH: &str = "orders-bench";
+/// The program that composes the component for other hosts, and runs it in them.
+const PORTABILITY: &str = "orders-portability";
+/// The program that replaces an image under load.
+const ROLLOUT: &str = "orders-rollout";
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().task {
-        Task::Serve { release, options } => serve(release, &options),
+    exit(match Cli::parse().task {
+        Task::Serve(options) => serve::serve(&options),
         Task::Watch(options) => watch::forever(&options),
         Task::Test { options } => test(&options),
         Task::Contract => contract::test(),
         Task::Fuzz(options) => fuzz::all(&options),
         Task::Build => build(),
-        Task::Load(options) => load::measure(&options),
-        Task::Swaps(options) => swaps::measure(&options),
-        Task::Pages(options) => pages::measure(&options),
-        Task::Bench(options) => bench::run(&options),
-        Task::Portability(options) => portability::run_all(&options),
+        Task::Load(others) => hand_on(BENCH, "load", others),
+        Task::Swaps(others) => hand_on(BENCH, "swaps", others),
+        Task::Pages(others) => hand_on(BENCH, "pages", others),
+        Task::Bench(others) => hand_on(BENCH, "bench", others),
+        Task::Portability(others) => hand_on(PORTABILITY, "portability", others),
         Task::Check => check::all(),
         Task::Infra => infra::check(),
-        Task::Image(options) => image::check(&options),
-        Task::ImageTest(options) => rollout::test(&options),
+        Task::Image { once } => image(once),
+        Task::ImageTest(others) => hand_on(ROLLOUT, "image-test", others),
         Task::Component => component(),
         Task::Sbom => sbom::write(),
         Task::Advisories => check::advisories(),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed(what)) => {
-            eprintln!("xtask: {what}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
-fn serve(release: bool, options: &[String]) -> Result<(), Failed> {
-    let component = components::orders()?;
-    let profile = if release { "release" } else { "dev" };
-    // The whole workspace, so that what it has in common has the same features, and wasmtime is compiled once; but for what
-    // only tests run.
-    let all = ["build", "--workspace", "--exclude", "orders-adapter-host", "--bins", "--locked"];
-    run(cargo(all).args(["--profile", profile]))?;
-    let folder = workspace().join("data");
-    std::fs::create_dir_all(&folder).map_err(|error| Failed(format!("{}: {error}", folder.display())))?;
-
-    println!("\nOnce it is serving (here: on its default address), try:\n");
-    println!("  curl -i http://127.0.0.1:8080/api/v1/orders -H 'Content-Type: application/json' \\");
-    println!(
-        r#"    -d '{{"customer":"ada","currency":"EUR","items":[{{"sku":"tea-1","quantity":2,"unit_price":450}}]}}'"#
-    );
-    println!("  curl -i http://127.0.0.1:8080/api/v1/orders\n");
-
-    let binary = target().join(if release { "release" } else { "debug" }).join("orders-host");
-    let mut host = Command::new(&binary);
-    host.current_dir(workspace())
-        .arg("serve")
-        .arg("--component")
-        .arg(component)
-        .args(["--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
-        .args(["--smoke", "GET /openapi.json", "--smoke", "GET /api/v1/orders?limit=1"])
-        .args(options);
-    // In this process's place, so that it gets the terminal's signals and its exit code is the one seen.
-    Err(Failed(format!("cannot run {}: {}", binary.display(), host.exec())))
+/// Becomes the program whose command this is.
+fn hand_on(package: &str, command: &str, others: Others) -> Result<(), Failed> {
+    become_program(package, once(command.into()).chain(others.options))
 }
 
 fn test(options: &[String]) -> Result<(), Failed> {
@@ -167,23 +137,22 @@ fn test(options: &[String]) -> Result<(), Failed> {
         contract::check_tools()?;
     }
     // The orders component, too.
-    compose::all()?;
+    run(program(PORTABILITY)?.arg("components"))?;
     components::fixtures()?;
-    languages::components()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
     if !all {
         return Ok(());
     }
     contract::test()?;
-    portability::test()
+    run(program(PORTABILITY)?.arg("test"))
 }
 
 fn build() -> Result<(), Failed> {
     let component = components::orders()?;
-    let composed = compose::all()?;
-    let host = profiled::build()?;
-    let mut copies = vec![(host, "orders-host"), (component, "orders.wasm")];
-    copies.extend(composed.into_iter().map(|composed| (composed.path, composed.kind.file())));
+    run(program(PORTABILITY)?.arg("compose"))?;
+    run(program(BENCH)?.arg("build-host"))?;
+    let mut copies = vec![(host::profiled(), "orders-host"), (component, "orders.wasm")];
+    copies.extend(Adapter::ALL.into_iter().map(|adapter| (adapter.path(), adapter.composed())));
     distribute(&copies)
 }
 
@@ -191,29 +160,22 @@ fn component() -> Result<(), Failed> {
     distribute(&[(components::orders()?, "orders.wasm")])
 }
 
+fn image(once: bool) -> Result<(), Failed> {
+    let component = components::orders()?;
+    let mut check = Command::new(workspace().join("xtask/image/check"));
+    run(check.arg(component).args(once.then_some("--once")))
+}
+
 /// Copies what was built to `target/dist`, under these names.
 fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), Failed> {
     let dist = target().join("dist");
-    let copied = std::fs::create_dir_all(&dist).and_then(|()| {
-        copies.iter().try_for_each(|(from, name)| {
-            let to = dist.join(name);
-            std::fs::copy(from, &to)?;
-            println!("{:>10} bytes  {}", std::fs::metadata(&to)?.len(), to.display());
-            Ok(())
-        })
-    });
-    copied.map_err(|error| Failed(format!("{}: {error}", dist.display())))
-}
-
-/// The folder of this repository.
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
-}
-
-/// Where cargo builds to.
-fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => workspace().join(folder),
-        None => workspace().join("target"),
-    }
+    let copy = |from: &Path, name: &str| {
+        let to = dist.join(name);
+        std::fs::copy(from, &to)?;
+        println!("{:>10} bytes  {}", std::fs::metadata(&to)?.len(), to.display());
+        Ok(())
+    };
+    std::fs::create_dir_all(&dist)
+        .and_then(|()| copies.iter().try_for_each(|(from, name)| copy(from, name)))
+        .map_err(|error| failed(&dist, &error))
 }

@@ -22,7 +22,7 @@ const INSTALL: Duration = Duration::from_secs(600);
 /// # Errors
 ///
 /// [`Failed`] if it cannot be installed.
-pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf, Failed> {
+pub fn python(name: &str, requirements: &Path) -> Result<PathBuf, Failed> {
     let folder = target().join("tools").join(name);
     let python = folder.join("bin/python");
     unless_made(&folder, &[requirements], || {
@@ -35,12 +35,12 @@ pub(crate) fn python(name: &str, requirements: &Path) -> Result<PathBuf, Failed>
 }
 
 /// What the contract tests and the guests in Python need.
-pub(crate) fn requirements() -> PathBuf {
+pub fn requirements() -> PathBuf {
     workspace().join("tests/contract/requirements.txt")
 }
 
 /// A program that finds the Node.js of the virtual environment, as its scripts expect it: on the path.
-pub(crate) fn node_program(program: &Path, python: &Path) -> Command {
+pub fn node_program(program: &Path, python: &Path) -> Command {
     let mut command = Command::new(program);
     let venv = python.parent().map(Path::as_os_str).unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -56,7 +56,7 @@ pub(crate) fn node_program(program: &Path, python: &Path) -> Command {
 /// # Errors
 ///
 /// [`Failed`] if they cannot be installed.
-pub(crate) fn npm(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
+pub fn npm(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
     // No package needs its scripts.
     npm_by(&["ci", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"], name, source, python)
 }
@@ -67,7 +67,7 @@ pub(crate) fn npm(name: &str, source: &Path, python: &Path) -> Result<PathBuf, F
 /// # Errors
 ///
 /// [`Failed`] if they cannot be installed.
-pub(crate) fn npm_for_here(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
+pub fn npm_for_here(name: &str, source: &Path, python: &Path) -> Result<PathBuf, Failed> {
     npm_by(&["install", "--ignore-scripts", "--no-audit", "--no-fund"], name, source, python)
 }
 
@@ -90,7 +90,7 @@ fn npm_by(arguments: &[&str], name: &str, source: &Path, python: &Path) -> Resul
 /// # Errors
 ///
 /// [`Failed`] if a source cannot be read, or it cannot be made.
-pub(crate) fn unless_made(
+pub fn unless_made(
     folder: &Path,
     sources: &[&Path],
     make: impl FnOnce() -> Result<(), Failed>,

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, request::Parts},
     response,
 };
-use orders_guest::request::{BodyError, Request, Response};
+use orders_guest::platform::{BodyError, Request, Response};
 
 /// The largest body that is read, as the host has it by default.
 const MAX_BODY: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Sizes the stack of the component.
+//! Sets the stack size of the component.
 
 fn main() {
     println!("cargo::rustc-link-arg-cdylib=-zstack-size=65536");

@@ -1,27 +1,26 @@
-//! Making an order, once or however often it is asked for under one key.
+//! Creating an order. With an idempotency key, repeated requests create it once.
 
-use crate::accept;
-use crate::content::{self, BodyType};
-use crate::digest::Digest;
-use crate::idempotency::idempotency_key;
+use super::input::{MAX_BODY, parse_json};
+use super::output::{JSON, order_response};
+use super::services::{MAX_ATTEMPTS, Services};
+use crate::headers::{BodyType, idempotency_key, negotiate, require_content_type};
 use crate::order::{NewOrder, Order, OrderId, Timestamp};
+use crate::platform::{Request, Response};
 use crate::problem::{Kind, Problem};
-use crate::repo::{KeptAnswer, KeySlot, OrderRecord, RequestDigest, Written};
-use crate::request::{Request, Response};
+use crate::repo::{KeyLookup, OrderRecord, RequestDigest, StoredResponse, WriteOutcome};
 use crate::router::ORDERS;
+use crate::values::Digest;
 
-use super::{ATTEMPTS, JSON, MAX_BODY, Services, order_response, parsed};
-
-/// How long the answer under an idempotency key is kept, in milliseconds: 24 hours.
-const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long an idempotency key identifies its request, in milliseconds: 24 hours.
+const KEY_LIFETIME_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// POST /api/v1/orders
 pub(super) fn create_order(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
     let body = request.body(MAX_BODY)?;
-    accept::preferred(request, &[JSON])?;
-    content::require(BodyType::Json, request)?;
+    negotiate(request, &[JSON])?;
+    require_content_type(BodyType::Json, request)?;
     let key = idempotency_key(request)?;
-    let new = NewOrder::from_json(parsed(&body)?)?;
+    let new = NewOrder::from_json(parse_json(&body)?)?;
     match key {
         None => create(new, services),
         Some(key) => create_once(&new, &key, &body, services),
@@ -30,73 +29,78 @@ pub(super) fn create_order(request: &mut dyn Request, services: &Services<'_>) -
 
 fn create(new: NewOrder, services: &Services<'_>) -> Result<Response, Problem> {
     let (mut order, event) = Order::create(new, services.now(), services.random.bytes16());
-    for _ in 0..ATTEMPTS {
-        let record = OrderRecord::of(order)?;
-        if services.repo().create(&record, &event)? == Written::Done {
-            return Ok(created(record));
+    for _ in 0..MAX_ATTEMPTS {
+        let record = OrderRecord::encode(order)?;
+        if services.repo().create(&record, &event)? == WriteOutcome::Committed {
+            return Ok(created_response(record));
         }
         order = record.into_order();
         order.id = OrderId::new(order.created_at, services.random.bytes16());
     }
-    Err(lost())
+    Err(attempts_exhausted())
 }
 
-/// Makes the order unless the key stands for one already; then answers as it was answered the first time.
+/// Creates the order unless an earlier request with the key has created it; in that case, replays the first response.
 ///
-/// There is no state between: of two requests that race, one commits, and the other one finds its answer.
+/// There is no intermediate state: of two concurrent requests with the same key, one commits and the other replays its
+/// response.
 fn create_once(new: &NewOrder, key: &str, body: &[u8], services: &Services<'_>) -> Result<Response, Problem> {
-    let request = RequestDigest::of("POST", ORDERS, key);
-    let fingerprint = Digest::of(&[body]).to_string();
-    for _ in 0..ATTEMPTS {
+    let request = RequestDigest::new("POST", ORDERS, key);
+    let fingerprint = Digest::compute(&[body]).to_string();
+    for _ in 0..MAX_ATTEMPTS {
         let now = services.now();
-        let slot = match services.repo().kept(request, now)? {
-            KeySlot::Kept(answer) if answer.fingerprint == fingerprint => return Ok(replay(answer)),
-            KeySlot::Kept(_) => {
+        let unused = match services.repo().look_up_key(request, now)? {
+            KeyLookup::Used(response) if response.fingerprint == fingerprint => return Ok(replay(response)),
+            KeyLookup::Used(_) => {
                 return Err(Problem::new(
                     Kind::IdempotencyKeyReused,
-                    "This Idempotency-Key came with another body before. A new request needs a new key.",
+                    "An earlier request used this Idempotency-Key with another body. Use a new key for a new request.",
                 ));
             }
-            KeySlot::Free(slot) => slot,
+            KeyLookup::Unused(unused) => unused,
         };
         let (order, event) = Order::create(new.clone(), now, services.random.bytes16());
-        let record = OrderRecord::of(order)?;
-        let response = created(record.clone());
-        let answer = keep(&response, &fingerprint, now);
-        if services.repo().create_kept(&record, &event, &slot, &answer)? == Written::Done {
+        let record = OrderRecord::encode(order)?;
+        let response = created_response(record.clone());
+        let stored = to_stored(&response, &fingerprint, now);
+        if services.repo().create_with_key(&record, &event, &unused, &stored)? == WriteOutcome::Committed {
             return Ok(response);
         }
     }
-    Err(lost())
+    Err(attempts_exhausted())
 }
 
-fn created(record: OrderRecord) -> Response {
+fn created_response(record: OrderRecord) -> Response {
     let location = format!("{ORDERS}/{}", record.order().id);
-    order_response(201, record).header("location", location)
+    order_response(201, record).with_header("location", location)
 }
 
-fn keep(response: &Response, fingerprint: &str, now: Timestamp) -> KeptAnswer {
+fn to_stored(response: &Response, fingerprint: &str, now: Timestamp) -> StoredResponse {
     let headers = response.headers.iter().map(|(name, value)| (name.clone().into_owned(), value.clone()));
-    KeptAnswer {
+    StoredResponse {
         fingerprint: fingerprint.to_owned(),
         status: response.status,
         headers: headers.collect(),
-        expires: Timestamp::from_unix_ms(now.unix_ms().saturating_add(KEPT_MS)),
+        expires: Timestamp::from_unix_ms(now.unix_ms().saturating_add(KEY_LIFETIME_MS)),
         body: response.body.clone(),
     }
 }
 
-fn replay(answer: KeptAnswer) -> Response {
-    let mut response = Response { body: answer.body, ..Response::new(answer.status) };
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
+fn replay(stored: StoredResponse) -> Response {
+    let mut response = Response { body: stored.body, ..Response::new(stored.status) };
+    for (name, value) in stored.headers {
+        response = response.with_header(name, value);
     }
-    response.header("idempotent-replayed", "true")
+    response.with_header("idempotent-replayed", "true")
 }
 
-/// Every id made was taken, or every answer found under the key had vanished again: neither happens by chance.
-fn lost() -> Problem {
-    Problem::new(Kind::StoreUnavailable, "The order could not be stored, and nothing was changed. Try again.")
-        .header("retry-after", "1")
-        .cause("every attempt to create the order met a conflict".to_owned())
+/// Every attempt conflicted: each new id was in use, or each response found under the key had disappeared again. Neither
+/// happens by chance.
+fn attempts_exhausted() -> Problem {
+    Problem::new(
+        Kind::StoreUnavailable,
+        "The order could not be stored, and nothing was changed. Retry the request.",
+    )
+    .with_header("retry-after", "1")
+    .with_cause("every attempt to create the order conflicted with another commit".to_owned())
 }

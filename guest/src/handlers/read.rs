@@ -1,17 +1,15 @@
-//! Reading orders and what happened to them.
+//! Getting and listing orders and events.
 
 use serde::Serialize;
 
-use crate::accept;
-use crate::conditional::is_not_modified;
-use crate::cursor;
+use super::output::{JSON, entity_tag, json_response, not_modified, order_response, serialization_failed};
+use super::services::Services;
+use crate::headers::{is_not_modified, negotiate};
+use crate::platform::{Request, Response};
 use crate::problem::Problem;
-use crate::query::{EventQuery, ListQuery};
+use crate::query::{EventQuery, ListQuery, cursor};
 use crate::repo::OrderRecord;
-use crate::request::{Request, Response};
 use crate::router::ORDERS;
-
-use super::{JSON, Services, cannot_be_written, entity_tag, find, json_response, order_response};
 
 /// GET /api/v1/orders
 pub(super) fn list_orders(
@@ -19,10 +17,12 @@ pub(super) fn list_orders(
     query: Option<&str>,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &[JSON])?;
-    let ListQuery { limit, filter, ids, next } = ListQuery::parse(query)?;
-    let page = services.repo().page(&filter, ids, usize::from(limit))?;
-    list(&page.orders, page.next.map(cursor::of_order), |cursor| format!("{ORDERS}?{next}{cursor}"))
+    negotiate(request, &[JSON])?;
+    let ListQuery { limit, filter, ids, next_query } = ListQuery::parse(query)?;
+    let page = services.repo().list_orders(&filter, ids, usize::from(limit))?;
+    page_response(&page.orders, page.next.map(cursor::encode_order), |cursor| {
+        format!("{ORDERS}?{next_query}{cursor}")
+    })
 }
 
 /// GET /api/v1/orders/{id}
@@ -31,14 +31,14 @@ pub(super) fn get_order(
     id: &str,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &[JSON])?;
-    let order = find(id, services)?.order;
+    negotiate(request, &[JSON])?;
+    let order = services.find_order(id)?.order;
     let unchanged = is_not_modified(request, &entity_tag(&order));
-    let response = order_response(200, OrderRecord::of(order)?);
+    let response = order_response(200, OrderRecord::encode(order)?);
     Ok(if unchanged { not_modified(response) } else { response })
 }
 
-/// GET /api/v1/orders/{id}/events. Every order has events from its creation on.
+/// GET /api/v1/orders/{id}/events. An order has at least one event, that of its creation.
 pub(super) fn list_events(
     request: &dyn Request,
     path: &str,
@@ -46,19 +46,21 @@ pub(super) fn list_events(
     query: Option<&str>,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    accept::preferred(request, &[JSON])?;
-    let order = find(id, services)?.order;
-    let EventQuery { limit, after, next } = EventQuery::parse(query)?;
-    let page = services.repo().events(order.id, after, usize::from(limit))?;
-    let last = page.events.last().filter(|_| page.more).map(|last| cursor::of_event(last.seq.get()));
-    list(&page.events, last, |cursor| format!("{path}?{next}{cursor}"))
+    negotiate(request, &[JSON])?;
+    let order = services.find_order(id)?.order;
+    let EventQuery { limit, after, next_query } = EventQuery::parse(query)?;
+    let page = services.repo().list_events(order.id, after, usize::from(limit))?;
+    let last = page.events.last().filter(|_| page.has_more);
+    let next_cursor = last.map(|last| cursor::encode_event(last.seq.get()));
+    page_response(&page.events, next_cursor, |cursor| format!("{path}?{next_query}{cursor}"))
 }
 
-/// A page, and the way to the next one if there is one.
-fn list<T: Serialize>(
+/// A response that contains a page, with a link to the next page if there is one. `next_target` builds the target of the link
+/// from the cursor.
+fn page_response<T: Serialize>(
     items: &[T],
     next_cursor: Option<String>,
-    next: impl FnOnce(&str) -> String,
+    next_target: impl FnOnce(&str) -> String,
 ) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Page<'page, T> {
@@ -67,17 +69,10 @@ fn list<T: Serialize>(
         next_cursor: Option<&'page str>,
     }
     let page = Page { items, next_cursor: next_cursor.as_deref() };
-    let body = serde_json::to_vec(&page).map_err(|error| cannot_be_written(&error))?;
+    let body = serde_json::to_vec(&page).map_err(|error| serialization_failed(&error))?;
     let response = json_response(200, body);
     Ok(match next_cursor {
-        Some(cursor) => response.header("link", format!("<{}>; rel=\"next\"", next(&cursor))),
+        Some(cursor) => response.with_header("link", format!("<{}>; rel=\"next\"", next_target(&cursor))),
         None => response,
     })
-}
-
-/// What a 304 says of the 200 that it stands for (RFC 9110 §15.4.5).
-pub(super) fn not_modified(response: Response) -> Response {
-    let mut headers = response.headers;
-    headers.retain(|(name, _)| matches!(&**name, "etag" | "cache-control" | "vary"));
-    Response { headers, ..Response::new(304) }
 }

@@ -3,12 +3,14 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
-use super::decode::{Faults, Path};
-use super::{MAX_DEPTH, Value, parse, shown};
+use super::errors::{FieldErrors, Path};
+use super::name::quote_name;
+use super::parse::{MAX_DEPTH, parse};
+use super::value::Value;
 
 /// "JSON integers may be written `2` or `2.0`, as JSON Schema has it".
 #[test]
-fn numbers() {
+fn whole_numbers_and_fractions_are_distinguished_in_any_notation() {
     for (text, expected) in [
         ("2", Value::Integer(2)),
         ("2.0", Value::Integer(2)),
@@ -40,15 +42,15 @@ fn numbers() {
 }
 
 #[test]
-fn numbers_that_are_not_json() {
+fn number_literals_outside_the_json_grammar_are_rejected() {
     for text in ["02", "+2", "2.", ".5", "1e", "0x10", "NaN", "Infinity", "-", "--2", "1_000", "1e999"] {
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
 }
 
-/// "Duplicate members are 400": found at any depth, also if one of them is written with escapes.
+/// "Duplicate members are 400", at any depth and with escapes in the name.
 #[test]
-fn duplicate_members() {
+fn duplicate_members_are_rejected() {
     for (text, name) in [
         (r#"{"a":1,"a":1}"#, "\"a\""),
         (r#"{"a":1,"b":2,"\u0061":3}"#, "\"a\""),
@@ -66,7 +68,7 @@ fn duplicate_members() {
 }
 
 #[test]
-fn syntax_errors_name_line_and_column() {
+fn syntax_errors_report_line_and_column() {
     for (text, place) in [
         ("{\n  \"a\": 1,\n}", "line 3 column 1"),
         ("[1 2]", "line 1 column 4"),
@@ -85,7 +87,7 @@ fn syntax_errors_name_line_and_column() {
 }
 
 #[test]
-fn lone_surrogates_are_refused_and_pairs_read() {
+fn lone_surrogates_are_rejected_and_pairs_accepted() {
     for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#"{"\ud800":1}"#] {
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
@@ -93,27 +95,27 @@ fn lone_surrogates_are_refused_and_pairs_read() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_refused() {
+fn invalid_utf_8_is_rejected() {
     for body in [&b"\"\xff\""[..], b"\xc3", b"{\"a\":\"\xed\xa0\x80\"}", b"\"\xc0\xaf\"", b"\xff\xfe{\0}\0"] {
-        assert!(parse(body).unwrap_err().contains("not UTF-8"), "{body:?}");
+        assert!(parse(body).unwrap_err().contains("not valid UTF-8"), "{body:?}");
     }
 }
 
 #[test]
-fn a_byte_order_mark_is_refused() {
+fn a_byte_order_mark_is_rejected() {
     assert!(parse("\u{feff}{}".as_bytes()).unwrap_err().contains("byte order mark"));
 }
 
 #[test]
-fn an_empty_body_is_told_that_an_object_is_expected() {
+fn an_empty_body_is_rejected_with_a_hint_that_an_object_is_required() {
     for body in ["", " ", "\r\n\t "] {
-        assert!(parse(body.as_bytes()).unwrap_err().contains("a JSON object is expected"), "{body:?}");
+        assert!(parse(body.as_bytes()).unwrap_err().contains("a JSON object is required"), "{body:?}");
     }
 }
 
-/// The component has a stack of 128 KiB; a native thread with as much stands in for it here.
+/// Runs on a native thread with a stack of 128 KiB.
 #[test]
-fn nesting_ends_long_before_the_stack() {
+fn deep_nesting_is_rejected_before_the_stack_overflows() {
     let bomb = || {
         for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("[{\"a\":", "}]")] {
             let levels = usize::from(MAX_DEPTH) / close.len();
@@ -122,7 +124,7 @@ fn nesting_ends_long_before_the_stack() {
             for levels in [levels + 1, 127, 128, 129, 100_000] {
                 let detail = parse(nested(levels).as_bytes()).unwrap_err();
                 assert!(detail.contains("nested deeper than 32 levels at line 1 column"), "{detail}");
-                // Without an end there is nothing to close either.
+                // Also without the closing brackets.
                 assert!(parse(open.repeat(levels).as_bytes()).is_err());
             }
         }
@@ -131,7 +133,7 @@ fn nesting_ends_long_before_the_stack() {
 }
 
 #[test]
-fn large_documents_take_linear_time() {
+fn large_documents_are_parsed_in_linear_time() {
     let members = |name: fn(usize) -> String| {
         let members: Vec<String> = (0..100_000).map(|index| format!("{:?}:0", name(index))).collect();
         format!("{{{}}}", members.join(","))
@@ -146,22 +148,22 @@ fn large_documents_take_linear_time() {
 }
 
 #[test]
-fn a_name_that_is_told_is_cut_off() {
-    assert_eq!(shown("a\"b"), r#""a\"b""#);
-    assert_eq!(shown(&"é".repeat(64)), format!("{:?}", "é".repeat(64)));
-    assert_eq!(shown(&"é".repeat(65)), format!("{:?}…", "é".repeat(64)));
+fn a_long_name_is_truncated_in_error_messages() {
+    assert_eq!(quote_name("a\"b"), r#""a\"b""#);
+    assert_eq!(quote_name(&"é".repeat(64)), format!("{:?}", "é".repeat(64)));
+    assert_eq!(quote_name(&"é".repeat(65)), format!("{:?}…", "é".repeat(64)));
     let body = format!("{{{0:?}:1,{0:?}:1}}", "n".repeat(100_000));
     assert!(parse(body.as_bytes()).unwrap_err().len() < 300);
 }
 
 /// The examples of RFC 6901 §5.
 #[test]
-fn pointers() {
+fn paths_are_written_as_json_pointers() {
     let root = Path::Root;
     let pointer = |path: Path<'_>| {
-        let mut faults = Faults::default();
-        faults.add(&path, "");
-        faults.into_parts().0.remove(0).pointer
+        let mut errors = FieldErrors::default();
+        errors.add(&path, "");
+        errors.into_parts().0.remove(0).pointer
     };
     assert_eq!(pointer(root), "");
     let foo = root.member("foo");
@@ -180,7 +182,7 @@ fn pointers() {
     }
 }
 
-/// Reads the tree as serde_json's own, numbers aside: what both should agree on.
+/// Whether the tree equals that of serde_json, apart from the representation of numbers.
 fn same(value: &Value<'_>, other: &serde_json::Value) -> bool {
     match (value, other) {
         (Value::Null, serde_json::Value::Null) | (Value::Bool, serde_json::Value::Bool(_)) => true,
@@ -204,25 +206,25 @@ fn same(value: &Value<'_>, other: &serde_json::Value) -> bool {
 
 proptest! {
     #[test]
-    fn any_bytes_are_read_or_refused(body: Vec<u8>) {
+    fn any_bytes_are_parsed_or_rejected(body: Vec<u8>) {
         _ = parse(&body);
     }
 
     #[test]
-    fn near_json_is_read_as_serde_json_does(text in "([\\[\\]{}:, 0-9.eE\"a\\\\u+-]|null|true|\"a\":){0,40}") {
+    fn near_json_is_parsed_like_serde_json(text in "([\\[\\]{}:, 0-9.eE\"a\\\\u+-]|null|true|\"a\":){0,40}") {
         if let Ok(value) = parse(text.as_bytes()) {
             prop_assert!(same(&value, &serde_json::from_str(&text).unwrap()), "{:?}", value);
         }
     }
 
     #[test]
-    fn every_string_is_read(text: String) {
+    fn every_string_is_parsed(text: String) {
         let body = serde_json::to_vec(&text).unwrap();
         prop_assert_eq!(parse(&body), Ok(Value::String(Cow::Owned(text))));
     }
 
     #[test]
-    fn a_whole_number_has_many_spellings(number in -1_000_000_000_000..1_000_000_000_000_i64, count in 0_usize..5) {
+    fn every_notation_of_a_whole_number_is_equal(number in -1_000_000_000_000..1_000_000_000_000_i64, count in 0_usize..5) {
         let zeros = "0".repeat(count);
         for text in [
             format!("{number}"),
@@ -235,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fraction_is_one(number in -1_000_000_000..1_000_000_000_i64, fraction in 1..1_000_000_u32) {
+    fn a_number_with_decimals_is_a_fraction(number in -1_000_000_000..1_000_000_000_i64, fraction in 1..1_000_000_u32) {
         let text = format!("{number}.{fraction:06}");
         prop_assert_eq!(parse(text.as_bytes()), Ok(Value::Fraction));
     }

@@ -4,17 +4,17 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::read_text;
+use super::text::deserialize_text;
 
 /// The alphabetic code of a currency (ISO 4217): three letters, upper case.
 ///
-/// A new order names one in force: see [`Currency::in_force`]. A stored order keeps the currency it was made
-/// in, even if that has been withdrawn since: reading a record asks for three letters only.
+/// A new order requires a currency in force: see [`Currency::in_force`]. A stored order keeps its currency even after that
+/// has been withdrawn, so deserialization accepts any three letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// The currency in force with this code, if there is one. Codes are upper case.
+    /// The currency in force with this code, if any. Codes are upper case.
     #[must_use]
     pub fn in_force(code: &str) -> Option<Self> {
         IN_FORCE.binary_search(&code).ok()?;
@@ -24,7 +24,7 @@ impl Currency {
     /// The code.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ever made from ASCII letters.
+        // Always three ASCII letters.
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -32,7 +32,7 @@ impl Currency {
 impl TryFrom<&str> for Currency {
     type Error = &'static str;
 
-    /// A code of the right form, in force or not.
+    /// Accepts any code of the right form, whether or not it is in force.
     fn try_from(code: &str) -> Result<Self, Self::Error> {
         match <[u8; 3]>::try_from(code.as_bytes()) {
             Ok(letters) if letters.iter().all(u8::is_ascii_uppercase) => Ok(Self(letters)),
@@ -49,7 +49,7 @@ impl Serialize for Currency {
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read_text(deserializer)
+        deserialize_text(deserializer)
     }
 }
 
@@ -59,15 +59,15 @@ impl fmt::Display for Currency {
     }
 }
 
-/// The currencies that a new order can be in, sorted.
+/// The currencies that a new order accepts, sorted.
 ///
-/// Source: ISO 4217 List One, as SIX Group maintains it for ISO, after amendment 180 of 2025, which withdrew
-/// BGN as of 2026-01-01. Of that list, only money that a customer can pay with:
+/// Source: ISO 4217 List One, maintained by SIX Group for ISO, after amendment 180 of 2025, which withdrew BGN as of
+/// 2026-01-01. The table contains only the currencies of that list with which a customer can pay:
 ///
-/// - left out are its fund codes, which are units of account (BOV CHE CHW CLF COU MXV USN UYI UYW) and
-///   those X codes that are reserve and accounting units (XAD XDR XSU XUA), bond market units (XBA XBB XBC
-///   XBD), metals (XAG XAU XPD XPT), for testing (XTS) or for no currency (XXX);
-/// - kept are the X codes of currency unions: XAF XCD XCG XOF XPF.
+/// - excluded are fund codes, which are units of account (BOV CHE CHW CLF COU MXV USN UYI UYW), and the X codes for
+///   reserve and accounting units (XAD XDR XSU XUA), bond market units (XBA XBB XBC XBD), metals (XAG XAU XPD XPT),
+///   testing (XTS) and no currency (XXX);
+/// - included are the X codes of currency unions: XAF XCD XCG XOF XPF.
 const IN_FORCE: &[&str] = &[
     "AED", "AFN", "ALL", "AMD", "AOA", "ARS", "AUD", "AWG", "AZN", //
     "BAM", "BBD", "BDT", "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BTN", "BWP", "BYN", "BZD", //
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn withdrawn_and_unpayable_codes_are_not_in_force() {
+    fn withdrawn_codes_and_codes_for_no_currency_are_not_in_force() {
         for code in [
             "ANG", "BGN", "CUC", "DEM", "HRK", "SLL", "STD", "MRO", "VEF", "ZWL", "BYR", "XAU", "XDR", "XTS",
             "XXX", "XAD", "CLF", "CHE", "USN", "usd", "US", "USDX", "", "ÅÅ",
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_may_hold_a_withdrawn_currency() {
+    fn a_stored_order_may_have_a_withdrawn_currency() {
         assert_eq!(serde_json::from_str::<Currency>("\"BGN\"").unwrap().as_str(), "BGN");
         for text in ["\"\\u0042GNX\"", "\"bgn\"", "\"BG\"", "\"BGNN\"", "\"B1N\"", "7"] {
             assert!(serde_json::from_str::<Currency>(text).is_err(), "{text}");

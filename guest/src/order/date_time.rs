@@ -1,71 +1,71 @@
-//! Points in time as clients may write them: any date-time of RFC 3339.
+//! Points in time as clients send them: any `date-time` of RFC 3339.
 
 use super::timestamp::{DAYS_PER_ERA, MS_PER_DAY, civil_from_days, days_from_civil};
 
-/// Eras of 400 years by which dates are moved while they are counted, so that all lie behind the epoch.
+/// Eras of 400 years that are added to a date before days are counted, so that every date is after the epoch.
 const ERAS: u64 = 5;
 
-/// A point in time, to the millisecond and a bit of what lies beyond.
+/// A point in time: whole milliseconds, and whether a fraction of a millisecond follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DateTime {
-    /// Whole milliseconds since the epoch, rounded down; negative before it.
+    /// Milliseconds since the epoch, rounded down; negative before the epoch.
     floor_ms: i64,
-    /// Whether it lies behind that millisecond.
-    beyond: bool,
+    /// Whether a non-zero fraction of a millisecond was rounded off.
+    has_fraction: bool,
 }
 
 impl DateTime {
-    /// The last millisecond that is not later.
+    /// The time in milliseconds since the epoch, rounded down.
     pub(crate) const fn floor_ms(self) -> i64 {
         self.floor_ms
     }
 
-    /// The first millisecond that is not earlier.
+    /// The time in milliseconds since the epoch, rounded up.
     pub(crate) const fn ceil_ms(self) -> i64 {
-        if self.beyond { self.floor_ms.saturating_add(1) } else { self.floor_ms }
+        if self.has_fraction { self.floor_ms.saturating_add(1) } else { self.floor_ms }
     }
 
-    /// Reads a `date-time` (RFC 3339 §5.6): any offset, any number of decimals, `T` and `Z` in either case. A leap
-    /// second, the last one of a month in UTC, is taken for the second after it, as Unix time has it.
+    /// Parses a `date-time` (RFC 3339 §5.6): any offset, any number of decimals, `T` and `Z` in either case. A leap
+    /// second, which is the last second of a month in UTC, is mapped to the following second, as in Unix time.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;
         let rest = rest.strip_prefix(['T', 't'])?;
         let (time, rest) = rest.split_at_checked(8)?;
-        let (year, month, day) = triple(date, '-', [4, 2, 2])?;
-        let (hour, minute, second) = triple(time, ':', [2, 2, 2])?;
-        if hour > 23 || minute > 59 || second > 60 || day == 0 || day > days_in(year, month)? {
+        let (year, month, day) = parse_triple(date, '-', [4, 2, 2])?;
+        let (hour, minute, second) = parse_triple(time, ':', [2, 2, 2])?;
+        if hour > 23 || minute > 59 || second > 60 || day == 0 || day > days_in_month(year, month)? {
             return None;
         }
-        let (ms, beyond, rest) = fraction(rest)?;
-        let offset = offset_minutes(rest)?;
-        let days = signed(days_from_civil(year + ERAS * 400, month, day))? - signed(ERAS * DAYS_PER_ERA)?;
-        let seconds = signed((hour * 60 + minute) * 60 + second)? - offset * 60;
-        let whole_ms = days * signed(MS_PER_DAY)? + seconds * 1000;
-        if second == 60 && !begins_a_month(whole_ms) {
+        let (ms, has_fraction, rest) = parse_fraction(rest)?;
+        let offset = parse_offset_minutes(rest)?;
+        let days = to_i64(days_from_civil(year + ERAS * 400, month, day))? - to_i64(ERAS * DAYS_PER_ERA)?;
+        let seconds = to_i64((hour * 60 + minute) * 60 + second)? - offset * 60;
+        let whole_ms = days * to_i64(MS_PER_DAY)? + seconds * 1000;
+        if second == 60 && !is_start_of_month(whole_ms) {
             return None;
         }
-        Some(Self { floor_ms: whole_ms + signed(ms)?, beyond })
+        Some(Self { floor_ms: whole_ms + to_i64(ms)?, has_fraction })
     }
 }
 
-/// Whether a time is the first moment of a month in UTC.
-fn begins_a_month(ms: i64) -> bool {
+/// Whether a time is the first instant of a month in UTC.
+fn is_start_of_month(ms: i64) -> bool {
     u64::try_from(ms).is_ok_and(|ms| ms.is_multiple_of(MS_PER_DAY) && civil_from_days(ms / MS_PER_DAY).2 == 1)
 }
 
-/// Three numbers of so many digits, with a separator between them.
-fn triple(text: &str, separator: char, digits: [usize; 3]) -> Option<(u64, u64, u64)> {
-    let mut parts = text.split(separator).zip(digits).map(|(part, digits)| number(part, digits));
+/// Parses three numbers with the given numbers of digits, divided by a separator.
+fn parse_triple(text: &str, separator: char, digits: [usize; 3]) -> Option<(u64, u64, u64)> {
+    let mut parts = text.split(separator).zip(digits).map(|(part, digits)| parse_digits(part, digits));
     let triple = (parts.next()??, parts.next()??, parts.next()??);
     (text.split(separator).count() == 3).then_some(triple)
 }
 
-fn number(text: &str, digits: usize) -> Option<u64> {
+fn parse_digits(text: &str, digits: usize) -> Option<u64> {
     (text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// The days of a month of the Gregorian calendar.
-const fn days_in(year: u64, month: u64) -> Option<u64> {
+/// The number of days in a month of the Gregorian calendar.
+const fn days_in_month(year: u64, month: u64) -> Option<u64> {
     match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
         4 | 6 | 9 | 11 => Some(30),
@@ -75,8 +75,9 @@ const fn days_in(year: u64, month: u64) -> Option<u64> {
     }
 }
 
-/// The decimals that may follow the seconds: milliseconds, whether there is more behind them, and the rest.
-fn fraction(text: &str) -> Option<(u64, bool, &str)> {
+/// Parses the optional decimals after the seconds. Returns the milliseconds, whether a smaller non-zero fraction follows,
+/// and the rest of the text.
+fn parse_fraction(text: &str) -> Option<(u64, bool, &str)> {
     let Some(decimals) = text.strip_prefix('.') else { return Some((0, false, text)) };
     let (decimals, rest) = decimals
         .split_at(decimals.find(|character: char| !character.is_ascii_digit()).unwrap_or(decimals.len()));
@@ -84,12 +85,12 @@ fn fraction(text: &str) -> Option<(u64, bool, &str)> {
         return None;
     }
     let digit = |index: usize| decimals.as_bytes().get(index).map_or(0, |digit| u64::from(digit - b'0'));
-    let beyond = decimals.bytes().skip(3).any(|digit| digit != b'0');
-    Some((digit(0) * 100 + digit(1) * 10 + digit(2), beyond, rest))
+    let has_fraction = decimals.bytes().skip(3).any(|digit| digit != b'0');
+    Some((digit(0) * 100 + digit(1) * 10 + digit(2), has_fraction, rest))
 }
 
-/// `Z`, or the local time's distance from UTC.
-fn offset_minutes(text: &str) -> Option<i64> {
+/// Parses `Z` or the offset of local time from UTC.
+fn parse_offset_minutes(text: &str) -> Option<i64> {
     if matches!(text, "Z" | "z") {
         return Some(0);
     }
@@ -99,12 +100,12 @@ fn offset_minutes(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = text.get(1..)?.split_once(':')?;
-    let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
+    let (hours, minutes) = (parse_digits(hours, 2)?, parse_digits(minutes, 2)?);
     (hours <= 23 && minutes <= 59).then_some(())?;
-    Some(sign * signed(hours * 60 + minutes)?)
+    Some(sign * to_i64(hours * 60 + minutes)?)
 }
 
-fn signed(number: u64) -> Option<i64> {
+fn to_i64(number: u64) -> Option<i64> {
     i64::try_from(number).ok()
 }
 
@@ -115,8 +116,8 @@ mod tests {
     use proptest::prelude::{prop_assert_eq, proptest};
 
     #[test]
-    fn known_times() {
-        // datetime.fromisoformat(…).timestamp() of Python, where it reads them.
+    fn known_times_are_parsed() {
+        // Expected values from Python's `datetime.fromisoformat(…).timestamp()`, for the forms that it accepts.
         for (text, floor, ceil) in [
             ("1970-01-01T00:00:00Z", 0, 0),
             ("2026-11-22T12:30:06.000Z", 1_795_350_606_000, 1_795_350_606_000),
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms_are_none() {
+    fn other_forms_are_rejected() {
         for text in [
             "",
             "2026-11-22",
@@ -176,13 +177,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_our_own_times(ms in 0..253_402_300_800_000u64) {
+        fn every_timestamp_of_the_service_is_parsed(ms in 0..253_402_300_800_000u64) {
             let text = Timestamp::from_unix_ms(ms).to_string();
             prop_assert_eq!(DateTime::parse(&text).map(DateTime::floor_ms), i64::try_from(ms).ok());
         }
 
         #[test]
-        fn takes_any_text(
+        fn parse_accepts_any_text_without_panicking(
             text in "\\PC{0,30}|[0-9]{4}(-[0-9]{2}){2}[Tt ][0-9]{2}(:[0-9]{2}){2}(\\.[0-9]{0,9})?[-+Zz]([0-9]{2}:[0-9]{2})?",
         ) {
             _ = DateTime::parse(&text);

@@ -1,75 +1,78 @@
-//! What a request body must say to make an order or to change one. Strict: a member that is not known is a
-//! fault.
+//! Request bodies that create or change an order. Decoding is strict: an unknown member is an error.
 
 use std::collections::BTreeMap;
 
-use super::{
-    Action, Currency, Item, Items, Metadata, MetadataName, MetadataPatch, MetadataValue, NewOrder, Patch,
-    Transition,
+use super::currency::Currency;
+use super::fields::{Item, Items, Metadata, MetadataName, MetadataValue};
+use super::model::NewOrder;
+use super::patch::{MetadataPatch, Patch};
+use super::status::Action;
+use super::transition::Transition;
+use crate::json::decode::{
+    Slot, decode_array, decode_number, decode_object, decode_text, record_error, require_member,
 };
-use crate::json::Value;
-use crate::json::decode::{Faults, Path, Slot, array, noted, number, object, required, text};
+use crate::json::{FieldErrors, Path, Value};
 
 impl NewOrder {
-    /// Reads a new order.
+    /// Decodes a new order.
     ///
     /// # Errors
-    /// Every fault of the document, up to a bound.
-    pub(crate) fn from_json(document: Value<'_>) -> Result<Self, Faults> {
-        faultless(|faults| new_order(document, faults))
+    /// Every error in the document, up to a maximum.
+    pub(crate) fn from_json(document: Value<'_>) -> Result<Self, FieldErrors> {
+        collect_errors(|errors| decode_new_order(document, errors))
     }
 }
 
 impl Patch {
-    /// Reads a merge patch.
+    /// Decodes a merge patch.
     ///
     /// # Errors
-    /// Every fault of the document, up to a bound.
-    pub(crate) fn from_json(document: Value<'_>) -> Result<Self, Faults> {
-        faultless(|faults| patch(document, faults))
+    /// Every error in the document, up to a maximum.
+    pub(crate) fn from_json(document: Value<'_>) -> Result<Self, FieldErrors> {
+        collect_errors(|errors| decode_patch(document, errors))
     }
 }
 
 impl Transition {
-    /// Reads what a client says about an action, if anything.
+    /// Decodes the optional body of an action.
     ///
     /// # Errors
-    /// Every fault of the document, up to a bound.
-    pub(crate) fn from_json(action: Action, document: Option<Value<'_>>) -> Result<Self, Faults> {
+    /// Every error in the document, up to a maximum.
+    pub(crate) fn from_json(action: Action, document: Option<Value<'_>>) -> Result<Self, FieldErrors> {
         match document {
-            Some(document) => faultless(|faults| transition(action, document, faults)),
+            Some(document) => collect_errors(|errors| decode_transition(action, document, errors)),
             None => Ok(Self { action, tracking: None, reason: None }),
         }
     }
 }
 
-/// What a decoder gives if it has noted no fault.
-fn faultless<T>(decode: impl FnOnce(&mut Faults) -> Option<T>) -> Result<T, Faults> {
-    let mut faults = Faults::default();
-    match decode(&mut faults) {
-        Some(decoded) if faults.is_empty() => Ok(decoded),
-        _ => Err(faults),
+/// Runs a decoder and returns its value, or the errors that it has recorded.
+fn collect_errors<T>(decode: impl FnOnce(&mut FieldErrors) -> Option<T>) -> Result<T, FieldErrors> {
+    let mut errors = FieldErrors::default();
+    match decode(&mut errors) {
+        Some(decoded) if errors.is_empty() => Ok(decoded),
+        _ => Err(errors),
     }
 }
 
-fn new_order(document: Value<'_>, faults: &mut Faults) -> Option<NewOrder> {
+fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<NewOrder> {
     let root = Path::Root;
     let (mut customer, mut currency, mut items) = (None, None, None);
     let (mut notes, mut metadata): (Slot<_>, Slot<_>) = (None, None);
-    for (name, value) in object(document, &root, faults)? {
+    for (name, value) in decode_object(document, &root, errors)? {
         let path = root.member(&name);
         match &*name {
-            "customer" => customer = Some(text(value, &path, faults)),
-            "currency" => currency = Some(currency_in_force(value, &path, faults)),
-            "items" => items = Some(items_of(value, &path, faults)),
-            "notes" => notes = Some(text(value, &path, faults)),
-            "metadata" => metadata = Some(metadata_of(value, &path, faults)),
-            _ => faults.add(&path, "is not a member of a new order"),
+            "customer" => customer = Some(decode_text(value, &path, errors)),
+            "currency" => currency = Some(decode_currency(value, &path, errors)),
+            "items" => items = Some(decode_items(value, &path, errors)),
+            "notes" => notes = Some(decode_text(value, &path, errors)),
+            "metadata" => metadata = Some(decode_metadata(value, &path, errors)),
+            _ => errors.add(&path, "is not a member of a new order"),
         }
     }
-    let customer = required(customer, &root, "customer", faults);
-    let currency = required(currency, &root, "currency", faults);
-    let items = required(items, &root, "items", faults);
+    let customer = require_member(customer, &root, "customer", errors);
+    let currency = require_member(currency, &root, "currency", errors);
+    let items = require_member(items, &root, "items", errors);
     Some(NewOrder {
         customer: customer?,
         currency: currency?,
@@ -79,8 +82,8 @@ fn new_order(document: Value<'_>, faults: &mut Faults) -> Option<NewOrder> {
     })
 }
 
-fn currency_in_force(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Currency> {
-    /// A string that is looked up before it is kept.
+fn decode_currency(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Currency> {
+    /// A code that is looked up in the table of currencies.
     struct InForce(Currency);
 
     impl TryFrom<String> for InForce {
@@ -93,101 +96,105 @@ fn currency_in_force(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> 
         }
     }
 
-    text(value, path, faults).map(|InForce(currency)| currency)
+    decode_text(value, path, errors).map(|InForce(currency)| currency)
 }
 
-fn items_of(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Items> {
-    let elements = array(value, path, faults)?;
+fn decode_items(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Items> {
+    let elements = decode_array(value, path, errors)?;
     if !Items::allows(elements.len()) {
-        faults.add(path, format!("{}, not {}", Items::RULE, elements.len()));
+        errors.add(path, format!("{}, not {}", Items::RULE, elements.len()));
     }
     let mut items = Vec::new();
     for (index, element) in elements.into_iter().enumerate() {
-        items.extend(item(element, &path.element(index), faults));
+        items.extend(decode_item(element, &path.element(index), errors));
     }
-    // A count outside the rule has been noted above.
+    // An invalid count has been recorded above.
     Items::try_from(items).ok()
 }
 
-fn item(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Item> {
+fn decode_item(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Item> {
     let (mut sku, mut item_name, mut quantity, mut unit_price) = (None, None, None, None);
-    for (name, value) in object(value, path, faults)? {
+    for (name, value) in decode_object(value, path, errors)? {
         let path = path.member(&name);
         match &*name {
-            "sku" => sku = Some(text(value, &path, faults)),
-            "name" => item_name = text(value, &path, faults),
-            "quantity" => quantity = Some(number(&value, &path, faults)),
-            "unit_price" => unit_price = Some(number(&value, &path, faults)),
-            _ => faults.add(&path, "is not a member of an item"),
+            "sku" => sku = Some(decode_text(value, &path, errors)),
+            "name" => item_name = decode_text(value, &path, errors),
+            "quantity" => quantity = Some(decode_number(&value, &path, errors)),
+            "unit_price" => unit_price = Some(decode_number(&value, &path, errors)),
+            _ => errors.add(&path, "is not a member of an item"),
         }
     }
-    let sku = required(sku, path, "sku", faults);
-    let quantity = required(quantity, path, "quantity", faults);
-    let unit_price = required(unit_price, path, "unit_price", faults);
+    let sku = require_member(sku, path, "sku", errors);
+    let quantity = require_member(quantity, path, "quantity", errors);
+    let unit_price = require_member(unit_price, path, "unit_price", errors);
     Some(Item { sku: sku?, name: item_name, quantity: quantity?, unit_price: unit_price? })
 }
 
-fn patch(document: Value<'_>, faults: &mut Faults) -> Option<Patch> {
+fn decode_patch(document: Value<'_>, errors: &mut FieldErrors) -> Option<Patch> {
     let root = Path::Root;
     let mut patch = Patch { notes: None, metadata: None };
-    for (name, value) in object(document, &root, faults)? {
+    for (name, value) in decode_object(document, &root, errors)? {
         let path = root.member(&name);
         match (&*name, value) {
             ("notes", Value::Null) => patch.notes = Some(None),
-            ("notes", value) => patch.notes = text(value, &path, faults).map(Some),
+            ("notes", value) => patch.notes = decode_text(value, &path, errors).map(Some),
             ("metadata", Value::Null) => patch.metadata = Some(MetadataPatch::Remove),
-            ("metadata", value) => patch.metadata = merge(value, &path, faults),
+            ("metadata", value) => patch.metadata = decode_metadata_patch(value, &path, errors),
             (
                 "id" | "status" | "version" | "customer" | "currency" | "items" | "total" | "created_at"
                 | "updated_at",
                 _,
-            ) => faults.add(&path, "cannot be changed; only notes and metadata can"),
-            _ => faults.add(&path, "is not a member of an order"),
+            ) => errors.add(&path, "cannot be changed; only notes and metadata can"),
+            _ => errors.add(&path, "is not a member of an order"),
         }
     }
     Some(patch)
 }
 
-fn merge(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<MetadataPatch> {
+fn decode_metadata_patch(
+    value: Value<'_>,
+    path: &Path<'_>,
+    errors: &mut FieldErrors,
+) -> Option<MetadataPatch> {
     let mut members = BTreeMap::new();
-    for (name, value) in object(value, path, faults)? {
+    for (name, value) in decode_object(value, path, errors)? {
         let path = path.member(&name);
         let value = match value {
             Value::Null => Some(None),
-            value => text(value, &path, faults).map(Some),
+            value => decode_text(value, &path, errors).map(Some),
         };
-        let name = noted(MetadataName::try_from(name.clone().into_owned()), &path, faults);
+        let name = record_error(MetadataName::try_from(name.clone().into_owned()), &path, errors);
         members.extend(name.zip(value));
     }
     Some(MetadataPatch::Merge(members))
 }
 
-fn transition(action: Action, document: Value<'_>, faults: &mut Faults) -> Option<Transition> {
+fn decode_transition(action: Action, document: Value<'_>, errors: &mut FieldErrors) -> Option<Transition> {
     let root = Path::Root;
     let mut transition = Transition { action, tracking: None, reason: None };
-    for (name, value) in object(document, &root, faults)? {
+    for (name, value) in decode_object(document, &root, errors)? {
         let path = root.member(&name);
         match (action, &*name) {
-            (Action::Ship, "tracking") => transition.tracking = text(value, &path, faults),
-            (Action::Cancel, "reason") => transition.reason = text(value, &path, faults),
-            (_, "tracking") => faults.add(&path, "can be said only when an order is shipped"),
-            (_, "reason") => faults.add(&path, "can be said only when an order is cancelled"),
-            _ => faults.add(&path, "is not known here"),
+            (Action::Ship, "tracking") => transition.tracking = decode_text(value, &path, errors),
+            (Action::Cancel, "reason") => transition.reason = decode_text(value, &path, errors),
+            (_, "tracking") => errors.add(&path, "is allowed only when an order is shipped"),
+            (_, "reason") => errors.add(&path, "is allowed only when an order is cancelled"),
+            _ => errors.add(&path, "is not a member of this request"),
         }
     }
     Some(transition)
 }
 
-fn metadata_of(value: Value<'_>, path: &Path<'_>, faults: &mut Faults) -> Option<Metadata> {
-    let members = object(value, path, faults)?;
+fn decode_metadata(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Metadata> {
+    let members = decode_object(value, path, errors)?;
     if !Metadata::allows(members.len()) {
-        faults.add(path, format!("{}, not {}", Metadata::RULE, members.len()));
+        errors.add(path, format!("{}, not {}", Metadata::RULE, members.len()));
     }
     let mut metadata = BTreeMap::new();
     for (name, value) in members {
         let path = path.member(&name);
-        let value = text::<MetadataValue>(value, &path, faults);
-        let name = noted(MetadataName::try_from(name.clone().into_owned()), &path, faults);
+        let value = decode_text::<MetadataValue>(value, &path, errors);
+        let name = record_error(MetadataName::try_from(name.clone().into_owned()), &path, errors);
         metadata.extend(name.zip(value));
     }
     Metadata::try_from(metadata).ok()

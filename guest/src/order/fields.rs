@@ -1,13 +1,13 @@
-//! The types of an order's fields. A value that exists keeps its rule; each rule is worded once, as the
-//! error of its `TryFrom`. Lengths are in Unicode code points.
+//! The types of an order's members. A value of each type satisfies its rule, and the text of the rule is the error of
+//! its `TryFrom`. Lengths are in Unicode code points.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Defines a text type: its bounds in code points, and what else must hold.
+/// Defines a text type by its length in code points, a further condition and the text of its rule.
 macro_rules! text {
-    ($(#[$doc:meta])* $name:ident, $bounds:expr, $also:expr, $rule:literal) => {
+    ($(#[$doc:meta])* $name:ident, $bounds:expr, $condition:expr, $rule:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String")]
@@ -25,8 +25,8 @@ macro_rules! text {
             type Error = &'static str;
 
             fn try_from(text: String) -> Result<Self, Self::Error> {
-                let also: fn(&str) -> bool = $also;
-                if $bounds.contains(&text.chars().count()) && also(&text) { Ok(Self(text)) } else { Err($rule) }
+                let condition: fn(&str) -> bool = $condition;
+                if $bounds.contains(&text.chars().count()) && condition(&text) { Ok(Self(text)) } else { Err($rule) }
             }
         }
     };
@@ -34,16 +34,16 @@ macro_rules! text {
 
 text! {
     /// Who ordered: 1…200 code points, not blank.
-    Customer, (1..=200), not_blank, "must have 1 to 200 code points, one of them not white space"
+    Customer, (1..=200), not_blank, "must have 1 to 200 code points, not all of them white space"
 }
 
 text! {
-    /// A stock keeping unit: 1…64 of `A-Z a-z 0-9 . _ -`.
-    Sku, (1..=64), |text| text.bytes().all(is_name_byte), "must have 1 to 64 characters out of A-Z a-z 0-9 . _ -"
+    /// A stock keeping unit: 1…64 characters from `A-Z a-z 0-9 . _ -`.
+    Sku, (1..=64), |text| text.bytes().all(is_name_byte), "must have 1 to 64 characters from A-Z a-z 0-9 . _ -"
 }
 
 text! {
-    /// What a person calls an item: 1…200 code points.
+    /// The display name of an item: 1…200 code points.
     ItemName, (1..=200), |_| true, "must have 1 to 200 code points"
 }
 
@@ -53,9 +53,9 @@ text! {
 }
 
 text! {
-    /// The name of a metadata member: 1…40 of `A-Z a-z 0-9 _ . -`.
+    /// The name of a metadata member: 1…40 characters from `A-Z a-z 0-9 _ . -`.
     MetadataName, (1..=40), |text| text.bytes().all(is_name_byte),
-    "must have a name of 1 to 40 characters out of A-Z a-z 0-9 _ . -"
+    "must have a name of 1 to 40 characters from A-Z a-z 0-9 _ . -"
 }
 
 text! {
@@ -64,16 +64,16 @@ text! {
 }
 
 text! {
-    /// Where a parcel can be followed: 1…200 code points, not blank.
-    Tracking, (1..=200), not_blank, "must have 1 to 200 code points, one of them not white space"
+    /// Where a shipment can be tracked: 1…200 code points, not blank.
+    Tracking, (1..=200), not_blank, "must have 1 to 200 code points, not all of them white space"
 }
 
 text! {
     /// Why an order was cancelled: 1…500 code points, not blank.
-    Reason, (1..=500), not_blank, "must have 1 to 500 code points, one of them not white space"
+    Reason, (1..=500), not_blank, "must have 1 to 500 code points, not all of them white space"
 }
 
-/// Whether a code point is there that is not white space (Unicode property `White_Space`).
+/// Whether the text contains a code point other than white space (Unicode property `White_Space`).
 fn not_blank(text: &str) -> bool {
     text.chars().any(|character| !character.is_whitespace())
 }
@@ -82,7 +82,7 @@ fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
 }
 
-/// Defines a bounded whole number.
+/// Defines a bounded whole number by its bounds and the text of its rule.
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident, $bounds:expr, $rule:literal) => {
         $(#[$doc])*
@@ -109,12 +109,12 @@ macro_rules! number {
 }
 
 number! {
-    /// How many of an item: 1…10 000.
+    /// The quantity of an item: 1…10 000.
     Quantity, (1..=10_000), "must be from 1 to 10000"
 }
 
 number! {
-    /// The price of one, in minor units of the order's currency (cents, for example): 0…10⁹.
+    /// The price of one unit, in minor units of the order's currency (for example, cents): 0…10⁹.
     UnitPrice, (0..=1_000_000_000), "must be from 0 to 1000000000"
 }
 
@@ -133,27 +133,27 @@ impl Amount {
 /// One line of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// What is ordered.
+    /// The product.
     pub sku: Sku,
-    /// What a person calls it.
+    /// The display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<ItemName>,
-    /// How many.
+    /// The number of units.
     pub quantity: Quantity,
-    /// For how much each.
+    /// The price of one unit.
     pub unit_price: UnitPrice,
 }
 
-/// The lines of an order, in the order given: 1…100.
+/// The lines of an order, in the sequence given: 1…100.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<Item>")]
 pub struct Items(Vec<Item>);
 
 impl Items {
-    /// What an array must keep to be the lines of an order.
+    /// The rule for the number of lines.
     pub(crate) const RULE: &str = "must have 1 to 100 elements";
 
-    /// Whether this many lines are allowed.
+    /// Whether an order may have this many lines.
     pub(crate) fn allows(count: usize) -> bool {
         (1..=100).contains(&count)
     }
@@ -166,8 +166,8 @@ impl Items {
 
     /// Σ quantity × unit price.
     ///
-    /// Cannot overflow: at most 100 lines of at most 10⁴ × 10⁹ make at most 10¹⁵, and the types of the parts
-    /// hold them to that. It also lies below 2⁵³, so that a reader with binary64 numbers has it exactly.
+    /// Cannot overflow: the types bound it to 100 lines × 10⁴ × 10⁹ = 10¹⁵. That is below 2⁵³, so a client that uses
+    /// binary64 numbers reads it exactly.
     #[must_use]
     pub fn total(&self) -> Amount {
         let line = |item: &Item| u64::from(item.quantity.get()) * u64::from(item.unit_price.get());
@@ -183,16 +183,16 @@ impl TryFrom<Vec<Item>> for Items {
     }
 }
 
-/// What a client keeps with an order: up to 50 members, sorted by name.
+/// Members that a client attaches to an order: up to 50, sorted by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<MetadataName, MetadataValue>")]
 pub struct Metadata(BTreeMap<MetadataName, MetadataValue>);
 
 impl Metadata {
-    /// What an object must keep to be metadata, besides what its names and values must.
+    /// The rule for the number of members.
     pub(crate) const RULE: &str = "must have at most 50 members";
 
-    /// Whether this many members are allowed.
+    /// Whether metadata may have this many members.
     pub(crate) fn allows(count: usize) -> bool {
         count <= 50
     }

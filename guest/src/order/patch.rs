@@ -1,33 +1,36 @@
-//! Changing an order by a JSON merge patch (RFC 7396).
+//! Changing notes and metadata by a JSON merge patch (RFC 7396).
 
 use std::collections::BTreeMap;
 
-use super::{Event, EventKind, Metadata, MetadataName, MetadataValue, Notes, Order, Timestamp};
+use super::event::{Event, EventKind};
+use super::fields::{Metadata, MetadataName, MetadataValue, Notes};
+use super::model::Order;
+use super::timestamp::Timestamp;
 
-/// What a merge patch says about each member that a client may change; none if it does not name the member.
+/// A merge patch of the members that a client may change. `None` leaves the member unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
-    /// The new notes, or their removal.
+    /// The new notes; `Some(None)` removes them.
     pub notes: Option<Option<Notes>>,
-    /// What becomes of the metadata.
+    /// The change to the metadata.
     pub metadata: Option<MetadataPatch>,
 }
 
-/// What a merge patch makes of metadata.
+/// The change that a merge patch makes to metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MetadataPatch {
-    /// `null`: it goes.
+    /// `null`: removes all metadata.
     Remove,
-    /// An object: each member is set, or removed if it is `null`.
+    /// An object: sets each member, or removes it if its value is `null`.
     Merge(BTreeMap<MetadataName, Option<MetadataValue>>),
 }
 
 impl MetadataPatch {
-    /// The metadata after the patch.
+    /// Returns the metadata after the patch.
     ///
     /// # Errors
-    /// [`Metadata::RULE`] if it would have too many members.
-    fn applied_to(&self, metadata: Option<&Metadata>) -> Result<Option<Metadata>, &'static str> {
+    /// [`Metadata::RULE`] if the result has too many members.
+    fn apply_to(&self, metadata: Option<&Metadata>) -> Result<Option<Metadata>, &'static str> {
         let Self::Merge(changes) = self else { return Ok(None) };
         let mut members = metadata.map(|metadata| metadata.members().clone()).unwrap_or_default();
         for (name, value) in changes {
@@ -41,17 +44,17 @@ impl MetadataPatch {
 }
 
 impl Order {
-    /// The order after a patch, and what to note of it; none if the patch changes nothing.
+    /// Returns the order after a patch, with the event to record; `None` if the patch changes nothing.
     ///
     /// # Errors
     /// The rule that the merged metadata would break.
-    pub fn patched(&self, patch: &Patch, now: Timestamp) -> Result<Option<(Self, Event)>, &'static str> {
+    pub fn apply_patch(&self, patch: &Patch, now: Timestamp) -> Result<Option<(Self, Event)>, &'static str> {
         let mut order = self.clone();
         if let Some(notes) = &patch.notes {
             order.notes.clone_from(notes);
         }
         if let Some(metadata) = &patch.metadata {
-            order.metadata = metadata.applied_to(self.metadata.as_ref())?;
+            order.metadata = metadata.apply_to(self.metadata.as_ref())?;
         }
         let changed: Vec<String> =
             [("notes", order.notes != self.notes), ("metadata", order.metadata != self.metadata)]
@@ -62,8 +65,8 @@ impl Order {
         if changed.is_empty() {
             return Ok(None);
         }
-        order.changed_at(now);
-        let event = Event { changed, ..Event::latest(&order, EventKind::Updated) };
+        order.record_change(now);
+        let event = Event { changed, ..order.latest_event(EventKind::Updated) };
         Ok(Some((order, event)))
     }
 }

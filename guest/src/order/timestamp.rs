@@ -1,16 +1,16 @@
-//! Points in time, as RFC 3339 writes them.
+//! Points in time as the service writes them.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::read_text;
-use crate::text::Text;
+use super::text::deserialize_text;
+use crate::values::AsciiText;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
-/// Written in UTC with exactly three decimals and `Z`: `2026-11-22T12:30:06.000Z` (RFC 3339 §5.6), 24 bytes
-/// that sort by time.
+/// The text form is UTC with exactly three decimals and `Z`: `2026-11-22T12:30:06.000Z` (RFC 3339 §5.6). It has 24 bytes
+/// and sorts by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
@@ -19,11 +19,11 @@ const TEXT_LENGTH: usize = 24;
 
 pub(super) const MS_PER_DAY: u64 = 86_400_000;
 
-/// 9999-12-31T23:59:59.999Z: the last instant with a four-digit year. It fits the 48 bits of a UUIDv7.
+/// 9999-12-31T23:59:59.999Z: the last instant with a four-digit year. It fits into the 48 bits of a UUIDv7.
 const LAST: u64 = 253_402_300_799_999;
 
 impl Timestamp {
-    /// This many milliseconds after the epoch. A clock beyond the year 9999 is taken to show its last instant.
+    /// The time this many milliseconds after the epoch. A time after the year 9999 is clamped to the last instant of it.
     #[must_use]
     pub fn from_unix_ms(ms: u64) -> Self {
         Self(ms.min(LAST))
@@ -35,12 +35,12 @@ impl Timestamp {
         self.0
     }
 
-    /// As RFC 3339 has it.
-    fn text(self) -> Text<TEXT_LENGTH> {
+    /// The text form.
+    fn text(self) -> AsciiText<TEXT_LENGTH> {
         let (year, month, day) = civil_from_days(self.0 / MS_PER_DAY);
         let ms = self.0 % MS_PER_DAY;
-        let mut text = Text::new();
-        for (number, digits, then) in [
+        let mut text = AsciiText::new();
+        for (number, digits, separator) in [
             (year, 4, b'-'),
             (month, 2, b'-'),
             (day, 2, b'T'),
@@ -49,13 +49,13 @@ impl Timestamp {
             (ms / 1000 % 60, 2, b'.'),
             (ms % 1000, 3, b'Z'),
         ] {
-            text.decimal(number, digits);
-            text.push(then);
+            text.push_decimal(number, digits);
+            text.push(separator);
         }
         text
     }
 
-    /// Reads the form that [`Timestamp::text`] writes, and no other.
+    /// Parses only the form that [`Timestamp::text`] writes.
     fn parse(text: &str) -> Option<Self> {
         let number = |from: usize, to: usize| -> Option<u64> {
             let digits = text.get(from..to)?;
@@ -67,7 +67,7 @@ impl Timestamp {
         let (hour, minute, second, ms) = (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 23)?);
         let time_of_day = ((hour * 60 + minute) * 60 + second) * 1000 + ms;
         let timestamp = Self(days_from_civil(year, month, day) * MS_PER_DAY + time_of_day);
-        // Writing it again catches the rest: the separators, 30 February, hour 24, a 61st second.
+        // Comparing the text form rejects everything else: wrong separators, 30 February, hour 24, second 60.
         (timestamp.text().as_str() == text).then_some(timestamp)
     }
 }
@@ -86,7 +86,7 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read_text(deserializer)
+        deserialize_text(deserializer)
     }
 }
 
@@ -104,11 +104,11 @@ const EPOCH_SHIFT: u64 = 719_468;
 /// Days in 400 years, after which the Gregorian calendar repeats.
 pub(super) const DAYS_PER_ERA: u64 = 146_097;
 
-/// Year, month and day of the given day, counted from 1970-01-01.
+/// The year, month and day of a day counted from 1970-01-01.
 ///
-/// `civil_from_days` of Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"
-/// (<https://howardhinnant.github.io/date_algorithms.html>), without its part for days before the epoch.
-/// Years begin in March there, so that a leap day is the last of its year.
+/// This is `civil_from_days` from Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"
+/// (<https://howardhinnant.github.io/date_algorithms.html>), without its part for days before the epoch. The algorithm
+/// starts years in March, so that a leap day is the last day of its year.
 pub(super) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let days = days + EPOCH_SHIFT;
     let era = days / DAYS_PER_ERA;
@@ -123,8 +123,7 @@ pub(super) const fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// The inverse of [`civil_from_days`], of the same source. A day past the end of its month runs on into the
-/// next one.
+/// The inverse of [`civil_from_days`], from the same source. A day past the end of its month counts into the next month.
 pub(super) const fn days_from_civil(year: u64, month: u64, day: u64) -> u64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year / 400;
@@ -141,7 +140,7 @@ mod tests {
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
 
     #[test]
-    fn known_times() {
+    fn known_times_round_trip() {
         for (ms, text) in [
             (0, "1970-01-01T00:00:00.000Z"),
             (1, "1970-01-01T00:00:00.001Z"),
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_form_is_read() {
+    fn other_forms_are_rejected() {
         for text in [
             "",
             "2026-11-22T12:30:06Z",
@@ -184,9 +183,9 @@ mod tests {
         }
     }
 
-    /// Walks every day of the range beside a calendar kept by counting.
+    /// Compares every day of the range with a calendar that is advanced day by day.
     #[test]
-    fn every_day_follows_the_one_before() {
+    fn every_day_has_the_right_date() {
         let (mut year, mut month, mut day) = (1970, 1, 1);
         for days in 0..=LAST / super::MS_PER_DAY {
             assert_eq!(civil_from_days(days), (year, month, day), "day {days}");
@@ -207,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_what_it_writes(ms in 0..=LAST) {
+        fn every_timestamp_round_trips(ms in 0..=LAST) {
             let timestamp = Timestamp::from_unix_ms(ms);
             prop_assert_eq!(timestamp.unix_ms(), ms);
             prop_assert_eq!(Timestamp::parse(&timestamp.to_string()), Some(timestamp));
@@ -220,7 +219,7 @@ mod tests {
         }
 
         #[test]
-        fn parse_takes_any_text(
+        fn parse_accepts_any_text_without_panicking(
             text in "\\PC{0,30}|[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\\.[0-9]{3}Z",
         ) {
             if let Some(timestamp) = Timestamp::parse(&text) {

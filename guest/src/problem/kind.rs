@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// The kinds of problem.
+/// A kind of problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     NoSuchPath,
@@ -24,18 +24,18 @@ pub(crate) enum Kind {
     InternalError,
 }
 
-/// What there is to say about a kind of problem.
+/// The texts and the status of a kind of problem.
 struct Entry {
-    /// The last segment of its type.
+    /// The last segment of the type.
     slug: &'static str,
     status: u16,
     title: &'static str,
-    /// What it means and what to do about it: plain text without markup.
+    /// What the problem means and how to solve it: plain text without markup.
     description: &'static str,
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub(crate) const ALL: [Self; 17] = [
         Self::NoSuchPath,
         Self::OrderNotFound,
@@ -57,11 +57,11 @@ impl Kind {
     ];
 
     /// The kind with this slug.
-    pub(crate) fn named(slug: &str) -> Option<Self> {
+    pub(crate) fn from_slug(slug: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.entry().slug == slug)
     }
 
-    /// Its type, a reference to the page that explains it.
+    /// The type: a reference to the page that explains the problem.
     pub(crate) fn uri(self) -> String {
         format!("/problems/{}", self.entry().slug)
     }
@@ -74,8 +74,8 @@ impl Kind {
         self.entry().title
     }
 
-    /// Its page as JSON.
-    pub(crate) fn json(self) -> serde_json::Result<Vec<u8>> {
+    /// The page as JSON.
+    pub(crate) fn to_json(self) -> serde_json::Result<Vec<u8>> {
         #[derive(Serialize)]
         struct Page {
             #[serde(rename = "type")]
@@ -88,8 +88,8 @@ impl Kind {
         serde_json::to_vec(&Page { kind: self.uri(), title, status, description })
     }
 
-    /// Its page as HTML. The texts have no character that HTML would take for markup.
-    pub(crate) fn html(self) -> Vec<u8> {
+    /// The page as HTML. The texts contain no characters that need escaping.
+    pub(crate) fn to_html(self) -> Vec<u8> {
         let Entry { status, title, description, slug } = self.entry();
         format!(
             "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -97,7 +97,7 @@ impl Kind {
              <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
              <h1>{title}</h1>\n<p>{description}</p>\n\
              <p>Type <code>/problems/{slug}</code>, status {status}. \
-             The whole interface: <a href=\"/openapi.json\">/openapi.json</a></p>\n</html>\n"
+             API description: <a href=\"/openapi.json\">/openapi.json</a></p>\n</html>\n"
         )
         .into_bytes()
     }
@@ -108,112 +108,118 @@ impl Kind {
             Self::NoSuchPath => (
                 "no-such-path",
                 404,
-                "There is nothing at this path",
-                "No resource has this path. Paths are matched exactly, in lower case and without a slash at the end.",
+                "No resource at this path",
+                "No resource has this path. Paths are matched exactly: lower case, without a trailing slash.",
             ),
             Self::OrderNotFound => (
                 "order-not-found",
                 404,
-                "There is no such order",
-                "No order has this id. An id is the one in the answer that created the order: a UUID in lower case.",
+                "Order not found",
+                "No order has this id. The id of an order is the lower-case UUID in the response that created it.",
             ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
                 405,
-                "This path does not take the method",
-                "The field Allow of the answer names the methods that the path takes.",
+                "Method not allowed for this path",
+                "The Allow header of the response lists the methods that this path supports.",
             ),
             Self::NotAcceptable => (
                 "not-acceptable",
                 406,
-                "The answer is not offered in an accepted type",
-                "The field Accept of the request names no type that this resource has. Add it, or leave the field out.",
+                "No acceptable media type",
+                "The Accept header of the request matches no media type of this resource. Add one that the resource \
+                 offers, or omit the header.",
             ),
             Self::TransitionNotAllowed => (
                 "transition-not-allowed",
                 409,
-                "The state of the order does not allow this",
-                "An order goes from pending to confirmed, shipped and delivered; as long as it is pending or confirmed \
-                 it can be cancelled. The member order_status of the problem is its present state, and allowed names \
-                 what can be done with it.",
+                "The order's status does not allow the action",
+                "An order moves from pending to confirmed, shipped and delivered. It can be cancelled while it is \
+                 pending or confirmed. The member order_status of the problem contains the present status, and \
+                 allowed lists the actions that this status allows.",
             ),
             Self::ConcurrentChange => (
                 "concurrent-change",
                 409,
-                "Others changed the order at the same time",
-                "Every attempt to make the change came after that of another request. Nothing was changed. Try again.",
+                "Concurrent changes to the order",
+                "Other requests changed the order at the same time, and every attempt to apply this change \
+                 conflicted with them. Nothing was changed. Retry the request.",
             ),
             Self::PreconditionFailed => (
                 "precondition-failed",
                 412,
-                "The order is not in the version that was expected",
-                "The field If-Match names another version than the present one, so that somebody has changed the order \
-                 since. Nothing was changed. Get the order, decide anew, and send its new entity tag.",
+                "The order's version does not match If-Match",
+                "The If-Match header does not contain the present version of the order: another request has changed \
+                 the order. Nothing was changed. Get the order, apply the change to its present version, and send \
+                 the new entity tag.",
             ),
             Self::BodyTooLarge => (
                 "body-too-large",
                 413,
-                "The body is too large",
-                "The body of a request has at most 1 MiB, or less where the service is set up so. The detail says how much.",
+                "Request body too large",
+                "The limit for a request body is 1 MiB, or less if the service is configured with a lower limit. \
+                 The detail states the limit.",
             ),
             Self::BodyInterrupted => (
                 "body-interrupted",
                 400,
-                "The body is not complete",
-                "The connection ended, or was found to be framed wrongly, before all of the body had arrived.",
+                "Incomplete request body",
+                "The connection was closed, or invalid framing was detected, before the complete body was received.",
             ),
             Self::UnsupportedContent => (
                 "unsupported-content",
                 415,
-                "The body is of a type not taken here",
-                "The type or the coding of the body is not one that this resource takes. The fields Accept, \
-                 Accept-Patch and Accept-Encoding of the answer name what it takes.",
+                "Unsupported type or coding of the request body",
+                "This resource does not support the media type or the content coding of the body. The headers \
+                 Accept, Accept-Patch and Accept-Encoding of the response list what it supports.",
             ),
             Self::InvalidHeader => (
                 "invalid-header",
                 400,
-                "A field of the request is malformed",
-                "The detail says which field it is and which form it must have. Nothing was changed.",
+                "Malformed request header",
+                "The detail names the header and the form that it must have. Nothing was changed.",
             ),
             Self::InvalidParameter => (
                 "invalid-parameter",
                 400,
-                "A query parameter is wrong",
-                "A parameter is unknown, repeated or malformed. The detail says which, and what would be right.",
+                "Invalid query parameter",
+                "A parameter is unknown, repeated or malformed. The detail names the parameter and its valid \
+                 values.",
             ),
             Self::MalformedJson => (
                 "malformed-json",
                 400,
-                "The body is not well-formed JSON",
-                "The body must be one JSON value in UTF-8, without a member that is there twice. The detail says where \
-                 reading it failed.",
+                "The request body is not well-formed JSON",
+                "The body must be one JSON value in UTF-8, without duplicate members. The detail states where \
+                 parsing failed.",
             ),
             Self::InvalidBody => (
                 "invalid-body",
                 422,
-                "The body breaks the rules",
-                "The body is JSON, but not what is expected. The member errors lists every fault at once: pointer is a \
-                 JSON Pointer to the place, and detail the rule that must hold there.",
+                "Invalid request body",
+                "The body is well-formed JSON, but its content is invalid. The member errors lists every error: \
+                 pointer is a JSON Pointer to the invalid value, and detail is the rule that it breaks.",
             ),
             Self::IdempotencyKeyReused => (
                 "idempotency-key-reused",
                 422,
-                "The idempotency key belongs to another request",
-                "Within 24 hours a key stands for one request. This one came with another body under the same key. \
-                 Give a new request a new key.",
+                "Idempotency key used by another request",
+                "An idempotency key identifies one request for 24 hours. An earlier request used this key with \
+                 another body. Use a new key for a new request.",
             ),
             Self::StoreUnavailable => (
                 "store-unavailable",
                 503,
-                "The store is not available",
-                "The state could not be read or written. The field Retry-After says when to try again. Whether a \
-                 change took place may be unknown: an idempotency key makes it safe to repeat a create.",
+                "Store unavailable",
+                "The service could not read or write its state. The Retry-After header states when to retry. A \
+                 change may or may not have been applied; with an idempotency key, a create can be repeated safely.",
             ),
             Self::InternalError => (
                 "internal-error",
                 500,
-                "Something is wrong with this service",
-                "The fault is not the request's. The field X-Request-Id names the request in the log of the service.",
+                "Internal error",
+                "The service failed; the request is not the cause. Use the value of the X-Request-Id header to find \
+                 the request in the log of the service.",
             ),
         };
         Entry { slug, status, title, description }
@@ -225,15 +231,15 @@ mod tests {
     use super::Kind;
 
     #[test]
-    fn every_kind_has_one_slug() {
+    fn every_kind_has_a_unique_slug() {
         for kind in Kind::ALL {
-            assert_eq!(Kind::named(kind.entry().slug), Some(kind));
+            assert_eq!(Kind::from_slug(kind.entry().slug), Some(kind));
         }
-        assert_eq!(Kind::named(""), None);
+        assert_eq!(Kind::from_slug(""), None);
     }
 
     #[test]
-    fn the_texts_need_no_escapes() {
+    fn the_texts_need_no_html_escapes() {
         for kind in Kind::ALL {
             let entry = kind.entry();
             for text in [entry.slug, entry.title, entry.description] {

@@ -1,10 +1,11 @@
-//! Names and values as they stand in a query.
+//! Percent-encoding of names and values in a query.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// `+` stands for a space, `%` and two hexadecimal digits for a byte (RFC 3986 §2.1); the bytes are UTF-8.
-pub(super) fn decoded(text: &str) -> Option<Cow<'_, str>> {
+/// Decodes a text in which `+` is a space and `%` with two hexadecimal digits is a byte (RFC 3986 §2.1). `None` if it is
+/// malformed or the bytes are not UTF-8.
+pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains(['%', '+']) {
         return Some(Cow::Borrowed(text));
     }
@@ -29,8 +30,8 @@ fn hex_value(digit: u8) -> Option<u8> {
     }
 }
 
-/// The text with every byte but the unreserved ones (RFC 3986 §2.3) percent-encoded.
-pub(super) fn encoded(text: &str) -> String {
+/// Encodes every byte of a text except unreserved characters (RFC 3986 §2.3).
+pub(super) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -46,11 +47,11 @@ pub(super) fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{decoded, encoded};
+    use super::{percent_decode, percent_encode};
     use proptest::prelude::{prop_assert_eq, proptest};
 
     #[test]
-    fn percent_decoding() {
+    fn percent_encoded_text_is_decoded() {
         for (text, expected) in [
             ("", Some("")),
             ("plain", Some("plain")),
@@ -66,26 +67,26 @@ mod tests {
             ("%ff", None),
             ("%c3", None),
         ] {
-            assert_eq!(decoded(text).as_deref(), expected, "{text}");
+            assert_eq!(percent_decode(text).as_deref(), expected, "{text}");
         }
     }
 
     #[test]
-    fn percent_encoding() {
-        assert_eq!(encoded("aZ09-._~"), "aZ09-._~");
-        assert_eq!(encoded("é &+%<>\"/"), "%C3%A9%20%26%2B%25%3C%3E%22%2F");
+    fn reserved_bytes_are_encoded() {
+        assert_eq!(percent_encode("aZ09-._~"), "aZ09-._~");
+        assert_eq!(percent_encode("é &+%<>\"/"), "%C3%A9%20%26%2B%25%3C%3E%22%2F");
     }
 
     proptest! {
         #[test]
-        fn decodes_what_is_encoded(text: String) {
-            let encoded = encoded(&text);
-            prop_assert_eq!(decoded(&encoded).unwrap(), text);
+        fn text_round_trips(text: String) {
+            let encoded = percent_encode(&text);
+            prop_assert_eq!(percent_decode(&encoded).unwrap(), text);
         }
 
         #[test]
-        fn takes_any_text(text in ".{0,20}|[%+a-f0-9]{0,20}") {
-            _ = decoded(&text);
+        fn any_text_is_handled(text in ".{0,20}|[%+a-f0-9]{0,20}") {
+            _ = percent_decode(&text);
         }
     }
 }

@@ -1,28 +1,30 @@
-//! Reading page by page: through the orders themselves or through an index, from wherever a page begins.
+//! Lists of orders and events, page by page, starting at any position.
 //!
-//! What a page costs depends on what it returns, not on what the store holds. A time range and a position narrow
-//! the range of keys that is read; a customer or a status choose the index. With both, the index of the customer
-//! is read, and what has another status is passed over, up to a bound: such a page may be short, or even empty, and
-//! have a next one.
+//! The cost of a page depends on the number of orders it returns, not on the size of the store. A time range and a position
+//! narrow the range of keys that is scanned; a filter by customer or by status selects the index. With both filters, the
+//! index by customer is scanned and orders with another status are skipped, up to a maximum number of scanned orders. Such a
+//! page may be short or empty and still have a next page.
 
+use super::error::RepoError;
+use super::id_range::{IdRange, Sort};
+use super::keys::{
+    IdIndex, event_key, event_range_after, order_key, orders, orders_by_customer, orders_by_status,
+};
+use super::orders::OrderRepo;
+use super::records::{decode_event, decode_order};
 use crate::order::{Customer, Event, Order, OrderId, Status};
 use crate::store::{Direction, Entry, Stored};
 
-use super::keys::{ById, by_customer, by_status, event_key, events_after, order_key, orders};
-use super::records::{read_event, read_order};
-use super::{OrderRepo, RepoError};
+/// The maximum number of orders read by one call. The largest order has almost 300 KB, and a call returns at most 8 MiB.
+const BATCH: usize = 25;
 
-/// Most orders read at once. The largest has almost 300 KB, and the store gives at most 8 MiB.
-const READ_AT_ONCE: usize = 25;
+/// A page ends when its records exceed this many bytes. Memory holds a page several times: read, parsed and serialized.
+const MAX_PAGE_BYTES: usize = 4 << 20;
 
-/// A page ends once it has this many bytes of records, so that one of large orders still fits into memory
-/// several times over: read, parsed and written.
-const PAGE_BYTES: usize = 4 << 20;
+/// The maximum number of orders scanned for one page.
+const MAX_SCANNED: usize = 200;
 
-/// Most orders looked at for one page, in the index that is read.
-const LOOK_AT: usize = 200;
-
-/// Which orders to list, and in which order.
+/// Which orders to list, and their sort order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     pub(crate) status: Option<Status>,
@@ -31,107 +33,70 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn index(&self) -> ById {
+    /// The index to scan.
+    fn index(&self) -> IdIndex {
         match (&self.customer, self.status) {
-            (Some(customer), _) => by_customer(customer),
-            (None, Some(status)) => by_status(status),
+            (Some(customer), _) => orders_by_customer(customer),
+            (None, Some(status)) => orders_by_status(status),
             (None, None) => orders(),
         }
     }
 
-    /// An order may have moved on since the index was read, so that this is asked of each.
-    fn takes(&self, order: &Order) -> bool {
+    /// Whether an order matches. Every order is checked, because it may have changed since the index was read.
+    fn matches(&self, order: &Order) -> bool {
         self.status.is_none_or(|status| status == order.status)
             && self.customer.as_ref().is_none_or(|customer| *customer == order.customer)
     }
 }
 
-/// The order of a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Sort {
-    #[default]
-    NewestFirst,
-    OldestFirst,
-}
-
-/// The ids from `start` (inclusive) to `end` (exclusive), or all above `start`. May be empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IdRange {
-    pub(crate) start: OrderId,
-    pub(crate) end: Option<OrderId>,
-}
-
-impl IdRange {
-    /// The ids of orders made after one time and before another, in milliseconds since the epoch, both exclusive.
-    pub(crate) fn of_time(after: Option<i64>, before: Option<i64>) -> Self {
-        let none = Self { start: OrderId::first_at(0), end: Some(OrderId::first_at(0)) };
-        let start = after.map_or(0, |after| after.saturating_add(1).max(0));
-        let Some(start) = u64::try_from(start).ok().filter(|start| *start <= OrderId::LAST_MS) else {
-            return none;
-        };
-        let end = match before.map(u64::try_from) {
-            None => None,
-            Some(Err(_)) => return none,
-            Some(Ok(end)) => Some(end).filter(|end| *end <= OrderId::LAST_MS),
-        };
-        Self { start: OrderId::first_at(start), end: end.map(OrderId::first_at) }
-    }
-
-    /// What is left of it behind an id, in the given direction.
-    pub(crate) fn beyond(self, id: OrderId, sort: Sort) -> Self {
-        match sort {
-            Sort::NewestFirst => Self { end: Some(self.end.map_or(id, |end| end.min(id))), ..self },
-            Sort::OldestFirst => match id.next() {
-                Some(next) => Self { start: self.start.max(next), ..self },
-                None => Self { end: Some(self.start), ..self },
-            },
-        }
-    }
-}
-
-/// Some of the orders there are.
+/// A page of orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) orders: Vec<Order>,
-    /// Behind this id the next page begins; none if there is no next page.
+    /// The id after which the next page starts; `None` if this is the last page.
     pub(crate) next: Option<OrderId>,
 }
 
-/// Some of the events of an order.
+/// A page of the events of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventPage {
     /// Oldest first.
     pub(crate) events: Vec<Event>,
-    /// Whether there are later ones.
-    pub(crate) more: bool,
+    /// Whether later events exist.
+    pub(crate) has_more: bool,
 }
 
 impl OrderRepo<'_> {
-    /// At most `limit` of the orders with an id in `ids` that the filter takes.
+    /// At most `limit` orders that match the filter and have an id in `ids`.
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn page(&self, filter: &Filter, mut ids: IdRange, limit: usize) -> Result<Page, RepoError> {
+    pub(crate) fn list_orders(
+        &self,
+        filter: &Filter,
+        mut ids: IdRange,
+        limit: usize,
+    ) -> Result<Page, RepoError> {
         let index = filter.index();
-        // What is read may be passed over, so that it is not read one by one.
-        let selective = filter.customer.is_some() && filter.status.is_some();
-        let (mut orders, mut looked_at, mut bytes) = (Vec::new(), 0, 0);
+        // Many orders may be skipped, so full batches are read instead of only the number still missing.
+        let skips_orders = filter.customer.is_some() && filter.status.is_some();
+        let (mut orders, mut scanned, mut bytes) = (Vec::new(), 0, 0);
         let mut last = None;
         loop {
-            // One more than is shown tells whether there are more.
-            let wanted = if selective { READ_AT_ONCE } else { limit - orders.len() + 1 };
-            let at_once = wanted.min(READ_AT_ONCE);
-            let found = self.read(&index, filter.sort, ids, at_once)?;
-            let at_end = found.len() < at_once;
-            for (id, stored) in found {
-                if orders.len() == limit || bytes > PAGE_BYTES || looked_at == LOOK_AT {
+            // One more than returned shows whether there is a next page.
+            let wanted = if skips_orders { BATCH } else { limit - orders.len() + 1 };
+            let batch_size = wanted.min(BATCH);
+            let batch = self.scan_index(&index, filter.sort, ids, batch_size)?;
+            let at_end = batch.len() < batch_size;
+            for (id, stored) in batch {
+                if orders.len() == limit || bytes > MAX_PAGE_BYTES || scanned == MAX_SCANNED {
                     return Ok(Page { orders, next: last });
                 }
-                (looked_at, last, ids) = (looked_at + 1, Some(id), ids.beyond(id, filter.sort));
+                (scanned, last, ids) = (scanned + 1, Some(id), ids.after(id, filter.sort));
                 let Some(stored) = stored else { continue };
                 bytes += stored.value.len();
-                let order = read_order(&order_key(id), &stored.value)?;
-                if filter.takes(&order) {
+                let order = decode_order(&order_key(id), &stored.value)?;
+                if filter.matches(&order) {
                     orders.push(order);
                 }
             }
@@ -141,10 +106,10 @@ impl OrderRepo<'_> {
         }
     }
 
-    /// The first orders of a range in an index, each with its record.
-    fn read(
+    /// The first ids of a range in an index, each with the record of its order if that still exists.
+    fn scan_index(
         &self,
-        index: &ById,
+        index: &IdIndex,
         sort: Sort,
         ids: IdRange,
         limit: usize,
@@ -155,88 +120,39 @@ impl OrderRepo<'_> {
         };
         let entries =
             self.store.scan(&index.range(ids), u32::try_from(limit).unwrap_or(u32::MAX), direction)?;
-        let mut found = Vec::with_capacity(entries.len());
+        let mut records = Vec::with_capacity(entries.len());
         for entry in entries {
-            let id = index.id(&entry.key).ok_or_else(|| RepoError::Corrupt {
-                cause: "it does not end with an id".to_owned(),
-                key: entry.key.clone(),
-            })?;
-            found.push((id, Some(entry.stored)));
+            let id = index
+                .parse_id(&entry.key)
+                .ok_or_else(|| RepoError::corrupt(&entry.key, &"the key does not end with an id"))?;
+            records.push((id, Some(entry.stored)));
         }
-        if *index != orders() && !found.is_empty() {
-            let keys = found.iter().map(|(id, _)| order_key(*id)).collect();
-            for ((_, stored), order) in found.iter_mut().zip(self.store.get(keys)?) {
+        if *index != orders() && !records.is_empty() {
+            let keys = records.iter().map(|(id, _)| order_key(*id)).collect();
+            for ((_, stored), order) in records.iter_mut().zip(self.store.get(keys)?) {
                 *stored = order;
             }
         }
-        Ok(found)
+        Ok(records)
     }
 
-    /// At most `limit` events of an order, behind the one numbered `after`. 0 begins at the first.
+    /// At most `limit` events of an order that follow event number `after`; 0 starts at the first event.
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn events(&self, id: OrderId, after: u64, limit: usize) -> Result<EventPage, RepoError> {
-        // One more than is shown tells whether there are more.
-        let at_once = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX);
-        let mut entries = self.store.scan(&events_after(id, after), at_once, Direction::Ascending)?;
-        let more = entries.len() > limit;
+    pub(crate) fn list_events(&self, id: OrderId, after: u64, limit: usize) -> Result<EventPage, RepoError> {
+        // One more than returned shows whether there is a next page.
+        let batch_size = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX);
+        let mut entries = self.store.scan(&event_range_after(id, after), batch_size, Direction::Ascending)?;
+        let has_more = entries.len() > limit;
         entries.truncate(limit);
-        let read = |entry: &Entry| {
-            let event = read_event(&entry.key, &entry.stored.value)?;
+        let decode = |entry: &Entry| {
+            let event = decode_event(&entry.key, &entry.stored.value)?;
             if entry.key == event_key(id, event.seq) {
                 return Ok(event);
             }
-            Err(RepoError::Corrupt { key: entry.key.clone(), cause: format!("it holds event {}", event.seq) })
+            Err(RepoError::corrupt(&entry.key, &format_args!("contains event {}", event.seq)))
         };
-        Ok(EventPage { events: entries.iter().map(read).collect::<Result<_, _>>()?, more })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{IdRange, Sort};
-    use crate::order::{OrderId, Timestamp};
-    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
-
-    fn holds(range: IdRange, id: OrderId) -> bool {
-        range.start <= id && range.end.is_none_or(|end| id < end)
-    }
-
-    #[test]
-    fn ends_of_time() {
-        let id = OrderId::new(Timestamp::from_unix_ms(0), [0; 16]);
-        assert!(holds(IdRange::of_time(None, None), id));
-        assert!(holds(IdRange::of_time(Some(-1), Some(1)), id));
-        assert!(holds(IdRange::of_time(Some(i64::MIN), Some(i64::MAX)), id));
-        for (after, before) in
-            [(Some(0), None), (None, Some(0)), (None, Some(i64::MIN)), (Some(i64::MAX), None)]
-        {
-            assert!(!holds(IdRange::of_time(after, before), id), "{after:?} {before:?}");
-        }
-        let whole = IdRange::of_time(None, None);
-        let last = OrderId::from_bytes([0xff; 16]);
-        assert!(!holds(whole.beyond(last, Sort::OldestFirst), last));
-    }
-
-    proptest! {
-        #[test]
-        fn a_time_range_holds_what_was_made_in_it(
-            ms in 0..1u64 << 48, after in -5i64..1 << 48, before in -5i64..1 << 48, random: [u8; 16],
-        ) {
-            let id = OrderId::new(Timestamp::from_unix_ms(ms), random);
-            let ms = i64::try_from(Timestamp::from_unix_ms(ms).unix_ms()).unwrap();
-            let range = IdRange::of_time(Some(after), Some(before));
-            prop_assert_eq!(holds(range, id), after < ms && ms < before);
-        }
-
-        #[test]
-        fn beyond_an_id_lies_what_comes_later(id: [u8; 16], position: [u8; 16]) {
-            let (id, position) = (OrderId::from_bytes(id), OrderId::from_bytes(position));
-            let whole = IdRange::of_time(None, None);
-            prop_assert_eq!(holds(whole.beyond(position, Sort::NewestFirst), id), id < position);
-            prop_assert_eq!(holds(whole.beyond(position, Sort::OldestFirst), id), id > position);
-            prop_assert!(!holds(whole.beyond(id, Sort::OldestFirst), id));
-        }
+        Ok(EventPage { events: entries.iter().map(decode).collect::<Result<_, _>>()?, has_more })
     }
 }

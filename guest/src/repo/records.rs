@@ -1,16 +1,16 @@
-//! The stored forms of orders and events: their JSON, the same that a client gets.
+//! The stored form of orders and events: the same JSON that clients receive.
 //!
-//! Reading passes over members it does not know, which a newer version of this component may have written; so a
-//! version can be rolled back without losing sight of the orders made meanwhile.
+//! Decoding ignores unknown members, which a newer version of the component may have written. After a rollback, the older
+//! version can still read the orders that the newer one created.
 
 use serde::Serialize;
 
 use crate::order::{Event, Order, OrderId};
 
-use super::RepoError;
+use super::error::RepoError;
 use super::keys::{event_key, order_key, orders};
 
-/// An order with its stored form, which is what a client gets too: written once for both.
+/// An order with its JSON, which is serialized once for the store and for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrderRecord {
     order: Order,
@@ -18,12 +18,12 @@ pub(crate) struct OrderRecord {
 }
 
 impl OrderRecord {
-    /// The record of an order.
+    /// Serializes an order.
     ///
     /// # Errors
-    /// [`RepoError::Corrupt`] if it has none; no order is known for which that happens.
-    pub(crate) fn of(order: Order) -> Result<Self, RepoError> {
-        let json = write(&order, || order_key(order.id))?;
+    /// [`RepoError::Corrupt`] if the order cannot be serialized, which is not expected for any order.
+    pub(crate) fn encode(order: Order) -> Result<Self, RepoError> {
+        let json = encode(&order, || order_key(order.id))?;
         Ok(Self { order, json })
     }
 
@@ -32,62 +32,57 @@ impl OrderRecord {
         &self.order
     }
 
-    /// Its JSON.
+    /// The JSON.
     pub(crate) fn json(&self) -> &[u8] {
         &self.json
     }
 
-    /// The order alone.
+    /// The order, without the JSON.
     pub(crate) fn into_order(self) -> Order {
         self.order
     }
 
-    /// Its JSON alone.
+    /// The JSON, without the order.
     pub(crate) fn into_json(self) -> Vec<u8> {
         self.json
     }
 }
 
-/// The stored form of an event of this order.
+/// The stored form of an event of an order.
 ///
 /// # Errors
-/// [`RepoError::Corrupt`], as for [`OrderRecord::of`].
-pub(super) fn write_event(id: OrderId, event: &Event) -> Result<Vec<u8>, RepoError> {
-    write(event, || event_key(id, event.seq))
+/// [`RepoError::Corrupt`], as for [`OrderRecord::encode`].
+pub(super) fn encode_event(id: OrderId, event: &Event) -> Result<Vec<u8>, RepoError> {
+    encode(event, || event_key(id, event.seq))
 }
 
-/// The order that is stored under a key.
+/// Decodes the order that is stored under a key.
 ///
 /// # Errors
-/// [`RepoError::Corrupt`] if the record is not an order, or is one that belongs under another key.
-pub(super) fn read_order(key: &str, record: &[u8]) -> Result<Order, RepoError> {
-    let order: Order = serde_json::from_slice(record).map_err(|error| corrupt(key, &error))?;
-    if orders().id(key) != Some(order.id) {
-        return Err(corrupt(key, &format_args!("it holds the order {}", order.id)));
+/// [`RepoError::Corrupt`] if the record is not an order, or is an order that belongs under another key.
+pub(super) fn decode_order(key: &str, record: &[u8]) -> Result<Order, RepoError> {
+    let order: Order = serde_json::from_slice(record).map_err(|error| RepoError::corrupt(key, &error))?;
+    if orders().parse_id(key) != Some(order.id) {
+        return Err(RepoError::corrupt(key, &format_args!("contains the order {}", order.id)));
     }
     Ok(order)
 }
 
-/// The event that is stored under a key.
+/// Decodes the event that is stored under a key.
 ///
 /// # Errors
 /// [`RepoError::Corrupt`] if the record is not an event.
-pub(super) fn read_event(key: &str, record: &[u8]) -> Result<Event, RepoError> {
-    serde_json::from_slice(record).map_err(|error| corrupt(key, &error))
+pub(super) fn decode_event(key: &str, record: &[u8]) -> Result<Event, RepoError> {
+    serde_json::from_slice(record).map_err(|error| RepoError::corrupt(key, &error))
 }
 
-fn write(record: &impl Serialize, key: impl FnOnce() -> String) -> Result<Vec<u8>, RepoError> {
-    serde_json::to_vec(record).map_err(|error| corrupt(&key(), &error))
-}
-
-/// That something stored under a key is not what belongs there.
-pub(super) fn corrupt(key: &str, cause: &dyn std::fmt::Display) -> RepoError {
-    RepoError::Corrupt { key: key.to_owned(), cause: cause.to_string() }
+fn encode(record: &impl Serialize, key: impl FnOnce() -> String) -> Result<Vec<u8>, RepoError> {
+    serde_json::to_vec(record).map_err(|error| RepoError::corrupt(&key(), &error))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{OrderRecord, RepoError, read_event, read_order};
+    use super::{OrderRecord, RepoError, decode_event, decode_order};
     use crate::order::Order;
     use proptest::prelude::{prop_assert, proptest};
 
@@ -98,28 +93,28 @@ mod tests {
         "created_at":"2026-11-22T12:30:06.000Z","updated_at":"2026-11-22T12:30:06.000Z"}"#;
 
     fn record() -> Order {
-        read_order(KEY, RECORD.as_bytes()).unwrap()
+        decode_order(KEY, RECORD.as_bytes()).unwrap()
     }
 
     #[test]
-    fn reading_passes_over_members_of_a_newer_version() {
+    fn decoding_ignores_members_of_a_newer_version() {
         let newer = RECORD.replace("\"version\":1", "\"version\":1,\"gift\":{\"wrap\":[1.5,null]}");
         let newer = newer.replace("\"sku\"", "\"weight\":7,\"sku\"");
         assert_ne!(newer, RECORD);
-        assert_eq!(read_order(KEY, newer.as_bytes()).unwrap(), record());
+        assert_eq!(decode_order(KEY, newer.as_bytes()).unwrap(), record());
         let event = r#"{"seq":1,"type":"created","occurred_at":"2026-11-22T12:30:06.000Z","by":"x"}"#;
-        assert!(read_event("e/x/1", event.as_bytes()).is_ok());
+        assert!(decode_event("e/x/1", event.as_bytes()).is_ok());
     }
 
     #[test]
-    fn reading_takes_a_currency_that_has_been_withdrawn() {
-        let old = read_order(KEY, RECORD.replace("EUR", "BGN").as_bytes()).unwrap();
+    fn decoding_accepts_a_withdrawn_currency() {
+        let old = decode_order(KEY, RECORD.replace("EUR", "BGN").as_bytes()).unwrap();
         assert_eq!(old.currency.as_str(), "BGN");
     }
 
     #[test]
-    fn a_record_that_is_no_order_is_corrupt() {
-        for (what, with) in [
+    fn a_record_that_is_not_an_order_is_corrupt() {
+        for (text, replacement) in [
             ("\"pending\"", "\"lost\""),
             ("\"customer\":\"c\"", "\"customer\":\" \""),
             ("\"quantity\":2", "\"quantity\":0"),
@@ -130,10 +125,10 @@ mod tests {
             ("12:30:06.000Z", "12:30:06Z"),
             ("\"c\",", "\"c\""),
         ] {
-            assert_ne!(RECORD.replace(what, with), RECORD, "{what}");
-            match read_order(KEY, RECORD.replace(what, with).as_bytes()) {
+            assert_ne!(RECORD.replace(text, replacement), RECORD, "{text}");
+            match decode_order(KEY, RECORD.replace(text, replacement).as_bytes()) {
                 Err(RepoError::Corrupt { key, .. }) => assert_eq!(key, KEY),
-                other => panic!("{what} as {with}: {other:?}"),
+                other => panic!("{text} replaced with {replacement}: {other:?}"),
             }
         }
     }
@@ -143,21 +138,21 @@ mod tests {
         for key in
             ["o/01890000-0000-7000-8000-000000000002", "01890000-0000-7000-8000-000000000001", "o/", ""]
         {
-            assert!(matches!(read_order(key, RECORD.as_bytes()), Err(RepoError::Corrupt { .. })), "{key}");
+            assert!(matches!(decode_order(key, RECORD.as_bytes()), Err(RepoError::Corrupt { .. })), "{key}");
         }
     }
 
     #[test]
-    fn a_record_is_written_as_it_is_read() {
-        let written = OrderRecord::of(record()).unwrap().into_json();
-        assert_eq!(read_order(KEY, &written).unwrap(), record());
-        assert!(!String::from_utf8(written).unwrap().contains("notes"), "absent members stay absent");
+    fn an_order_round_trips() {
+        let encoded = OrderRecord::encode(record()).unwrap().into_json();
+        assert_eq!(decode_order(KEY, &encoded).unwrap(), record());
+        assert!(!String::from_utf8(encoded).unwrap().contains("notes"), "absent members stay absent");
     }
 
     proptest! {
         #[test]
-        fn any_record_is_read_or_corrupt(record: Vec<u8>) {
-            for error in [read_order(KEY, &record).unwrap_err(), read_event(KEY, &record).unwrap_err()] {
+        fn any_bytes_are_decoded_or_corrupt(record: Vec<u8>) {
+            for error in [decode_order(KEY, &record).unwrap_err(), decode_event(KEY, &record).unwrap_err()] {
                 let corrupt = matches!(error, RepoError::Corrupt { .. });
                 prop_assert!(corrupt);
             }

@@ -1,10 +1,10 @@
-//! A store in this process, without a lock: who shares it brings one. For benchmarks; nothing outlives it.
+//! A store in process memory, for benchmarks. It has no lock: a caller that shares it between threads adds one.
 
 use std::collections::BTreeMap;
 
-use super::{Check, Direction, Entry, KeyRange, Outcome, Revision, Stored, Write};
+use super::interface::{Check, Direction, Entry, KeyRange, Outcome, Revision, Stored, Write};
 
-/// What is stored. Keeps to the contract of `orders:state/store`, but for its bounds: those are the host's to hold.
+/// The stored records. Follows the contract of `orders:state/store`, except for its limits, which the host enforces.
 #[derive(Debug, Default)]
 pub struct Records {
     records: BTreeMap<String, Stored>,
@@ -12,22 +12,22 @@ pub struct Records {
 }
 
 impl Records {
-    /// Nothing yet.
+    /// An empty store.
     #[must_use]
     pub const fn new() -> Self {
         Self { records: BTreeMap::new(), revision: 0 }
     }
 
-    /// [`Store::get`](super::Store::get).
+    /// See [`Store::get`](super::Store::get).
     #[must_use]
     pub fn get(&self, keys: &[String]) -> Vec<Option<Stored>> {
         keys.iter().map(|key| self.records.get(key).cloned()).collect()
     }
 
-    /// [`Store::scan`](super::Store::scan).
+    /// See [`Store::scan`](super::Store::scan).
     #[must_use]
     pub fn scan(&self, range: &KeyRange, limit: u32, direction: Direction) -> Vec<Entry> {
-        // `BTreeMap::range` panics where the start lies above the end.
+        // `BTreeMap::range` panics if the start is above the end.
         if range.start >= range.end {
             return Vec::new();
         }
@@ -40,7 +40,7 @@ impl Records {
         }
     }
 
-    /// [`Store::commit`](super::Store::commit).
+    /// See [`Store::commit`](super::Store::commit).
     pub fn commit(&mut self, checks: &[Check], writes: Vec<Write>) -> Outcome {
         if let Some(index) = checks.iter().position(|check| !self.holds(check)) {
             return Outcome::Conflict(index);

@@ -1,4 +1,4 @@
-//! What is wrong with a body before anyone asks what it means: 413, 415, 400.
+//! Bodies that are rejected before their content is checked: 413, 415 and 400.
 
 use crate::support::{Call, Service, minimal, padded};
 
@@ -15,7 +15,7 @@ fn a_body_over_1_mib_is_413() {
 
 /// "413 → 406/415 → … → syntax 400 → meaning 422".
 #[test]
-fn the_order_of_checks() {
+fn checks_run_in_the_order_of_the_contract() {
     let service = Service::new();
     let huge = " ".repeat(1_048_577);
     service.call(&mut Call::post(&huge).without("content-type")).problem(413, "body-too-large");
@@ -26,24 +26,24 @@ fn the_order_of_checks() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_400_and_its_cause_is_logged() {
-    let answer = Service::new().call(&mut Call::post("").interrupted("connection reset"));
-    answer.problem(400, "body-interrupted");
-    assert_eq!(answer.0.cause.as_deref(), Some("connection reset"));
-    assert!(!answer.text().contains("reset"));
+fn an_interrupted_body_is_400_and_the_cause_is_logged() {
+    let response = Service::new().call(&mut Call::post("").interrupted("connection reset"));
+    response.problem(400, "body-interrupted");
+    assert_eq!(response.0.cause.as_deref(), Some("connection reset"));
+    assert!(!response.text().contains("reset"));
 }
 
 #[test]
-fn without_a_content_type_the_answer_says_what_to_send() {
-    let answer = Service::new().call(&mut Call::post(minimal().to_string()).without("content-type"));
-    let detail = answer.problem(415, "unsupported-content");
+fn a_missing_content_type_is_415_and_the_response_lists_the_supported_type() {
+    let response = Service::new().call(&mut Call::post(minimal().to_string()).without("content-type"));
+    let detail = response.problem(415, "unsupported-content");
     assert!(detail.contains("Send Content-Type: application/json"), "{detail}");
-    assert_eq!(answer.header("accept"), Some("application/json"));
-    assert_eq!(answer.header("accept-encoding"), Some("identity"));
+    assert_eq!(response.header("accept"), Some("application/json"));
+    assert_eq!(response.header("accept-encoding"), Some("identity"));
 }
 
 #[test]
-fn content_types() {
+fn only_json_in_utf_8_is_accepted() {
     for (value, status) in [
         ("application/json", 201),
         ("APPLICATION/Json;Charset=\"UTF-8\"", 201),
@@ -54,16 +54,15 @@ fn content_types() {
         ("", 415),
     ] {
         let call = Call::post(minimal().to_string()).without("content-type");
-        let answer = Service::new().call(&mut call.header("content-type", value));
-        assert_eq!(answer.status(), status, "{value}");
+        let response = Service::new().call(&mut call.header("content-type", value));
+        assert_eq!(response.status(), status, "{value}");
     }
     let twice = Call::post(minimal().to_string()).header("content-type", "application/json");
     assert_eq!(Service::new().call(&mut { twice }).status(), 415);
 }
 
-/// `identity` is no coding; any other cannot be undone here.
 #[test]
-fn content_codings() {
+fn content_codings_other_than_identity_are_415() {
     for (values, status) in [
         (&["identity"][..], 201),
         (&["Identity, identity", "identity"], 201),
@@ -75,28 +74,28 @@ fn content_codings() {
         let call = values
             .iter()
             .fold(Call::post(minimal().to_string()), |call, value| call.header("content-encoding", value));
-        let answer = Service::new().call(&mut { call });
-        assert_eq!(answer.status(), status, "{values:?}");
+        let response = Service::new().call(&mut { call });
+        assert_eq!(response.status(), status, "{values:?}");
         if status == 415 {
-            assert_eq!(answer.header("accept-encoding"), Some("identity"));
+            assert_eq!(response.header("accept-encoding"), Some("identity"));
         }
     }
 }
 
 #[test]
-fn an_empty_body_is_told_what_is_expected() {
-    assert_eq!(malformed(""), "The body is empty; a JSON object is expected.");
-    assert_eq!(malformed(" \r\n"), "The body is empty; a JSON object is expected.");
+fn an_empty_body_is_rejected_with_a_hint() {
+    assert_eq!(malformed(""), "The body is empty; a JSON object is required.");
+    assert_eq!(malformed(" \r\n"), "The body is empty; a JSON object is required.");
 }
 
 #[test]
-fn syntax_errors_name_line_and_column() {
+fn syntax_errors_report_line_and_column() {
     let detail = malformed("{\n  \"customer\": nobody\n}");
     assert!(detail.contains("at line 2 column 16"), "{detail}");
 }
 
 #[test]
-fn text_that_no_json_has() {
+fn text_outside_the_json_grammar_is_400() {
     for body in [
         &b"{\"customer\":\"\xff\"}"[..],
         b"\xef\xbb\xbf{}",
@@ -107,7 +106,7 @@ fn text_that_no_json_has() {
     }
 }
 
-/// "Duplicate members are 400", at any depth, the member named.
+/// "Duplicate members are 400", at any depth. The detail names the member.
 #[test]
 fn duplicate_members_are_400() {
     let item = r#"{"sku":"s","quantity":1,"unit_price":0,"quantity":2}"#;

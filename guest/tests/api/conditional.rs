@@ -1,16 +1,16 @@
-//! Conditional requests, and what a client accepts.
+//! Conditional requests and content negotiation.
 
 use serde_json::json;
 
-use crate::support::{Answer, Call, Service};
+use crate::support::{Call, Service, TestResponse};
 
-fn get(service: &Service, target: &str, name: &str, value: &str) -> Answer {
+fn get(service: &Service, target: &str, name: &str, value: &str) -> TestResponse {
     service.call(&mut Call::new("GET", target).header(name, value))
 }
 
-/// "`If-None-Match`? … 304", by the weak comparison; a field of another form says nothing.
+/// "`If-None-Match`? … 304", with weak comparison. A malformed header is ignored.
 #[test]
-fn what_has_not_changed_is_not_sent_again() {
+fn an_unchanged_order_is_304() {
     let service = Service::new();
     let id = service.create();
     let path = format!("/api/v1/orders/{id}");
@@ -26,22 +26,25 @@ fn what_has_not_changed_is_not_sent_again() {
         ("", 200),
     ] {
         for method in ["GET", "HEAD"] {
-            let answer = service.call(&mut Call::new(method, &path).header("if-none-match", value));
-            assert_eq!(answer.status(), status, "{value}");
-            assert_eq!(answer.header("etag"), Some("\"2\""));
-            assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
+            let response = service.call(&mut Call::new(method, &path).header("if-none-match", value));
+            assert_eq!(response.status(), status, "{value}");
+            assert_eq!(response.header("etag"), Some("\"2\""));
+            assert_eq!(response.header("cache-control"), Some("private, no-cache"));
             if status == 304 {
-                assert!(answer.0.body.is_empty());
-                assert_eq!((answer.header("content-type"), answer.header("content-length")), (None, None));
+                assert!(response.0.body.is_empty());
+                assert_eq!(
+                    (response.header("content-type"), response.header("content-length")),
+                    (None, None)
+                );
             }
         }
     }
     get(&service, "/api/v1/orders/x", "if-none-match", "*").problem(404, "order-not-found");
 }
 
-/// "`If-Match`? … 412", by the strong comparison.
+/// "`If-Match`? … 412", with strong comparison.
 #[test]
-fn a_change_can_be_made_to_depend_on_the_version() {
+fn if_match_makes_a_change_conditional() {
     for (value, status) in [
         ("\"1\"", 200),
         ("*", 200),
@@ -58,36 +61,39 @@ fn a_change_can_be_made_to_depend_on_the_version() {
         let confirm = format!("/api/v1/orders/{id}/confirm");
         let mut calls = [Call::new("POST", &confirm), Call::patch(&id, &json!({"notes": "n"}))]
             .map(|call| call.header("if-match", value));
-        // The first one that succeeds makes version 2.
-        let answer = service.call(&mut calls[0]);
-        assert_eq!(answer.status(), status, "{value}");
+        // A call that succeeds creates version 2.
+        let response = service.call(&mut calls[0]);
+        assert_eq!(response.status(), status, "{value}");
         if status == 200 {
             continue;
         }
-        for answer in [answer, service.call(&mut calls[1])] {
+        for response in [response, service.call(&mut calls[1])] {
             let detail = match status {
-                412 => answer.problem(412, "precondition-failed"),
-                _ => answer.problem(400, "invalid-header"),
+                412 => response.problem(412, "precondition-failed"),
+                _ => response.problem(400, "invalid-header"),
             };
             assert!(detail.contains("If-Match"), "{detail}");
-            assert_eq!(detail.contains("\"1\""), status == 412, "says what would match: {detail}");
+            assert_eq!(
+                detail.contains("\"1\""),
+                status == 412,
+                "the detail states the current tag: {detail}"
+            );
         }
         assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()["version"], 1);
     }
 }
 
-/// Several lines of a field are one list.
 #[test]
-fn a_list_may_be_on_several_lines() {
+fn several_if_match_lines_form_one_list() {
     let service = Service::new();
     let path = format!("/api/v1/orders/{}/confirm", service.create());
     let mut call = Call::new("POST", &path).header("if-match", "\"9\"").header("if-match", "\"1\"");
     assert_eq!(service.call(&mut call).status(), 200);
 }
 
-/// Two clients that read the same version: the second to write is told.
+/// Two clients have read the same version.
 #[test]
-fn a_lost_update_is_noticed() {
+fn the_second_of_two_conditional_updates_is_412() {
     let service = Service::new();
     let id = service.create();
     let change = |notes: &str| Call::patch(&id, &json!({"notes": notes})).header("if-match", "\"1\"");
@@ -96,9 +102,9 @@ fn a_lost_update_is_noticed() {
     assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()["notes"], "first");
 }
 
-/// Also when the other one is first between reading and writing.
+/// The other request commits after this one has read the order.
 #[test]
-fn a_lost_race_breaks_the_precondition() {
+fn a_conflict_during_a_conditional_update_is_412() {
     let service = Service::new();
     let id = service.create();
     service
@@ -108,9 +114,8 @@ fn a_lost_race_breaks_the_precondition() {
     service.call(&mut call).problem(412, "precondition-failed");
 }
 
-/// Content negotiation: JSON, unless the client says that it takes none.
 #[test]
-fn what_is_not_offered_is_406() {
+fn a_request_that_does_not_accept_json_is_406() {
     let service = Service::new();
     let id = service.create();
     let paths = [
@@ -125,11 +130,11 @@ fn what_is_not_offered_is_406() {
         ("GET", "/problems/no-such-path".to_owned()),
     ];
     for (method, path) in &paths {
-        let answer =
+        let response =
             service.call(&mut Call::new(method, path).header("accept", "image/png, application/json;q=0"));
-        assert_eq!(answer.status(), 406, "{method} {path}");
+        assert_eq!(response.status(), 406, "{method} {path}");
         if *method != "HEAD" {
-            assert!(answer.problem(406, "not-acceptable").contains("application/json"));
+            assert!(response.problem(406, "not-acceptable").contains("application/json"));
         }
     }
     for accept in [
@@ -143,9 +148,9 @@ fn what_is_not_offered_is_406() {
     }
 }
 
-/// "OPTIONS, any API path: 204, `Allow`, `Accept-Patch`", without content and without a look at the order.
+/// "OPTIONS, any API path: 204, `Allow`, `Accept-Patch`", without content and without reading the order.
 #[test]
-fn options_say_what_can_be_done() {
+fn options_lists_the_supported_methods() {
     let service = Service::new();
     for (path, allow, accept_patch) in [
         ("/api/v1/orders", "GET, HEAD, POST, OPTIONS", None),
@@ -155,17 +160,17 @@ fn options_say_what_can_be_done() {
         ("/openapi.json", "GET, HEAD, OPTIONS", None),
         ("/problems/invalid-body", "GET, HEAD, OPTIONS", None),
     ] {
-        let answer = service.call(&mut Call::new("OPTIONS", path));
-        assert_eq!(answer.status(), 204);
-        assert_eq!((answer.header("allow"), answer.header("accept-patch")), (Some(allow), accept_patch));
-        assert!(answer.0.body.is_empty() && answer.header("content-length").is_none());
+        let response = service.call(&mut Call::new("OPTIONS", path));
+        assert_eq!(response.status(), 204);
+        assert_eq!((response.header("allow"), response.header("accept-patch")), (Some(allow), accept_patch));
+        assert!(response.0.body.is_empty() && response.header("content-length").is_none());
     }
     service.call(&mut Call::new("OPTIONS", "/nowhere")).problem(404, "no-such-path");
 }
 
-/// A body that is announced as too large is refused wherever it is sent.
+/// Any operation rejects a body whose Content-Length exceeds the limit.
 #[test]
-fn an_announced_length_is_enough_for_413() {
+fn a_content_length_over_the_limit_is_413_without_reading_the_body() {
     let service = Service::new();
     for (method, path) in
         [("GET", "/api/v1/orders"), ("POST", "/api/v1/orders"), ("OPTIONS", "/openapi.json")]
@@ -174,7 +179,7 @@ fn an_announced_length_is_enough_for_413() {
         service.call(&mut call).problem(413, "body-too-large");
         assert_eq!(call.body_reads, 0);
     }
-    // A host may allow less: then reading it fails, also where nobody would have looked at it.
+    // The limit of the host may be lower. The body is therefore read even if the operation does not use it.
     for (body, status) in [(" ".repeat(10), 200), (" ".repeat(1_048_577), 413)] {
         let mut call = Call::new("GET", "/api/v1/orders").header("content-length", "10").body(body);
         assert_eq!((service.call(&mut call).status(), call.body_reads), (status, 1));

@@ -1,4 +1,4 @@
-//! POST /api/v1/orders: what becomes of a good order.
+//! POST /api/v1/orders with a valid order.
 
 use proptest::prelude::{Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use proptest::{collection, option};
@@ -8,15 +8,15 @@ use crate::support::{Call, NOON, Service, full, minimal, padded, uuid_version, w
 
 /// "201, `Location`, `ETag`, the order".
 #[test]
-fn an_order_is_made() {
+fn a_valid_order_is_created() {
     let service = Service::new();
-    let answer = service.post(full().to_string());
-    assert_eq!(answer.status(), 201);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("etag"), Some("\"1\""));
-    let order = answer.json();
+    let response = service.post(full().to_string());
+    assert_eq!(response.status(), 201);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("etag"), Some("\"1\""));
+    let order = response.json();
     let id = order["id"].as_str().unwrap();
-    assert_eq!(answer.header("location"), Some(format!("/api/v1/orders/{id}").as_str()));
+    assert_eq!(response.header("location"), Some(format!("/api/v1/orders/{id}").as_str()));
 
     let mut expected = full();
     expected["id"] = json!(id);
@@ -38,9 +38,9 @@ fn absent_members_stay_absent() {
     assert_eq!(order["items"], minimal()["items"]);
 }
 
-/// "`id`: UUIDv7, ours": the time in it is that of `created_at`, the rest is random.
+/// "`id`: UUIDv7, ours": it contains the time of `created_at`; the rest is random.
 #[test]
-fn the_id_is_a_uuid_of_version_7() {
+fn the_id_is_a_version_7_uuid() {
     let service = Service::new();
     let id = service.post(minimal().to_string()).json()["id"].as_str().unwrap().to_owned();
     assert_eq!(uuid_version(&id), '7');
@@ -51,15 +51,14 @@ fn the_id_is_a_uuid_of_version_7() {
 }
 
 #[test]
-fn ids_sort_by_time() {
+fn ids_sort_by_creation_time() {
     let service = Service::new();
     let ids: Vec<_> = (0..300).map(|_| service.create()).collect();
     assert!(ids.is_sorted_by(|one, next| one < next));
 }
 
-/// A clock that is off does not stop the service.
 #[test]
-fn any_clock_will_do() {
+fn a_wrong_clock_does_not_prevent_creates() {
     let service = Service::new();
     for (now, time) in [
         (0, "1970-01-01T00:00:00.000Z"),
@@ -73,7 +72,7 @@ fn any_clock_will_do() {
 
 /// "`total`: Σ quantity × unit_price, minor units; cannot overflow".
 #[test]
-fn the_largest_total() {
+fn the_largest_total_does_not_overflow() {
     let item = json!({"sku": "s", "quantity": 10_000, "unit_price": 1_000_000_000});
     let order = with(minimal(), "/items", json!(vec![item; 100]));
     assert_eq!(Service::new().post(order.to_string()).json()["total"], json!(1_000_000_000_000_000_u64));
@@ -86,9 +85,9 @@ fn integers_may_be_written_with_a_point_or_an_exponent() {
         [("2", 2), ("2.0", 2), ("1e2", 100), ("1E+2", 100), ("20e-1", 2), ("10000.000", 10_000)]
     {
         let body = with(minimal(), "/items/0/quantity", json!("@")).to_string().replace("\"@\"", text);
-        let answer = Service::new().post(body);
-        assert_eq!(answer.status(), 201, "{text}: {answer:?}");
-        assert!(answer.text().contains(&format!("\"quantity\":{expected},")), "{}", answer.text());
+        let response = Service::new().post(body);
+        assert_eq!(response.status(), 201, "{text}: {response:?}");
+        assert!(response.text().contains(&format!("\"quantity\":{expected},")), "{}", response.text());
     }
 }
 
@@ -105,30 +104,30 @@ fn a_body_may_be_escaped_and_spaced() {
     );
 }
 
-/// "Body 1 MiB": one byte less is no reason to refuse.
+/// "Body 1 MiB".
 #[test]
-fn a_body_of_exactly_1_mib_is_read() {
+fn a_body_of_exactly_1_mib_is_accepted() {
     assert_eq!(Service::new().post(padded(1_048_576)).status(), 201);
 }
 
 #[test]
-fn what_is_stored_is_what_was_answered() {
+fn the_stored_order_equals_the_response() {
     let service = Service::new();
-    let answer = service.post(full().to_string());
-    assert_eq!(service.store.values("o/"), [answer.0.body]);
+    let response = service.post(full().to_string());
+    assert_eq!(service.store.values("o/"), [response.0.body]);
 }
 
-/// Values of the store end at 1 MiB; no order comes near that. What takes most room in JSON is a control
-/// character, six bytes for one code point.
+/// A value in the store has at most 1 MiB. The largest JSON encoding is that of control characters: six bytes for one code
+/// point.
 #[test]
-fn the_largest_order_fits_the_store() {
-    let answer = Service::new().post(largest());
-    assert_eq!(answer.status(), 201);
-    let size = answer.0.body.len();
+fn the_largest_order_fits_into_the_store() {
+    let response = Service::new().post(largest());
+    assert_eq!(response.status(), 201);
+    let size = response.0.body.len();
     assert!((290_000..300_000).contains(&size), "{size}");
 }
 
-/// A list of the largest orders comes in short pages, and still meets every order once.
+/// Pages of the largest orders have fewer orders than the limit, and every order is listed once.
 #[test]
 fn pages_of_large_orders_are_short() {
     let service = Service::new();
@@ -143,18 +142,18 @@ fn pages_of_large_orders_are_short() {
     let (mut walked, mut pages) = (Vec::new(), 0);
     let mut target = Some("/api/v1/orders?limit=100".to_owned());
     while let Some(path) = target {
-        let answer = service.get(&path);
-        assert!(answer.0.body.len() < 8 << 20);
-        let page = answer.json();
+        let response = service.get(&path);
+        assert!(response.0.body.len() < 8 << 20);
+        let page = response.json();
         walked.extend(page["items"].as_array().unwrap().iter().map(|order| order["id"].clone()));
         target = page["next_cursor"].as_str().map(|next| format!("/api/v1/orders?limit=100&cursor={next}"));
         pages += 1;
     }
     assert_eq!(walked, all);
-    assert_eq!(pages, 3, "of 15, 15 and 10");
+    assert_eq!(pages, 3, "pages of 15, 15 and 10 orders");
 }
 
-/// The largest body that is an order, in bytes as it is answered.
+/// The valid order whose response has the most bytes.
 fn largest() -> String {
     let wide = |count: usize| json!("\u{1}".repeat(count));
     let item =
@@ -167,13 +166,13 @@ fn largest() -> String {
 }
 
 #[test]
-fn the_body_is_read_once() {
+fn the_body_is_read_exactly_once() {
     let mut call = Call::post(minimal().to_string());
     Service::new().call(&mut call);
     assert_eq!(call.body_reads, 1);
 }
 
-/// Text of a number of code points, half of them beyond ASCII.
+/// Text with a number of code points in this range. About half of them are outside ASCII.
 fn text(range: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
     let character = prop_oneof![any::<char>(), proptest::char::range(' ', '~')];
     collection::vec(character, range).prop_map(String::from_iter)
@@ -191,7 +190,7 @@ fn item() -> impl Strategy<Value = Value> {
     )
 }
 
-/// Any order that keeps the rules.
+/// Any valid order.
 fn order() -> impl Strategy<Value = Value> {
     let metadata = collection::btree_map("[A-Za-z0-9_.-]{1,40}", text(0..=30), 0..=50);
     let items = collection::vec(item(), 1..=100);
@@ -212,9 +211,8 @@ fn order() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
-    /// What is accepted comes back unchanged, from the answer and from GET.
     #[test]
-    fn an_accepted_order_survives(order in order()) {
+    fn an_accepted_order_is_returned_unchanged_by_post_and_get(order in order()) {
         let service = Service::new();
         let created = service.post(order.to_string());
         prop_assert_eq!(created.status(), 201, "{}", created.text());
@@ -225,9 +223,8 @@ proptest! {
         prop_assert_eq!(fetched.text(), created.text());
     }
 
-    /// Whatever a client sends as a body, it gets an answer that is one of these.
     #[test]
-    fn any_body_is_answered(body: Vec<u8>, almost in "[\\[\\]{}:,\"a0 .e-]{0,60}") {
+    fn any_invalid_body_is_rejected_with_400_or_422(body: Vec<u8>, almost in "[\\[\\]{}:,\"a0 .e-]{0,60}") {
         for body in [body, almost.into_bytes()] {
             let status = Service::new().post(body).status();
             prop_assert_eq!(status == 400 || status == 422, true, "{}", status);

@@ -1,4 +1,4 @@
-//! What the service says about itself: /openapi.json and /problems/{slug}; and that it keeps to it.
+//! /openapi.json and /problems/{slug}, and whether the service does what the API description states.
 
 use std::collections::BTreeSet;
 
@@ -7,38 +7,38 @@ use serde_json::{Value, json};
 use crate::support::{Call, MemoryStore, Service, documented, full, minimal, operation};
 
 #[test]
-fn the_description_is_the_file() {
+fn the_served_description_equals_the_file() {
     let service = Service::new();
-    let answer = service.get("/openapi.json");
-    assert_eq!((answer.status(), answer.header("content-type")), (200, Some("application/json")));
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=300"));
+    let response = service.get("/openapi.json");
+    assert_eq!((response.status(), response.header("content-type")), (200, Some("application/json")));
+    assert_eq!(response.header("cache-control"), Some("public, max-age=300"));
     let file: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
-    assert_eq!(answer.json(), file);
-    let tag = answer.header("etag").unwrap();
+    assert_eq!(response.json(), file);
+    let tag = response.header("etag").unwrap();
     let again = service.call(&mut Call::new("GET", "/openapi.json").header("if-none-match", tag));
     assert_eq!((again.status(), again.header("etag")), (304, Some(tag)));
 }
 
-/// Currencies are named twice; they are the same.
+/// The code and the description each contain a list of currencies.
 #[test]
-fn the_description_has_the_currencies_that_are_taken() {
+fn the_description_lists_the_accepted_currencies() {
     let file: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
     let codes = file["components"]["schemas"]["Currency"]["enum"].as_array().unwrap();
     assert!(codes.len() > 100);
     let (first, last) = (json!("A"), json!("Z"));
-    let taken = |code: &Value| {
+    let accepted = |code: &Value| {
         let order = crate::support::with(minimal(), "/currency", code.clone());
         Service::new().post(order.to_string()).status() == 201
     };
-    assert!(codes.iter().all(taken) && !taken(&first) && !taken(&last));
+    assert!(codes.iter().all(accepted) && !accepted(&first) && !accepted(&last));
     let all = ('A'..='Z')
         .flat_map(|a| ('A'..='Z').flat_map(move |b| ('A'..='Z').map(move |c| json!(format!("{a}{b}{c}")))));
-    assert_eq!(all.filter(taken).count(), codes.len());
+    assert_eq!(all.filter(accepted).count(), codes.len());
 }
 
-/// "a page that the guest serves", for people or programs.
+/// "a page that the guest serves", as HTML or JSON.
 #[test]
-fn every_problem_has_its_page() {
+fn every_problem_has_a_page() {
     let service = Service::new();
     for slug in SLUGS {
         let path = format!("/problems/{slug}");
@@ -49,11 +49,11 @@ fn every_problem_has_its_page() {
         let html = service.call(&mut Call::new("GET", &path).header("accept", browser));
         assert_eq!((html.status(), html.header("content-type")), (200, Some("text/html; charset=utf-8")));
         assert!(html.text().starts_with("<!DOCTYPE html>"));
-        for answer in [&json, &html] {
-            assert!(answer.text().contains(json.json()["title"].as_str().unwrap()));
-            assert!(answer.text().contains(json.json()["description"].as_str().unwrap()));
-            assert_eq!(answer.header("cache-control"), Some("public, max-age=3600"));
-            assert_eq!(answer.header("vary"), Some("accept"));
+        for response in [&json, &html] {
+            assert!(response.text().contains(json.json()["title"].as_str().unwrap()));
+            assert!(response.text().contains(json.json()["description"].as_str().unwrap()));
+            assert_eq!(response.header("cache-control"), Some("public, max-age=3600"));
+            assert_eq!(response.header("vary"), Some("accept"));
         }
         assert_ne!(json.header("etag"), html.header("etag"));
         let tag = json.header("etag").unwrap();
@@ -83,7 +83,7 @@ const SLUGS: [&str; 17] = [
     "internal-error",
 ];
 
-/// One call for every status that an operation is described to answer with.
+/// Requests that produce every documented status of every operation.
 fn calls(id: &str, cancelled: &str, tags: &[(String, String)]) -> Vec<Call> {
     let order = |rest: &str| format!("/api/v1/orders/{id}{rest}");
     let mut calls = vec![
@@ -122,7 +122,7 @@ fn calls(id: &str, cancelled: &str, tags: &[(String, String)]) -> Vec<Call> {
         }
     }
     for action in ["confirm", "ship", "deliver", "cancel"] {
-        // Walks the order through its states as it goes.
+        // The calls also move the order through its statuses.
         let act = |id: &str| Call::new("POST", &format!("/api/v1/orders/{id}/{action}"));
         let json = |body: &str| act(id).header("content-type", "application/json").body(body);
         calls.extend([
@@ -139,10 +139,10 @@ fn calls(id: &str, cancelled: &str, tags: &[(String, String)]) -> Vec<Call> {
     calls
 }
 
-/// "every documented status is produced by a test; nothing undocumented is ever answered" (the second half is
-/// checked of every answer that any of these tests gets).
+/// "every documented status is produced by a test; nothing undocumented is ever answered". The second half is checked for
+/// every response in any of these tests.
 #[test]
-fn every_described_status_is_answered() {
+fn every_documented_status_is_produced() {
     let service = Service::new();
     let (id, cancelled) = (service.create(), service.create());
     service.act(&cancelled, "cancel");
@@ -157,27 +157,27 @@ fn every_described_status_is_answered() {
     })
     .to_vec();
     let described = documented();
-    let mut answered = BTreeSet::new();
+    let mut produced = BTreeSet::new();
     for call in calls(&id, &cancelled, &tags) {
         let (name, _) = operation(call.method(), call.target()).unwrap();
-        // The same once more, too large, and once more, for another type.
+        // Repeat each request with a body that is too large, and with an unsupported Accept header.
         let large = call.clone().header("content-length", "1048577");
-        let picky = call.clone().header("accept", "image/png");
-        for mut call in [call, large, picky] {
-            answered.insert((name.clone(), service.call(&mut call).status().to_string()));
+        let unacceptable = call.clone().header("accept", "image/png");
+        for mut call in [call, large, unacceptable] {
+            produced.insert((name.clone(), service.call(&mut call).status().to_string()));
         }
     }
-    let lose = |store: &MemoryStore| store.rewrite("o/", str::to_owned);
-    (0..3).for_each(|_| service.store.before_commit(lose));
-    let raced = service.patch(&id, &json!({"notes": "lost"})).status().to_string();
-    answered.insert(("PATCH /api/v1/orders/{id}".to_owned(), raced));
-    let mut missing: Vec<_> = described.difference(&answered).collect();
-    // What is left are requests that a host refuses before the component sees them.
-    let of_the_host = |(name, status): &&(String, String)| {
+    let change_order = |store: &MemoryStore| store.rewrite("o/", str::to_owned);
+    (0..3).for_each(|_| service.store.before_commit(change_order));
+    let conflicting = service.patch(&id, &json!({"notes": "lost"})).status().to_string();
+    produced.insert(("PATCH /api/v1/orders/{id}".to_owned(), conflicting));
+    let mut missing: Vec<_> = described.difference(&produced).collect();
+    // The remaining statuses come from a host that rejects the request before the component receives it.
+    let from_the_host = |(name, status): &&(String, String)| {
         let reads_nothing = !name.starts_with("POST") && !name.starts_with("PATCH");
         let has_parameters = name.ends_with("/orders") || name.ends_with("/events");
         status == "400" && reads_nothing && (name.starts_with("OPTIONS") || !has_parameters)
     };
-    missing.retain(|missing| !of_the_host(missing));
-    assert!(missing.is_empty(), "not answered: {missing:?}");
+    missing.retain(|missing| !from_the_host(missing));
+    assert!(missing.is_empty(), "not produced: {missing:?}");
 }

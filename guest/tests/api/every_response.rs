@@ -1,11 +1,11 @@
-//! What holds for all answers: routes and methods, fields, request ids, problems.
+//! Rules for every response: routes and methods, headers, request ids, problems.
 
 use proptest::prelude::{prop_assert_eq, proptest};
 
-use crate::support::{Answer, Call, Service, minimal, uuid_version};
+use crate::support::{Call, Service, TestResponse, minimal, uuid_version};
 
-/// An answer of every kind that needs no failing store.
-fn answers(service: &Service) -> Vec<Answer> {
+/// One response of every kind that does not need a failing store.
+fn responses(service: &Service) -> Vec<TestResponse> {
     let id = service.create();
     vec![
         service.post(minimal().to_string()),
@@ -24,19 +24,19 @@ fn answers(service: &Service) -> Vec<Answer> {
     ]
 }
 
-/// "Every response: `X-Request-Id`, `X-Content-Type-Options: nosniff`", and what HTTP wants of content.
+/// "Every response: `X-Request-Id`, `X-Content-Type-Options: nosniff`", and the headers that HTTP requires for content.
 #[test]
-fn every_response_has_its_fields() {
-    for answer in answers(&Service::new()) {
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert!(answer.header("x-request-id").is_some());
-        let problem = answer.status() >= 400;
+fn every_response_has_the_required_headers() {
+    for response in responses(&Service::new()) {
+        assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+        assert!(response.header("x-request-id").is_some());
+        let problem = response.status() >= 400;
         let content_type = if problem { "application/problem+json" } else { "application/json" };
-        assert_eq!(answer.header("content-type"), Some(content_type));
-        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
-        assert!(length == answer.0.body.len() || answer.0.body.is_empty());
-        assert_eq!(answer.header("cache-control") == Some("no-store"), problem);
-        for (name, value) in &answer.0.headers {
+        assert_eq!(response.header("content-type"), Some(content_type));
+        let length: usize = response.header("content-length").unwrap().parse().unwrap();
+        assert!(length == response.0.body.len() || response.0.body.is_empty());
+        assert_eq!(response.header("cache-control") == Some("no-store"), problem);
+        for (name, value) in &response.0.headers {
             assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{name}");
             assert!(value.bytes().all(|byte| (0x20..=0x7e).contains(&byte)), "{name}: {value}");
         }
@@ -45,16 +45,16 @@ fn every_response_has_its_fields() {
 
 /// "the caller's, if it is 1…128 visible ASCII characters".
 #[test]
-fn a_good_request_id_is_kept() {
+fn a_valid_request_id_is_returned() {
     for id in ["x", "!~", "00-abc", &"y".repeat(128)] {
-        let answer = Service::new().call(&mut Call::new("GET", "/nowhere").header("x-request-id", id));
-        assert_eq!(answer.header("x-request-id"), Some(id));
+        let response = Service::new().call(&mut Call::new("GET", "/nowhere").header("x-request-id", id));
+        assert_eq!(response.header("x-request-id"), Some(id));
     }
 }
 
 /// "else a new UUID": version 4.
 #[test]
-fn any_other_request_id_is_replaced() {
+fn an_invalid_request_id_is_replaced() {
     let long = "y".repeat(129);
     for values in [
         &[][..],
@@ -81,7 +81,7 @@ fn any_other_request_id_is_replaced() {
 
 /// "route 404 → method 405", and neither reads the body.
 #[test]
-fn paths_and_methods() {
+fn an_unknown_path_is_404_and_an_unsupported_method_405() {
     let service = Service::new();
     for (method, target, status, allow) in [
         ("GET", "/", 404, None),
@@ -96,44 +96,43 @@ fn paths_and_methods() {
         ("DELETE", "/api/v1/orders/x", 405, Some("GET, HEAD, PATCH, OPTIONS")),
     ] {
         let mut call = Call::new(method, target).body(" ".repeat(2_000_000));
-        let answer = service.call(&mut call);
-        answer.problem(status, if status == 404 { "no-such-path" } else { "method-not-allowed" });
-        assert_eq!(answer.header("allow"), allow, "{method} {target}");
+        let response = service.call(&mut call);
+        response.problem(status, if status == 404 { "no-such-path" } else { "method-not-allowed" });
+        assert_eq!(response.header("allow"), allow, "{method} {target}");
         assert_eq!(call.body_reads, 0);
     }
 }
 
-/// RFC 9457 §3.1.5: `instance` names this occurrence: the request's path, whatever it looks like.
+/// RFC 9457 §3.1.5: `instance` identifies the occurrence.
 #[test]
-fn the_instance_of_a_problem_is_the_path() {
+fn the_instance_of_a_problem_is_the_path_of_the_request() {
     for (target, instance) in [("/a\"b\\?c=d", "/a\"b\\"), ("", ""), ("?", ""), ("/é/%ff?x?y", "/é/%ff")] {
-        let answer = Service::new().get(target);
-        answer.problem(404, "no-such-path");
-        assert_eq!(answer.json()["instance"], instance);
+        let response = Service::new().get(target);
+        response.problem(404, "no-such-path");
+        assert_eq!(response.json()["instance"], instance);
     }
 }
 
-/// No answer but those with a cause inside has one for the log.
 #[test]
-fn only_failures_have_a_cause() {
-    for answer in answers(&Service::new()) {
+fn only_failures_have_a_cause_for_the_log() {
+    for response in responses(&Service::new()) {
         assert_eq!(
-            answer.0.cause.is_some(),
-            answer.status() == 400 && answer.text().contains("body-interrupted")
+            response.0.cause.is_some(),
+            response.status() == 400 && response.text().contains("body-interrupted")
         );
     }
 }
 
 proptest! {
     #[test]
-    fn any_request_id_is_kept_or_replaced(value: Vec<u8>) {
-        let answer = Service::new().call(&mut Call::new("GET", "/").header("x-request-id", &value));
-        let good = (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
-        prop_assert_eq!(answer.header("x-request-id").unwrap().as_bytes() == value, good);
+    fn any_request_id_is_returned_or_replaced(value: Vec<u8>) {
+        let response = Service::new().call(&mut Call::new("GET", "/").header("x-request-id", &value));
+        let valid = (1..=128).contains(&value.len()) && value.iter().all(u8::is_ascii_graphic);
+        prop_assert_eq!(response.header("x-request-id").unwrap().as_bytes() == value, valid);
     }
 
     #[test]
-    fn any_target_is_answered(method in "[A-Z]{0,5}", target in ".{0,30}|(/|api|v1|orders|\\?|=|%){0,9}") {
+    fn any_target_gets_an_expected_status(method in "[A-Z]{0,5}", target in ".{0,30}|(/|api|v1|orders|\\?|=|%){0,9}") {
         let status = Service::new().call(&mut Call::new(&method, &target)).status();
         prop_assert_eq!(matches!(status, 200 | 204 | 400 | 404 | 405 | 415), true, "{}", status);
     }

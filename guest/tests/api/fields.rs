@@ -1,4 +1,4 @@
-//! The rules of an order's members, each at both of its edges, and how faults are told.
+//! The rules of an order's members, each tested at both bounds, and the list of errors.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::support::{Service, full, minimal, with, without};
 
-/// The faults of a body, as text: one `pointer: detail` a line.
-fn faults(body: impl AsRef<[u8]>) -> Vec<String> {
+/// The errors in a body, each as `pointer: detail`.
+fn errors(body: impl AsRef<[u8]>) -> Vec<String> {
     let service = Service::new();
-    let faults = service.post(body).faults();
+    let errors = service.post(body).field_errors();
     assert!(service.store.records.borrow().is_empty(), "nothing is stored");
-    faults.into_iter().map(|(pointer, detail)| format!("{pointer}: {detail}")).collect()
+    errors.into_iter().map(|(pointer, detail)| format!("{pointer}: {detail}")).collect()
 }
 
 fn times(count: usize, text: &str) -> Value {
@@ -22,20 +22,20 @@ fn metadata(count: usize) -> Value {
     (0..count).map(|index| (format!("m{index}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
 }
 
-const CUSTOMER: &str = "must have 1 to 200 code points, one of them not white space";
-const SKU: &str = "must have 1 to 64 characters out of A-Z a-z 0-9 . _ -";
+const CUSTOMER: &str = "must have 1 to 200 code points, not all of them white space";
+const SKU: &str = "must have 1 to 64 characters from A-Z a-z 0-9 . _ -";
 const NAME: &str = "must have 1 to 200 code points";
 const QUANTITY: &str = "must be from 1 to 10000";
 const PRICE: &str = "must be from 0 to 1000000000";
 const NOTES: &str = "must have at most 2000 code points";
 const CURRENCY: &str = "must be the ISO 4217 code of a currency in force, such as EUR";
-const METADATA_NAME: &str = "must have a name of 1 to 40 characters out of A-Z a-z 0-9 _ . -";
+const METADATA_NAME: &str = "must have a name of 1 to 40 characters from A-Z a-z 0-9 _ . -";
 const METADATA_VALUE: &str = "must have at most 500 code points";
 
-/// The table "Order" of the contract. Lengths are in code points: `é` is two bytes, `😀` four bytes and two
-/// units of UTF-16, `e\u{301}` two code points that show as one character.
+/// The table "Order" of the contract. Lengths are in code points: `é` has two bytes, `😀` has four bytes and two UTF-16 code
+/// units, and `e\u{301}` is two code points that are displayed as one character.
 #[test]
-fn within_the_rules() {
+fn values_within_the_rules_are_accepted() {
     let item = minimal()["items"][0].clone();
     for (pointer, value) in [
         ("/customer", times(1, "c")),
@@ -64,14 +64,14 @@ fn within_the_rules() {
         (concat!("/metadata/", "a123456789b123456789c123456789d123456789"), json!("v")),
     ] {
         let order = with(full(), pointer, value);
-        let answer = Service::new().post(order.to_string());
-        assert_eq!(answer.status(), 201, "{pointer}: {}", answer.text());
-        assert_eq!(answer.json().pointer(pointer), order.pointer(pointer));
+        let response = Service::new().post(order.to_string());
+        assert_eq!(response.status(), 201, "{pointer}: {}", response.text());
+        assert_eq!(response.json().pointer(pointer), order.pointer(pointer));
     }
 }
 
 #[test]
-fn outside_the_rules() {
+fn values_outside_the_rules_are_rejected() {
     let item = minimal()["items"][0].clone();
     for (pointer, value, expected) in [
         ("/customer", times(0, ""), CUSTOMER),
@@ -113,12 +113,12 @@ fn outside_the_rules() {
         (concat!("/metadata/", "a123456789b123456789c123456789d123456789e"), json!("v"), METADATA_NAME),
     ] {
         let order = with(full(), pointer, value.clone());
-        assert_eq!(faults(order.to_string()), [format!("{pointer}: {expected}")], "{value}");
+        assert_eq!(errors(order.to_string()), [format!("{pointer}: {expected}")], "{value}");
     }
 }
 
 #[test]
-fn wrong_types_say_what_was_expected_and_found() {
+fn a_wrong_type_is_rejected_with_the_expected_and_the_actual_type() {
     let values = [
         (json!(null), "null"),
         (json!(true), "a boolean"),
@@ -141,42 +141,42 @@ fn wrong_types_say_what_was_expected_and_found() {
         ("/metadata", "an object"),
         ("/metadata/z", "a string"),
     ] {
-        for (value, found) in &values {
-            if *found == expected || (*found == "a number" && expected == "a whole number") {
+        for (value, actual) in &values {
+            if *actual == expected || (*actual == "a number" && expected == "a whole number") {
                 continue;
             }
             let order = with(full(), pointer, value.clone());
-            assert_eq!(faults(order.to_string()), [format!("{pointer}: must be {expected}, not {found}")]);
+            assert_eq!(errors(order.to_string()), [format!("{pointer}: must be {expected}, not {actual}")]);
         }
     }
-    for (value, found) in values.iter().filter(|(_, found)| *found != "an object") {
-        assert_eq!(faults(value.to_string()), [format!(": must be an object, not {found}")]);
+    for (value, actual) in values.iter().filter(|(_, actual)| *actual != "an object") {
+        assert_eq!(errors(value.to_string()), [format!(": must be an object, not {actual}")]);
     }
 }
 
 #[test]
-fn missing_members_are_named() {
+fn a_missing_required_member_is_rejected() {
     for pointer in
         ["/customer", "/currency", "/items", "/items/1/sku", "/items/1/quantity", "/items/1/unit_price"]
     {
-        assert_eq!(faults(without(full(), pointer).to_string()), [format!("{pointer}: is required")]);
+        assert_eq!(errors(without(full(), pointer).to_string()), [format!("{pointer}: is required")]);
     }
     for pointer in ["/notes", "/metadata", "/items/0/name"] {
         assert_eq!(Service::new().post(without(full(), pointer).to_string()).status(), 201, "{pointer}");
     }
-    assert_eq!(faults("{}"), ["/customer: is required", "/currency: is required", "/items: is required"]);
+    assert_eq!(errors("{}"), ["/customer: is required", "/currency: is required", "/items: is required"]);
 }
 
-/// "Unknown members of a request body are an error (422, with a pointer)". Ours are unknown there, too.
+/// "Unknown members of a request body are an error (422, with a pointer)". Members that the service sets are unknown, too.
 #[test]
-fn unknown_members_are_named() {
+fn an_unknown_member_is_rejected() {
     for name in
         ["id", "total", "status", "version", "created_at", "updated_at", "Customer", "custome", "customer "]
     {
         let order = with(full(), &format!("/{name}"), json!("x"));
-        assert_eq!(faults(order.to_string()), [format!("/{name}: is not a member of a new order")]);
+        assert_eq!(errors(order.to_string()), [format!("/{name}: is not a member of a new order")]);
         let order = with(full(), &format!("/items/0/{name}"), json!([{"deep": null}]));
-        assert_eq!(faults(order.to_string()), [format!("/items/0/{name}: is not a member of an item")]);
+        assert_eq!(errors(order.to_string()), [format!("/items/0/{name}: is not a member of an item")]);
     }
 }
 
@@ -186,14 +186,14 @@ fn pointers_escape_tilde_and_slash() {
     order["a/b~c"] = json!(1);
     order["metadata"]["~1"] = json!("v");
     assert_eq!(
-        faults(order.to_string()),
+        errors(order.to_string()),
         ["/a~1b~0c: is not a member of a new order", &format!("/metadata/~01: {METADATA_NAME}")]
     );
 }
 
 /// "naming every fault at once".
 #[test]
-fn every_fault_is_told_at_once() {
+fn every_error_is_listed_in_one_response() {
     let order = json!({
         "customer": " ",
         "items": [
@@ -205,10 +205,10 @@ fn every_fault_is_told_at_once() {
         "notes": null,
         "total": 5,
     });
-    let answer = Service::new().post(order.to_string());
-    assert_eq!(answer.problem(422, "invalid-body"), "The body has several faults.");
+    let response = Service::new().post(order.to_string());
+    assert_eq!(response.problem(422, "invalid-body"), "The body has several errors.");
     assert_eq!(
-        faults(order.to_string()),
+        errors(order.to_string()),
         [
             format!("/customer: {CUSTOMER}"),
             "/items/1/colour: is not a member of an item".to_owned(),
@@ -224,38 +224,37 @@ fn every_fault_is_told_at_once() {
         ]
     );
     let one = Service::new().post(without(full(), "/customer").to_string());
-    assert_eq!(one.problem(422, "invalid-body"), "The body has a fault.");
+    assert_eq!(one.problem(422, "invalid-body"), "The body has an error.");
 }
 
-/// Too many items are told together with what is wrong in them.
 #[test]
-fn a_wrong_count_hides_no_other_fault() {
+fn a_wrong_number_of_items_does_not_hide_other_errors() {
     let mut items = vec![minimal()["items"][0].clone(); 101];
     items[100] = json!({});
-    assert_eq!(faults(with(minimal(), "/items", json!(items)).to_string()).len(), 4);
+    assert_eq!(errors(with(minimal(), "/items", json!(items)).to_string()).len(), 4);
     let metadata = with(metadata(51), "/m50", json!(1));
-    assert_eq!(faults(with(minimal(), "/metadata", metadata).to_string()).len(), 2);
+    assert_eq!(errors(with(minimal(), "/metadata", metadata).to_string()).len(), 2);
 }
 
-/// An answer lists 50 faults, says that there are more, and stays small whatever was sent.
+/// A response lists at most 50 errors and states if there are more.
 #[test]
-fn the_list_of_faults_is_bounded() {
+fn the_list_of_errors_is_bounded() {
     for (count, listed, more) in [(50, 50, false), (51, 50, true)] {
         let mut order = minimal();
         for index in 0..count {
             order[format!("x{index}")] = json!(0);
         }
-        let answer = Service::new().post(order.to_string());
-        assert_eq!(answer.faults().len(), listed);
-        let detail = answer.problem(422, "invalid-body");
-        assert_eq!(detail == "The body has more faults than are listed here.", more, "{detail}");
+        let response = Service::new().post(order.to_string());
+        assert_eq!(response.field_errors().len(), listed);
+        let detail = response.problem(422, "invalid-body");
+        assert_eq!(detail == "The body has more errors than are listed.", more, "{detail}");
     }
 }
 
 #[test]
-fn a_long_name_is_not_repeated() {
+fn a_long_member_name_is_truncated() {
     let names = ["n".repeat(64), "n".repeat(65), "😀".repeat(200_000)];
-    for (name, pointer, told) in [
+    for (name, pointer, detail) in [
         (&names[0], format!("/{}", names[0]), "is not a member of a new order".to_owned()),
         (
             &names[1],
@@ -269,15 +268,15 @@ fn a_long_name_is_not_repeated() {
         ),
     ] {
         let order = with(minimal(), &format!("/{name}"), json!(1));
-        assert_eq!(Service::new().post(order.to_string()).faults(), [(pointer, told)]);
+        assert_eq!(Service::new().post(order.to_string()).field_errors(), [(pointer, detail)]);
     }
     let order = with(full(), &format!("/metadata/{}", names[1]), json!("v"));
-    let told = format!("the member \"{}\"… of this object {METADATA_NAME}", names[0]);
-    assert_eq!(Service::new().post(order.to_string()).faults(), [("/metadata".to_owned(), told)]);
+    let detail = format!("the member \"{}\"… of this object {METADATA_NAME}", names[0]);
+    assert_eq!(Service::new().post(order.to_string()).field_errors(), [("/metadata".to_owned(), detail)]);
 }
 
 #[test]
-fn large_wrong_bodies_get_small_answers_soon() {
+fn a_large_invalid_body_gets_a_small_response_within_a_second() {
     let members: Vec<String> = (0..100_000).map(|index| format!("\"{index}\":0")).collect();
     let members = format!("{{{}}}", members.join(","));
     assert!(members.len() <= 1_048_576);
@@ -292,9 +291,9 @@ fn large_wrong_bodies_get_small_answers_soon() {
         format!("{{\"items\":[{}0]}}", "{\"\u{1f600}\":{}},".repeat(70_000)),
     ] {
         let started = Instant::now();
-        let answer = Service::new().post(&body);
-        assert_eq!(answer.faults().len(), 50);
-        assert!(answer.0.body.len() < 10_000, "{}", answer.0.body.len());
+        let response = Service::new().post(&body);
+        assert_eq!(response.field_errors().len(), 50);
+        assert!(response.0.body.len() < 10_000, "{}", response.0.body.len());
         assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     }
 }

@@ -1,34 +1,34 @@
-//! The filters of a list: each reads an index, and a page costs what it returns.
+//! The filters of a list. Each uses an index, and the cost of a page depends on what it returns.
 
 use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 use proptest::{collection, option, sample};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, NOON, Service};
+use crate::support::{NOON, Service, TestResponse};
 
-fn ids(answer: &Answer) -> Vec<String> {
-    assert_eq!(answer.status(), 200, "{answer:?}");
-    let page = answer.json();
+fn ids(response: &TestResponse) -> Vec<String> {
+    assert_eq!(response.status(), 200, "{response:?}");
+    let page = response.json();
     page["items"].as_array().unwrap().iter().map(|order| order["id"].as_str().unwrap().to_owned()).collect()
 }
 
-fn next(answer: &Answer) -> Option<String> {
-    answer.header("link").map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned())
+fn next(response: &TestResponse) -> Option<String> {
+    response.header("link").map(|link| link.split(['<', '>']).nth(1).unwrap().to_owned())
 }
 
-/// All orders that a query finds, page by page, by following `Link`.
-fn walk(service: &Service, query: &str) -> Vec<String> {
+/// The ids of all orders that a query finds, page by page, following `Link`.
+fn list_all(service: &Service, query: &str) -> Vec<String> {
     let (mut walked, mut target) = (Vec::new(), Some(format!("/api/v1/orders?{query}")));
     while let Some(path) = target {
-        let answer = service.get(&path);
-        walked.extend(ids(&answer));
-        target = next(&answer);
+        let response = service.get(&path);
+        walked.extend(ids(&response));
+        target = next(&response);
     }
     walked
 }
 
 #[test]
-fn by_status() {
+fn orders_are_filtered_by_status() {
     let service = Service::new();
     let all: Vec<_> = (0..4).map(|_| service.create()).collect();
     service.act(&all[1], "confirm");
@@ -42,30 +42,30 @@ fn by_status() {
         ("cancelled", vec![]),
     ] {
         let expected: Vec<_> = expected.into_iter().map(|index: usize| all[index].clone()).collect();
-        assert_eq!(walk(&service, &format!("status={status}")), expected, "{status}");
+        assert_eq!(list_all(&service, &format!("status={status}")), expected, "{status}");
     }
 }
 
 #[test]
-fn by_customer() {
+fn orders_are_filtered_by_customer() {
     let service = Service::new();
     let ada: Vec<_> = (0..3).map(|_| service.create_for("Ada & Söhne")).collect();
     let bob = service.create_for("bob");
-    assert_eq!(walk(&service, "customer=bob"), [bob]);
+    assert_eq!(list_all(&service, "customer=bob"), [bob]);
     let expected: Vec<_> = ada.into_iter().rev().collect();
     assert_eq!(
-        walk(&service, "customer=Ada%20%26+S%C3%B6hne&limit=1"),
+        list_all(&service, "customer=Ada%20%26+S%C3%B6hne&limit=1"),
         expected,
-        "and the links are escaped"
+        "the links are percent-encoded"
     );
-    assert!(walk(&service, "customer=BOB").is_empty());
+    assert!(list_all(&service, "customer=BOB").is_empty());
 }
 
-/// Both ends are exclusive, to the millisecond; any offset will do.
+/// Both bounds are exclusive, with a precision of one millisecond and any offset.
 #[test]
-fn by_time() {
+fn orders_are_filtered_by_creation_time() {
     let service = Service::new();
-    // At 12:30:06.001 to .004.
+    // Created at 12:30:06.001 to 12:30:06.004.
     let all: Vec<_> = (0..4).map(|_| service.create()).collect();
     let time = |rest: &str| format!("2026-11-22T{rest}");
     for (query, expected) in [
@@ -85,44 +85,44 @@ fn by_time() {
         ("created_before=9999-12-31T23:59:59.999Z".to_owned(), vec![3, 2, 1, 0]),
     ] {
         let expected: Vec<_> = expected.into_iter().map(|index: usize| all[index].clone()).collect();
-        assert_eq!(walk(&service, &format!("{query}&limit=1")), expected, "{query}");
+        assert_eq!(list_all(&service, &format!("{query}&limit=1")), expected, "{query}");
     }
 }
 
 /// "`sort` = `-created_at` (default) or `created_at`".
 #[test]
-fn oldest_first() {
+fn orders_are_sorted_oldest_or_newest_first() {
     let service = Service::new();
     let all: Vec<_> = (0..5).map(|_| service.create()).collect();
     for limit in 1..=6 {
-        assert_eq!(walk(&service, &format!("sort=created_at&limit={limit}")), all);
+        assert_eq!(list_all(&service, &format!("sort=created_at&limit={limit}")), all);
     }
     let newest: Vec<_> = all.iter().rev().cloned().collect();
-    assert_eq!(walk(&service, "sort=-created_at&limit=2"), newest);
+    assert_eq!(list_all(&service, "sort=-created_at&limit=2"), newest);
 }
 
 #[test]
-fn wrong_filters_are_told_what_would_be_right() {
+fn an_invalid_filter_is_400_and_the_detail_states_the_rule() {
     for (query, detail) in [
         ("status=Pending", "must be one of pending, confirmed, shipped, delivered, cancelled"),
         ("status=", "must be one of"),
         ("customer=", "must have 1 to 200 code points"),
-        ("customer=%20", "one of them not white space"),
-        ("created_after=yesterday", "The parameter created_after must be a time of RFC 3339"),
-        ("created_before=2026-11-22", "The parameter created_before must be a time of RFC 3339"),
-        ("created_after=2026-11-22T12:30:06+01:00", "A + in it is written %2B"),
+        ("customer=%20", "not all of them white space"),
+        ("created_after=yesterday", "The parameter created_after must be an RFC 3339 time"),
+        ("created_before=2026-11-22", "The parameter created_before must be an RFC 3339 time"),
+        ("created_after=2026-11-22T12:30:06+01:00", "Encode + as %2B"),
         ("sort=total", "must be created_at or -created_at"),
-        ("status=pending&status=pending", "must be given once"),
+        ("status=pending&status=pending", "must occur only once"),
     ] {
-        let answer = Service::new().get(&format!("/api/v1/orders?{query}"));
-        let told = answer.problem(400, "invalid-parameter");
-        assert!(told.contains(detail), "{told}");
+        let response = Service::new().get(&format!("/api/v1/orders?{query}"));
+        let actual = response.problem(400, "invalid-parameter");
+        assert!(actual.contains(detail), "{actual}");
     }
 }
 
-/// "a combination of filters may return a short page with a cursor": it looks at a bounded number of orders.
+/// "a combination of filters may return a short page with a cursor": one page scans a bounded number of orders.
 #[test]
-fn a_combination_may_give_short_pages() {
+fn a_combination_of_filters_may_return_short_pages() {
     let service = Service::new();
     let wanted = service.create_for("ada");
     service.act(&wanted, "cancel");
@@ -137,12 +137,12 @@ fn a_combination_may_give_short_pages() {
         let calls = service.store.calls.get();
         assert!(calls[0] + calls[1] <= 20, "{limit}: {calls:?}");
     }
-    assert_eq!(walk(&service, "customer=ada&status=cancelled"), [wanted]);
+    assert_eq!(list_all(&service, "customer=ada&status=cancelled"), [wanted]);
 }
 
-/// "A page costs what it returns": the calls to the store do not depend on how many orders there are.
+/// "A page costs what it returns".
 #[test]
-fn a_page_costs_the_same_in_a_large_store() {
+fn the_number_of_store_calls_does_not_depend_on_the_number_of_orders() {
     let service = Service::new();
     let mut costs = Vec::new();
     for count in [30, 1000] {
@@ -157,22 +157,21 @@ fn a_page_costs_the_same_in_a_large_store() {
     assert_eq!(costs[..2], [[0, 1, 0], [1, 1, 0]]);
 }
 
-/// An order whose place in an index is out of date is not shown in it.
 #[test]
-fn an_index_is_not_taken_at_its_word() {
+fn orders_with_an_outdated_index_entry_are_not_listed() {
     let service = Service::new();
     service.create();
     service.store.rewrite("o/", |order| order.replace("pending", "shipped").replace("\"c\"", "\"d\""));
-    assert!(walk(&service, "status=pending").is_empty());
-    assert!(walk(&service, "customer=c").is_empty());
+    assert!(list_all(&service, "status=pending").is_empty());
+    assert!(list_all(&service, "customer=c").is_empty());
     service.store.records.borrow_mut().retain(|key, _| !key.starts_with("o/"));
-    assert!(walk(&service, "status=pending").is_empty());
+    assert!(list_all(&service, "status=pending").is_empty());
 }
 
-/// What the test knows of an order.
+/// An order in the model of the test: id, creation time in milliseconds, customer and status.
 type Known = (String, u64, &'static str, &'static str);
 
-/// The parameters of a list: customer, status, after and before (in milliseconds), oldest first, limit.
+/// The parameters of a list: customer, status, created after and before (in milliseconds), oldest first, limit.
 type Parameters = (Option<&'static str>, Option<&'static str>, Option<u64>, Option<u64>, bool, usize);
 
 fn filters() -> impl Strategy<Value = Parameters> {
@@ -189,9 +188,8 @@ fn filters() -> impl Strategy<Value = Parameters> {
 proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
 
-    /// Every combination finds exactly what going through all orders finds, in the right order, each once.
     #[test]
-    fn filters_find_what_they_should(
+    fn every_combination_of_filters_lists_the_matching_orders_once_and_in_order(
         orders in collection::vec((0..40u64, sample::select(vec!["ada", "bob"]), 0..3usize), 0..40),
         filters in collection::vec(filters(), 1..12),
     ) {
@@ -219,24 +217,23 @@ proptest! {
             }
             let mut expected: Vec<_> = known
                 .iter()
-                .filter(|(_, made, of, state)| {
-                    customer.is_none_or(|customer| customer == *of)
+                .filter(|(_, created_at, orderer, state)| {
+                    customer.is_none_or(|customer| customer == *orderer)
                         && status.is_none_or(|status| status == *state)
-                        && after.is_none_or(|after| *made > NOON + after)
-                        && before.is_none_or(|before| *made < NOON + before)
+                        && after.is_none_or(|after| *created_at > NOON + after)
+                        && before.is_none_or(|before| *created_at < NOON + before)
                 })
                 .map(|(id, ..)| id.clone())
                 .collect();
             if !ascending {
                 expected.reverse();
             }
-            prop_assert_eq!(walk(&service, &query), expected, "{}", query);
+            prop_assert_eq!(list_all(&service, &query), expected, "{}", query);
         }
     }
 
-    /// Whatever happens to orders, the indexes and the events say what the orders say.
     #[test]
-    fn indexes_and_events_agree_with_orders(
+    fn indexes_and_events_match_the_orders_after_any_sequence_of_changes(
         steps in collection::vec((0..4usize, sample::select(vec!["confirm", "ship", "deliver", "cancel", "patch", "create"])), 1..40),
     ) {
         let service = Service::new();

@@ -1,7 +1,7 @@
-//! Requests that are almost right. Whatever comes, the answer is one that the description has (that is checked of
-//! every answer), nothing panics, and what is refused changes nothing.
+//! Almost valid requests. Every response matches the API description (which is checked for every response), nothing panics,
+//! and a rejected request changes nothing.
 //!
-//! `cargo test` tries some thousands of them; `cargo xtask fuzz` goes on for as long as it is told.
+//! `cargo test` runs a few thousand of them; `cargo xtask fuzz` runs as many as requested.
 
 use proptest::prelude::{ProptestConfig, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use proptest::{collection, sample};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{Call, Service, full, minimal};
 
-/// Stands for the id of an order that exists.
+/// The placeholder for the id of an existing order.
 const ID: &str = "{id}";
 
 const TARGETS: [&str; 16] = [
@@ -48,7 +48,7 @@ const FIELDS: [(&str, &str); 14] = [
     ("x-else", ""),
 ];
 
-/// Pieces that mean something somewhere.
+/// Text that is significant in some part of a request.
 const PIECES: [&str; 30] = [
     "{",
     "}",
@@ -82,28 +82,28 @@ const PIECES: [&str; 30] = [
     "\"metadata\":",
 ];
 
-/// A change of a text: where, how much goes, and what comes.
+/// A change to a text: the position, the number of characters to remove, and the text to insert.
 type Edit = (sample::Index, usize, String);
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    let what = prop_oneof![
+    let insertion = prop_oneof![
         3 => sample::select(PIECES.to_vec()).prop_map(str::to_owned),
         1 => ".{0,3}",
         1 => any::<char>().prop_map(|character| character.to_string().repeat(70)),
     ];
-    // Most stay as they are: a request with one fault gets further than one with five.
+    // Most texts stay unchanged: a request with one error is processed further than one with five.
     prop_oneof![
-        3 => collection::vec((any::<sample::Index>(), 0..3usize, what.clone()), 0..1),
-        2 => collection::vec((any::<sample::Index>(), 0..3usize, what), 1..4),
+        3 => collection::vec((any::<sample::Index>(), 0..3usize, insertion.clone()), 0..1),
+        2 => collection::vec((any::<sample::Index>(), 0..3usize, insertion), 1..4),
     ]
 }
 
 fn edited(text: &str, edits: &[Edit]) -> String {
     let mut characters: Vec<char> = text.chars().collect();
-    for (at, gone, come) in edits {
+    for (at, removed, inserted) in edits {
         let at = at.index(characters.len() + 1);
-        let end = (at + gone).min(characters.len());
-        characters.splice(at..end, come.chars());
+        let end = (at + removed).min(characters.len());
+        characters.splice(at..end, inserted.chars());
     }
     characters.into_iter().collect()
 }
@@ -129,7 +129,7 @@ fn request() -> impl Strategy<Value = Call> {
     )
 }
 
-/// As many cases as `PROPTEST_CASES` says, but not so few that a plain `cargo test` would find little.
+/// The number of cases from `PROPTEST_CASES`, but at least 2000.
 fn config() -> ProptestConfig {
     let config = ProptestConfig::default();
     ProptestConfig { cases: config.cases.max(2000), ..config }
@@ -144,19 +144,19 @@ proptest! {
         let id = service.create();
         for call in calls {
             let before = service.store.records.borrow().clone();
-            let answer = service.call(&mut call.at(&call.target().replace(ID, &id)));
-            let status = answer.status();
-            prop_assert!(status < 500, "{:?}", answer);
+            let response = service.call(&mut call.at(&call.target().replace(ID, &id)));
+            let status = response.status();
+            prop_assert!(status < 500, "{:?}", response);
             let read_only = matches!(call.method(), "GET" | "HEAD" | "OPTIONS");
             if status >= 400 || read_only {
                 prop_assert_eq!(&*service.store.records.borrow(), &before);
             }
             if status >= 400 && call.method() != "HEAD" {
-                let page = answer.json()["type"].as_str().unwrap().to_owned();
+                let page = response.json()["type"].as_str().unwrap().to_owned();
                 prop_assert_eq!(service.get(&page).status(), 200);
-                prop_assert_eq!(&answer.json()["status"], status);
+                prop_assert_eq!(&response.json()["status"], status);
             }
-            prop_assert!(answer.0.body.len() < 100_000, "no request makes an answer grow");
+            prop_assert!(response.0.body.len() < 100_000, "the size of a response is bounded");
         }
     }
 }

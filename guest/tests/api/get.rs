@@ -4,14 +4,14 @@ use crate::support::{Call, Service, full};
 
 /// "200 with `ETag: "<version>"`".
 #[test]
-fn an_order_is_read() {
+fn get_returns_the_created_order() {
     let service = Service::new();
     let created = service.post(full().to_string());
-    let answer = service.get(created.header("location").unwrap());
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!(answer.header("etag"), Some("\"1\""));
-    assert_eq!(answer.text(), created.text());
+    let response = service.get(created.header("location").unwrap());
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("etag"), Some("\"1\""));
+    assert_eq!(response.text(), created.text());
 }
 
 #[test]
@@ -21,14 +21,14 @@ fn the_entity_tag_is_the_version() {
     service.store.rewrite("o/", |order| {
         order.replace("\"version\":1", "\"version\":42").replace("pending", "shipped")
     });
-    let answer = service.get(&format!("/api/v1/orders/{id}"));
-    assert_eq!(answer.header("etag"), Some("\"42\""));
-    assert_eq!(answer.json()["status"], "shipped");
+    let response = service.get(&format!("/api/v1/orders/{id}"));
+    assert_eq!(response.header("etag"), Some("\"42\""));
+    assert_eq!(response.json()["status"], "shipped");
 }
 
 /// "404 (a malformed id too)": an id has one spelling.
 #[test]
-fn what_is_no_order_is_404() {
+fn an_unknown_or_malformed_id_is_404() {
     let service = Service::new();
     let id = service.create();
     for id in [
@@ -43,14 +43,14 @@ fn what_is_no_order_is_404() {
         "..",
         "é",
     ] {
-        let answer = service.get(&format!("/api/v1/orders/{id}"));
-        assert_eq!(answer.problem(404, "order-not-found"), "No order has this id.");
-        assert_eq!(answer.json()["instance"], format!("/api/v1/orders/{id}"));
+        let response = service.get(&format!("/api/v1/orders/{id}"));
+        assert_eq!(response.problem(404, "order-not-found"), "No order has this id.");
+        assert_eq!(response.json()["instance"], format!("/api/v1/orders/{id}"));
     }
 }
 
 #[test]
-fn head_is_get_without_content() {
+fn head_returns_the_headers_of_get_without_content() {
     let service = Service::new();
     let id = service.create();
     let paths = [

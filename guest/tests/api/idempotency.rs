@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use crate::support::{Answer, Call, Service, full, minimal, with};
+use crate::support::{Call, Service, TestResponse, full, minimal, with};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -12,17 +12,17 @@ fn keyed(key: &str) -> Call {
     Call::post(full().to_string()).header("idempotency-key", key)
 }
 
-/// Whether it is a replay; the fields that it shares with the first answer; and its content.
-fn parts(answer: &Answer) -> (bool, Vec<Option<String>>, String) {
+/// Whether the response is a replay, the headers that a replay shares with the first response, and the content.
+fn parts(response: &TestResponse) -> (bool, Vec<Option<String>>, String) {
     let fields = ["location", "etag", "content-type", "content-length", "cache-control"];
-    let fields = fields.map(|name| answer.header(name).map(str::to_owned)).to_vec();
-    assert_eq!(answer.status(), 201, "{answer:?}");
-    (answer.header("idempotent-replayed") == Some("true"), fields, answer.text().to_owned())
+    let fields = fields.map(|name| response.header(name).map(str::to_owned)).to_vec();
+    assert_eq!(response.status(), 201, "{response:?}");
+    (response.header("idempotent-replayed") == Some("true"), fields, response.text().to_owned())
 }
 
 /// "Same key, same request → the first answer, byte for byte", even if the order has changed since.
 #[test]
-fn a_repeated_request_gets_the_first_answer() {
+fn a_repeated_key_replays_the_first_response() {
     let service = Service::new();
     let first = parts(&service.call(&mut keyed("k")));
     assert!(!first.0);
@@ -37,7 +37,7 @@ fn a_repeated_request_gets_the_first_answer() {
 }
 
 #[test]
-fn other_keys_and_no_key_make_other_orders() {
+fn another_key_or_no_key_creates_another_order() {
     let service = Service::new();
     for call in
         [&mut keyed("k"), &mut keyed("K"), &mut keyed("\"k \""), &mut keyed("k").without("idempotency-key")]
@@ -49,7 +49,7 @@ fn other_keys_and_no_key_make_other_orders() {
 
 /// "Same key, another payload → 422."
 #[test]
-fn a_key_stands_for_one_payload() {
+fn a_key_with_another_body_is_422() {
     let service = Service::new();
     service.call(&mut keyed("k"));
     service.call(&mut keyed("k").body(minimal().to_string())).problem(422, "idempotency-key-reused");
@@ -59,10 +59,10 @@ fn a_key_stands_for_one_payload() {
 
 /// "Validation failures are not kept."
 #[test]
-fn a_key_of_a_refused_request_is_free() {
+fn a_rejected_request_does_not_use_its_key() {
     let service = Service::new();
-    let faulty = with(full(), "/items/0/quantity", json!(0));
-    service.call(&mut keyed("k").body(faulty.to_string())).faults();
+    let invalid = with(full(), "/items/0/quantity", json!(0));
+    service.call(&mut keyed("k").body(invalid.to_string())).field_errors();
     service.call(&mut keyed("k").body("{")).problem(400, "malformed-json");
     assert!(service.store.records.borrow().is_empty());
     assert!(!parts(&service.call(&mut keyed("k"))).0);
@@ -70,9 +70,9 @@ fn a_key_of_a_refused_request_is_free() {
 
 /// "Key: 1…255 characters, quoted (structured field) or bare."
 #[test]
-fn forms_of_a_key() {
+fn a_key_is_accepted_with_and_without_quotes() {
     let longest = "x".repeat(255);
-    for (key, good) in [
+    for (key, valid) in [
         ("8e03978e-40d5-43dd-bc93-6894a57f9324", true),
         ("!~,;=", true),
         (&longest, true),
@@ -87,11 +87,11 @@ fn forms_of_a_key() {
         ("é", false),
     ] {
         let service = Service::new();
-        let answer = service.call(&mut keyed(key));
-        if good {
-            assert_eq!(answer.status(), 201, "{key}");
+        let response = service.call(&mut keyed(key));
+        if valid {
+            assert_eq!(response.status(), 201, "{key}");
         } else {
-            let detail = answer.problem(400, "invalid-header");
+            let detail = response.problem(400, "invalid-header");
             assert!(detail.contains("Idempotency-Key must"), "{detail}");
         }
     }
@@ -100,9 +100,8 @@ fn forms_of_a_key() {
     assert!(detail.contains("once"), "{detail}");
 }
 
-/// The order and the answer under its key are written together: a commit that fails leaves neither.
 #[test]
-fn an_order_and_its_key_share_one_commit() {
+fn an_order_and_the_response_under_its_key_are_written_in_one_commit() {
     let service = Service::new();
     service.call(&mut keyed("k"));
     assert_eq!(service.store.calls.get()[2], 1);
@@ -113,22 +112,22 @@ fn an_order_and_its_key_share_one_commit() {
 
 /// "two racing creates with one key give one order and two equal answers".
 #[test]
-fn the_loser_of_a_race_answers_as_the_winner() {
+fn the_second_of_two_concurrent_creates_replays_the_response_of_the_first() {
     let service = Service::new();
     let winner = Service::new();
-    let answer = winner.call(&mut keyed("k"));
+    let response = winner.call(&mut keyed("k"));
     let theirs = winner.store.records.borrow().clone();
     service.store.before_commit(move |store| store.records.borrow_mut().extend(theirs));
     service.random.0.set(99);
     let (replayed, fields, content) = parts(&service.call(&mut keyed("k")));
     assert!(replayed);
-    assert_eq!((false, fields, content), parts(&answer));
+    assert_eq!((false, fields, content), parts(&response));
     assert_eq!(service.store.values("o/").len(), 1);
 }
 
-/// "Kept 24 h": after that the key is free, whether or not its record has been swept.
+/// "Kept 24 h": after that, the key can be used again, whether or not its record has been removed.
 #[test]
-fn an_expired_key_is_free() {
+fn an_expired_key_can_be_used_again() {
     let service = Service::new();
     let first = parts(&service.call(&mut keyed("k")));
     service.clock.0.set(service.clock.0.get() + DAY);
@@ -139,10 +138,10 @@ fn an_expired_key_is_free() {
     assert_eq!(service.store.values("o/").len(), 2);
 }
 
-/// The same, when another create with that key comes first, or when the create sweeps the key's own old place: one order
-/// more and one answer, that both give.
+/// Another create with the expired key commits first. One more order exists, and both requests return the same response. With
+/// some seeds, the create also sweeps the queue entry of its own key.
 #[test]
-fn a_race_for_an_expired_key_has_one_winner() {
+fn concurrent_creates_with_an_expired_key_create_one_order() {
     for seed in 0..40 {
         let service = Rc::new(Service::new());
         service.call(&mut keyed("k"));
@@ -157,9 +156,9 @@ fn a_race_for_an_expired_key_has_one_winner() {
     }
 }
 
-/// A key that is used anew, while another create is about to sweep it, keeps its new answer.
+/// An expired key is used again while another create is about to remove its response.
 #[test]
-fn an_answer_that_was_renewed_is_not_swept() {
+fn a_sweep_does_not_remove_a_new_response_under_an_expired_key() {
     for seed in 0..40 {
         let service = Rc::new(Service::new());
         service.call(&mut keyed("old"));
@@ -173,23 +172,22 @@ fn an_answer_that_was_renewed_is_not_swept() {
     }
 }
 
-/// A create that others always beat to its key's slot asks three times, then says so.
 #[test]
-fn a_slot_that_is_always_lost_is_503() {
-    for (losses, status) in [(2, 201), (3, 503)] {
+fn a_create_that_conflicts_three_times_is_503() {
+    for (conflicts, status) in [(2, 201), (3, 503)] {
         let service = Service::new();
-        // Another answer is there at the commit, and gone when it is looked for.
-        for _ in 0..losses {
+        // The commit conflicts with another response, which the next lookup does not find.
+        for _ in 0..conflicts {
             service.store.conflict_once();
         }
-        assert_eq!(service.call(&mut keyed("k")).status(), status, "{losses}");
+        assert_eq!(service.call(&mut keyed("k")).status(), status, "{conflicts}");
         assert_eq!(service.store.values("o/").len(), usize::from(status == 201));
     }
 }
 
 /// "swept after 24 h": creates with keys remove more expired records than they add.
 #[test]
-fn expired_keys_are_swept() {
+fn creates_remove_expired_keys() {
     let service = Service::new();
     for index in 0..50 {
         service.call(&mut keyed(&format!("old-{index}")));
@@ -202,34 +200,37 @@ fn expired_keys_are_swept() {
     assert_eq!(service.store.values("o/").len(), 150);
 }
 
-/// The same when many creates overlap: each has read the queue before any other has committed.
+/// Each create has read the queue before any other has committed.
 #[test]
-fn expired_keys_are_swept_by_creates_that_overlap() {
+fn concurrent_creates_remove_expired_keys() {
     for width in [1, 16, 64] {
         let service = Rc::new(Service::new());
         (0..1000).for_each(|index| _ = service.call(&mut keyed(&format!("old-{index}"))));
         service.clock.0.set(service.clock.0.get() + DAY);
         for round in 0..640 / width {
-            overlapping(&service, &format!("new-{round}"), width);
+            create_concurrently(&service, &format!("new-{round}"), width);
         }
         let left = service.store.keys("i/").len();
         assert_eq!(service.store.keys("x/").len(), left);
-        assert!(left <= 1000, "{width} at once: more come than go, {left} are there");
+        assert!(
+            left <= 1000,
+            "{width} concurrent creates: {left} responses are left, more than at the start"
+        );
     }
 }
 
-/// Makes so many creates, each of which begins when the one before is about to commit.
-fn overlapping(service: &Rc<Service>, name: &str, width: u32) {
+/// Runs `width` creates. Each starts when the previous one is about to commit.
+fn create_concurrently(service: &Rc<Service>, name: &str, width: u32) {
     if width > 1 {
         let (next, name) = (Rc::clone(service), name.to_owned());
-        service.store.before_commit(move |_| overlapping(&next, &name, width - 1));
+        service.store.before_commit(move |_| create_concurrently(&next, &name, width - 1));
     }
     assert!(!parts(&service.call(&mut keyed(&format!("{name}-{width}")))).0);
 }
 
-/// Whoever else sweeps the same records, the create goes through.
+/// Another request removes the same responses first.
 #[test]
-fn sweeping_yields_to_others() {
+fn a_conflict_of_sweeps_does_not_fail_the_create() {
     for seed in 0..20 {
         let service = Service::new();
         service.call(&mut keyed("a"));
@@ -241,7 +242,7 @@ fn sweeping_yields_to_others() {
         });
         service.store.calls.set([0; 3]);
         assert!(!parts(&service.call(&mut keyed("c"))).0);
-        assert_eq!(service.store.calls.get()[0], 1, "it does not begin anew");
+        assert_eq!(service.store.calls.get()[0], 1, "the create is not attempted again");
         assert_eq!((service.store.keys("i/").len(), service.store.keys("x/").len()), (1, 1));
     }
 }

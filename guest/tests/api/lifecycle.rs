@@ -7,8 +7,8 @@ use crate::support::{Call, Service};
 const ACTIONS: [(&str, &str); 4] =
     [("confirm", "confirmed"), ("ship", "shipped"), ("deliver", "delivered"), ("cancel", "cancelled")];
 
-/// The actions that lead to each state.
-const WAYS: [(&str, &[&str]); 5] = [
+/// The actions that lead to each status.
+const PATHS: [(&str, &[&str]); 5] = [
     ("pending", &[]),
     ("confirmed", &["confirm"]),
     ("shipped", &["confirm", "ship"]),
@@ -17,7 +17,7 @@ const WAYS: [(&str, &[&str]); 5] = [
 ];
 
 /// "pending → confirmed → shipped → delivered; pending or confirmed → cancelled."
-const STEPS: [(&str, &[&str]); 5] = [
+const TRANSITIONS: [(&str, &[&str]); 5] = [
     ("pending", &["confirm", "cancel"]),
     ("confirmed", &["ship", "cancel"]),
     ("shipped", &["deliver"]),
@@ -25,10 +25,10 @@ const STEPS: [(&str, &[&str]); 5] = [
     ("cancelled", &[]),
 ];
 
-/// An order that has gone this way.
-fn order_after(service: &Service, way: &[&str]) -> String {
+/// Creates an order and applies these actions. Returns its id.
+fn order_after(service: &Service, actions: &[&str]) -> String {
     let id = service.create();
-    for action in way {
+    for action in actions {
         assert_eq!(service.act(&id, action).status(), 200);
     }
     id
@@ -39,45 +39,45 @@ fn events(service: &Service, id: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-/// Every action in every state: a step, a repeat, or a conflict that says what can be done instead.
+/// Every action in every status is a transition, a repetition, or a conflict that lists the allowed actions.
 #[test]
-fn the_state_table() {
-    for ((state, way), (_, allowed)) in WAYS.into_iter().zip(STEPS) {
+fn every_action_in_every_status_follows_the_contract() {
+    for ((state, path), (_, allowed)) in PATHS.into_iter().zip(TRANSITIONS) {
         for (action, target) in ACTIONS {
             let service = Service::new();
-            let id = order_after(&service, way);
+            let id = order_after(&service, path);
             let before = service.get(&format!("/api/v1/orders/{id}"));
             let version = before.json()["version"].as_u64().unwrap();
             service.clock.0.set(service.clock.0.get() + 1000);
-            let answer = service.act(&id, action);
+            let response = service.act(&id, action);
             let after = service.get(&format!("/api/v1/orders/{id}"));
             if allowed.contains(&action) {
-                assert_eq!(answer.status(), 200, "{action} in {state}");
-                assert_eq!(answer.json()["status"], target);
-                assert_eq!(answer.json()["version"], version + 1);
-                assert_eq!(answer.header("etag"), Some(format!("\"{}\"", version + 1).as_str()));
-                assert_eq!(answer.text(), after.text());
-                assert_eq!(answer.json()["created_at"], before.json()["created_at"]);
-                assert_ne!(answer.json()["updated_at"], before.json()["updated_at"]);
+                assert_eq!(response.status(), 200, "{action} in {state}");
+                assert_eq!(response.json()["status"], target);
+                assert_eq!(response.json()["version"], version + 1);
+                assert_eq!(response.header("etag"), Some(format!("\"{}\"", version + 1).as_str()));
+                assert_eq!(response.text(), after.text());
+                assert_eq!(response.json()["created_at"], before.json()["created_at"]);
+                assert_ne!(response.json()["updated_at"], before.json()["updated_at"]);
                 continue;
             }
             assert_eq!(after.text(), before.text(), "nothing changed: {action} in {state}");
             if state == target {
-                assert_eq!((answer.status(), answer.text()), (200, before.text()), "a repeat");
-                assert_eq!(answer.header("etag"), before.header("etag"));
+                assert_eq!((response.status(), response.text()), (200, before.text()), "a repetition");
+                assert_eq!(response.header("etag"), before.header("etag"));
             } else {
-                answer.problem(409, "transition-not-allowed");
-                assert_eq!(answer.json()["order_status"], state);
-                assert_eq!(answer.json()["allowed"], json!(allowed));
-                assert_eq!(answer.json()["status"], 409);
+                response.problem(409, "transition-not-allowed");
+                assert_eq!(response.json()["order_status"], state);
+                assert_eq!(response.json()["allowed"], json!(allowed));
+                assert_eq!(response.json()["status"], 409);
             }
         }
     }
 }
 
-/// Every change leaves one event, numbered by the version it made, in the same commit.
+/// Events are numbered by the version that the change created.
 #[test]
-fn events_tell_the_life_of_an_order() {
+fn every_change_adds_one_event() {
     let service = Service::new();
     let id = service.create();
     service.act(&id, "confirm");
@@ -94,7 +94,7 @@ fn events_tell_the_life_of_an_order() {
     );
     service.act(&id, "cancel").problem(409, "transition-not-allowed");
     service.act(&id, "deliver");
-    let told: Vec<_> = events(&service, &id)
+    let listed: Vec<_> = events(&service, &id)
         .into_iter()
         .map(|event| {
             (event["seq"].clone(), event["type"].clone(), event["tracking"].clone(), event["changed"].clone())
@@ -102,7 +102,7 @@ fn events_tell_the_life_of_an_order() {
         .collect();
     let null = Value::Null;
     assert_eq!(
-        told,
+        listed,
         [
             (json!(1), json!("created"), null.clone(), null.clone()),
             (json!(2), json!("confirmed"), null.clone(), null.clone()),
@@ -118,9 +118,9 @@ fn events_tell_the_life_of_an_order() {
 
 /// "`tracking` for ship, `reason` for cancel", and nothing else.
 #[test]
-fn what_can_be_said_of_an_action() {
+fn ship_accepts_tracking_and_cancel_accepts_a_reason() {
     let long = |count: usize| "é".repeat(count);
-    for (way, action, body, fault) in [
+    for (path, action, body, pointer) in [
         (&["confirm"][..], "ship", json!({"tracking": long(200)}), None),
         (&["confirm"], "ship", json!({"tracking": long(201)}), Some("/tracking")),
         (&["confirm"], "ship", json!({"tracking": " "}), Some("/tracking")),
@@ -137,42 +137,46 @@ fn what_can_be_said_of_an_action() {
         (&["confirm", "ship"], "deliver", json!({"at": 1}), Some("/at")),
     ] {
         let service = Service::new();
-        let id = order_after(&service, way);
-        let path = format!("/api/v1/orders/{id}/{action}");
+        let id = order_after(&service, path);
+        let target = format!("/api/v1/orders/{id}/{action}");
         let mut call =
-            Call::new("POST", &path).header("content-type", "application/json").body(body.to_string());
-        let answer = service.call(&mut call);
-        match fault {
+            Call::new("POST", &target).header("content-type", "application/json").body(body.to_string());
+        let response = service.call(&mut call);
+        match pointer {
             None => {
-                assert_eq!(answer.status(), 200, "{body}: {answer:?}");
+                assert_eq!(response.status(), 200, "{body}: {response:?}");
                 let last = events(&service, &id).pop().unwrap();
                 for name in ["tracking", "reason"] {
                     assert_eq!(last[name], body[name]);
                 }
             }
-            Some(pointer) => assert_eq!(answer.faults()[0].0, pointer, "{body}"),
+            Some(pointer) => assert_eq!(response.field_errors()[0].0, pointer, "{body}"),
         }
     }
 }
 
-/// "optional JSON": none at all, or one of the right type.
+/// "optional JSON"
 #[test]
-fn a_body_is_optional_but_must_be_json() {
+fn the_body_of_an_action_is_optional_but_must_be_json() {
     let service = Service::new();
     let path = format!("/api/v1/orders/{}/confirm", service.create());
     let call = |body: &str| Call::new("POST", &path).body(body);
     service.call(&mut call("{}")).problem(415, "unsupported-content");
     service.call(&mut call("{}").header("content-type", "text/plain")).problem(415, "unsupported-content");
     service.call(&mut call("{").header("content-type", "application/json")).problem(400, "malformed-json");
-    let answer = service.call(&mut call("").header("content-type", "text/plain"));
-    assert_eq!((answer.status(), &answer.json()["version"]), (200, &json!(2)), "no body has no type");
+    let response = service.call(&mut call("").header("content-type", "text/plain"));
+    assert_eq!(
+        (response.status(), &response.json()["version"]),
+        (200, &json!(2)),
+        "Content-Type is ignored without a body"
+    );
     assert_eq!(service.call(&mut call("")).status(), 200);
 }
 
 /// "route 404 → 405 → 413 → 406/415 → resource 404 → 412 → syntax 400 → meaning 422 → state 409": each request
-/// breaks one more rule than the next.
+/// breaks one more rule than the next one.
 #[test]
-fn the_order_of_checks() {
+fn checks_run_in_the_order_of_the_contract() {
     let service = Service::new();
     let id = order_after(&service, &["cancel"]);
     let call = |action: &str, id: &str| Call::new("POST", &format!("/api/v1/orders/{id}/{action}"));
@@ -194,9 +198,8 @@ fn the_order_of_checks() {
     }
 }
 
-/// A clock that goes back does not take `updated_at` with it.
 #[test]
-fn time_does_not_go_back() {
+fn updated_at_does_not_decrease_when_the_clock_goes_back() {
     let service = Service::new();
     let id = service.create();
     service.clock.0.set(service.clock.0.get() + 5000);
@@ -206,42 +209,41 @@ fn time_does_not_go_back() {
     assert_eq!(service.patch(&id, &json!({"notes": "n"})).json()["updated_at"], later);
 }
 
-/// A change that others are always first to make is tried three times.
 #[test]
-fn a_lost_race_is_run_again() {
-    for (losses, status) in [(0, 200), (1, 200), (2, 200), (3, 409)] {
+fn a_conflicting_change_is_attempted_three_times() {
+    for (conflicts, status) in [(0, 200), (1, 200), (2, 200), (3, 409)] {
         let service = Service::new();
         let id = service.create();
-        for _ in 0..losses {
+        for _ in 0..conflicts {
             service.store.before_commit(|store| store.rewrite("o/", str::to_owned));
         }
-        let answer = service.act(&id, "confirm");
-        assert_eq!(answer.status(), status, "{losses}");
+        let response = service.act(&id, "confirm");
+        assert_eq!(response.status(), status, "{conflicts}");
         if status == 409 {
-            answer.problem(409, "concurrent-change");
+            response.problem(409, "concurrent-change");
             assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()["status"], "pending");
             assert_eq!(events(&service, &id).len(), 1);
         }
     }
 }
 
-/// Losing the race to the same step is no failure, and to another one is a conflict.
+/// Another request commits first. If it applied the same action, this one succeeds as a repetition.
 #[test]
-fn the_loser_of_a_step_sees_the_winner() {
-    for (theirs, status) in [("confirmed", 200), ("cancelled", 409)] {
+fn a_transition_that_loses_a_race_sees_the_new_status() {
+    for (new_status, status) in [("confirmed", 200), ("cancelled", 409)] {
         let service = Service::new();
         let id = service.create();
         service
             .store
-            .before_commit(move |store| store.rewrite("o/", |order| order.replace("pending", theirs)));
+            .before_commit(move |store| store.rewrite("o/", |order| order.replace("pending", new_status)));
         assert_eq!(service.act(&id, "confirm").status(), status);
-        assert_eq!(events(&service, &id).len(), 1, "the loser wrote nothing");
+        assert_eq!(events(&service, &id).len(), 1, "the second request wrote nothing");
     }
 }
 
 /// "oldest first", page by page.
 #[test]
-fn events_come_in_pages() {
+fn events_are_listed_in_pages() {
     let service = Service::new();
     let id = service.create();
     for count in 2..=7 {
@@ -249,21 +251,21 @@ fn events_come_in_pages() {
     }
     let (mut walked, mut target) = (Vec::new(), Some(format!("/api/v1/orders/{id}/events?limit=3")));
     while let Some(path) = target {
-        let answer = service.get(&path);
-        assert_eq!(answer.header("cache-control"), Some("private, no-cache"));
-        let page = answer.json();
+        let response = service.get(&path);
+        assert_eq!(response.header("cache-control"), Some("private, no-cache"));
+        let page = response.json();
         walked.extend(page["items"].as_array().unwrap().iter().map(|event| event["seq"].as_u64().unwrap()));
         target = page["next_cursor"]
             .as_str()
             .map(|cursor| format!("/api/v1/orders/{id}/events?limit=3&cursor={cursor}"));
         let link = target.as_ref().map(|target| format!("<{target}>; rel=\"next\""));
-        assert_eq!(answer.header("link"), link.as_deref());
+        assert_eq!(response.header("link"), link.as_deref());
     }
     assert_eq!(walked, [1, 2, 3, 4, 5, 6, 7]);
 }
 
 #[test]
-fn events_of_no_order_and_wrong_parameters() {
+fn events_of_an_unknown_order_are_404_and_invalid_parameters_400() {
     let service = Service::new();
     service.get("/api/v1/orders/x/events?limit=x").problem(404, "order-not-found");
     let path = format!("/api/v1/orders/{}/events", service.create());
@@ -278,5 +280,5 @@ fn events_of_no_order_and_wrong_parameters() {
         service.get(&format!("{path}?{query}")).problem(400, "invalid-parameter");
     }
     let past = service.get(&format!("{path}?cursor=__________8")).json();
-    assert_eq!(past, json!({"items": []}), "a cursor never goes stale");
+    assert_eq!(past, json!({"items": []}), "a cursor never expires");
 }

@@ -1,5 +1,5 @@
-//! The rules of the HTTP contract, each held by a test that names it, over an in-memory store. No WebAssembly
-//! is needed.
+//! Tests of the HTTP contract over an in-memory store. They run natively, without WebAssembly. Text in quotes in the comments
+//! is quoted from the contract.
 
 #[cfg(test)]
 mod bodies;

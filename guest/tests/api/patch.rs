@@ -1,4 +1,4 @@
-//! PATCH /api/v1/orders/{id}: JSON merge patch (RFC 7396) of `notes` and `metadata`.
+//! PATCH /api/v1/orders/{id}: a JSON merge patch (RFC 7396) of `notes` and `metadata`.
 
 use proptest::prelude::{Strategy, prop_assert_eq, prop_oneof, proptest};
 use proptest::{collection, option};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Call, Service};
 
-/// An order with these notes and metadata.
+/// Creates an order with notes and metadata. Returns its id.
 fn order(service: &Service) -> String {
     let id = service.create();
     assert_eq!(service.patch(&id, &json!({"notes": "n", "metadata": {"a": "1", "b": "2"}})).status(), 200);
@@ -14,7 +14,7 @@ fn order(service: &Service) -> String {
 }
 
 #[test]
-fn a_patch_merges() {
+fn a_patch_sets_and_removes_members() {
     for (patch, notes, metadata) in [
         (json!({"notes": "m"}), json!("m"), json!({"a": "1", "b": "2"})),
         (json!({"notes": ""}), json!(""), json!({"a": "1", "b": "2"})),
@@ -27,17 +27,17 @@ fn a_patch_merges() {
     ] {
         let service = Service::new();
         let id = order(&service);
-        let answer = service.patch(&id, &patch);
-        assert_eq!(answer.status(), 200, "{patch}");
+        let response = service.patch(&id, &patch);
+        assert_eq!(response.status(), 200, "{patch}");
         let found = service.get(&format!("/api/v1/orders/{id}"));
-        assert_eq!(found.text(), answer.text());
+        assert_eq!(found.text(), response.text());
         assert_eq!((&found.json()["notes"], &found.json()["metadata"]), (&notes, &metadata), "{patch}");
-        assert_eq!((answer.header("etag"), &found.json()["version"]), (Some("\"3\""), &json!(3)));
+        assert_eq!((response.header("etag"), &found.json()["version"]), (Some("\"3\""), &json!(3)));
     }
 }
 
 #[test]
-fn a_patch_that_changes_nothing_makes_no_version() {
+fn a_patch_that_changes_nothing_keeps_the_version() {
     let service = Service::new();
     let id = order(&service);
     for patch in [
@@ -46,81 +46,84 @@ fn a_patch_that_changes_nothing_makes_no_version() {
         json!({"metadata": {}}),
         json!({"metadata": {"a": "1", "x": null}}),
     ] {
-        let answer = service.patch(&id, &patch);
-        assert_eq!((answer.status(), answer.header("etag")), (200, Some("\"2\"")), "{patch}");
+        let response = service.patch(&id, &patch);
+        assert_eq!((response.status(), response.header("etag")), (200, Some("\"2\"")), "{patch}");
     }
 }
 
-/// A final order can still be annotated.
 #[test]
-fn any_order_can_be_patched() {
+fn an_order_with_a_final_status_can_be_patched() {
     let service = Service::new();
     let id = service.create();
     service.act(&id, "cancel");
-    let answer = service.patch(&id, &json!({"notes": "called twice"}));
-    assert_eq!((answer.status(), &answer.json()["status"]), (200, &json!("cancelled")));
+    let response = service.patch(&id, &json!({"notes": "called twice"}));
+    assert_eq!((response.status(), &response.json()["status"]), (200, &json!("cancelled")));
 }
 
 #[test]
-fn every_fault_of_a_patch_is_named() {
+fn every_error_in_a_patch_is_listed() {
     let service = Service::new();
     let id = service.create();
     let patch = json!({
         "notes": 1, "metadata": {"": "v", "ok": null, "a": 1, "b": "x".repeat(501), "": null},
         "status": "shipped", "customer": null, "colour": "red",
     });
-    let faults = service.patch(&id, &patch).faults();
-    let pointers: Vec<_> = faults.iter().map(|(pointer, _)| pointer.as_str()).collect();
+    let errors = service.patch(&id, &patch).field_errors();
+    let pointers: Vec<_> = errors.iter().map(|(pointer, _)| pointer.as_str()).collect();
     assert_eq!(
         pointers,
         ["/colour", "/customer", "/metadata/", "/metadata/a", "/metadata/b", "/notes", "/status"]
     );
-    assert!(faults[1].1.contains("cannot be changed"), "{faults:?}");
+    assert!(errors[1].1.contains("cannot be changed"), "{errors:?}");
     for (patch, pointer) in
         [(json!([]), ""), (json!("x"), ""), (json!(null), ""), (json!({"metadata": []}), "/metadata")]
     {
-        assert_eq!(service.patch(&id, &patch).faults()[0].0, pointer);
+        assert_eq!(service.patch(&id, &patch).field_errors()[0].0, pointer);
     }
 }
 
 /// "the limit holds after a merge too".
 #[test]
-fn merged_metadata_keeps_the_limit() {
+fn the_limit_applies_to_the_merged_metadata() {
     let service = Service::new();
     let id = service.create();
     let members = |range: std::ops::Range<u32>| -> Value {
         range.map(|index| (format!("m{index}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
     };
     assert_eq!(service.patch(&id, &json!({"metadata": members(0..30)})).status(), 200);
-    let answer = service.patch(&id, &json!({"metadata": members(30..51)}));
+    let response = service.patch(&id, &json!({"metadata": members(30..51)}));
     assert_eq!(
-        answer.faults(),
-        [("/metadata".to_owned(), "must have at most 50 members once it is merged".to_owned())]
+        response.field_errors(),
+        [("/metadata".to_owned(), "must have at most 50 members after the merge".to_owned())]
     );
     assert_eq!(service.patch(&id, &json!({"metadata": members(30..50)})).status(), 200);
     let mut swap = members(50..60);
     (0..10).for_each(|index| swap[format!("m{index}")] = Value::Null);
-    assert_eq!(service.patch(&id, &json!({"metadata": swap})).status(), 200, "51 named, 50 left");
+    assert_eq!(
+        service.patch(&id, &json!({"metadata": swap})).status(),
+        200,
+        "the patch names 20 members, 50 remain"
+    );
 }
 
 /// "415 (with `Accept-Patch`)".
 #[test]
-fn other_types_are_told_what_is_taken() {
+fn another_content_type_is_415_with_accept_patch() {
     let service = Service::new();
     let id = service.create();
     for content_type in [None, Some("application/json"), Some("application/json-patch+json")] {
         let call = Call::patch(&id, &json!({})).without("content-type");
         let mut call = content_type.into_iter().fold(call, |call, value| call.header("content-type", value));
-        let answer = service.call(&mut call);
-        answer.problem(415, "unsupported-content");
-        assert_eq!(answer.header("accept-patch"), Some("application/merge-patch+json"));
-        assert_eq!(answer.header("accept"), None);
+        let response = service.call(&mut call);
+        response.problem(415, "unsupported-content");
+        assert_eq!(response.header("accept-patch"), Some("application/merge-patch+json"));
+        assert_eq!(response.header("accept"), None);
     }
     service.patch("x", &json!({})).problem(404, "order-not-found");
     service.call(&mut Call::patch(&id, &json!(0)).body("{")).problem(400, "malformed-json");
 }
 
-/// MergePatch of RFC 7396 §2.
+/// The algorithm of RFC 7396 §2.
 fn merge(target: Value, patch: &Value) -> Value {
     let Value::Object(patch) = patch else { return patch.clone() };
     let mut target = match target {
@@ -153,20 +156,19 @@ fn patch() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Any sequence of patches gives what the algorithm of the RFC gives.
     #[test]
-    fn patches_are_those_of_the_rfc(patches in collection::vec(patch(), 1..8)) {
+    fn any_sequence_of_patches_gives_the_result_of_rfc_7396(patches in collection::vec(patch(), 1..8)) {
         let service = Service::new();
         let id = service.create();
         let mut expected = service.get(&format!("/api/v1/orders/{id}")).json();
         for patch in patches {
-            let answer = service.patch(&id, &patch).json();
+            let response = service.patch(&id, &patch).json();
             let merged = merge(expected.clone(), &patch);
             let changed = merged != expected;
             expected = merged;
             expected["version"] = json!(expected["version"].as_u64().unwrap() + u64::from(changed));
-            expected["updated_at"] = answer["updated_at"].clone();
-            prop_assert_eq!(&answer, &expected);
+            expected["updated_at"] = response["updated_at"].clone();
+            prop_assert_eq!(&response, &expected);
         }
     }
 }

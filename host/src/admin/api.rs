@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     config::Token,
-    rollout::swap::{Counter, Swapper},
+    rollout::swap::{OfferQueue, Swapper},
 };
 
 /// Handles the requests of operators. Each file of this room adds its handlers.
 pub(super) struct AdminApi {
     pub(super) token: Option<Token>,
     pub(super) swapper: Arc<Swapper>,
-    pub(super) counter: Counter,
+    pub(super) queue: OfferQueue,
 }

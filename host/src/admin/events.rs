@@ -30,7 +30,7 @@ impl AdminApi {
     pub(super) fn events<B>(&self, request: &Request<B>) -> Result<Response<Content>, ApiError> {
         let roster = &self.swapper.roster;
         let after = match request.headers().get("last-event-id") {
-            None => roster.last(),
+            None => roster.last_event(),
             Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
                 ApiError::new(
                     StatusCode::BAD_REQUEST,
@@ -39,7 +39,7 @@ impl AdminApi {
             })?,
         };
         // A number that is too high comes from the process before a restart: send all events of this process.
-        let after = if after > roster.last() { 0 } else { after };
+        let after = if after > roster.last_event() { 0 } else { after };
         let next = Box::pin(next_events(Arc::clone(roster), after));
         let stream = EventStream { pending: VecDeque::new(), next };
         let mut response = Response::new(stream.boxed_unsync());
@@ -61,9 +61,9 @@ struct EventStream {
 /// Waits for events after the one with this number. Returns them, with the number of the last one; no events if none
 /// occurred within [`HEARTBEAT`].
 async fn next_events(roster: Arc<Roster>, after: u64) -> (Vec<Event>, Arc<Roster>, u64) {
-    let mut last = roster.follow();
+    let mut last = roster.subscribe();
     let _ = timeout(HEARTBEAT, last.wait_for(|last| *last > after)).await;
-    let events = roster.after(after);
+    let events = roster.events_after(after);
     let after = events.last().map_or(after, |event| event.number);
     (events, roster, after)
 }

@@ -45,7 +45,7 @@ use crate::{
     config::Token,
     http::listener::Listener,
     lifecycle::shutdown::Lifecycle,
-    rollout::swap::{Counter, Swapper},
+    rollout::swap::{OfferQueue, Swapper},
 };
 
 /// Connections at the same time.
@@ -69,8 +69,8 @@ pub struct AdminServer {
 
 impl AdminServer {
     /// Serves on `listener`. If there is a token, every request must carry it.
-    pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, counter: Counter) -> Self {
-        Self { listener, api: Arc::new(AdminApi { token, swapper, counter }) }
+    pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, queue: OfferQueue) -> Self {
+        Self { listener, api: Arc::new(AdminApi { token, swapper, queue }) }
     }
 
     /// The address on which it listens.

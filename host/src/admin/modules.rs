@@ -21,8 +21,8 @@ use crate::{
     },
     rollout::{
         events::{Numbers, Origin, Step},
-        roster::{Record, State, written},
-        slot::Serving,
+        roster::{Record, State, format_time},
+        slot::LoadedModule,
         swap::Offer,
     },
 };
@@ -75,15 +75,15 @@ impl AdminApi {
         let slot = &self.swapper.slot;
         let mut modules: Vec<_> =
             self.swapper.roster.records().into_iter().map(|record| self.view(record)).collect();
-        for stored in self.swapper.kept.list().await.map_err(internal_error)? {
+        for stored in self.swapper.archive.list().await.map_err(internal_error)? {
             if !modules.iter().any(|known| known.record.module == stored.module) {
                 modules.push(View {
-                    record: stored_record(stored.module, stored.size, stored.stored),
+                    record: stored_record(stored.module, stored.size, stored.stored_at),
                     done: None,
                 });
             }
         }
-        let view_of = |serving: &Serving| self.view_of(serving.module);
+        let view_of = |serving: &LoadedModule| self.view_of(serving.module);
         let TermsConfig { canary, window, watch } = &self.swapper.terms;
         let terms =
             [("canary", canary.to_string()), ("window", window.to_string()), ("watch", watch.to_string())];
@@ -92,9 +92,9 @@ impl AdminApi {
             candidate: slot.candidate().map(|candidate| view_of(&candidate)),
             previous: slot.previous().map(|previous| view_of(&previous)),
             modules,
-            durable: self.swapper.kept.is_durable(),
+            durable: self.swapper.archive.is_durable(),
             terms: terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            event: self.swapper.roster.last(),
+            event: self.swapper.roster.last_event(),
         };
         Ok(json(StatusCode::OK, &overview))
     }
@@ -106,10 +106,10 @@ impl AdminApi {
                 format!("The path does not name a module by its hash: {why}."),
             )
         })?;
-        if let Some(record) = self.swapper.roster.record(module) {
+        if let Some(record) = self.swapper.roster.get(module) {
             return Ok(json(StatusCode::OK, &self.view(record)));
         }
-        let stored = self.swapper.kept.list().await.map_err(internal_error)?;
+        let stored = self.swapper.archive.list().await.map_err(internal_error)?;
         let stored = stored.into_iter().find(|stored| stored.module == module);
         let Some(stored) = stored else {
             return Err(ApiError::new(
@@ -117,7 +117,7 @@ impl AdminApi {
                 "No module with this hash is known: GET /v1/modules lists all.",
             ));
         };
-        let record = stored_record(stored.module, stored.size, stored.stored);
+        let record = stored_record(stored.module, stored.size, stored.stored_at);
         Ok(json(StatusCode::OK, &View { record, done: None }))
     }
 
@@ -129,25 +129,25 @@ impl AdminApi {
     {
         let began = Instant::now();
         let terms = self.terms(request.uri().query().unwrap_or_default())?;
-        let Some(turn) = self.counter.take_turn() else {
+        let Some(permit) = self.queue.try_acquire() else {
             return Err(ApiError::new(StatusCode::CONFLICT, self.busy_detail()));
         };
         let bytes = receive(request.into_body()).await?;
-        let (module, size) = (ModuleHash::of(&bytes), bytes.len());
+        let (module, size) = (ModuleHash::digest(&bytes), bytes.len());
         let roster = &self.swapper.roster;
         let accepted =
-            Accepted { module, serving: module == self.swapper.slot.module(), event: roster.last() };
+            Accepted { module, serving: module == self.swapper.slot.module(), event: roster.last_event() };
         if accepted.serving {
             return Ok(json(StatusCode::OK, &accepted));
         }
         let trust = self.swapper.trust.clone();
-        let source = tokio::task::spawn_blocking(move || Source::accept(bytes, &trust)).await;
+        let source = tokio::task::spawn_blocking(move || Source::from_component(bytes, &trust)).await;
         let source = match source {
             Ok(Ok(source)) => source,
             Ok(Err(why)) => {
                 let size = u64::try_from(size).unwrap_or(u64::MAX);
-                roster.note(module, Step::Received { from: Origin::Push, size });
-                roster.note(module, Step::Refused { why: why.to_string() });
+                roster.record(module, Step::Received { from: Origin::Push, size });
+                roster.record(module, Step::Refused { why: why.to_string() });
                 return Err(ApiError::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     format!("The component was rejected: {why}."),
@@ -155,7 +155,7 @@ impl AdminApi {
             }
             Err(error) => return Err(internal_error(error.to_string())),
         };
-        if !self.counter.offer(Offer { module, source, from: Origin::Push, terms, began, turn }) {
+        if !self.queue.offer(Offer { module, source, from: Origin::Push, terms, began, permit }) {
             return Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The service is shutting down and accepts no modules.",
@@ -169,7 +169,7 @@ impl AdminApi {
     }
 
     pub(super) async fn roll_back(&self) -> Result<Response<Content>, ApiError> {
-        match self.swapper.go_back().await {
+        match self.swapper.roll_back().await {
             Some(Ok(module)) => Ok(json(StatusCode::OK, &self.view_of(module))),
             Some(Err(why)) => Err(internal_error(format!(
                 "Module {} serves now, but a restart would not serve it: {why}.",
@@ -210,7 +210,7 @@ impl AdminApi {
     }
 
     fn view_of(&self, module: ModuleHash) -> View {
-        let record = self.swapper.roster.record(module);
+        let record = self.swapper.roster.get(module);
         self.view(record.unwrap_or_else(|| stored_record(module, 0, std::time::SystemTime::now())))
     }
 
@@ -277,7 +277,7 @@ fn stored_record(module: ModuleHash, size: u64, since: std::time::SystemTime) ->
         module,
         size: Some(size),
         state: State::Stored,
-        since: written(since),
+        since: format_time(since),
         why: None,
         window: None,
         trial: None,

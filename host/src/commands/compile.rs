@@ -9,11 +9,11 @@ use crate::{
     commands::error::CommandError,
     config::CompileConfig,
     module::{
-        compiled::Compiled,
+        compiled::CompiledComponent,
         component::{Module, ModuleError},
-        source::{self, STANDARD},
+        source::{self, STDIO_PATH},
     },
-    rollout::candidate::{INSTANCES_TO_TRY, try_out},
+    rollout::candidate::{CHECK_INSTANCES, link_and_instantiate},
     sandbox::engine::{self, Compiler},
 };
 
@@ -25,9 +25,9 @@ use crate::{
 /// [`CommandError::Failed`] if the component would not run, or the file cannot be written.
 pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     let CompileConfig { component, output, untried, target, max_memory } = config;
-    let refused = |error: ModuleError| CommandError::could_not_run(source::refused(component, &error));
+    let refused = |error: ModuleError| CommandError::could_not_run(source::file_error(component, &error));
     let bytes = source::read_component(component).map_err(CommandError::could_not_run)?;
-    let compiled = Compiled::make(&bytes, target.as_deref()).map_err(refused)?;
+    let compiled = CompiledComponent::compile(&bytes, target.as_deref()).map_err(refused)?;
 
     if !untried {
         try_compiled(&compiled, &bytes, component, max_memory.bytes()).await?;
@@ -35,7 +35,7 @@ pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     write(&compiled, component, output)
         .map_err(|error| CommandError::Failed(format!("cannot write {}: {error}", output.display())))?;
     // Standard output may hold the code itself.
-    if output != Path::new(STANDARD) {
+    if output != Path::new(STDIO_PATH) {
         let processor = if target.is_some() { "any processor" } else { "this machine's processor" };
         println!(
             "wrote {}: {} bytes, component {}, for {} and {processor}",
@@ -50,24 +50,25 @@ pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
 
 /// Tries what was compiled if it can run here, else the component alone.
 async fn try_compiled(
-    compiled: &Compiled,
+    compiled: &CompiledComponent,
     bytes: &[u8],
     component: &Path,
     max_memory: usize,
 ) -> Result<(), CommandError> {
     let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
-    let runtime = engine::start(INSTANCES_TO_TRY, max_memory, compiler).map_err(CommandError::CouldNotRun)?;
+    let runtime = engine::start(CHECK_INSTANCES, max_memory, compiler).map_err(CommandError::CouldNotRun)?;
     let module = match compiler {
         Compiler::Off => compiled.load(&runtime.engine),
         Compiler::On => Module::compile(&runtime.engine, bytes),
     };
-    let module = module.map_err(|error| CommandError::could_not_run(source::refused(component, &error)))?;
-    let tried = try_out(&runtime, &module, max_memory).await;
-    tried.map(drop).map_err(|why| CommandError::Failed(source::refused(component, &why).to_string()))
+    let module =
+        module.map_err(|error| CommandError::could_not_run(source::file_error(component, &error)))?;
+    let tried = link_and_instantiate(&runtime, &module, max_memory).await;
+    tried.map(drop).map_err(|why| CommandError::Failed(source::file_error(component, &why).to_string()))
 }
 
-fn write(compiled: &Compiled, component: &Path, output: &Path) -> io::Result<()> {
-    if output == Path::new(STANDARD) {
+fn write(compiled: &CompiledComponent, component: &Path, output: &Path) -> io::Result<()> {
+    if output == Path::new(STDIO_PATH) {
         let mut output = io::stdout().lock();
         return output.write_all(compiled.file()).and_then(|()| output.flush());
     }

@@ -3,8 +3,8 @@
 use crate::{
     commands::error::CommandError,
     config::InspectConfig,
-    module::source::{Source, refused},
-    rollout::candidate::{INSTANCES_TO_TRY, try_out},
+    module::source::{Source, file_error},
+    rollout::candidate::{CHECK_INSTANCES, link_and_instantiate},
     sandbox::engine,
 };
 
@@ -19,11 +19,11 @@ pub async fn run(config: &InspectConfig) -> Result<bool, CommandError> {
     let max_memory = max_memory.bytes();
     let source = Source::read(component, trust).map_err(CommandError::could_not_run)?;
     let runtime =
-        engine::start(INSTANCES_TO_TRY, max_memory, source.compiler()).map_err(CommandError::CouldNotRun)?;
+        engine::start(CHECK_INSTANCES, max_memory, source.compiler()).map_err(CommandError::CouldNotRun)?;
     let module = source
         .load(&runtime.engine)
-        .map_err(|error| CommandError::could_not_run(refused(component, &error)))?;
-    let verdict = try_out(&runtime, &module, max_memory).await;
+        .map_err(|error| CommandError::could_not_run(file_error(component, &error)))?;
+    let verdict = link_and_instantiate(&runtime, &module, max_memory).await;
 
     println!("component  {}", component.display());
     println!("sha256     {}", module.hash);

@@ -21,8 +21,8 @@ use crate::{
 pub fn keygen(config: &KeygenConfig) -> Result<(), CommandError> {
     let KeygenConfig { secret, public } = config;
     let key = SecretKey::generate().map_err(CommandError::Failed)?;
-    create(secret, &key.to_file(), file::SECRET)?;
-    if let Err(error) = create(public, &key.public().to_file(), file::PUBLIC) {
+    create(secret, &key.to_file(), file::PRIVATE_MODE)?;
+    if let Err(error) = create(public, &key.public().to_file(), file::PUBLIC_MODE) {
         // It is ours, of a moment ago, and of no use alone.
         let _ = fs::remove_file(secret);
         return Err(error);
@@ -32,7 +32,7 @@ pub fn keygen(config: &KeygenConfig) -> Result<(), CommandError> {
 }
 
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), CommandError> {
-    file::create(path, text.as_bytes(), mode).map_err(|error| match error.kind() {
+    file::create_new(path, text.as_bytes(), mode).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => CommandError::Failed(format!(
             "{} is there already, and no key is overwritten; name another file",
             path.display()
@@ -66,9 +66,9 @@ pub fn verify(config: &VerifyConfig) -> Result<(), CommandError> {
     let VerifyConfig { component, trusted_keys } = config;
     let trusted = TrustedKeys::read(trusted_keys).map_err(CommandError::CouldNotRun)?;
     let bytes = read(component)?;
-    let key = signature::check(&bytes, &trusted).map_err(|error| match error {
-        SignatureError::NoComponent(_) => unreadable(component, &error),
-        _ => CommandError::Failed(source::refused(component, &error).to_string()),
+    let key = signature::verify(&bytes, &trusted).map_err(|error| match error {
+        SignatureError::NotAComponent(_) => unreadable(component, &error),
+        _ => CommandError::Failed(source::file_error(component, &error).to_string()),
     })?;
     println!("{} is signed by {key}", component.display());
     Ok(())
@@ -79,7 +79,7 @@ fn read(component: &Path) -> Result<Vec<u8>, CommandError> {
 }
 
 fn unreadable(component: &Path, error: &SignatureError) -> CommandError {
-    CommandError::CouldNotRun(source::refused(component, error).to_string())
+    CommandError::CouldNotRun(source::file_error(component, error).to_string())
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> CommandError {

@@ -1,9 +1,9 @@
-//! Compiles a component in a process of its own.
+//! Compiles a component in a child process.
 //!
-//! So this process never holds a compiler's memory, and neither a crash of the compiler nor anything that a component
-//! makes it do harms what is served. The process is this same program, `orders-host compile`, at a low priority, with a
-//! bound on its time and on its memory. It gets the component through one pipe and gives the code through another:
-//! nobody else can reach either, and no place to write to is needed.
+//! So the serving process never spends memory on a compiler, and a component that crashes or subverts the compiler cannot
+//! harm the requests in flight. The child runs this same program, `orders-host compile`, at a low priority and with limits
+//! on its time and memory. It receives the component through one pipe and returns the code through another: no other
+//! process can reach either pipe, and no writable folder is needed.
 
 use std::{
     os::unix::process::ExitStatusExt,
@@ -21,114 +21,118 @@ use tokio::{
 use crate::{
     config::{ChecksConfig, Trusted},
     module::{
-        compiled::Compiled,
+        compiled::CompiledComponent,
         component::{ModuleError, check_header},
         hash::ModuleHash,
-        source::{MAX_COMPILED_BYTES, STANDARD},
+        source::{MAX_COMPILED_BYTES, STDIO_PATH},
     },
 };
 
-/// The program that runs now, even if another one has taken its place on the disk since.
+/// The running program, even if its file has been replaced since.
 const PROGRAM: &str = "/proc/self/exe";
-/// How much the compiler gives way to others: half of what there is (setpriority(2)).
+/// How far the compiler yields to other processes: half of the possible range (setpriority(2)).
 const NICENESS: i32 = 10;
-/// Most bytes of the compiler's own words that are repeated.
-const MAX_WORDS: u64 = 2048;
-/// Otherwise the allocator begins with 1 GiB, of which it may use any part: all of it would count.
-const ALLOCATOR: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
-/// What is said where memory could not be had and that was noticed.
+/// The most bytes of the compiler's standard error that are reported.
+const MAX_STDERR_BYTES: u64 = 2048;
+/// Stops the allocator from committing 1 GiB at the start, all of which would count against the memory limit.
+const ALLOCATOR_VARIABLE: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+/// How standard error says that an allocation failed.
 const OUT_OF_MEMORY: &str = "out of memory";
 
-/// Compiles the component of this hash, for this machine's own processor.
+/// Compiles the component with this hash, for this machine's own processor.
 ///
 /// # Errors
 ///
-/// [`ModuleError`] if it is no valid component, or needs more time or memory than `bounds` allow. The process has ended
-/// then; it also ends if nobody waits for it any more.
+/// [`ModuleError`] if it is not a valid component, or needs more time or memory than `limits` allow. The child has ended by
+/// then. It is also killed if the future is dropped.
 pub async fn compile(
     component: &[u8],
     hash: ModuleHash,
-    bounds: &ChecksConfig,
-) -> Result<Compiled, ModuleError> {
+    limits: &ChecksConfig,
+) -> Result<CompiledComponent, ModuleError> {
     check_header(component).map_err(ModuleError)?;
-    let mut child = start(bounds).map_err(|error| ModuleError(format!("no compiler can be run: {error}")))?;
-    let ended = timeout(bounds.compile_timeout.0, converse(&mut child, component)).await;
-    let Ok(ended) = ended else {
-        // It is killed either way; waiting for it leaves no zombie.
+    let mut child =
+        start(limits).map_err(|error| ModuleError(format!("cannot start the compiler: {error}")))?;
+    let output = timeout(limits.compile_timeout.0, exchange(&mut child, component)).await;
+    let Ok(output) = output else {
+        // Dropping it would kill it too; waiting for it leaves no zombie.
         let _ = child.kill().await;
         return Err(ModuleError(format!(
-            "compiling took longer than {}; --compile-timeout allows for more",
-            bounds.compile_timeout
+            "compiling took longer than {}; --compile-timeout raises this limit",
+            limits.compile_timeout
         )));
     };
-    let Conversation { status, code, words } =
-        ended.map_err(|error| ModuleError(format!("its compiler was lost: {error}")))?;
+    let Output { status, code, stderr } =
+        output.map_err(|error| ModuleError(format!("the connection to the compiler failed: {error}")))?;
     if !status.success() {
-        return Err(ModuleError(refusal(status, &words, bounds)));
+        return Err(ModuleError(failure_message(status, &stderr, limits)));
     }
-    let checked = tokio::task::spawn_blocking(|| Compiled::check(code, Trusted::compiled_by_ourselves()));
+    let checked = tokio::task::spawn_blocking(|| {
+        CompiledComponent::from_trusted_file(code, Trusted::compiled_by_ourselves())
+    });
     match checked.await {
         Ok(Ok(compiled)) if compiled.hash == hash => Ok(compiled),
-        Ok(Ok(compiled)) => {
-            Err(ModuleError(format!("its compiler has compiled something else: {}", compiled.hash)))
-        }
-        Ok(Err(why)) => Err(ModuleError(format!("its compiler gave what cannot be loaded: {why}"))),
-        Err(error) => Err(ModuleError(format!("what its compiler gave was not checked: {error}"))),
+        Ok(Ok(compiled)) => Err(ModuleError(format!(
+            "the compiler returned the code of another component: {}",
+            compiled.hash
+        ))),
+        Ok(Err(why)) => Err(ModuleError(format!("the compiler's output cannot be loaded: {why}"))),
+        Err(error) => Err(ModuleError(format!("the compiler's output could not be checked: {error}"))),
     }
 }
 
-/// Starts the compiler. It waits for its input, so that its bounds hold before it begins.
-fn start(bounds: &ChecksConfig) -> std::io::Result<Child> {
+/// Starts the compiler. It waits for its input, so its limits are in force before it begins.
+fn start(limits: &ChecksConfig) -> std::io::Result<Child> {
     let child = Command::new(PROGRAM)
         .arg0("orders-host")
-        .args(["compile", STANDARD, "--output", STANDARD, "--untried"])
+        .args(["compile", STDIO_PATH, "--output", STDIO_PATH, "--untried"])
         .env_clear()
-        .env(ALLOCATOR.0, ALLOCATOR.1)
+        .env(ALLOCATOR_VARIABLE.0, ALLOCATOR_VARIABLE.1)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // What a terminal sends to the whole group is not meant for it.
+        // Signals that a terminal sends to the foreground group are not meant for it.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;
     let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-    let id = id.ok_or_else(|| std::io::Error::other("it has ended at once"))?;
-    // What it can write to. The address space that it only reserves is not counted, and a great deal of it.
-    let memory = u64::try_from(bounds.compile_memory.bytes()).ok();
+    let id = id.ok_or_else(|| std::io::Error::other("it ended immediately"))?;
+    // Limits its writable memory. A limit on the address space would also count the large ranges that it only reserves.
+    let memory = u64::try_from(limits.compile_memory.bytes()).ok();
     prlimit(Some(id), Resource::Data, Rlimit { current: memory, maximum: memory })?;
-    // So that it ends even if this process is killed before it.
+    // Ends it even if this process is killed first.
     let threads = thread::available_parallelism().map_or(1, |count| u64::try_from(count.get()).unwrap_or(1));
-    let seconds = bounds.compile_timeout.0.as_secs().saturating_add(1).saturating_mul(threads);
+    let seconds = limits.compile_timeout.0.as_secs().saturating_add(1).saturating_mul(threads);
     prlimit(Some(id), Resource::Cpu, Rlimit { current: Some(seconds), maximum: Some(seconds) })?;
     setpriority_process(Some(id), NICENESS)?;
     Ok(child)
 }
 
-/// What came of a process.
-struct Conversation {
+/// How the compiler ended, and what it wrote.
+struct Output {
     status: ExitStatus,
-    /// What it wrote to its standard output.
+    /// Its standard output: the file of the compiled component.
     code: Vec<u8>,
-    /// What it said on standard error.
-    words: String,
+    stderr: String,
 }
 
-async fn converse(child: &mut Child, component: &[u8]) -> std::io::Result<Conversation> {
+/// Sends the component to the compiler, reads what it writes, and waits for its end.
+async fn exchange(child: &mut Child, component: &[u8]) -> std::io::Result<Output> {
     let stdin = child.stdin.take();
-    let give = async {
+    let send = async {
         if let Some(mut stdin) = stdin {
-            // One that ends before it has read everything says why itself.
+            // A compiler that ends before it has read everything gives the reason on standard error.
             let _ = stdin.write_all(component).await;
         }
     };
     let code = read(child.stdout.take(), MAX_COMPILED_BYTES);
-    let words = read(child.stderr.take(), MAX_WORDS);
-    let ((), code, words) = tokio::join!(give, code, words);
-    let (code, words) = (code?, String::from_utf8_lossy(&words?).into_owned());
-    Ok(Conversation { status: child.wait().await?, code, words })
+    let stderr = read(child.stderr.take(), MAX_STDERR_BYTES);
+    let ((), code, stderr) = tokio::join!(send, code, stderr);
+    let (code, stderr) = (code?, String::from_utf8_lossy(&stderr?).into_owned());
+    Ok(Output { status: child.wait().await?, code, stderr })
 }
 
-/// Reads until the end, or until there is more than `limit`: the other side then finds the pipe closed.
+/// Reads to the end, or until there is more than `limit`; then the pipe is closed.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
@@ -137,21 +141,21 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Resu
     Ok(bytes)
 }
 
-/// Why the compiler gave nothing: in its own words, if it has ended in order and not for want of memory.
-fn refusal(status: ExitStatus, words: &str, bounds: &ChecksConfig) -> String {
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let own = words.strip_prefix("orders-host: ").unwrap_or(&words);
-    let own = own.strip_prefix("component -: ").unwrap_or(own);
-    let in_order = status.code().is_some_and(|code| code <= 2) && !own.is_empty();
-    if in_order && !own.contains(OUT_OF_MEMORY) {
-        return own.to_owned();
+/// Why the compiler returned no code: its own message, if it exited normally and not for lack of memory.
+fn failure_message(status: ExitStatus, stderr: &str, limits: &ChecksConfig) -> String {
+    let line = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = line.strip_prefix("orders-host: ").unwrap_or(&line);
+    let message = message.strip_prefix("component -: ").unwrap_or(message);
+    let exited_normally = status.code().is_some_and(|code| code <= 2) && !message.is_empty();
+    if exited_normally && !message.contains(OUT_OF_MEMORY) {
+        return message.to_owned();
     }
-    let how = match status.signal() {
+    let end = match status.signal() {
         Some(signal) => format!("ended by signal {signal}"),
         None => status.to_string(),
     };
     format!(
-        "its compiler broke off ({how}), perhaps for want of memory, of which --compile-memory allows it {}: {own}",
-        bounds.compile_memory
+        "the compiler failed ({end}), possibly because it ran out of memory; --compile-memory allows {}: {message}",
+        limits.compile_memory
     )
 }

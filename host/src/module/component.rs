@@ -1,4 +1,4 @@
-//! A module: the bytes of a component, checked, compiled and ready to be called.
+//! A module: a component that is checked, compiled and ready to link.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use crate::{
     sandbox::{engine::Runtime, instance::InstanceState},
 };
 
-/// What every component begins with: the magic number and the component layer of the binary format.
+/// How every component begins: the magic number, and the component layer of the binary format.
 pub const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
-/// What every core module begins with.
+/// How every core module begins.
 const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
 
-/// Why a module cannot be served: one line that says what was wrong and what would be right.
+/// Why a module cannot be served: one line that names the problem and its remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleError(pub String);
 
@@ -27,10 +27,10 @@ impl fmt::Display for ModuleError {
 
 impl std::error::Error for ModuleError {}
 
-/// A component that is compiled, with the names of what it imports and exports.
-#[allow(missing_debug_implementations, reason = "compiled code has nothing to show")]
+/// A compiled component, and the names of its imports and exports.
+#[allow(missing_debug_implementations, reason = "compiled code has no readable form")]
 pub struct Module {
-    /// Names the module.
+    /// Identifies the module.
     pub hash: ModuleHash,
     /// The size of the component, in bytes.
     pub size: usize,
@@ -46,23 +46,23 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if the bytes are not a valid component, or need more than an instance may have.
+    /// [`ModuleError`] if the bytes are not a valid component, or an instance would exceed its limits.
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, ModuleError> {
         check_header(bytes).map_err(ModuleError)?;
         let component = Component::new(engine, bytes)
             .map_err(|error| ModuleError(format!("it does not compile: {}", one_line(&error))))?;
-        Ok(Self::new(engine, ModuleHash::of(bytes), bytes.len(), component))
+        Ok(Self::new(engine, ModuleHash::digest(bytes), bytes.len(), component))
     }
 
-    /// A component that is compiled already; `hash` and `size` are those of the bytes it was compiled from.
+    /// Wraps a component that is compiled already; `hash` and `size` are those of the bytes it was compiled from.
     pub fn new(engine: &Engine, hash: ModuleHash, size: usize, component: Component) -> Self {
-        let kind = component.component_type();
-        let imports = kind.imports(engine).map(|(name, _)| name.to_owned()).collect();
-        let exports = kind.exports(engine).map(|(name, _)| name.to_owned()).collect();
+        let component_type = component.component_type();
+        let imports = component_type.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let exports = component_type.exports(engine).map(|(name, _)| name.to_owned()).collect();
         Self { hash, size, imports, exports, component }
     }
 
-    /// Links the component with what this host offers.
+    /// Links the component with the interfaces that this host offers.
     ///
     /// # Errors
     ///
@@ -73,7 +73,7 @@ impl Module {
             .instantiate_pre(&self.component)
             .map_err(|error| {
                 ModuleError(format!(
-                    "it imports what this host does not offer (the host offers wasi:*@0.2 and \
+                    "it imports an interface that this host does not offer (it offers wasi:*@0.2 and \
                      orders:state/store@0.1): {}",
                     one_line(&error)
                 ))
@@ -89,16 +89,16 @@ impl Module {
     }
 }
 
-/// Checks that bytes begin as a component does.
+/// Checks that the bytes begin like a component.
 ///
 /// # Errors
 ///
-/// One line that says what they are instead.
+/// One line that says what the bytes are instead.
 pub fn check_header(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {
         Err("the file is empty; a WebAssembly component is expected".into())
     } else if bytes.starts_with(CORE_HEADER) {
-        Err("this is a core module, not a component; `wasm-tools component new` makes one of it".into())
+        Err("this is a core module, not a component; convert it with `wasm-tools component new`".into())
     } else if !bytes.starts_with(COMPONENT_HEADER) {
         Err("this is not WebAssembly; a component in the binary format is expected".into())
     } else {
@@ -106,7 +106,7 @@ pub fn check_header(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// An error with its causes, on one line.
+/// Formats an error and its causes on one line.
 pub fn one_line(error: &wasmtime::Error) -> String {
     format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ")
 }

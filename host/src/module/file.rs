@@ -1,4 +1,4 @@
-//! Files are written whole or not at all: under another name first, and then in one step.
+//! Files that are written completely or not at all: under a temporary name first, then renamed.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,100 +9,100 @@ use std::{
 
 use uuid::Uuid;
 
-/// Who may read a file that is nobody else's business: its owner.
-pub const SECRET: u32 = 0o600;
-/// Who may read other files: all, as far as the process allows (its umask).
-pub const PUBLIC: u32 = 0o666;
+/// The mode of a file that only its owner may read.
+pub const PRIVATE_MODE: u32 = 0o600;
+/// The mode of a file that everybody may read, as far as the process's umask allows.
+pub const PUBLIC_MODE: u32 = 0o666;
 
-/// Writes a file, in the place of one of that name: whoever opens it finds the old one or the new one, whole. If this
-/// fails nothing has changed.
+/// Writes a file, replacing an existing one in one step: a reader opens either the old file or the new one, never a part
+/// of one. If this fails, nothing has changed.
 ///
 /// # Errors
 ///
-/// What the operating system says, or that there is something else than a file of that name.
+/// The operating system's error, or that the path names something other than a file.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
         return Err(io::Error::other("it is not a regular file"));
     }
-    Unfinished::write(path, bytes, PUBLIC)?.replace()
+    TemporaryFile::write(path, bytes, PUBLIC_MODE)?.persist()
 }
 
-/// Writes a file where there is none of that name, readable as `mode` says. If this fails nothing has changed.
+/// Writes a new file with this mode. If this fails, nothing has changed.
 ///
 /// # Errors
 ///
-/// What the operating system says, or that there is something of that name already.
-pub fn create(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let unfinished = Unfinished::write(path, bytes, mode)?;
-    // Unlike renaming, a link is not made over something that is there, not even a link to nowhere.
-    fs::hard_link(&unfinished.path, path)
+/// The operating system's error; [`io::ErrorKind::AlreadyExists`] if the name is taken.
+pub fn create_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = TemporaryFile::write(path, bytes, mode)?;
+    // Unlike renaming, linking never replaces an existing name, not even a dangling symbolic link.
+    fs::hard_link(&temporary.path, path)
 }
 
-/// A file that is whole and on the disk, but does not have its name yet. Dropped without it, it is gone.
+/// A file that is complete and on the disk, but still has a temporary name. Dropping it removes the file.
 #[derive(Debug)]
-pub struct Unfinished<'a> {
-    /// Where it is: beside its place, on the same file system, under a name that nobody else uses.
+pub struct TemporaryFile<'a> {
+    /// Where it is: beside its destination, on the same file system, under a unique name.
     path: PathBuf,
-    /// The name it is to have.
-    place: &'a Path,
+    destination: &'a Path,
 }
 
-impl<'a> Unfinished<'a> {
-    /// Writes the bytes of a file that is to have the name `place`, readable as `mode` says.
+impl<'a> TemporaryFile<'a> {
+    /// Writes and syncs a temporary file with this mode, to be renamed to `destination`.
     ///
     /// # Errors
     ///
-    /// What the operating system says. Nothing is left of it then.
-    pub fn write(place: &'a Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
-        let name = place.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-        let path = place.with_file_name(format!(".{}.{}", name.display(), Uuid::new_v4()));
+    /// The operating system's error. No file is left then.
+    pub fn write(destination: &'a Path, bytes: &[u8], mode: u32) -> io::Result<Self> {
+        let name = destination.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
+        let path = destination.with_file_name(format!(".{}.{}", name.display(), Uuid::new_v4()));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
-        let unfinished = Self { path, place };
+        let temporary = Self { path, destination };
         file.write_all(bytes)?;
         file.sync_all()?;
-        Ok(unfinished)
+        Ok(temporary)
     }
 
-    /// Gives it its name, in the place of a file or a link of that name. Durable only after [`sync_folder`].
+    /// Renames it to its destination, replacing a file or a symbolic link of that name. Durable only after
+    /// [`sync_folder`].
     ///
     /// # Errors
     ///
-    /// What the operating system says. Nothing is left of it then.
-    pub fn replace(self) -> io::Result<()> {
-        fs::rename(&self.path, self.place)
+    /// The operating system's error. The temporary file is removed then.
+    pub fn persist(self) -> io::Result<()> {
+        fs::rename(&self.path, self.destination)
     }
 }
 
-impl Drop for Unfinished<'_> {
+impl Drop for TemporaryFile<'_> {
     fn drop(&mut self) {
-        // If it has been renamed there is nothing to remove.
+        // After a rename there is nothing left to remove.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The name that an unfinished file was to have, by its own; none if it is none.
-pub fn unfinished_of(name: &str) -> Option<&str> {
-    let (place, unique) = name.strip_prefix('.')?.rsplit_once('.')?;
-    Uuid::try_parse(unique).ok().map(|_| place)
+/// The name that a temporary file was to be renamed to; `None` if `name` is not that of a temporary file.
+pub fn destination_name(name: &str) -> Option<&str> {
+    let (destination, unique) = name.strip_prefix('.')?.rsplit_once('.')?;
+    Uuid::try_parse(unique).ok().map(|_| destination)
 }
 
-/// Makes durable which files a folder has.
+/// Syncs a folder, so that the names of its files are durable.
 ///
 /// # Errors
 ///
-/// What the operating system says.
+/// The operating system's error.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Reads a text.
+/// Reads a text file.
 ///
 /// # Errors
 ///
-/// One line, without the path: what the operating system says, or that it is no regular file, no text, or has more
-/// than `limit` bytes.
+/// One line, without the path: the operating system's error, or that it is not a regular file, not UTF-8, or larger than
+/// `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
-    // Before it is opened: opening a pipe would wait for its other end.
+    // Checked before opening it, because opening a pipe would wait for its other end.
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a regular file".to_owned());
@@ -112,9 +112,14 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, String> {
         .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(|error| error.to_string())?;
     if u64::try_from(bytes.len()).is_ok_and(|size| size > limit) {
-        return Err(format!("it has more than the {limit} bytes that are accepted"));
+        return Err(too_large(limit));
     }
     String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())
+}
+
+/// The error text for a file larger than its limit.
+pub fn too_large(limit: u64) -> String {
+    format!("it is larger than the maximum of {limit} bytes")
 }
 
 #[cfg(test)]
@@ -132,17 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_is_only_for_whom_it_is_meant() {
+    fn a_new_private_file_is_readable_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        create(&path, b"new", SECRET).unwrap();
+        create_new(&path, b"new", PRIVATE_MODE).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names(folder.path()), ["key"]);
     }
 
     #[test]
-    fn a_new_file_takes_the_place_of_nothing() {
+    fn a_new_file_replaces_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("file"), "as it was").unwrap();
@@ -150,7 +155,7 @@ mod tests {
         symlink("nowhere", at("link")).unwrap();
         let before = names(folder.path());
         for name in &before {
-            let error = create(&at(name), b"new", PUBLIC).unwrap_err();
+            let error = create_new(&at(name), b"new", PUBLIC_MODE).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "{name}: {error}");
         }
         assert_eq!(fs::read(at("file")).unwrap(), b"as it was");
@@ -158,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_file_is_known_by_its_name_and_not_left() {
+    fn a_temporary_file_is_recognised_by_its_name_and_removed_on_drop() {
         let folder = tempfile::tempdir().unwrap();
-        let place = folder.path().join("a.file");
-        let unfinished = Unfinished::write(&place, b"new", SECRET).unwrap();
+        let destination = folder.path().join("a.file");
+        let temporary = TemporaryFile::write(&destination, b"new", PRIVATE_MODE).unwrap();
         let name = names(folder.path()).remove(0);
-        assert_eq!(unfinished_of(&name), Some("a.file"));
-        drop(unfinished);
+        assert_eq!(destination_name(&name), Some("a.file"));
+        drop(temporary);
         assert_eq!(names(folder.path()), [""; 0]);
         for other in [
             "a.file",
@@ -174,27 +179,27 @@ mod tests {
             name.trim_start_matches('.'),
             name.trim_end_matches(char::is_alphanumeric),
         ] {
-            assert_eq!(unfinished_of(other), None, "{other}");
+            assert_eq!(destination_name(other), None, "{other}");
         }
-        Unfinished::write(&place, b"new", SECRET).unwrap().replace().unwrap();
+        TemporaryFile::write(&destination, b"new", PRIVATE_MODE).unwrap().persist().unwrap();
         assert_eq!(names(folder.path()), ["a.file"]);
     }
 
     #[test]
-    fn only_a_text_of_that_size_is_read() {
+    fn only_a_text_file_within_the_limit_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("text"), "1234").unwrap();
         fs::write(at("bytes"), b"\xff").unwrap();
         assert_eq!(read_text(&at("text"), 4).unwrap(), "1234");
-        for (path, limit, says) in [
-            (at("text"), 3, "more than the 3 bytes"),
+        for (path, limit, expected) in [
+            (at("text"), 3, "the maximum of 3 bytes"),
             (at("bytes"), 4, "not text"),
             (at("."), 4, "not a regular file"),
             (at("missing"), 4, "No such file"),
         ] {
             let error = read_text(&path, limit).unwrap_err();
-            assert!(error.contains(says), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

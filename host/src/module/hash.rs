@@ -1,11 +1,11 @@
-//! What names a module: the SHA-256 of its component.
+//! The SHA-256 of a component, which identifies the module.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of a module's bytes, which names it. Written as 64 hexadecimal digits.
+/// Identifies a module: the SHA-256 of its component. Displayed as 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct ModuleHash([u8; 32]);
@@ -25,9 +25,9 @@ impl TryFrom<String> for ModuleHash {
 }
 
 impl ModuleHash {
-    /// The hash of a component's bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+    /// Hashes the bytes of a component.
+    pub fn digest(component: &[u8]) -> Self {
+        Self(Sha256::digest(component).into())
     }
 
     /// The first 12 digits: enough to tell modules apart in a log.
@@ -46,12 +46,12 @@ impl FromStr for ModuleHash {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        bytes_of_digits(text).map(Self).ok_or_else(|| "a hash has 64 hexadecimal digits".to_owned())
+        decode_hex(text).map(Self).ok_or_else(|| "a hash has 64 hexadecimal digits".to_owned())
     }
 }
 
-/// The bytes that 64 hexadecimal digits stand for; none if it is anything else.
-pub fn bytes_of_digits(text: &str) -> Option<[u8; 32]> {
+/// Decodes 64 hexadecimal digits; `None` if the text is anything else.
+pub fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 2 * bytes.len() || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
@@ -67,19 +67,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_written_and_read() {
-        let hash = ModuleHash::of(b"");
+    fn a_hash_is_parsed_from_what_it_displays() {
+        let hash = ModuleHash::digest(b"");
         let text = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!((hash.to_string().as_str(), hash.short().as_str()), (text, "e3b0c44298fc"));
         assert_eq!(text.parse(), Ok(hash));
-        for odd in [
+        for invalid in [
             "",
             text.trim_start_matches('e'),
             &text.replace('e', "g"),
             &text.replace("e3", "+3"),
             &format!("{text}0"),
         ] {
-            assert!(odd.parse::<ModuleHash>().is_err(), "{odd}");
+            assert!(invalid.parse::<ModuleHash>().is_err(), "{invalid}");
         }
     }
 }

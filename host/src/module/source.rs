@@ -1,4 +1,4 @@
-//! What a file that may be served holds: a component, or one that was compiled ahead of time.
+//! The source of a module: a component, or one that was compiled ahead of time.
 
 use std::{
     fmt,
@@ -12,8 +12,9 @@ use wasmtime::Engine;
 use crate::{
     config::{Trust, TrustConfig},
     module::{
-        compiled::{ANEW, Compiled, is_compiled},
+        compiled::{CompiledComponent, RECOMPILE_HINT, is_compiled},
         component::{Module, ModuleError, check_header},
+        file,
         hash::ModuleHash,
         keys::TrustedKeys,
         signature,
@@ -23,75 +24,78 @@ use crate::{
 
 /// The largest component that is read, in bytes.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-/// The largest compiled component that is read, in bytes: native code takes some times as much.
+/// The largest compiled component that is read, in bytes: native code is several times as large.
 pub const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
-/// What code of wasmtime begins with that has no lines of ours before it.
+/// How code begins that wasmtime's own tools have compiled: it is an ELF file, without our header.
 const ELF: &[u8] = b"\x7fELF";
 
-/// What a file that may be served holds.
+/// What a module is made from.
 #[derive(Debug)]
 pub enum Source {
-    /// A component, to be compiled.
+    /// A component, still to be compiled.
     Component(Vec<u8>),
     /// A component that was compiled ahead of time.
-    Compiled(Compiled),
+    Compiled(CompiledComponent),
 }
 
 impl Source {
-    /// Reads a file. One that was compiled ahead of time has to be trusted; a component has to be signed if there are
-    /// keys.
+    /// Reads the operator's own file. A compiled component must be trusted; a component must be signed if there are
+    /// trusted keys.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if the file cannot be read, is too large, is compiled and not acceptable, or is not signed as it
-    /// has to be; or if the options of trust do not go together, or the keys cannot be read.
+    /// [`ModuleError`] if the file cannot be read, is too large, is a compiled component that is not acceptable, or lacks
+    /// a required signature; also if the trust options contradict each other, or the keys cannot be read.
     pub fn read(path: &Path, trust: &TrustConfig) -> Result<Self, ModuleError> {
-        let refuse = |why: &str| refused(path, &why);
+        let refuse = |why: &str| file_error(path, &why);
         let trust = trust.trust().map_err(ModuleError)?;
         let file = read(path).map_err(|why| refuse(&why))?;
         if file.starts_with(ELF) {
-            let why =
-                format!("it is native code of unknown origin; to have a file that can be loaded, {ANEW}");
+            let why = format!("it is native code of unknown origin, which is never loaded; {RECOMPILE_HINT}");
             return Err(refuse(&why));
         }
         if !is_compiled(&file) {
-            return check_signed(&file, trust).map_err(|why| refuse(&why)).map(|()| Self::Component(file));
+            return verify_required_signature(&file, trust)
+                .map_err(|why| refuse(&why))
+                .map(|()| Self::Component(file));
         }
         match trust {
-            Trust::Compiled(trusted) => {
-                Compiled::check(file, trusted).map(Self::Compiled).map_err(|why| refuse(&why))
-            }
+            Trust::Compiled(trusted) => CompiledComponent::from_trusted_file(file, trusted)
+                .map(Self::Compiled)
+                .map_err(|why| refuse(&why)),
             Trust::Components => Err(refuse(
-                "it is compiled: native code, which runs outside of the sandbox and may do all that this process may; \
-                 if it comes from where nobody else can write, --trust-compiled accepts it",
+                "it is compiled: native code, which runs outside the sandbox with all the permissions of this process; \
+                 if nobody else can write to where it comes from, accept it with --trust-compiled",
             )),
             Trust::Signed(_) => Err(refuse(
                 "it is compiled: native code, which no signature covers, and only signed components are accepted; \
-                 name the signed component that it was made of",
+                 name the signed component that it was compiled from",
             )),
         }
     }
 
-    /// Accepts a component that comes from elsewhere than a file of the operator's. It has to be signed if there are
-    /// keys, and is never accepted compiled.
+    /// Accepts a component from anywhere but the operator's own file. It must be signed if there are trusted keys; compiled
+    /// code is always rejected.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if it is no component, or not signed as it has to be.
-    pub fn accept(bytes: Vec<u8>, trust: &TrustConfig) -> Result<Self, ModuleError> {
+    /// [`ModuleError`] if the bytes are not a component, or lack a required signature; also if the trust options
+    /// contradict each other, or the keys cannot be read.
+    pub fn from_component(bytes: Vec<u8>, trust: &TrustConfig) -> Result<Self, ModuleError> {
         let trust = trust.trust().map_err(ModuleError)?;
         if is_compiled(&bytes) || bytes.starts_with(ELF) {
-            let why = "it is compiled: native code, which no sandbox holds; push the component, which is compiled here";
+            let why = "it is compiled: native code, which runs outside the sandbox; push the component, and the service \
+                       compiles it";
             return Err(ModuleError(why.to_owned()));
         }
-        check_header(&bytes).and_then(|()| check_signed(&bytes, trust)).map_err(ModuleError)?;
+        check_header(&bytes).and_then(|()| verify_required_signature(&bytes, trust)).map_err(ModuleError)?;
         Ok(Self::Component(bytes))
     }
 
-    /// Names the module that it holds.
+    /// The hash of the component, which identifies the module.
     pub fn hash(&self) -> ModuleHash {
         match self {
-            Self::Component(bytes) => ModuleHash::of(bytes),
+            Self::Component(bytes) => ModuleHash::digest(bytes),
             Self::Compiled(compiled) => compiled.hash,
         }
     }
@@ -104,7 +108,7 @@ impl Source {
         }
     }
 
-    /// What an engine must have to load it.
+    /// Whether an engine needs a compiler to load it.
     pub fn compiler(&self) -> Compiler {
         match self {
             Self::Component(_) => Compiler::On,
@@ -112,11 +116,11 @@ impl Source {
         }
     }
 
-    /// Makes a module of it.
+    /// Loads it as a module.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if it is no valid component, or does not fit this machine or what an instance may have.
+    /// [`ModuleError`] if it is not a valid component, does not fit this machine, or an instance would exceed its limits.
     pub fn load(&self, engine: &Engine) -> Result<Module, ModuleError> {
         match self {
             Self::Component(bytes) => Module::compile(engine, bytes),
@@ -125,40 +129,41 @@ impl Source {
     }
 }
 
-/// Checks the signature of a component, if it has to have one.
-fn check_signed(component: &[u8], trust: Trust<'_>) -> Result<(), String> {
-    if let Trust::Signed(file) = trust {
-        let keys = TrustedKeys::read(file)?;
-        let key = signature::check(component, &keys).map_err(|error| error.to_string())?;
-        tracing::info!(module = %ModuleHash::of(component), %key, "signed by a trusted key");
+/// Verifies the signature of a component, if one is required.
+fn verify_required_signature(component: &[u8], trust: Trust<'_>) -> Result<(), String> {
+    if let Trust::Signed(keys) = trust {
+        let keys = TrustedKeys::read(keys)?;
+        let key = signature::verify(component, &keys).map_err(|error| error.to_string())?;
+        let module = ModuleHash::digest(component);
+        tracing::info!(event = "module.signature_verified", %module, %key, "signature verified");
     }
     Ok(())
 }
 
-/// Stands for standard input or output in the place of a file.
-pub const STANDARD: &str = "-";
+/// The path that stands for standard input or standard output.
+pub const STDIO_PATH: &str = "-";
 
-/// Reads a component that is to be compiled, from a file or from standard input.
+/// Reads a component to be compiled or signed, from a file or from standard input.
 ///
 /// # Errors
 ///
 /// [`ModuleError`] if the file cannot be read, is too large, or is compiled already.
 pub fn read_component(path: &Path) -> Result<Vec<u8>, ModuleError> {
-    let bytes = if path == Path::new(STANDARD) { read_all(io::stdin().lock(), 0) } else { read(path) };
-    let bytes = bytes.map_err(|why| refused(path, &why))?;
+    let bytes = if path == Path::new(STDIO_PATH) { read_all(io::stdin().lock(), 0) } else { read(path) };
+    let bytes = bytes.map_err(|why| file_error(path, &why))?;
     if is_compiled(&bytes) {
-        return Err(refused(path, &"it is compiled already; name the file of the component"));
+        return Err(file_error(path, &"it is compiled already; name the component's file"));
     }
     Ok(bytes)
 }
 
-/// A fault of a file, with its name.
-pub fn refused(path: &Path, why: &dyn fmt::Display) -> ModuleError {
+/// An error about a component's file, with its path.
+pub fn file_error(path: &Path, why: &dyn fmt::Display) -> ModuleError {
     ModuleError(format!("component {}: {why}", path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    // Before it is opened: opening a pipe would wait for its other end.
+    // Checked before opening it, because opening a pipe would wait for its other end.
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a regular file; name a component's file".to_owned());
@@ -177,12 +182,12 @@ fn read_all(mut file: impl Read, expected: u64) -> Result<Vec<u8>, String> {
         read_up_to(limit, &mut file, expected, &mut bytes)?;
     }
     if size(&bytes) > limit {
-        return Err(format!("it has more than the {limit} bytes that are accepted"));
+        return Err(file::too_large(limit));
     }
     Ok(bytes)
 }
 
-/// Reads on, up to one byte more than `limit`; makes room for as many as are expected.
+/// Continues to read until `bytes` has one byte more than `limit`; reserves room for the `expected` bytes.
 fn read_up_to(limit: u64, file: impl Read, expected: u64, bytes: &mut Vec<u8>) -> Result<(), String> {
     let left = limit.saturating_add(1).saturating_sub(size(bytes));
     bytes.reserve(usize::try_from(expected.min(left)).unwrap_or_default());

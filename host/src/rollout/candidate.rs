@@ -1,4 +1,4 @@
-//! A component made ready to serve: compiled, loaded, linked, and one instance made of it.
+//! Makes a component ready to serve: compiled, loaded, linked, and instantiated once.
 
 use std::{future::Future, path::Path, sync::Arc, time::Instant};
 
@@ -8,13 +8,13 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use crate::{
     config::{ChecksConfig, StoreLocation, TrustConfig},
     module::{
-        compiled::Compiled,
+        compiled::CompiledComponent,
         compiling,
         component::{Module, ModuleError},
         hash::ModuleHash,
         source::Source,
     },
-    rollout::{events::Step, kept::Kept, roster::Roster},
+    rollout::{archive::ModuleArchive, events::Step, roster::Roster},
     sandbox::{
         engine::Runtime,
         guest::{Guest, InstanceBounds},
@@ -23,64 +23,70 @@ use crate::{
     store,
 };
 
-/// What components are made ready with.
-#[allow(missing_debug_implementations, reason = "an engine has nothing to show")]
-pub struct Workshop {
-    /// What they are loaded into and linked with; it needs no compiler.
+/// Makes components ready.
+#[allow(missing_debug_implementations, reason = "an engine has no readable form")]
+pub struct CandidateBuilder {
+    /// The engine that loads components and the linker that links them; the engine needs no compiler.
     pub runtime: Runtime,
-    /// What compiling may take.
+    /// The limits of compiling.
     pub checks: ChecksConfig,
-    /// What an instance may take.
+    /// The limits of an instance.
     pub bounds: InstanceBounds,
-    /// Where it is told what happens.
+    /// Records each step.
     pub roster: Arc<Roster>,
 }
 
-/// A component that could serve.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+/// A component that is ready to serve.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Candidate {
-    /// Names the module.
+    /// Identifies the module.
     pub module: ModuleHash,
-    /// The module, linked with what this host offers.
+    /// The component, linked with the interfaces that this host offers.
     pub linked: ProxyPre<InstanceState>,
 }
 
-/// Reads the file of a component, compiled or not, with the hash that names it.
+/// Reads the file of a component, compiled or not, and returns it with the hash that identifies the module.
 ///
 /// # Errors
 ///
-/// [`ModuleError`] if the file cannot be read, is too large, or is not trusted as it has to be.
-pub async fn read(path: &Path, trust: &TrustConfig) -> Result<(ModuleHash, Source), ModuleError> {
+/// [`ModuleError`] if the file cannot be read, is too large, or is not trusted as required.
+pub async fn read_source(path: &Path, trust: &TrustConfig) -> Result<(ModuleHash, Source), ModuleError> {
     let (file, trust) = (path.to_owned(), trust.clone());
-    let source = aside(async move { Source::read(&file, &trust).map(|source| (source.hash(), source)) });
-    source.await.map_err(ModuleError).flatten()
+    let read = async move { Source::read(&file, &trust).map(|source| (source.hash(), source)) };
+    run_blocking(read).await.map_err(ModuleError).flatten()
 }
 
-impl Workshop {
-    /// Makes a component ready. It is kept, with its compiled form, and what is kept need not be compiled again.
+impl CandidateBuilder {
+    /// Makes a component ready. Stores the component and its compiled code in the archive, and compiles only if the archive
+    /// has no usable code.
     ///
     /// # Errors
     ///
-    /// [`ModuleError`] if it does not compile, imports what this host does not offer, exports no handler, or cannot be
-    /// started; or if it cannot be kept.
-    pub async fn make(
+    /// [`ModuleError`] if it does not compile, imports an interface that this host does not offer, exports no handler, or
+    /// cannot be instantiated; or if it cannot be stored.
+    pub async fn build(
         self: &Arc<Self>,
         module: ModuleHash,
         source: Source,
-        kept: &Kept,
+        archive: &ModuleArchive,
     ) -> Result<Candidate, ModuleError> {
         let bytes = match source {
             Source::Compiled(compiled) => return self.load(module, Arc::new(compiled)).await,
-            Source::Component(bytes) => kept.store(bytes).await.map_err(ModuleError)?,
+            Source::Component(bytes) => archive.store_component(bytes).await.map_err(ModuleError)?,
         };
-        if let Some(compiled) = kept.compiled(module).await {
+        if let Some(compiled) = archive.read_compiled(module).await {
             match self.load(module, Arc::new(compiled)).await {
                 Ok(candidate) => return Ok(candidate),
-                // It may be of another machine.
-                Err(why) => tracing::warn!(%module, %why, "stored code cannot be used"),
+                // It may have been compiled on another machine.
+                Err(why) => tracing::warn!(
+                    event = "module.stored_code_rejected",
+                    %module,
+                    %why,
+                    "stored code rejected; compiling again"
+                ),
             }
         }
-        let compiled = self.compile(module, &bytes, kept).await?;
+        let compiled = self.compile(module, &bytes, archive).await?;
         drop(bytes);
         self.load(module, compiled).await
     }
@@ -88,17 +94,17 @@ impl Workshop {
     async fn load(
         self: &Arc<Self>,
         module: ModuleHash,
-        compiled: Arc<Compiled>,
+        compiled: Arc<CompiledComponent>,
     ) -> Result<Candidate, ModuleError> {
         let began = Instant::now();
-        let workshop = Arc::clone(self);
-        let linked = aside(async move {
-            let loaded = compiled.load(&workshop.runtime.engine).map_err(|error| error.to_string())?;
+        let builder = Arc::clone(self);
+        let linked = run_blocking(async move {
+            let loaded = compiled.load(&builder.runtime.engine).map_err(|error| error.to_string())?;
             drop(compiled);
-            try_out(&workshop.runtime, &loaded, workshop.bounds.max_memory).await
+            link_and_instantiate(&builder.runtime, &loaded, builder.bounds.max_memory).await
         });
         let linked = linked.await.flatten().map_err(ModuleError)?;
-        self.roster.note(module, Step::Loaded { duration_ms: since(began) });
+        self.roster.record(module, Step::Loaded { duration_ms: elapsed_ms(began) });
         Ok(Candidate { module, linked })
     }
 
@@ -106,26 +112,26 @@ impl Workshop {
         &self,
         module: ModuleHash,
         bytes: &[u8],
-        kept: &Kept,
-    ) -> Result<Arc<Compiled>, ModuleError> {
+        archive: &ModuleArchive,
+    ) -> Result<Arc<CompiledComponent>, ModuleError> {
         let began = Instant::now();
         let compiled = Arc::new(compiling::compile(bytes, module, &self.checks).await?);
         let code = u64::try_from(compiled.file().len()).unwrap_or(u64::MAX);
-        self.roster.note(module, Step::Compiled { duration_ms: since(began), code });
-        kept.store_compiled(&compiled).await;
+        self.roster.record(module, Step::Compiled { duration_ms: elapsed_ms(began), code });
+        archive.store_compiled(&compiled).await;
         Ok(compiled)
     }
 }
 
-/// Instances that [`try_out`] needs room for.
-pub const INSTANCES_TO_TRY: u32 = 1;
+/// The instances that [`link_and_instantiate`] needs room for.
+pub const CHECK_INSTANCES: u32 = 1;
 
-/// Links the component and makes one instance of it, over a store that is thrown away: what would run.
+/// Links a component and instantiates it once, over a temporary store, to prove that it would run.
 ///
 /// # Errors
 ///
-/// One line that says why it would not.
-pub async fn try_out(
+/// One line that says why it would not run.
+pub async fn link_and_instantiate(
     runtime: &Runtime,
     module: &Module,
     max_memory: usize,
@@ -138,19 +144,20 @@ pub async fn try_out(
     Ok(linked)
 }
 
-/// Does work on a thread that nothing else waits for: it computes for a while, and connections are to be accepted
-/// meanwhile.
+/// Runs work that computes for a while on a thread for blocking work, so that this thread can accept connections meanwhile.
 ///
 /// # Errors
 ///
-/// One line, if the work has broken off.
-pub async fn aside<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, String> {
+/// One line, if the work was aborted.
+pub async fn run_blocking<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, String> {
     let runtime = Handle::current();
     let done = spawn_blocking(move || runtime.block_on(work));
-    done.await.map_err(|error| format!("checking it has broken off: {error}"))
+    done.await.map_err(|error| format!("the check was aborted: {error}"))
 }
 
-/// The milliseconds that something took.
-pub fn since(began: Instant) -> u64 {
+/// The milliseconds since `began`.
+pub fn elapsed_ms(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }

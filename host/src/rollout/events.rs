@@ -1,4 +1,4 @@
-//! What happens to modules, as operators are told: in the log, by the admin API, on the terminal.
+//! The steps of a module, as operators see them: in the log, in the admin API, and on the terminal.
 
 use std::time::Duration;
 
@@ -9,123 +9,124 @@ use crate::{
     sandbox::tally::{Counts, Fault},
 };
 
-/// One step in the life of a module.
+/// A step in the life of a module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 pub enum Step {
-    /// It was read: at the start, at a reload, or as it was pushed.
+    /// It was read at the start or at a reload, or it was pushed.
     Received {
         /// What brought it.
         from: Origin,
-        /// Its size, in bytes.
+        /// The size of the component, in bytes.
         size: u64,
     },
-    /// It was compiled, in a process of its own.
+    /// It was compiled, in a child process.
     Compiled {
         /// How long that took.
         duration_ms: u64,
-        /// The size of its code, in bytes.
+        /// The size of its compiled file, in bytes.
         code: u64,
     },
-    /// It was loaded and linked, and one instance of it was made.
+    /// It was loaded, linked, and instantiated once.
     Loaded {
         /// How long that took.
         duration_ms: u64,
     },
-    /// It has answered a smoke request.
+    /// It passed a smoke request.
     Smoked {
         /// The request.
         request: String,
-        /// The status of its answer.
+        /// The status of the response.
         status: u16,
         /// How long that took.
         duration_ms: u64,
     },
-    /// It gets a share of the requests.
+    /// Its trial started: it gets a share of the requests.
     OnTrial {
-        /// How many of a hundred.
+        /// The share, in percent.
         share: u8,
-        /// How long, or how many: as the option is written.
+        /// The window, a time or a number of requests: as the option is written.
         window: String,
     },
-    /// How it does, once a second.
+    /// It was compared with its control; once a second during a trial.
     Measured {
-        /// How it does.
+        /// The comparison.
         trial: Comparison,
     },
-    /// It serves all requests.
+    /// It was promoted: it serves all requests.
     Promoted {
-        /// How it did on its trial; none if there was no trial.
+        /// The comparison at the end of its trial; `None` if there was no trial.
         trial: Option<Comparison>,
-        /// The module that served before; none at a start.
+        /// The module that served before; `None` at a start.
         replaced: Option<ModuleHash>,
-        /// From when it was received.
+        /// How long ago it was received.
         duration_ms: u64,
     },
-    /// It has not come to serve: nothing has changed.
+    /// It was refused: the serving module is unchanged.
     Refused {
-        /// What was wrong, and what would be right.
+        /// The problem, and its remedy.
         why: String,
     },
-    /// It had requests, and gets none any more.
+    /// It was rolled back: it had requests, and gets no more.
     RolledBack {
-        /// What was wrong.
+        /// The reason.
         why: String,
-        /// How it did, if it was compared.
+        /// The last comparison, if there was one.
         trial: Option<Comparison>,
         /// The module that serves.
         serving: ModuleHash,
     },
-    /// It was watched for a while after it came to serve, and stays.
+    /// Its watch ended without a verdict against it: it remains.
     Kept {
-        /// How it did.
+        /// The comparison at the end of the watch.
         trial: Comparison,
     },
 }
 
-/// What brings a module.
+/// What brought a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// The start, from `--component`.
     Start,
-    /// The start, from `--module-dir`: it served when the process before this one ended.
+    /// The start, from `--module-dir`: it served when the previous process ended.
     Restart,
     /// SIGHUP, from `--component`.
     Reload,
-    /// An operator.
+    /// An operator, who pushed it.
     Push,
 }
 
-/// How a module does beside the one that serves, or served before it.
+/// The counts of a module and of its control: during a trial the serving module, during a watch the module that served
+/// before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// How long it has been compared.
+    /// How long the comparison has lasted.
     pub elapsed_ms: u64,
-    /// What it did.
+    /// The counts of the module.
     pub module: Numbers,
-    /// What the other one did.
+    /// The counts of its control.
     pub other: Numbers,
 }
 
-/// What a module did in some time.
+/// What a module did during some time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
-    /// Requests.
+    /// Requests that have ended.
     pub requests: u64,
-    /// Those of them that failed, in any way.
+    /// Requests that failed, in any way.
     pub failures: u64,
-    /// Answered with 500 or above.
+    /// Requests that the module answered with 500 or above.
     pub server_errors: u64,
-    /// Trapped, or out of memory.
+    /// Requests that trapped or ran out of memory.
     pub traps: u64,
-    /// Not ended in time.
+    /// Requests that did not finish before their deadline.
     pub timeouts: u64,
-    /// No answer, or none that can be sent.
+    /// Requests without a response, or with one that cannot be sent.
     pub bad_answers: u64,
-    /// The time within which half of them were answered; none if there were none.
+    /// The time within which half of the requests were answered; `None` if there were no requests.
     pub p50_us: Option<u64>,
-    /// The same of 99 %.
+    /// The same for 99 % of the requests.
     pub p99_us: Option<u64>,
 }
 
@@ -145,16 +146,16 @@ impl From<&Counts> for Numbers {
     }
 }
 
-/// A step, and when it happened.
+/// A step of a module, and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Its number: one more than that of the event before it.
+    /// The number of the event: one more than that of the event before it.
     pub number: u64,
     /// When it happened: RFC 3339, UTC.
     pub at: String,
-    /// The module that it happened to.
+    /// The module.
     pub module: ModuleHash,
-    /// What happened.
+    /// The step.
     #[serde(flatten)]
     pub step: Step,
 }
@@ -163,10 +164,10 @@ pub struct Event {
 mod tests {
     use super::*;
 
-    /// Fields of a step stand beside those of its event: none may have the name of another.
+    /// A step's members are beside those of its event in the JSON, so no two may have the same name.
     #[test]
-    fn events_are_written_and_read() {
-        let module = ModuleHash::of(b"");
+    fn events_survive_a_round_trip_through_json() {
+        let module = ModuleHash::digest(b"");
         let trial = Comparison { elapsed_ms: 1, module: Numbers::default(), other: Numbers::default() };
         let why = "no".to_owned();
         for step in [

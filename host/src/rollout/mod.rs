@@ -1,20 +1,20 @@
-//! Which module serves: how a candidate becomes ready, is compared with the module that serves, and replaces it.
+//! Which module serves: how a candidate is made ready, tried beside the serving module, and promoted or rolled back.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`events`] | what happens to modules, as operators are told |
-//! | [`kept`] | what the module folder keeps, if there is one |
-//! | [`roster`] | every known module, its state and its events |
-//! | [`candidate`] | a component made ready: compiled, loaded, linked, tried |
-//! | [`smoke`] | requests that a candidate must answer, over a store that refuses writes |
+//! | [`events`] | the steps of a module, as operators see them |
+//! | [`archive`] | the module folder, if there is one |
+//! | [`roster`] | every known module, its state, and the events |
+//! | [`candidate`] | makes a component ready: compiled, loaded, linked, instantiated once |
+//! | [`smoke`] | requests that a candidate must answer, over a store that rejects writes |
 //! | [`slot`] | which module serves, and which one is on trial |
-//! | [`verdict`] | whether one module is worse than another |
-//! | [`trial`] | a candidate on trial, and a module that is watched after its promotion |
-//! | [`swap`] | replaces the module that serves |
+//! | [`verdict`] | whether a candidate is worse than its control |
+//! | [`trial`] | a candidate on trial, and the watch of a promoted module |
+//! | [`swap`] | replaces the serving module |
 
+pub mod archive;
 pub mod candidate;
 pub mod events;
-pub mod kept;
 pub mod roster;
 pub mod slot;
 pub mod smoke;

@@ -1,4 +1,4 @@
-//! What is known of modules, and what happened to them: told to the log, and kept for whoever asks.
+//! Every known module and its state, and the events, which go to the log and to operators.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +14,12 @@ use crate::{
     rollout::events::{Comparison, Event, Step},
 };
 
-/// Events that are kept for those who ask later.
+/// How many events are kept for clients that resume.
 const MAX_EVENTS: usize = 512;
-/// Modules that are remembered.
+/// How many modules have a record.
 const MAX_RECORDS: usize = 64;
 
-/// Where a module stands.
+/// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -27,102 +27,102 @@ pub enum State {
     Checking,
     /// It gets a share of the requests.
     OnTrial,
-    /// It gets all requests, or those that no candidate gets.
+    /// It gets all requests, except a candidate's share.
     Serving,
-    /// It has served, and another one does now.
+    /// It has served, and another module has replaced it.
     Replaced,
-    /// It has failed a check.
+    /// It has failed a check, and never got requests.
     Refused,
-    /// It had requests, and did worse.
+    /// It got requests, and was withdrawn because it was worse or an operator asked for it.
     RolledBack,
-    /// It lies in the module folder, and has done nothing since the start.
+    /// It is in the module folder, and has not been used since the start.
     Stored,
 }
 
-/// What is known of a module.
+/// What is known about a module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Its hash.
     pub module: ModuleHash,
-    /// Its size, in bytes, if that is known.
+    /// The size of its component, in bytes, if known.
     pub size: Option<u64>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Since when: RFC 3339, UTC.
+    /// When it entered this state: RFC 3339, UTC.
     pub since: String,
     /// Why it was refused or rolled back.
     pub why: Option<String>,
-    /// How much was to be seen of it when it was last on trial: as the option is written.
+    /// The window of its last trial, as the option is written.
     pub window: Option<String>,
-    /// How it did when it was last compared.
+    /// Its last comparison with a control.
     pub trial: Option<Comparison>,
 }
 
-/// All modules that anything has happened to, and what it was.
+/// All modules with events, and the latest events.
 #[derive(Debug, Default)]
 pub struct Roster {
-    kept: Mutex<Kept>,
+    history: Mutex<History>,
     /// The number of the last event.
-    last: watch::Sender<u64>,
+    last_event: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct History {
     events: VecDeque<Event>,
-    /// The one that something happened to last comes last.
+    /// Ordered by the time of each module's last event.
     records: Vec<Record>,
 }
 
 impl Roster {
-    /// Something has happened to a module.
-    pub fn note(&self, module: ModuleHash, step: Step) {
+    /// Records a step of a module as an event, and logs it.
+    pub fn record(&self, module: ModuleHash, step: Step) {
         log(module, &step);
-        let mut kept = self.kept();
-        let event = Event { number: *self.last.borrow() + 1, at: now(), module, step };
-        kept.remember(&event);
+        let mut history = self.history();
+        let event = Event { number: *self.last_event.borrow() + 1, at: now(), module, step };
+        history.update_records(&event);
         let number = event.number;
-        kept.events.push_back(event);
-        if kept.events.len() > MAX_EVENTS {
-            kept.events.pop_front();
+        history.events.push_back(event);
+        if history.events.len() > MAX_EVENTS {
+            history.events.pop_front();
         }
-        drop(kept);
-        self.last.send_replace(number);
+        drop(history);
+        self.last_event.send_replace(number);
     }
 
     /// The number of the last event.
-    pub fn last(&self) -> u64 {
-        *self.last.borrow()
+    pub fn last_event(&self) -> u64 {
+        *self.last_event.borrow()
     }
 
-    /// The events after that of this number, as far as they are kept.
-    pub fn after(&self, number: u64) -> Vec<Event> {
-        self.kept().events.iter().filter(|event| event.number > number).cloned().collect()
+    /// The events after the one with this number, as far as they are kept.
+    pub fn events_after(&self, number: u64) -> Vec<Event> {
+        self.history().events.iter().filter(|event| event.number > number).cloned().collect()
     }
 
-    /// Sees when more happens.
-    pub fn follow(&self) -> watch::Receiver<u64> {
-        self.last.subscribe()
+    /// A channel that has the number of the last event.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.last_event.subscribe()
     }
 
-    /// What is known of this module.
-    pub fn record(&self, module: ModuleHash) -> Option<Record> {
-        self.kept().records.iter().find(|record| record.module == module).cloned()
+    /// The record of a module.
+    pub fn get(&self, module: ModuleHash) -> Option<Record> {
+        self.history().records.iter().find(|record| record.module == module).cloned()
     }
 
-    /// What is known of all; the one that something happened to last comes first.
+    /// All records; the module with the latest event comes first.
     pub fn records(&self) -> Vec<Record> {
-        self.kept().records.iter().rev().cloned().collect()
+        self.history().records.iter().rev().cloned().collect()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
-    fn remember(&mut self, event: &Event) {
-        let place = self.records.iter().position(|record| record.module == event.module);
-        let mut record = place.map_or_else(
+impl History {
+    fn update_records(&mut self, event: &Event) {
+        let index = self.records.iter().position(|record| record.module == event.module);
+        let mut record = index.map_or_else(
             || Record {
                 module: event.module,
                 size: None,
@@ -132,9 +132,9 @@ impl Kept {
                 window: None,
                 trial: None,
             },
-            |place| self.records.remove(place),
+            |index| self.records.remove(index),
         );
-        let before = record.state;
+        let state_before = record.state;
         match &event.step {
             Step::Received { size, .. } => {
                 record.size = Some(*size);
@@ -150,7 +150,7 @@ impl Kept {
             Step::Promoted { trial, replaced, .. } => {
                 record.state = State::Serving;
                 record.trial.clone_from(trial);
-                self.moved(*replaced, State::Replaced, &event.at);
+                self.change_state(*replaced, State::Replaced, &event.at);
             }
             Step::Refused { why } => {
                 record.state = State::Refused;
@@ -160,24 +160,24 @@ impl Kept {
                 record.state = State::RolledBack;
                 record.why = Some(why.clone());
                 record.trial.clone_from(trial);
-                self.moved(Some(*serving), State::Serving, &event.at);
+                self.change_state(Some(*serving), State::Serving, &event.at);
             }
         }
-        if record.state != before {
+        if record.state != state_before {
             record.since.clone_from(&event.at);
         }
         self.records.push(record);
         if self.records.len() > MAX_RECORDS {
-            // Never the one that serves, and never the newest.
-            let old = self.records.iter().position(|record| record.state != State::Serving);
-            self.records.remove(old.unwrap_or_default());
+            // Never the serving module, and never the newest record.
+            let oldest = self.records.iter().position(|record| record.state != State::Serving);
+            self.records.remove(oldest.unwrap_or_default());
         }
     }
 
-    /// Another module has moved because of the one that something has happened to.
-    fn moved(&mut self, module: Option<ModuleHash>, state: State, at: &str) {
-        let moved = self.records.iter_mut().find(|record| Some(record.module) == module);
-        if let Some(record) = moved
+    /// Changes the state of another module as a consequence of an event.
+    fn change_state(&mut self, module: Option<ModuleHash>, state: State, at: &str) {
+        let record = self.records.iter_mut().find(|record| Some(record.module) == module);
+        if let Some(record) = record
             && record.state != state
         {
             record.state = state;
@@ -186,53 +186,67 @@ impl Kept {
     }
 }
 
-/// This moment, as it is written.
-pub fn now() -> String {
-    written(SystemTime::now())
+fn now() -> String {
+    format_time(SystemTime::now())
 }
 
-/// A moment, as it is written.
-pub fn written(moment: SystemTime) -> String {
-    humantime::format_rfc3339_millis(moment).to_string()
+/// Formats a time: RFC 3339 with milliseconds, UTC.
+pub fn format_time(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 fn log(module: ModuleHash, step: &Step) {
     match step {
         Step::Received { from, size } => {
-            tracing::info!(%module, ?from, size, "component received");
+            tracing::info!(event = "module.received", %module, ?from, size, "component received");
         }
         Step::Compiled { duration_ms, code } => {
-            tracing::info!(%module, duration_ms, code, "component compiled");
+            tracing::info!(event = "module.compiled", %module, duration_ms, code, "component compiled");
         }
         Step::Loaded { duration_ms } => {
-            tracing::info!(%module, duration_ms, "component loaded and tried");
+            tracing::info!(event = "module.loaded", %module, duration_ms, "component loaded and instantiated");
         }
         Step::Smoked { request, status, duration_ms } => {
-            tracing::info!(%module, request, status, duration_ms, "smoke request answered");
+            tracing::info!(
+                event = "rollout.smoke_request_passed",
+                %module,
+                request,
+                status,
+                duration_ms,
+                "smoke request passed"
+            );
         }
         Step::OnTrial { share, window } => {
-            tracing::info!(%module, share, window, "on trial");
+            tracing::info!(event = "rollout.trial_started", %module, share, window, "trial started");
         }
         Step::Measured { trial } => {
-            tracing::debug!(%module, ?trial, "compared");
+            tracing::debug!(event = "rollout.compared", %module, ?trial, "candidate and control compared");
         }
         Step::Promoted { trial, replaced: Some(replaced), duration_ms } => {
-            tracing::info!(%module, %replaced, duration_ms, trial = told(trial.as_ref()), "promoted");
+            let trial = trial.as_ref().map(to_json);
+            tracing::info!(event = "rollout.promoted", %module, %replaced, duration_ms, trial, "module promoted");
         }
-        // The start says so itself.
+        // The start has a log line of its own.
         Step::Promoted { replaced: None, .. } => {}
         Step::Refused { why } => {
-            tracing::error!(%module, why, "refused: nothing has changed");
+            tracing::error!(
+                event = "rollout.refused",
+                %module,
+                why,
+                "component refused; the serving module is unchanged"
+            );
         }
         Step::RolledBack { why, trial, serving } => {
-            tracing::error!(%module, why, %serving, trial = told(trial.as_ref()), "rolled back");
+            let trial = trial.as_ref().map(to_json);
+            tracing::error!(event = "rollout.rolled_back", %module, why, %serving, trial, "module rolled back");
         }
         Step::Kept { trial } => {
-            tracing::info!(%module, trial = told(Some(trial)), "watched, and kept");
+            let trial = to_json(trial);
+            tracing::info!(event = "rollout.settled", %module, trial, "watch ended; the module remains");
         }
     }
 }
 
-fn told(trial: Option<&Comparison>) -> Option<String> {
-    trial.and_then(|trial| serde_json::to_string(trial).ok())
+fn to_json(trial: &Comparison) -> String {
+    serde_json::to_string(trial).unwrap_or_default()
 }

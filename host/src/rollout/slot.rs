@@ -1,9 +1,8 @@
 //! The slot: which module serves.
 //!
-//! A request takes a module when it is admitted, and holds on to it until the last byte of its answer has gone; a module
-//! that has been replaced goes on for the requests that hold it. While a candidate is on trial it gets a share of the
-//! requests. The module that served before is kept ready to be called, without instances; what came before that one is
-//! freed with its last request.
+//! A request pins a module when it is admitted, until the last byte of its response is sent; a module that has been replaced
+//! remains loaded for the requests that pin it. While a candidate is on trial it gets a share of the requests. The module
+//! that served before remains loaded, without idle instances; the module before that one is freed with its last request.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -22,142 +21,145 @@ use crate::{
     },
 };
 
-/// A module that serves, did, or may.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
-pub struct Serving {
-    /// Names the module.
+/// A module that can be called: it serves, has served, or is a candidate.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
+pub struct LoadedModule {
+    /// Identifies the module.
     pub module: ModuleHash,
     /// The module, ready to be called.
     pub guest: Arc<Guest>,
 }
 
-impl Serving {
-    /// What a candidate becomes, with what it may reach and the bounds it works within.
+impl LoadedModule {
+    /// Wraps a candidate with what it may reach and the limits of its instances.
     pub fn new(candidate: Candidate, reach: Reach, bounds: InstanceBounds) -> Arc<Self> {
         let Candidate { module, linked } = candidate;
         Arc::new(Self { module, guest: Arc::new(Guest::new(linked, reach, bounds)) })
     }
 }
 
-impl Drop for Serving {
+impl Drop for LoadedModule {
     fn drop(&mut self) {
-        tracing::debug!(module = %self.module, "module freed");
+        tracing::debug!(event = "module.freed", module = %self.module, "module freed");
     }
 }
 
-/// Where the module that serves a request is found.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+/// Assigns requests to the serving module and to the candidate.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Slot {
-    lineup: ArcSwap<Lineup>,
-    /// Kept warm: to go back to it takes no compiling and no loading. Locked while the lineup changes, so that changes
-    /// follow one another.
-    previous: Mutex<Option<Arc<Serving>>>,
+    routing: ArcSwap<Routing>,
+    /// Remains loaded, so that a rollback neither compiles nor loads. Its lock is taken for every change of the routing, so
+    /// that changes happen one after another.
+    previous: Mutex<Option<Arc<LoadedModule>>>,
 }
 
-/// Who gets requests.
-struct Lineup {
-    serving: Arc<Serving>,
+/// Which modules get requests.
+struct Routing {
+    serving: Arc<LoadedModule>,
     trial: Option<Trial>,
 }
 
 struct Trial {
-    candidate: Arc<Serving>,
+    candidate: Arc<LoadedModule>,
     share: Share,
-    /// Requests that came while this trial lasted.
-    turn: AtomicU32,
+    /// Requests that were assigned since the trial began.
+    requests: AtomicU32,
 }
 
 impl Trial {
-    /// Whether the next request is the candidate's: so many of each hundred, and not in step with anything that repeats.
-    fn is_next(&self) -> bool {
-        /// Has no factor in common with 100, so that each number below 100 comes once in a hundred turns.
+    /// Whether the next request goes to the candidate: its share of each hundred requests, spread so that it does not follow
+    /// any pattern in the requests.
+    fn takes_next_request(&self) -> bool {
+        /// Has no factor in common with 100, so that each number below 100 comes once in a hundred requests.
         const STRIDE: u32 = 61;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (hundred, turn) = (turn / 100, turn % 100);
-        (turn * STRIDE + hundred % 100 * STRIDE) % 100 < u32::from(self.share.percent())
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let (hundred, number) = (number / 100, number % 100);
+        (number * STRIDE + hundred % 100 * STRIDE) % 100 < u32::from(self.share.percent())
     }
 }
 
 impl Slot {
     /// A slot in which this module serves.
-    pub fn new(serving: Arc<Serving>) -> Self {
-        Self { lineup: ArcSwap::from_pointee(Lineup { serving, trial: None }), previous: Mutex::default() }
+    pub fn new(serving: Arc<LoadedModule>) -> Self {
+        Self { routing: ArcSwap::from_pointee(Routing { serving, trial: None }), previous: Mutex::default() }
     }
 
-    /// The module for a request that is admitted now. It stays whole for as long as it is held, whatever serves then.
-    pub fn pin(&self) -> Arc<Serving> {
-        let lineup = self.lineup.load();
-        match &lineup.trial {
-            Some(trial) if trial.is_next() => Arc::clone(&trial.candidate),
-            _ => Arc::clone(&lineup.serving),
+    /// Pins the module for a request that is admitted now. The module remains loaded until the pin is dropped, whichever
+    /// module serves by then.
+    pub fn pin(&self) -> Arc<LoadedModule> {
+        let routing = self.routing.load();
+        match &routing.trial {
+            Some(trial) if trial.takes_next_request() => Arc::clone(&trial.candidate),
+            _ => Arc::clone(&routing.serving),
         }
     }
 
-    /// Names the module that serves now.
+    /// The hash of the serving module.
     pub fn module(&self) -> ModuleHash {
-        self.lineup.load().serving.module
+        self.routing.load().serving.module
     }
 
-    /// The module that serves now.
-    pub fn serving(&self) -> Arc<Serving> {
-        Arc::clone(&self.lineup.load().serving)
+    /// The serving module.
+    pub fn serving(&self) -> Arc<LoadedModule> {
+        Arc::clone(&self.routing.load().serving)
     }
 
-    /// The module that is on trial.
-    pub fn candidate(&self) -> Option<Arc<Serving>> {
-        self.lineup.load().trial.as_ref().map(|trial| Arc::clone(&trial.candidate))
+    /// The module on trial.
+    pub fn candidate(&self) -> Option<Arc<LoadedModule>> {
+        self.routing.load().trial.as_ref().map(|trial| Arc::clone(&trial.candidate))
     }
 
-    /// The module that served before, and can again.
-    pub fn previous(&self) -> Option<Arc<Serving>> {
-        self.changing().clone()
+    /// The module that served before, and serves again after a rollback.
+    pub fn previous(&self) -> Option<Arc<LoadedModule>> {
+        self.lock().clone()
     }
 
-    /// Gives a candidate a share of the requests; none, to let it rest.
-    pub fn try_out(&self, candidate: &Arc<Serving>, share: Share) {
-        let _changing = self.changing();
-        let trial = Trial { candidate: Arc::clone(candidate), share, turn: AtomicU32::default() };
-        self.line_up(self.serving(), Some(trial));
+    /// Puts a candidate on trial with this share of the requests. A share of 0 pauses it.
+    pub fn set_trial(&self, candidate: &Arc<LoadedModule>, share: Share) {
+        let _lock = self.lock();
+        let trial = Trial { candidate: Arc::clone(candidate), share, requests: AtomicU32::default() };
+        self.set_routing(self.serving(), Some(trial));
     }
 
-    /// Gives the candidate no more requests.
+    /// Ends the trial: the candidate gets no more requests.
     pub fn withdraw(&self) {
-        let _changing = self.changing();
+        let _lock = self.lock();
         if let Some(candidate) = self.candidate() {
             candidate.guest.keep_instances(false);
         }
-        self.line_up(self.serving(), None);
+        self.set_routing(self.serving(), None);
     }
 
-    /// Has another module serve whatever is admitted from now on; no candidate is on trial then. Its predecessor keeps no
-    /// idle instances: with them it would hold room that the two have in common.
-    pub fn replace(&self, serving: Arc<Serving>) {
-        let mut previous = self.changing();
-        let replaced = self.line_up(serving, None);
+    /// Makes another module serve every request that is admitted from now on, and ends the trial. The replaced module drops
+    /// its idle instances, because they take room in the pool that both modules share.
+    pub fn replace(&self, serving: Arc<LoadedModule>) {
+        let mut previous = self.lock();
+        let replaced = self.set_routing(serving, None);
         replaced.guest.keep_instances(false);
         *previous = Some(replaced);
     }
 
-    /// Has the module before this one serve again, if there is one and `module` still serves. Gives the one that does
-    /// now. The other one is not kept.
-    pub fn go_back(&self, module: ModuleHash) -> Option<Arc<Serving>> {
-        let mut previous = self.changing();
+    /// Makes the previous module serve again, if there is one and `module` still serves. Returns the module that serves now.
+    /// The other module is not kept.
+    pub fn roll_back(&self, module: ModuleHash) -> Option<Arc<LoadedModule>> {
+        let mut previous = self.lock();
         if self.module() != module {
             return None;
         }
-        let again = previous.take()?;
-        again.guest.keep_instances(true);
-        let replaced = self.line_up(Arc::clone(&again), None);
+        let restored = previous.take()?;
+        restored.guest.keep_instances(true);
+        let replaced = self.set_routing(Arc::clone(&restored), None);
         replaced.guest.keep_instances(false);
-        Some(again)
+        Some(restored)
     }
 
-    fn changing(&self) -> MutexGuard<'_, Option<Arc<Serving>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<LoadedModule>>> {
         self.previous.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line_up(&self, serving: Arc<Serving>, trial: Option<Trial>) -> Arc<Serving> {
-        let lineup = self.lineup.swap(Arc::new(Lineup { serving, trial }));
-        Arc::clone(&lineup.serving)
+    /// Returns the module that served before the call.
+    fn set_routing(&self, serving: Arc<LoadedModule>, trial: Option<Trial>) -> Arc<LoadedModule> {
+        let before = self.routing.swap(Arc::new(Routing { serving, trial }));
+        Arc::clone(&before.serving)
     }
 }

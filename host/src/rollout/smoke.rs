@@ -1,5 +1,5 @@
-//! Smoke requests: what a candidate has to answer before it serves, over the real store, of which it may change nothing.
-//! To other servers it may send nothing.
+//! Smoke requests: what a candidate must answer before it serves. It reads the real store but must not change it, and may
+//! send nothing to other servers.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use tokio::time::Duration;
 use crate::{
     config::SmokeRequest,
     rollout::{
-        candidate::{Candidate, aside, since},
+        candidate::{Candidate, elapsed_ms, run_blocking},
         events::Step,
         roster::Roster,
     },
@@ -30,74 +30,82 @@ use crate::{
     store::{Commit, Entry, Key, Outcome, Scan, Snapshot, Store, StoreError, Stored},
 };
 
-/// Stands for the id of a request in what a candidate prints.
+/// The request id in what a candidate prints meanwhile.
 const REQUEST_ID: &str = "smoke";
 
-/// What smoke requests are asked over, and within which bounds.
-#[allow(missing_debug_implementations, reason = "a store has nothing to show")]
-pub struct Smoke {
-    /// The requests, in their order.
+/// The smoke requests, and the environment in which they run.
+#[allow(missing_debug_implementations, reason = "a store has no readable form")]
+pub struct SmokeTest {
+    /// The requests, in order.
     pub requests: Vec<SmokeRequest>,
-    /// The store that the candidate would work on.
+    /// The store that the candidate would use.
     pub store: Arc<dyn Store>,
-    /// How long each may take.
+    /// How long each request may take.
     pub timeout: Duration,
-    /// Bytes of memory that an instance may have.
+    /// The most memory that an instance may have, in bytes.
     pub max_memory: usize,
 }
 
-impl Smoke {
-    /// Has the candidate answer each request, in an instance that is thrown away.
+impl SmokeTest {
+    /// Sends each request to the candidate, in an instance of its own.
     ///
     /// # Errors
     ///
-    /// One line about the first that was not answered, was answered with 500 or above, or wanted to write.
-    pub async fn test(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
+    /// One line about the first request that got no response, got a status of 500 or above, or tried to write.
+    pub async fn run(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
         for request in &self.requests {
             let began = Instant::now();
-            let store = Arc::new(ReadOnly { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
+            let store =
+                Arc::new(ReadOnlyStore { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
             let bounds = InstanceBounds { max_memory: self.max_memory, max_requests: 1 };
-            // What a request did elsewhere could not be taken back either.
+            // No outbound requests: their effects on other servers could not be undone.
             let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
             let guest = Guest::new(candidate.linked.clone(), reach, bounds);
-            let answer = aside(ask(Arc::new(guest), request.clone(), self.timeout)).await?;
-            let refuse = |what: &str| Err(format!("smoke request {request}: {what}"));
+            let response = run_blocking(send(Arc::new(guest), request.clone(), self.timeout)).await?;
+            let failed = |why: &str| Err(format!("smoke request {request}: {why}"));
             if store.wrote.load(Ordering::Relaxed) {
-                return refuse("it wants to write to the store");
+                return failed("the component tried to write to the store");
             }
-            let status = match answer {
-                Ok(status) if status.is_server_error() => return refuse(&format!("its answer is {status}")),
+            let status = match response {
+                Ok(status) if status.is_server_error() => {
+                    return failed(&format!("the response has status {status}"));
+                }
                 Ok(status) => status.as_u16(),
-                Err(failure) => return refuse(&failure.to_string()),
+                Err(failure) => return failed(&failure.to_string()),
             };
-            let step = Step::Smoked { request: request.to_string(), status, duration_ms: since(began) };
-            roster.note(candidate.module, step);
+            let duration_ms = elapsed_ms(began);
+            roster
+                .record(candidate.module, Step::Smoked { request: request.to_string(), status, duration_ms });
         }
         Ok(())
     }
 }
 
-/// Gives the status of an answer that was read to its end.
-async fn ask(guest: Arc<Guest>, request: SmokeRequest, timeout: Duration) -> Result<StatusCode, Failure> {
-    let mut asked = Request::new(RequestBody::default());
-    *asked.method_mut() = request.method;
-    *asked.uri_mut() = request.target;
-    asked.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+/// Sends a request, reads the whole response, and returns its status.
+async fn send(
+    guest: Arc<Guest>,
+    smoke_request: SmokeRequest,
+    timeout: Duration,
+) -> Result<StatusCode, Failure> {
+    let mut request = Request::new(RequestBody::default());
+    *request.method_mut() = smoke_request.method;
+    *request.uri_mut() = smoke_request.target;
+    request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let deadline = tokio::time::Instant::now() + timeout;
     let terms = Terms { request_id: Arc::from(REQUEST_ID), deadline, hold: Arc::new(()) };
-    let (head, mut body) = guest.call(asked, terms).await?.into_parts();
+    let (head, mut body) = guest.call(request, terms).await?.into_parts();
     while body.frame().await.transpose()?.is_some() {}
     Ok(head.status)
 }
 
-/// A store that can be read. Whoever wants to write to it is refused and remembered.
-struct ReadOnly {
+/// A store that can only be read. It rejects commits, and remembers that there was one.
+struct ReadOnlyStore {
     store: Arc<dyn Store>,
     wrote: AtomicBool,
 }
 
 #[async_trait]
-impl Store for ReadOnly {
+impl Store for ReadOnlyStore {
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
         self.store.get(keys).await
     }
@@ -112,13 +120,13 @@ impl Store for ReadOnly {
 
     async fn commit(&self, _: Commit) -> Result<Outcome, StoreError> {
         self.wrote.store(true, Ordering::Relaxed);
-        Err(StoreError::Unavailable("nothing may be written by a smoke request".to_owned()))
+        Err(StoreError::Unavailable("a smoke request must not write".to_owned()))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
         self.store.health().await
     }
 
-    /// The store is others', and stays open.
+    /// Does nothing: the store is shared, and stays open.
     async fn close(&self) {}
 }

@@ -1,8 +1,9 @@
-//! Another module takes the place of the one that serves, while requests go on.
+//! Replaces the serving module while requests are in flight.
 //!
-//! One at a time: a component is stored, compiled, loaded, linked, tried and asked its smoke requests, one after the
-//! other. Only what has passed all of them gets requests, at first a share of them ([`trial`](crate::rollout::trial)), and goes
-//! back by itself if it is worse. Whatever fails leaves everything as it was.
+//! One candidate at a time is stored, compiled, loaded, linked, instantiated and sent its smoke requests, one step after the
+//! other. Only a candidate that has passed all of them gets requests: at first a share of them
+//! ([`trial`](crate::rollout::trial)). It is rolled back automatically if it is worse. A failure at any step leaves the
+//! serving module as it was.
 
 use std::{convert::Infallible, path::PathBuf, sync::Arc, time::Instant};
 
@@ -14,254 +15,269 @@ use crate::{
     module::{
         component::ModuleError,
         hash::ModuleHash,
-        source::{Source, refused},
+        source::{Source, file_error},
     },
     rollout::{
-        candidate::{self, Candidate, Workshop, since},
+        archive::{ModuleArchive, log_activation_failure},
+        candidate::{self, Candidate, CandidateBuilder, elapsed_ms},
         events::{Comparison, Origin, Step},
-        kept::Kept,
         roster::Roster,
-        slot::{Serving, Slot},
-        smoke::Smoke,
-        trial::{Trial, Watched},
+        slot::{LoadedModule, Slot},
+        smoke::SmokeTest,
+        trial::{OPERATOR_REQUEST, Trial, Watch},
     },
     sandbox::{instance::Reach, tally::Counts},
 };
 
 /// Points at which tests kill this process, besides those of the module folder.
-pub const POINTS: [&str; 4] = ["module received", "module made", "trial ended", "module promoted"];
+pub const POINTS: [&str; 4] = ["module received", "candidate ready", "trial ended", "module promoted"];
 
-/// What it takes to serve another module.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+/// Replaces the serving module.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Swapper {
-    /// Where a reload finds it.
+    /// The file that `--component` names, which a reload reads.
     pub component: PathBuf,
     /// Which files are accepted.
     pub trust: TrustConfig,
-    /// What makes it ready.
-    pub workshop: Arc<Workshop>,
-    /// What it must answer before it serves.
-    pub smoke: Smoke,
-    /// What it may reach once it serves.
+    /// Makes components ready.
+    pub builder: Arc<CandidateBuilder>,
+    /// What a candidate must answer before it serves.
+    pub smoke: SmokeTest,
+    /// What a module may reach once it gets requests.
     pub reach: Reach,
-    /// Where it serves.
+    /// Assigns requests to modules.
     pub slot: Arc<Slot>,
-    /// Where it is told what happens.
+    /// Records each step.
     pub roster: Arc<Roster>,
-    /// What outlives this process.
-    pub kept: Kept,
-    /// On which terms a module comes to serve.
+    /// The modules that outlive this process.
+    pub archive: ModuleArchive,
+    /// The terms of a rollout, unless a push brings its own.
     pub terms: TermsConfig,
 }
 
-/// A module that is to serve.
+/// A module that was offered for a rollout.
 #[derive(Debug)]
 pub struct Offer {
-    /// Names it.
+    /// Identifies the module.
     pub module: ModuleHash,
-    /// What it is.
+    /// The component, compiled or not.
     pub source: Source,
-    /// What brings it.
+    /// What brought the module.
     pub from: Origin,
-    /// On which terms it comes to serve.
+    /// The terms of its rollout.
     pub terms: TermsConfig,
     /// When it was received.
     pub began: Instant,
-    /// No other is taken before this one has come to serve or has not.
-    pub turn: Turn,
+    /// No other module is accepted until this one has been promoted, refused or rolled back.
+    pub permit: OfferPermit,
 }
 
-/// The right to offer a module; given back when dropped.
+/// The permit to offer a module; returned when dropped.
 #[derive(Debug)]
-pub struct Turn(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct OfferPermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// Where modules are offered. Cloning shares it.
+/// Where modules are offered, one at a time. Clones share the queue.
 #[derive(Clone, Debug)]
-pub struct Counter {
-    turn: Arc<Semaphore>,
+pub struct OfferQueue {
+    permits: Arc<Semaphore>,
     offers: mpsc::Sender<Offer>,
 }
 
-impl Counter {
-    /// A place to offer modules at, and where they come out.
+impl OfferQueue {
+    /// A queue, and the receiver of its offers.
     pub fn new() -> (Self, mpsc::Receiver<Offer>) {
-        let (offers, received) = mpsc::channel(1);
-        (Self { turn: Arc::new(Semaphore::new(1)), offers }, received)
+        let (offers, receiver) = mpsc::channel(1);
+        (Self { permits: Arc::new(Semaphore::new(1)), offers }, receiver)
     }
 
-    /// The right to offer a module, unless another one is being made ready or on trial.
-    pub fn take_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).try_acquire_owned().ok().map(Turn)
+    /// The permit to offer a module. `None` while another one is being made ready or is on trial.
+    pub fn try_acquire(&self) -> Option<OfferPermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok().map(OfferPermit)
     }
 
-    async fn wait_for_turn(&self) -> Option<Turn> {
-        Arc::clone(&self.turn).acquire_owned().await.ok().map(Turn)
+    async fn acquire(&self) -> Option<OfferPermit> {
+        Arc::clone(&self.permits).acquire_owned().await.ok().map(OfferPermit)
     }
 
-    /// Offers a module. False if nobody takes it any more, because the service is about to end.
+    /// Offers a module. False if offers are no longer accepted, because the service is shutting down.
     pub fn offer(&self, offer: Offer) -> bool {
-        // There is one turn and one place: it is free.
+        // There is one permit, and the channel has room for one offer.
         self.offers.try_send(offer).is_ok()
     }
 }
 
 impl Swapper {
-    /// Takes what is offered, and reads the component anew when it is told to; told again meanwhile, once more. Watches
-    /// what has come to serve. When this is dropped, whatever is being made ready is let go.
+    /// Rolls out each offer, reloads the component after a hangup, and watches what was promoted. Hangups during a rollout
+    /// lead to one reload. Dropping the future abandons whatever is being made ready.
     pub async fn run(
         &self,
-        counter: &Counter,
+        queue: &OfferQueue,
         offers: &mut mpsc::Receiver<Offer>,
         hangup: &mut Hangup,
     ) -> Infallible {
-        let mut told = false;
-        let mut watched: Option<Watched> = None;
+        let mut reload_requested = false;
+        let mut watch: Option<Watch> = None;
         loop {
-            let worse = async {
-                match &watched {
-                    Some(watched) => watched.until_worse(&self.slot, &self.roster).await,
+            let verdict = async {
+                match &watch {
+                    Some(watch) => watch.until_verdict(&self.slot, &self.roster).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = hangup.next(), if !told => told = true,
-                Some(turn) = counter.wait_for_turn(), if told => {
-                    told = false;
-                    if let Some(offer) = self.reload(turn).await {
-                        watched = self.take(offer).await.or(watched);
+                () = hangup.next(), if !reload_requested => reload_requested = true,
+                Some(permit) = queue.acquire(), if reload_requested => {
+                    reload_requested = false;
+                    if let Some(offer) = self.reload(permit).await {
+                        watch = self.roll_out(offer).await.or(watch);
                     }
                 }
-                Some(offer) = offers.recv() => watched = self.take(offer).await.or(watched),
-                why = worse => {
-                    if let (Some(why), Some(watched)) = (why, &watched) {
-                        self.turn_back(watched, why).await;
+                Some(offer) = offers.recv() => watch = self.roll_out(offer).await.or(watch),
+                verdict = verdict => {
+                    if let (Some(why), Some(watch)) = (verdict, &watch) {
+                        self.roll_back_watched(watch, why).await;
                     }
-                    watched = None;
+                    watch = None;
                 }
             }
         }
     }
 
-    /// Has the module before the one that serves serve again, or takes back the one that is on trial. What is told is
-    /// the module that serves then; none if there is none to go back to.
+    /// Rolls back at an operator's request: ends the trial, or else makes the previous module serve again. Returns the
+    /// module that serves afterwards; `None` if there is no module to roll back to.
     ///
     /// # Errors
     ///
-    /// One line, if it serves but a restart would serve another one.
-    pub async fn go_back(&self) -> Option<Result<ModuleHash, String>> {
+    /// One line, if the module serves but a restart would serve another one.
+    pub async fn roll_back(&self) -> Option<Result<ModuleHash, String>> {
         if self.slot.candidate().is_some() {
-            // Whoever conducts the trial notices, and tells it.
+            // The running trial notices this, and records it.
             self.slot.withdraw();
             return Some(Ok(self.slot.module()));
         }
-        let left = self.slot.module();
-        let again = self.slot.go_back(left)?.module;
-        let why = "an operator has gone back".to_owned();
-        self.roster.note(left, Step::RolledBack { why, trial: None, serving: again });
-        Some(self.kept.activate(again).await.map(|()| again))
+        let replaced = self.slot.module();
+        let restored = self.slot.roll_back(replaced)?.module;
+        let why = OPERATOR_REQUEST.to_owned();
+        self.roster.record(replaced, Step::RolledBack { why, trial: None, serving: restored });
+        Some(self.archive.activate(restored).await.map(|()| restored))
     }
 
-    /// Reads the component again from its file. None if there is nothing new, or it cannot be served.
-    async fn reload(&self, turn: Turn) -> Option<Offer> {
+    /// Reads the component again from its file. `None` if it is unchanged, or cannot be served.
+    async fn reload(&self, permit: OfferPermit) -> Option<Offer> {
         let began = Instant::now();
         let serving = self.slot.module();
-        tracing::info!(component = %self.component.display(), %serving, "reload begun");
-        match candidate::read(&self.component, &self.trust).await {
+        let component = self.component.display();
+        tracing::info!(event = "rollout.reload_started", %component, %serving, "reading the component again");
+        match candidate::read_source(&self.component, &self.trust).await {
             Ok((module, _)) if module == serving => {
-                tracing::info!(%serving, "reload ended: the component is the one that serves");
-                self.kept.now_named(module).await;
+                tracing::info!(event = "rollout.reload_unchanged", %serving, "the component already serves");
+                self.archive.update_named_component(module).await;
                 None
             }
             Ok((module, source)) => {
                 let terms = self.terms.clone();
-                Some(Offer { module, source, from: Origin::Reload, terms, began, turn })
+                Some(Offer { module, source, from: Origin::Reload, terms, began, permit })
             }
             Err(why) => {
-                tracing::error!(%serving, %why, duration_ms = since(began), "refused: nothing has changed");
+                tracing::error!(
+                    event = "rollout.refused",
+                    %serving,
+                    %why,
+                    duration_ms = elapsed_ms(began),
+                    "component refused; the serving module is unchanged"
+                );
                 None
             }
         }
     }
 
-    /// Takes an offer to its end. Gives what is to be watched then.
-    async fn take(&self, offer: Offer) -> Option<Watched> {
-        let Offer { module, source, from, terms, began, turn } = offer;
-        self.roster.note(module, Step::Received { from, size: source.size() });
+    /// Rolls out an offer. Returns the watch if the module was promoted and is to be watched.
+    async fn roll_out(&self, offer: Offer) -> Option<Watch> {
+        let Offer { module, source, from, terms, began, permit } = offer;
+        self.roster.record(module, Step::Received { from, size: source.size() });
         fault::point("module received");
-        let (step, usual) = match self.make(module, source).await {
-            Ok(candidate) => self.put_on_trial(candidate, from, &terms, began).await,
+        let (step, control) = match self.build_and_smoke_test(module, source).await {
+            Ok(candidate) => self.try_and_promote(candidate, from, &terms, began).await,
             Err(error) => {
                 let why = match from {
-                    Origin::Reload => refused(&self.component, &error).to_string(),
+                    Origin::Reload => file_error(&self.component, &error).to_string(),
                     Origin::Start | Origin::Restart | Origin::Push => error.to_string(),
                 };
                 (Step::Refused { why }, None)
             }
         };
-        self.kept
-            .tidy(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
+        self.archive
+            .remove_old(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
             .await;
-        // Whoever hears how it ended may offer the next one.
-        drop(turn);
-        self.roster.note(module, step);
-        usual.and_then(|usual| Watched::begin(self.slot.serving(), usual, terms.watch.0))
+        // Before the outcome is recorded: a client that learns of it may offer the next module immediately.
+        drop(permit);
+        self.roster.record(module, step);
+        control.and_then(|control| Watch::begin(self.slot.serving(), control, terms.watch.0))
     }
 
-    /// Makes a candidate of it that has passed every check.
-    async fn make(&self, module: ModuleHash, source: Source) -> Result<Candidate, ModuleError> {
-        let candidate = self.workshop.make(module, source, &self.kept).await?;
-        self.smoke.test(&candidate, &self.roster).await.map_err(ModuleError)?;
+    /// Makes a candidate that has passed every check.
+    async fn build_and_smoke_test(
+        &self,
+        module: ModuleHash,
+        source: Source,
+    ) -> Result<Candidate, ModuleError> {
+        let candidate = self.builder.build(module, source, &self.archive).await?;
+        self.smoke.run(&candidate, &self.roster).await.map_err(ModuleError)?;
         Ok(candidate)
     }
 
-    /// Gives it requests, and serves it if it is no worse. Tells how it ended, and what the module before it usually does
-    /// if it serves.
-    async fn put_on_trial(
+    /// Puts a candidate on trial, and promotes it if it is no worse than the control. Returns the step that ends the
+    /// rollout; for a promoted module also how the control usually does.
+    async fn try_and_promote(
         &self,
         candidate: Candidate,
         from: Origin,
         terms: &TermsConfig,
         began: Instant,
     ) -> (Step, Option<Counts>) {
-        let candidate = Serving::new(candidate, self.reach.clone(), self.workshop.bounds);
+        let candidate = LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds);
         let module = candidate.module;
-        fault::point("module made");
+        fault::point("candidate ready");
         let replaced = self.slot.module();
-        let mut trial: Option<Comparison> = None;
-        let mut usual = self.slot.serving().guest.tally.counts();
+        let mut comparison: Option<Comparison> = None;
+        let mut control = self.slot.serving().guest.tally.counts();
         if terms.canary.percent() > 0 {
-            let conducted =
-                Trial { slot: &self.slot, roster: &self.roster, request_timeout: self.smoke.timeout };
-            let ended = conducted.run(&candidate, terms).await;
-            if let Some(why) = ended.why {
-                let step = Step::RolledBack { why, trial: Some(ended.seen), serving: self.slot.module() };
-                return (step, None);
+            let trial = Trial { slot: &self.slot, roster: &self.roster, request_timeout: self.smoke.timeout };
+            let result = trial.run(&candidate, terms).await;
+            if let Some(why) = result.rejection {
+                let trial = Some(result.comparison);
+                return (Step::RolledBack { why, trial, serving: self.slot.module() }, None);
             }
-            (trial, usual) = (Some(ended.seen), ended.usual);
+            (comparison, control) = (Some(result.comparison), result.control);
         }
         fault::point("trial ended");
-        // First what outlives this process: a restart serves either of them, whole.
-        if let Err(why) = self.kept.promote(module, from).await {
+        // The archive first: if the process is killed in between, a restart serves one of the two modules, and it is complete.
+        if let Err(why) = self.archive.promote(module, from).await {
             self.slot.withdraw();
             return (Step::Refused { why }, None);
         }
         self.slot.replace(candidate);
         fault::point("module promoted");
-        let duration_ms = since(began);
-        (Step::Promoted { trial, replaced: Some(replaced), duration_ms }, Some(usual))
+        let duration_ms = elapsed_ms(began);
+        (Step::Promoted { trial: comparison, replaced: Some(replaced), duration_ms }, Some(control))
     }
 
-    /// Goes back from a module that has turned out to be worse.
-    async fn turn_back(&self, watched: &Watched, why: String) {
-        let left = watched.serving().module;
-        let Some(again) = self.slot.go_back(left) else {
-            tracing::error!(module = %left, why, "it does worse, and there is no module to go back to");
+    /// Rolls back a watched module that turned out to be worse than the module before it.
+    async fn roll_back_watched(&self, watch: &Watch, why: String) {
+        let replaced = watch.serving().module;
+        let Some(restored) = self.slot.roll_back(replaced) else {
+            tracing::error!(
+                event = "rollout.rollback_impossible",
+                module = %replaced,
+                why,
+                "the serving module is worse than the one before it, which is no longer available"
+            );
             return;
         };
-        let step = Step::RolledBack { why, trial: Some(watched.seen()), serving: again.module };
-        self.roster.note(left, step);
-        if let Err(why) = self.kept.activate(again.module).await {
-            tracing::error!(module = %again.module, why, "a restart would not serve it");
+        let step = Step::RolledBack { why, trial: Some(watch.comparison()), serving: restored.module };
+        self.roster.record(replaced, step);
+        if let Err(why) = self.archive.activate(restored.module).await {
+            log_activation_failure(restored.module, &why);
         }
     }
 }

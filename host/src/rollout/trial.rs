@@ -1,4 +1,4 @@
-//! A candidate on trial, and a module that is watched after it came to serve: how long, and what ends it.
+//! The trial of a candidate, and the watch of a promoted module: how long they last, and what ends them.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,30 +9,34 @@ use crate::{
     rollout::{
         events::{Comparison, Step},
         roster::Roster,
-        slot::{Serving, Slot},
+        slot::{LoadedModule, Slot},
         verdict::{IN_SUCCESSION, SIDE_BY_SIDE},
     },
     sandbox::tally::Counts,
 };
 
-/// How often the numbers are looked at.
-const LOOK: Duration = Duration::from_millis(100);
-/// How often they are told.
-const LOOKS_A_WORD: u32 = 10;
-/// How long a trial waits for the number of requests that it was to have.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How often the counts are compared.
+const COMPARE_INTERVAL: Duration = Duration::from_millis(100);
+/// Every so many comparisons, the counts are recorded as an event.
+const COMPARISONS_PER_EVENT: u32 = 10;
+/// How long a trial waits for its number of requests.
+const MAX_TRIAL: Duration = Duration::from_secs(60 * 60);
 /// How long after its deadline a request may take to be counted.
 const GRACE: Duration = Duration::from_secs(1);
-/// The fewest requests in which a module shows what it usually does; if there were fewer, all that it ever did counts.
-const ENOUGH: u64 = 100;
+/// The fewest requests during a trial that show how the control usually does. With fewer, everything it has ever done
+/// counts.
+const MIN_CONTROL_REQUESTS: u64 = 100;
 
-/// What a trial is made of.
+/// Why a module was rolled back: an operator asked for it.
+pub const OPERATOR_REQUEST: &str = "operator request";
+
+/// The environment of a trial.
 #[derive(Clone, Copy)]
-#[allow(missing_debug_implementations, reason = "a slot has nothing to show")]
+#[allow(missing_debug_implementations, reason = "a slot has no readable form")]
 pub struct Trial<'a> {
-    /// Where requests are given out.
+    /// Assigns the requests.
     pub slot: &'a Slot,
-    /// Where it is told.
+    /// Records the steps.
     pub roster: &'a Roster,
     /// How long a request may take.
     pub request_timeout: Duration,
@@ -40,103 +44,104 @@ pub struct Trial<'a> {
 
 /// How a trial ended.
 #[derive(Debug)]
-pub struct Ended {
-    /// What was seen.
-    pub seen: Comparison,
-    /// Why the candidate must not serve, if so.
-    pub why: Option<String>,
-    /// What the module that serves usually does.
-    pub usual: Counts,
+pub struct TrialResult {
+    /// The counts of both modules.
+    pub comparison: Comparison,
+    /// Why the candidate must not serve; `None` if it may.
+    pub rejection: Option<String>,
+    /// How the control usually does.
+    pub control: Counts,
 }
 
-/// What both have done since the trial began.
-struct Seen {
+/// Both modules, and their counts when the trial began.
+struct Observation {
     began: Instant,
-    candidate: Arc<Serving>,
-    serving: Arc<Serving>,
-    /// Before.
-    candidate_had: Counts,
-    serving_had: Counts,
+    candidate: Arc<LoadedModule>,
+    control: Arc<LoadedModule>,
+    candidate_before: Counts,
+    control_before: Counts,
 }
 
-impl Seen {
+impl Observation {
     fn candidate(&self) -> Counts {
-        self.candidate.guest.tally.counts().since(&self.candidate_had)
+        self.candidate.guest.tally.counts().since(&self.candidate_before)
     }
 
-    /// In the same time, or if there was little, ever.
-    fn serving(&self) -> Counts {
-        let all = self.serving.guest.tally.counts();
-        let since = all.since(&self.serving_had);
-        if since.requests() < ENOUGH { all } else { since }
+    /// The control's counts during the trial, or since it was loaded if there were few requests.
+    fn control(&self) -> Counts {
+        let all = self.control.guest.tally.counts();
+        let during_trial = all.since(&self.control_before);
+        if during_trial.requests() < MIN_CONTROL_REQUESTS { all } else { during_trial }
     }
 
     fn comparison(&self) -> Comparison {
-        compare(self.began, &self.candidate(), &self.serving())
+        compare(self.began, &self.candidate(), &self.control())
     }
 
-    fn ended(&self, why: Option<String>) -> Ended {
-        Ended { seen: self.comparison(), why, usual: self.serving() }
+    fn result(&self, rejection: Option<String>) -> TrialResult {
+        TrialResult { comparison: self.comparison(), rejection, control: self.control() }
     }
 }
 
 impl Trial<'_> {
-    /// Gives the candidate its share of the requests, for as long as its window lasts and nothing speaks against it.
-    /// In the end it gets none: it is withdrawn, or rests until it is promoted.
-    pub async fn run(self, candidate: &Arc<Serving>, terms: &TermsConfig) -> Ended {
-        let serving = self.slot.serving();
-        let seen = Seen {
+    /// Gives the candidate its share of the requests until the window is over or a verdict goes against it. Afterwards the
+    /// candidate gets no requests: it is either withdrawn, or paused until it is promoted.
+    pub async fn run(self, candidate: &Arc<LoadedModule>, terms: &TermsConfig) -> TrialResult {
+        let control = self.slot.serving();
+        let observation = Observation {
             began: Instant::now(),
-            candidate_had: candidate.guest.tally.counts(),
-            serving_had: serving.guest.tally.counts(),
+            candidate_before: candidate.guest.tally.counts(),
+            control_before: control.guest.tally.counts(),
             candidate: Arc::clone(candidate),
-            serving,
+            control,
         };
-        self.slot.try_out(candidate, terms.canary);
+        self.slot.set_trial(candidate, terms.canary);
         let step = Step::OnTrial { share: terms.canary.percent(), window: terms.window.to_string() };
-        self.roster.note(candidate.module, step);
+        self.roster.record(candidate.module, step);
 
-        let mut why = self.window(&seen, terms.window).await;
-        if why.is_none() && self.is_on_trial(candidate) {
-            // What it has begun is a part of what it has done: above all what it does not end.
-            self.slot.try_out(candidate, Share::NONE);
-            why = self.last_requests(&seen).await;
-            why = why.or_else(|| SIDE_BY_SIDE.worse(&seen.candidate(), &seen.serving()));
+        let mut rejection = self.run_window(&observation, terms.window).await;
+        if rejection.is_none() && self.is_on_trial(candidate) {
+            // The requests in flight count too, above all those that never end.
+            self.slot.set_trial(candidate, Share::NONE);
+            rejection = self.await_requests_in_flight(&observation).await;
+            rejection = rejection
+                .or_else(|| SIDE_BY_SIDE.final_verdict(&observation.candidate(), &observation.control()));
         }
-        if why.is_none() && !self.is_on_trial(candidate) {
-            why = Some(WITHDRAWN.to_owned());
+        if rejection.is_none() && !self.is_on_trial(candidate) {
+            rejection = Some(OPERATOR_REQUEST.to_owned());
         }
-        if why.is_some() && self.is_on_trial(candidate) {
+        if rejection.is_some() && self.is_on_trial(candidate) {
             self.slot.withdraw();
         }
-        seen.ended(why)
+        observation.result(rejection)
     }
 
-    /// Until the window is over, or earlier: then it is said why.
-    async fn window(self, seen: &Seen, window: Window) -> Option<String> {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look = 0_u32;
+    /// Waits until the window is over. Returns early with the reason if the candidate is rejected.
+    async fn run_window(self, observation: &Observation, window: Window) -> Option<String> {
+        let mut ticks = interval(COMPARE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut comparisons = 0_u32;
         loop {
-            looks.tick().await;
-            look = look.wrapping_add(1);
-            if !self.is_on_trial(&seen.candidate) {
-                return Some(WITHDRAWN.to_owned());
+            ticks.tick().await;
+            comparisons = comparisons.wrapping_add(1);
+            if !self.is_on_trial(&observation.candidate) {
+                return Some(OPERATOR_REQUEST.to_owned());
             }
-            let counts = seen.candidate();
-            let why = SIDE_BY_SIDE.evidently_worse(&counts, &seen.serving());
-            if why.is_some() {
-                return why;
+            let counts = observation.candidate();
+            let rejection = SIDE_BY_SIDE.early_verdict(&counts, &observation.control());
+            if rejection.is_some() {
+                return rejection;
             }
-            if look.is_multiple_of(LOOKS_A_WORD) {
-                self.roster.note(seen.candidate.module, Step::Measured { trial: seen.comparison() });
+            if comparisons.is_multiple_of(COMPARISONS_PER_EVENT) {
+                let trial = observation.comparison();
+                self.roster.record(observation.candidate.module, Step::Measured { trial });
             }
             match window {
-                Window::Time(time) if seen.began.elapsed() >= time.0 => return None,
+                Window::Time(time) if observation.began.elapsed() >= time.0 => return None,
                 Window::Requests(wanted) if counts.requests() >= u64::from(wanted) => return None,
-                Window::Requests(wanted) if seen.began.elapsed() >= LONGEST => {
+                Window::Requests(wanted) if observation.began.elapsed() >= MAX_TRIAL => {
                     return Some(format!(
-                        "it got only {} of {wanted} requests within an hour",
+                        "it received only {} of {wanted} requests within an hour",
                         counts.requests()
                     ));
                 }
@@ -145,81 +150,79 @@ impl Trial<'_> {
         }
     }
 
-    /// Until all that the candidate has begun has ended.
-    async fn last_requests(self, seen: &Seen) -> Option<String> {
-        let mut looks = interval(LOOK / 10);
+    /// Waits until all requests of the candidate have ended. Returns early with the reason if it is withdrawn.
+    async fn await_requests_in_flight(self, observation: &Observation) -> Option<String> {
+        let mut ticks = interval(COMPARE_INTERVAL / 10);
         let latest = Instant::now() + self.request_timeout + GRACE;
         loop {
-            looks.tick().await;
-            if !self.is_on_trial(&seen.candidate) {
-                return Some(WITHDRAWN.to_owned());
+            ticks.tick().await;
+            if !self.is_on_trial(&observation.candidate) {
+                return Some(OPERATOR_REQUEST.to_owned());
             }
-            if seen.candidate().under_way() == 0 || Instant::now() > latest {
+            if observation.candidate().under_way() == 0 || Instant::now() > latest {
                 return None;
             }
         }
     }
 
-    fn is_on_trial(self, candidate: &Arc<Serving>) -> bool {
+    fn is_on_trial(self, candidate: &Arc<LoadedModule>) -> bool {
         self.slot.candidate().is_some_and(|on_trial| Arc::ptr_eq(&on_trial, candidate))
     }
 }
 
-const WITHDRAWN: &str = "an operator has taken it back";
-
-/// A module that came to serve a while ago.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
-pub struct Watched {
-    serving: Arc<Serving>,
+/// The watch of a module that was promoted.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
+pub struct Watch {
+    serving: Arc<LoadedModule>,
     began: Instant,
     ends: Instant,
-    /// What it had done before.
-    had: Counts,
-    /// What the one before it usually did.
-    usual: Counts,
+    /// The module's counts when it was promoted.
+    before: Counts,
+    /// How the module before it usually did.
+    control: Counts,
 }
 
-impl Watched {
-    /// Watches the module that serves now; `usual` is what the one before it did.
-    pub fn begin(serving: Arc<Serving>, usual: Counts, time: Duration) -> Option<Self> {
+impl Watch {
+    /// Begins to watch the serving module; `control` is how the module before it usually did. `None` if `time` is zero.
+    pub fn begin(serving: Arc<LoadedModule>, control: Counts, time: Duration) -> Option<Self> {
         let began = Instant::now();
-        let had = serving.guest.tally.counts();
-        (!time.is_zero()).then(|| Self { serving, began, ends: began + time, had, usual })
+        let before = serving.guest.tally.counts();
+        (!time.is_zero()).then(|| Self { serving, began, ends: began + time, before, control })
     }
 
-    /// Waits until it turns out to be worse: then it is said why. None if it has not, and the time is over, or if
-    /// another module serves. May be broken off and called again.
-    pub async fn until_worse(&self, slot: &Slot, roster: &Roster) -> Option<String> {
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Waits until the module turns out to be worse, and returns why. `None` if the watch ends without such a verdict, or
+    /// another module serves. Cancel-safe.
+    pub async fn until_verdict(&self, slot: &Slot, roster: &Roster) -> Option<String> {
+        let mut ticks = interval(COMPARE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            looks.tick().await;
+            ticks.tick().await;
             if !Arc::ptr_eq(&slot.serving(), &self.serving) {
                 return None;
             }
-            let why = IN_SUCCESSION.evidently_worse(&self.counts(), &self.usual);
-            if why.is_some() {
-                return why;
+            let verdict = IN_SUCCESSION.early_verdict(&self.counts(), &self.control);
+            if verdict.is_some() {
+                return verdict;
             }
             if Instant::now() >= self.ends {
-                roster.note(self.serving.module, Step::Kept { trial: self.seen() });
+                roster.record(self.serving.module, Step::Kept { trial: self.comparison() });
                 return None;
             }
         }
     }
 
-    /// The module.
-    pub fn serving(&self) -> &Arc<Serving> {
+    /// The watched module.
+    pub fn serving(&self) -> &Arc<LoadedModule> {
         &self.serving
     }
 
-    /// What was seen.
-    pub fn seen(&self) -> Comparison {
-        compare(self.began, &self.counts(), &self.usual)
+    /// The counts of both modules.
+    pub fn comparison(&self) -> Comparison {
+        compare(self.began, &self.counts(), &self.control)
     }
 
     fn counts(&self) -> Counts {
-        self.serving.guest.tally.counts().since(&self.had)
+        self.serving.guest.tally.counts().since(&self.before)
     }
 }
 

@@ -1,105 +1,106 @@
-//! Whether a module is worse than another one: by the requests it fails, and by the time its answers take.
+//! The verdict: whether a candidate is worse than its control, judged by failed requests and response times.
 //!
-//! Both are counts, and counts of a few requests say little. So while requests still come, a module is worse only if
-//! what was seen would be next to impossible were it as good as the other one. At the end of a trial the customer has the
-//! benefit of the doubt instead of the module.
+//! Both are counts, and counts of a few requests prove little. So while a trial lasts, a candidate is rejected only if its
+//! counts would be next to impossible for a module as good as the control. At the end of a trial, doubt counts against the
+//! candidate.
 
 use std::{fmt::Write, time::Duration};
 
 use crate::sandbox::tally::{Counts, Fault};
 
-/// How unlikely it has to be that a module as good as the other one does this, for a trial to end at once. It is asked
-/// ten times a second, of numbers that depend on each other.
-const EVIDENT: f64 = 1e-4;
-/// The same at the end, for the time that answers take: it varies for reasons of the machine's own.
-const LIKELY: f64 = 0.01;
-/// Requests that may fail beyond what fails in the other module, of 1000, at the end of a trial.
-const MORE_FAILURES: f64 = 10.0;
-/// Requests that are taken for granted before any has been seen, one of which failed.
-const PRIOR: f64 = 100.0;
-/// The part of requests, of 1000, that is answered within p99; and the rest of it.
+/// The probability below which counts end a trial early, if they came from a module as good as the control. So low because
+/// the test is made ten times a second, of counts that depend on each other.
+const EARLY_PROBABILITY: f64 = 1e-4;
+/// The same probability at the end of a trial, for response times, which also vary for reasons of the machine itself.
+const FINAL_PROBABILITY: f64 = 0.01;
+/// By how many failures in 1000 requests a candidate may exceed its control at the end of a trial.
+const MAX_EXCESS_FAILURES: f64 = 10.0;
+/// Requests that are assumed of the control before any was counted; one of them failed.
+const PRIOR_REQUESTS: f64 = 100.0;
+/// The share of requests, of 1000, that p99 covers, and the probability of a request beyond it.
 const P99: u64 = 990;
 const BEYOND_P99: f64 = 0.01;
-/// No answer is called slow for less than this.
+/// Added to the limit that is derived from p99: so small a difference never makes a response slow.
 const UNNOTICED: Duration = Duration::from_millis(1);
-/// The fewest requests whose p99 is taken for the true one: each of their times counts for 1 % then.
-const ENOUGH: u64 = 100;
+/// The fewest requests whose p99 counts as the true one; with fewer, a single response makes up more than 1 %.
+const MIN_P99_REQUESTS: u64 = 100;
 
-/// How a module is compared with another one.
+/// How a candidate is compared with its control.
 #[derive(Clone, Copy, Debug)]
-pub struct Measure {
-    /// How many times the other one's p99 is too slow.
+pub struct Criteria {
+    /// A response is slow if it takes longer than this many times the control's p99.
     pub slowdown: u32,
 }
 
-/// Of two modules that serve at the same time.
-pub const SIDE_BY_SIDE: Measure = Measure { slowdown: 2 };
-/// Of a module and the one before it, at another time and maybe under another load.
-pub const IN_SUCCESSION: Measure = Measure { slowdown: 4 };
+/// For two modules that serve at the same time.
+pub const SIDE_BY_SIDE: Criteria = Criteria { slowdown: 2 };
+/// For a module and its predecessor, which served at another time and perhaps under another load.
+pub const IN_SUCCESSION: Criteria = Criteria { slowdown: 4 };
 
-impl Measure {
-    /// Why `module` is so clearly worse than `other` that nothing more needs to be seen.
-    pub fn evidently_worse(self, module: &Counts, other: &Counts) -> Option<String> {
-        let (failures, requests) = (count(module.failures()), count(module.requests()));
-        // What has failed has begun, and some of what has begun may not be known yet of the other one.
-        if tail(failures, requests, usual_failures(other)) < EVIDENT {
-            return Some(failing(module, other));
+impl Criteria {
+    /// The verdict while a trial lasts: why `candidate` is so clearly worse than `control` that the trial can end now.
+    pub fn early_verdict(self, candidate: &Counts, control: &Counts) -> Option<String> {
+        let (failures, requests) = (count(candidate.failures()), count(candidate.requests()));
+        // A failure counts at once, while the outcome of some requests of the control may not be known yet.
+        if tail(failures, requests, expected_failure_rate(control)) < EARLY_PROBABILITY {
+            return Some(failure_reason(candidate, control));
         }
-        self.slower(module, other, EVIDENT)
+        self.slow_responses(candidate, control, EARLY_PROBABILITY)
     }
 
-    /// Why `module` is worse than `other`, as far as can be seen.
-    pub fn worse(self, module: &Counts, other: &Counts) -> Option<String> {
-        let more = rate(module) - rate(other);
-        if more * 1000.0 > MORE_FAILURES {
-            return Some(failing(module, other));
+    /// The verdict at the end of a trial: why `candidate` is worse than `control`, as far as the counts show.
+    pub fn final_verdict(self, candidate: &Counts, control: &Counts) -> Option<String> {
+        let excess = failure_rate(candidate) - failure_rate(control);
+        if excess * 1000.0 > MAX_EXCESS_FAILURES {
+            return Some(failure_reason(candidate, control));
         }
-        self.slower(module, other, LIKELY)
+        self.slow_responses(candidate, control, FINAL_PROBABILITY)
     }
 
-    /// More than 1 % of the answers took longer than the other one's p99 allows: then the p99 is longer.
-    fn slower(self, module: &Counts, other: &Counts, unlikely: f64) -> Option<String> {
-        if other.requests() < ENOUGH {
+    /// Why the candidate's p99 is too long: too many of its responses exceed the limit that is derived from the control's
+    /// p99 for it to be only 1 % of them.
+    fn slow_responses(self, candidate: &Counts, control: &Counts, probability: f64) -> Option<String> {
+        if control.requests() < MIN_P99_REQUESTS {
             return None;
         }
-        let usual = other.within(P99)?;
-        let limit = usual.saturating_mul(self.slowdown).saturating_add(UNNOTICED);
-        let slow = module.longer_than(limit);
-        let requests = module.requests();
-        (tail(count(slow), count(requests), BEYOND_P99) < unlikely).then(|| {
-            let p99 = humantime::format_duration(rounded(module.within(P99).unwrap_or_default()));
-            let (usual, limit) = (rounded(usual), rounded(limit));
+        let control_p99 = control.within(P99)?;
+        let limit = control_p99.saturating_mul(self.slowdown).saturating_add(UNNOTICED);
+        let slow = candidate.longer_than(limit);
+        let requests = candidate.requests();
+        (tail(count(slow), count(requests), BEYOND_P99) < probability).then(|| {
+            let p99 = humantime::format_duration(rounded(candidate.within(P99).unwrap_or_default()));
+            let (control_p99, limit) = (rounded(control_p99), rounded(limit));
             format!(
-                "{slow} of its {requests} answers took longer than {} (its p99 is {p99}), against a p99 of {} of the module \
-                 before it",
+                "{slow} of its {requests} responses took longer than {} (its p99 is {p99}), against a p99 of {} for the \
+                 control",
                 humantime::format_duration(limit),
-                humantime::format_duration(usual),
+                humantime::format_duration(control_p99),
             )
         })
     }
 }
 
-fn failing(module: &Counts, other: &Counts) -> String {
-    let mut text = format!("{} of its {} requests failed", module.failures(), module.requests());
+fn failure_reason(candidate: &Counts, control: &Counts) -> String {
+    let mut text = format!("{} of its {} requests failed", candidate.failures(), candidate.requests());
     let faults = [
         (Fault::ServerError, "answered with 5xx"),
         (Fault::Trap, "trapped"),
         (Fault::Timeout, "timed out"),
-        (Fault::BadAnswer, "without an answer that can be sent"),
+        (Fault::BadAnswer, "without a valid response"),
     ];
-    let mut mark = " (";
+    let mut separator = " (";
     for (fault, name) in faults {
-        let faults = module.faults(fault);
+        let faults = candidate.faults(fault);
         if faults > 0 {
-            let _ = write!(text, "{mark}{faults} {name}");
-            mark = ", ";
+            let _ = write!(text, "{separator}{faults} {name}");
+            separator = ", ";
         }
     }
-    let _ = write!(text, "), against {} of {} of the module before it", other.failures(), other.requests());
+    let _ = write!(text, "), against {} of {} for the control", control.failures(), control.requests());
     text
 }
 
-/// Three digits are enough for anyone.
+/// Rounds a time down to three digits.
 fn rounded(time: Duration) -> Duration {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let unit = 10_u64.saturating_pow(micros.checked_ilog10().unwrap_or_default().saturating_sub(2));
@@ -107,29 +108,29 @@ fn rounded(time: Duration) -> Duration {
 }
 
 fn count(count: u64) -> f64 {
-    // Beyond four thousand million, the rest does not matter.
+    // Beyond four billion, the exact number does not matter.
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-fn rate(counts: &Counts) -> f64 {
+fn failure_rate(counts: &Counts) -> f64 {
     count(counts.failures()) / count(counts.requests()).max(1.0)
 }
 
-/// The part of requests that a module may be expected to fail if it is like this one.
-fn usual_failures(other: &Counts) -> f64 {
-    let careful = (count(other.failures()) + 1.0) / (count(other.requests()) + PRIOR);
-    rate(other).max(careful)
+/// The failure rate to expect of a module that is as good as the control.
+fn expected_failure_rate(control: &Counts) -> f64 {
+    let with_prior = (count(control.failures()) + 1.0) / (count(control.requests()) + PRIOR_REQUESTS);
+    failure_rate(control).max(with_prior)
 }
 
-/// How likely it is to see `hits` or more among `tries`, if each hits with `chance`: the tail of the binomial
+/// The probability of `hits` or more in `tries`, if each try hits with probability `chance`: the tail of the binomial
 /// distribution.
 fn tail(hits: f64, tries: f64, chance: f64) -> f64 {
-    /// Terms this small add nothing that matters.
+    /// Smaller terms do not change the sum noticeably.
     const NEGLIGIBLE: f64 = 1e-9;
     if hits <= tries * chance || chance >= 1.0 {
         return 1.0;
     }
-    // The logarithm of the first term, and then each by the one before it: they fall from here on.
+    // The first term by its logarithm, then each term from the one before it: from here on they decrease.
     let mut logarithm = (tries - hits) * (-chance).ln_1p() + hits * chance.ln();
     let mut number = 1.0;
     while number <= hits {
@@ -152,7 +153,7 @@ mod tests {
     use super::*;
     use crate::sandbox::tally::Tally;
 
-    /// So many requests at once, of which some failed.
+    /// The counts of requests that all ran at once, some of which failed.
     fn counts(requests: u64, failures: u64) -> Counts {
         let tally = Tally::default();
         (0..requests).for_each(|_| drop(tally.begin()));
@@ -160,7 +161,7 @@ mod tests {
         tally.counts()
     }
 
-    /// So many requests, of which some took as long as this.
+    /// The counts of requests, some of which took this long.
     fn slow(requests: u64, slow: u64, time: Duration) -> Counts {
         let mut counts = counts(requests - slow, 0);
         counts.add_for_test(slow, time);
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_tail_is_that_of_the_binomial_distribution() {
-        // Computed exactly, with fractions.
+        // The expected values were computed exactly, with fractions.
         for (hits, tries, chance, expected) in [
             (4.0, 20.0, 0.01, 4.262e-5),
             (1.0, 1.0, 0.01, 0.01),
@@ -186,51 +187,54 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_fails_is_found_soon() {
+    fn a_failing_candidate_is_rejected_early() {
         let good = counts(180, 0);
-        assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(20, 1), &good), None);
-        let why = SIDE_BY_SIDE.evidently_worse(&counts(20, 4), &good).unwrap();
-        assert_eq!(why, "4 of its 20 requests failed (4 trapped), against 0 of 180 of the module before it");
-        // Where nothing is known of the other one, as where it gets no requests.
-        assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(20, 2), &Counts::default()), None);
-        assert!(SIDE_BY_SIDE.evidently_worse(&counts(20, 4), &Counts::default()).is_some());
+        assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 1), &good), None);
+        let why = SIDE_BY_SIDE.early_verdict(&counts(20, 4), &good).unwrap();
+        assert_eq!(why, "4 of its 20 requests failed (4 trapped), against 0 of 180 for the control");
+        // Nothing is known of the control, for example because it gets no requests.
+        assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 2), &Counts::default()), None);
+        assert!(SIDE_BY_SIDE.early_verdict(&counts(20, 4), &Counts::default()).is_some());
     }
 
     #[test]
-    fn a_module_that_fails_as_the_other_one_does_is_no_worse() {
-        let other = counts(9_000, 900);
+    fn a_candidate_that_fails_as_often_as_its_control_is_not_worse() {
+        let control = counts(9_000, 900);
         for failures in [80, 100, 109] {
-            assert_eq!(SIDE_BY_SIDE.evidently_worse(&counts(1_000, failures), &other), None);
-            assert_eq!(SIDE_BY_SIDE.worse(&counts(1_000, failures), &other), None);
+            assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(1_000, failures), &control), None);
+            assert_eq!(SIDE_BY_SIDE.final_verdict(&counts(1_000, failures), &control), None);
         }
-        assert!(SIDE_BY_SIDE.evidently_worse(&counts(1_000, 150), &other).is_some());
-        assert!(SIDE_BY_SIDE.worse(&counts(1_000, 120), &other).is_some());
+        assert!(SIDE_BY_SIDE.early_verdict(&counts(1_000, 150), &control).is_some());
+        assert!(SIDE_BY_SIDE.final_verdict(&counts(1_000, 120), &control).is_some());
     }
 
     #[test]
-    fn at_the_end_one_failure_of_few_is_enough() {
-        assert!(SIDE_BY_SIDE.worse(&counts(20, 1), &counts(180, 0)).is_some());
-        assert_eq!(SIDE_BY_SIDE.worse(&counts(1_000, 1), &counts(9_000, 0)), None);
-        assert_eq!(SIDE_BY_SIDE.worse(&Counts::default(), &counts(9_000, 0)), None);
+    fn at_the_end_one_failure_in_few_requests_is_enough() {
+        assert!(SIDE_BY_SIDE.final_verdict(&counts(20, 1), &counts(180, 0)).is_some());
+        assert_eq!(SIDE_BY_SIDE.final_verdict(&counts(1_000, 1), &counts(9_000, 0)), None);
+        assert_eq!(SIDE_BY_SIDE.final_verdict(&Counts::default(), &counts(9_000, 0)), None);
     }
 
     #[test]
-    fn a_module_that_is_slow_is_found_soon() {
+    fn a_slow_candidate_is_rejected_early() {
         let quick = slow(1_000, 50, Duration::from_millis(5));
-        let why = SIDE_BY_SIDE.evidently_worse(&slow(10, 10, Duration::from_millis(50)), &quick).unwrap();
-        assert!(why.starts_with("10 of its 10 answers took longer than "), "{why}");
-        // One can always be slow, and so can the other one's slowest.
-        assert_eq!(SIDE_BY_SIDE.evidently_worse(&slow(10, 1, Duration::from_millis(50)), &quick), None);
-        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 10, Duration::from_millis(50)), &quick), None);
-        assert!(SIDE_BY_SIDE.worse(&slow(1_000, 30, Duration::from_millis(50)), &quick).is_some());
-        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_millis(9)), &quick), None);
-        assert_eq!(IN_SUCCESSION.worse(&slow(1_000, 1_000, Duration::from_millis(18)), &quick), None);
-        // Nothing is said against a hundred times a microsecond.
+        let why = SIDE_BY_SIDE.early_verdict(&slow(10, 10, Duration::from_millis(50)), &quick).unwrap();
+        assert!(why.starts_with("10 of its 10 responses took longer than "), "{why}");
+        // A single slow response proves nothing, and the control has 1 % of them too.
+        assert_eq!(SIDE_BY_SIDE.early_verdict(&slow(10, 1, Duration::from_millis(50)), &quick), None);
+        assert_eq!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 10, Duration::from_millis(50)), &quick), None);
+        assert!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 30, Duration::from_millis(50)), &quick).is_some());
+        assert_eq!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_millis(9)), &quick), None);
+        assert_eq!(IN_SUCCESSION.final_verdict(&slow(1_000, 1_000, Duration::from_millis(18)), &quick), None);
+        // A p99 within 1 ms is never too slow, even at a hundred times the control's.
         assert_eq!(
-            SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)),
+            SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)),
             None
         );
-        // Nor is a few requests' p99 a measure.
-        assert_eq!(SIDE_BY_SIDE.worse(&slow(1_000, 1_000, Duration::from_secs(1)), &counts(99, 0)), None);
+        // The p99 of a few requests is no measure.
+        assert_eq!(
+            SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_secs(1)), &counts(99, 0)),
+            None
+        );
     }
 }

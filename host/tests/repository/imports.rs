@@ -17,7 +17,7 @@ use syn::{
 use crate::repository;
 
 /// Crates whose modules are ordered by tables.
-const ORDERED: [&str; 1] = ["host/src"];
+const ORDERED: [&str; 2] = ["guest/src", "host/src"];
 
 /// A module: where its file is, and the names from the crate's root to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +55,7 @@ fn children(folder: &Path) -> BTreeSet<String> {
     let modules =
         entries.filter(|path| path.join("mod.rs").is_file() || path.extension().is_some_and(|it| it == "rs"));
     let names = modules.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
-    names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod")).collect()
+    names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod" | "tests")).collect()
 }
 
 /// Every path that code names from `crate`, `self` or `super`; tests aside, which may look at anything.

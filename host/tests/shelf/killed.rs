@@ -1,36 +1,36 @@
-//! The process is killed in the middle of what it does. What is found then is whole: the state before, or after.
+//! The process is killed in the middle of a change. The folder is then in the state before or after the change.
 
 use std::path::Path;
 
 use orders_host::module::{hash::ModuleHash, shelf::Shelf};
 
 use crate::{
-    children::{Beyond, assert_ended_by, limited, run},
+    children::{Overrun, assert_ended_by, limited, run},
     support::{active, compile, component, names, open},
 };
 
-/// SIGXFSZ, by which a write beyond what a file may have ends the process.
-const TOO_LARGE: i32 = 25;
+/// SIGXFSZ, which a write beyond the file size limit raises.
+const SIGXFSZ: i32 = 25;
 
-/// A folder in which module `a` serves.
+/// Stores module `a` and activates it.
 fn prepare(folder: &Path) -> ModuleHash {
     let shelf = open(folder);
     let old = component(b'a');
-    let module = shelf.put(&old).unwrap();
-    shelf.put_compiled(&compile(&old)).unwrap();
+    let module = shelf.store_component(&old).unwrap();
+    shelf.store_compiled(&compile(&old)).unwrap();
     shelf.activate(active(module)).unwrap();
     module
 }
 
-/// Fails unless everything under a right name is whole, and nothing has another name. Gives what is active.
-fn assert_whole(shelf: &Shelf, folder: &Path) -> ModuleHash {
+/// Asserts that every file is complete and has a valid name. Returns the active module.
+fn assert_intact(shelf: &Shelf, folder: &Path) -> ModuleHash {
     let stored = shelf.list().unwrap();
     for stored in &stored {
-        shelf.component(stored.module).unwrap();
+        shelf.read_component(stored.module).unwrap();
     }
-    let module = shelf.active().unwrap().expect("one was active before, and one is").module;
-    assert!(stored.iter().any(|stored| stored.module == module), "what is active is stored");
-    assert!(shelf.compiled(module).is_some());
+    let module = shelf.active().unwrap().expect("a module is active before and after the change").module;
+    assert!(stored.iter().any(|stored| stored.module == module), "the active module is not stored");
+    assert!(shelf.read_compiled(module).is_some());
     for name in names(folder) {
         let known = stored.iter().any(|stored| name.starts_with(&stored.module.to_string()));
         assert!(known || ["active", "lock"].contains(&name.as_str()), "{name}");
@@ -39,46 +39,46 @@ fn assert_whole(shelf: &Shelf, folder: &Path) -> ModuleHash {
 }
 
 #[test]
-fn in_the_middle_of_a_file() {
+fn a_kill_in_the_middle_of_a_file_leaves_the_old_module() {
     let folder = tempfile::tempdir().unwrap();
     let old = prepare(folder.path());
     let before = names(folder.path());
-    let output = run(limited(10_000, Beyond::Ends), "child_stores_a_large_component", folder.path());
-    assert_ended_by(&output, TOO_LARGE);
-    assert_eq!(names(folder.path()).len(), before.len() + 1, "half a file is left");
-    assert_eq!(assert_whole(&open(folder.path()), folder.path()), old);
+    let output = run(limited(10_000, Overrun::Kills), "child_stores_a_large_component", folder.path());
+    assert_ended_by(&output, SIGXFSZ);
+    assert_eq!(names(folder.path()).len(), before.len() + 1, "no partial file is left");
+    assert_eq!(assert_intact(&open(folder.path()), folder.path()), old);
     assert_eq!(names(folder.path()), before);
 }
 
 #[cfg(feature = "fault-injection")]
 #[test]
-fn between_any_two_steps() {
+fn a_kill_between_any_two_steps_leaves_the_old_module_or_the_new_one() {
     use orders_host::module::shelf::POINTS;
 
     use crate::children::{assert_succeeded, unlimited};
 
-    /// SIGKILL, which nothing can prepare for.
-    const KILLED: i32 = 9;
+    /// The signal that a process cannot catch.
+    const SIGKILL: i32 = 9;
 
-    let new = ModuleHash::of(&component(b'b'));
+    let new = ModuleHash::digest(&component(b'b'));
     let life = POINTS.as_flattened();
     let replaced = life.iter().position(|point| *point == "pointer renamed").unwrap();
     for (step, point) in life.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let old = prepare(folder.path());
-        // So that the other one is newer, however coarse the clock.
+        // So that the new module is newer, however coarse the clock.
         crate::support::age(&folder.path().join(format!("{old}.wasm")), 60);
         let mut child = unlimited();
         child.env("ORDERS_FAULT", point);
-        assert_ended_by(&run(child, "child_replaces_the_module", folder.path()), KILLED);
+        assert_ended_by(&run(child, "child_replaces_the_module", folder.path()), SIGKILL);
 
         let shelf = open(folder.path());
-        let serves = assert_whole(&shelf, folder.path());
-        assert_eq!(serves, if step < replaced { old } else { new }, "killed at: {point}");
+        let active = assert_intact(&shelf, folder.path());
+        assert_eq!(active, if step < replaced { old } else { new }, "killed at: {point}");
         drop(shelf);
-        // What was broken off can be done again.
+        // The interrupted change can be repeated.
         assert_succeeded(&run(unlimited(), "child_replaces_the_module", folder.path()));
-        assert_eq!(assert_whole(&open(folder.path()), folder.path()), new, "after: {point}");
+        assert_eq!(assert_intact(&open(folder.path()), folder.path()), new, "after: {point}");
         let left = ["active", "lock", &format!("{new}.compiled"), &format!("{new}.wasm")];
         assert_eq!(names(folder.path()), left.map(str::to_owned).into(), "after: {point}");
     }

@@ -1,4 +1,4 @@
-//! Which folders are opened, and what is found in them.
+//! Which folders are opened, and what opening removes.
 
 use std::{
     fs::{self, Permissions},
@@ -14,10 +14,10 @@ use crate::{
     support::{component, names, open, refusal},
 };
 
-/// Somebody else, whoever runs this.
-const SOMEBODY: u32 = 54_321;
+/// Another user, whoever runs this test.
+const ANOTHER_USER: u32 = 54_321;
 
-fn allow(path: &Path, mode: u32) {
+fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
@@ -25,8 +25,8 @@ fn allow(path: &Path, mode: u32) {
 fn a_folder_belongs_to_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let shelf = open(folder.path());
-    assert!(refusal(folder.path()).contains("another process uses it; each needs"));
-    assert_succeeded(&run(unlimited(), "child_finds_it_locked", folder.path()));
+    assert!(refusal(folder.path()).contains("another process uses it; each process needs"));
+    assert_succeeded(&run(unlimited(), "child_finds_the_folder_locked", folder.path()));
     drop(shelf);
     open(folder.path());
 }
@@ -35,62 +35,62 @@ fn a_folder_belongs_to_one_process() {
 fn a_folder_that_others_can_write_to_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [0o720, 0o702, 0o777, 0o1777] {
-        allow(folder.path(), mode);
+        set_mode(folder.path(), mode);
         let error = refusal(folder.path());
         assert!(error.contains("others can write to it") && error.contains("chmod go-w"), "{error}");
         assert!(error.contains(&format!("mode is {:03o}", mode & 0o777)), "{error}");
     }
-    // Before anything was made in it.
+    // The check comes before anything is created in the folder.
     assert!(names(folder.path()).is_empty());
-    allow(folder.path(), 0o755);
+    set_mode(folder.path(), 0o755);
     open(folder.path());
 }
 
 #[test]
-fn a_folder_of_somebody_else_is_refused() {
+fn a_folder_of_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    // Only the administrator can give folders away; others have folders of the administrator around them.
+    // Only root can change the owner of a folder; for other users, /usr belongs to root.
     let folder = if geteuid().is_root() {
-        chown(folder.path(), Some(SOMEBODY), None).unwrap();
+        chown(folder.path(), Some(ANOTHER_USER), None).unwrap();
         folder.path()
     } else {
         Path::new("/usr")
     };
     let error = refusal(folder);
-    assert!(error.contains("it belongs to the user") && error.contains("has to belong to"), "{error}");
+    assert!(error.contains("it belongs to user") && error.contains("must belong to user"), "{error}");
 }
 
 #[test]
-fn a_link_to_a_folder_is_what_it_leads_to() {
+fn a_symbolic_link_to_a_folder_is_resolved_once() {
     let folder = tempfile::tempdir().unwrap();
     let (modules, link) = (folder.path().join("modules"), folder.path().join("link"));
     fs::create_dir(&modules).unwrap();
     symlink(&modules, &link).unwrap();
-    allow(&modules, 0o777);
+    set_mode(&modules, 0o777);
     assert!(refusal(&link).contains("others can write to it"));
-    allow(&modules, 0o755);
+    set_mode(&modules, 0o755);
     let shelf = open(&link);
-    // It stays that one.
+    // The open folder remains the same.
     fs::remove_file(&link).unwrap();
     symlink("nowhere", &link).unwrap();
-    let module = shelf.put(&component(b'1')).unwrap();
+    let module = shelf.store_component(&component(b'1')).unwrap();
     assert!(names(&modules).contains(&format!("{module}.wasm")));
 }
 
 #[test]
-fn what_is_no_folder_is_refused() {
+fn a_path_that_is_not_a_folder_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     assert!(refusal(&file).contains("it is not a folder"));
-    assert!(refusal(&folder.path().join("missing/modules")).contains("it cannot be made: No such file"));
+    assert!(refusal(&folder.path().join("missing/modules")).contains("it cannot be created: No such file"));
     symlink("nowhere", folder.path().join("link")).unwrap();
     assert!(refusal(&folder.path().join("link")).contains("No such file"));
 }
 
-/// A lock elsewhere would lock nothing, and a file would be made there.
+/// A lock elsewhere would lock nothing here, and would create a file there.
 #[test]
-fn a_lock_that_is_a_link_is_refused() {
+fn a_lock_file_that_is_a_symbolic_link_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let [modules, elsewhere] = ["modules", "elsewhere"].map(|name| folder.path().join(name));
     fs::create_dir(&modules).unwrap();
@@ -100,14 +100,14 @@ fn a_lock_that_is_a_link_is_refused() {
 }
 
 #[test]
-fn what_was_broken_off_is_removed_and_nothing_else() {
+fn temporary_files_are_removed_and_no_others() {
     let folder = tempfile::tempdir().unwrap();
-    let module = open(folder.path()).put(&component(b'1')).unwrap();
-    let other = ModuleHash::of(b"other");
+    let module = open(folder.path()).store_component(&component(b'1')).unwrap();
+    let other = ModuleHash::digest(b"other");
     let unique = "1f0e8fd2-8a4f-4d2c-9a57-7b8ff3ab1f36";
-    let ours = [".active.", &format!(".{module}.wasm."), &format!(".{other}.compiled.")];
-    for name in ours {
-        fs::write(folder.path().join(format!("{name}{unique}")), "half").unwrap();
+    let temporary = [".active.", &format!(".{module}.wasm."), &format!(".{other}.compiled.")];
+    for name in temporary {
+        fs::write(folder.path().join(format!("{name}{unique}")), "partial").unwrap();
     }
     let foreign = [
         ".active".to_owned(),
@@ -117,7 +117,7 @@ fn what_was_broken_off_is_removed_and_nothing_else() {
         format!("{other}.compiled"),
     ];
     for name in &foreign {
-        fs::write(folder.path().join(name), "not ours").unwrap();
+        fs::write(folder.path().join(name), "foreign").unwrap();
     }
     open(folder.path());
     let expected = foreign.into_iter().chain(["lock".to_owned(), format!("{module}.wasm")]);

@@ -1,4 +1,4 @@
-//! The short words that these tests are written in.
+//! Helpers that the tests share.
 
 use std::{
     collections::BTreeSet,
@@ -10,35 +10,35 @@ use std::{
 };
 
 use orders_host::module::{
-    compiled::Compiled,
+    compiled::CompiledComponent,
     hash::ModuleHash,
-    shelf::{Active, Shelf},
+    shelf::{ActiveModule, Shelf},
 };
 
-/// How many modules are kept where a test does not say.
+/// How many modules are kept, unless a test says otherwise.
 pub(crate) const KEEP: usize = 5;
 
-/// A component that is valid and does nothing, with a section that tells it from others.
+/// A valid component that does nothing, with a section that distinguishes it from others.
 pub(crate) fn component(name: u8) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0".as_slice(), &[0, 2, 1, name]].concat()
 }
 
-/// One of this size or larger.
+/// A component of this size or larger.
 pub(crate) fn large_component(size: usize) -> Vec<u8> {
-    // Sections of 127 bytes, whose size takes one byte.
+    // Sections of 127 bytes: the largest size that takes one byte.
     let section = [[0, 127, 1, b'x'].as_slice(), &[7; 125]].concat();
     [component(b'l'), section.repeat(size.div_ceil(section.len()))].concat()
 }
 
-pub(crate) fn compile(component: &[u8]) -> Compiled {
-    Compiled::make(component, None).unwrap()
+pub(crate) fn compile(component: &[u8]) -> CompiledComponent {
+    CompiledComponent::compile(component, None).unwrap()
 }
 
 pub(crate) fn open(folder: &Path) -> Shelf {
     Shelf::open(folder, KEEP).unwrap()
 }
 
-/// What opening a folder is refused with: one line, with its name.
+/// The error of opening a folder: one line, with its name.
 pub(crate) fn refusal(folder: &Path) -> String {
     let error = Shelf::open(folder, KEEP).unwrap_err();
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -46,8 +46,8 @@ pub(crate) fn refusal(folder: &Path) -> String {
     error
 }
 
-pub(crate) fn active(module: ModuleHash) -> Active {
-    Active { module, component: ModuleHash::of(b"what --component named") }
+pub(crate) fn active(module: ModuleHash) -> ActiveModule {
+    ActiveModule { module, component: ModuleHash::digest(b"what --component named") }
 }
 
 /// The names of the files in a folder.
@@ -56,20 +56,20 @@ pub(crate) fn names(folder: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Has a file be that old.
+/// Makes a file this old.
 pub(crate) fn age(path: &Path, seconds: u64) {
     let time = SystemTime::now() - Duration::from_secs(seconds);
     File::open(path).unwrap().set_modified(time).unwrap();
 }
 
-/// What is logged meanwhile, beside what is done.
+/// Runs a function, and returns its result and what it logged.
 pub(crate) fn logged<T>(act: impl FnOnce() -> T) -> (T, String) {
     let lines = Lines::default();
     let writer = lines.clone();
     let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let done = tracing::subscriber::with_default(log, act);
+    let result = tracing::subscriber::with_default(log, act);
     let bytes = lines.0.lock().unwrap().clone();
-    (done, String::from_utf8(bytes).unwrap())
+    (result, String::from_utf8(bytes).unwrap())
 }
 
 #[derive(Clone, Default)]

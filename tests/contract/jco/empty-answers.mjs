@@ -1,19 +1,20 @@
-// jco serve 1.35 ends with a TypeError when an answer has no body of its own, which wasi:http allows (an answer to HEAD,
-// a 204, a 304): its server asks for the body that was never taken. So it is taken here, just before.
+// jco serve 1.35 exits with a TypeError if a component never takes the body of its response. wasi:http allows that, for
+// example for a response to HEAD, a 204 or a 304, but jco's server reads the body anyway. This file takes the body just
+// before the response is set.
 
 import { http } from "@bytecodealliance/preview2-shim";
 
 const { OutgoingResponse, ResponseOutparam } = http.types;
-const taken = new WeakSet();
+const responsesWithBody = new WeakSet();
 
 const { body } = OutgoingResponse.prototype;
 OutgoingResponse.prototype.body = function () {
-  taken.add(this);
+  responsesWithBody.add(this);
   return body.call(this);
 };
 
 const { set } = ResponseOutparam;
 ResponseOutparam.set = (param, outcome) => {
-  if (outcome.tag === "ok" && !taken.has(outcome.val)) outcome.val.body();
+  if (outcome.tag === "ok" && !responsesWithBody.has(outcome.val)) outcome.val.body();
   return set(param, outcome);
 };

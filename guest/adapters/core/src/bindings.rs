@@ -1,5 +1,5 @@
-//! Generated from `orders:state/store`, as a component exports it. Unsafe, for the component model's calling convention
-//! passes memory by address.
+//! Bindings generated from `orders:state/store` for a component that exports it. They are unsafe because the component
+//! model's calling convention passes memory by address.
 
 #![allow(
     missing_docs,

@@ -1,12 +1,12 @@
-//! A component out of a store: between the types of the interface and those of [`crate::contract`].
+//! Exports a [`Store`] as a component: converts between the interface's generated types and those of [`crate::contract`].
 
 use crate::{
     bindings::exports::orders::state::store as wit,
-    contract::{Check, Error, Order, Outcome, Scan, Store, Write},
+    contract::{Check, Error, Order, Outcome, Scan, Store, Stored, Write},
 };
 
-/// Makes the crate a component that exports `orders:state/store`: with a type, and how to make the one value of it that
-/// the instance has.
+/// Turns the crate into a component that exports `orders:state/store`. The arguments are the type of the store and a
+/// constant expression that creates it; each instance has one store.
 #[macro_export]
 macro_rules! adapter {
     ($store:ty, $new:expr) => {
@@ -14,7 +14,7 @@ macro_rules! adapter {
             static STORE: ::std::cell::RefCell<$store> = const { ::std::cell::RefCell::new($new) };
         }
 
-        /// What the world exports.
+        /// The implementation of the exported interface.
         struct Adapter;
 
         const _: () = {
@@ -54,20 +54,19 @@ macro_rules! adapter {
     };
 }
 
-/// The call `get`.
+/// Handles a `get` call.
 ///
 /// # Errors
-/// Those of the store.
+/// Any error of the store.
 pub fn get(store: &mut impl Store, keys: &[String]) -> Result<Vec<Option<wit::Stored>>, wit::Error> {
-    let stored =
-        |stored: crate::contract::Stored| wit::Stored { value: stored.value, revision: stored.revision };
-    Ok(store.get(keys)?.into_iter().map(|found| found.map(stored)).collect())
+    let to_wit = |stored: Stored| wit::Stored { value: stored.value, revision: stored.revision };
+    Ok(store.get(keys)?.into_iter().map(|stored| stored.map(to_wit)).collect())
 }
 
-/// The call `scan`.
+/// Handles a `scan` call.
 ///
 /// # Errors
-/// Those of the store.
+/// Any error of the store.
 pub fn scan(
     store: &mut impl Store,
     start: String,
@@ -89,10 +88,10 @@ pub fn scan(
         .collect())
 }
 
-/// The call `commit`.
+/// Handles a `commit` call.
 ///
 /// # Errors
-/// Those of the store.
+/// Any error of the store.
 pub fn commit(
     store: &mut impl Store,
     checks: Vec<wit::Check>,

@@ -1,40 +1,40 @@
-//! The types and the bounds of `orders:state/store`; `wit/state/store.wit` says what they mean.
+//! The types and limits of `orders:state/store`. `wit/state/store.wit` defines what they mean.
 
-/// Longest key, in bytes of UTF-8.
+/// Maximum length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 512;
-/// Longest value, in bytes.
+/// Maximum length of a value, in bytes.
 pub const MAX_VALUE_BYTES: usize = 1 << 20;
-/// Most keys in one `get`.
+/// Maximum number of keys in one `get`.
 pub const MAX_GET_KEYS: usize = 256;
-/// Most checks and writes, counted together, in one commit.
+/// Maximum number of checks and writes, counted together, in one commit.
 pub const MAX_COMMIT_ITEMS: usize = 256;
-/// Most entries that one scan returns.
+/// Maximum number of entries that one scan returns.
 pub const MAX_SCAN_LIMIT: u32 = 1000;
-/// Most bytes of keys and values that one call carries, in either direction.
+/// Maximum bytes of keys and values that one call carries, in either direction.
 pub const MAX_TRANSFER_BYTES: usize = 8 << 20;
 
 /// The three calls of the interface.
 pub trait Store {
-    /// For each key, in the order given, what is stored under it.
+    /// Returns one result per key, in the order given: the stored value, or none.
     ///
     /// # Errors
-    /// [`Error`], as the interface says.
+    /// [`Error`], as the interface defines.
     fn get(&mut self, keys: &[String]) -> Result<Vec<Option<Stored>>, Error>;
 
-    /// The first entries of a range.
+    /// Returns the first entries of a range.
     ///
     /// # Errors
-    /// [`Error`], as the interface says.
+    /// [`Error`], as the interface defines.
     fn scan(&mut self, scan: &Scan) -> Result<Vec<Entry>, Error>;
 
-    /// Makes all writes if all checks hold.
+    /// Applies all writes if all checks hold.
     ///
     /// # Errors
-    /// [`Error`], as the interface says. After [`Error::Unavailable`] it is not known whether the writes took place.
+    /// [`Error`], as the interface defines. After [`Error::Unavailable`] the writes may or may not have taken place.
     fn commit(&mut self, checks: &[Check], writes: Vec<Write>) -> Result<Outcome, Error>;
 }
 
-/// What is stored under a key.
+/// A stored value and its revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The value.
@@ -43,12 +43,12 @@ pub struct Stored {
     pub revision: u64,
 }
 
-/// A key with what is stored under it.
+/// A key with its value and revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key.
     pub key: String,
-    /// What is under it.
+    /// Its value and revision.
     pub stored: Stored,
 }
 
@@ -61,25 +61,25 @@ pub enum Order {
     Descending,
 }
 
-/// A range of keys, `start` ≤ key < `end`, and how much of it is wanted.
+/// A range of keys, `start` ≤ key < `end`, and the part of it to return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scan {
-    /// The first key in it.
+    /// The start of the range, inclusive.
     pub start: String,
-    /// The first key beyond it.
+    /// The end of the range, exclusive.
     pub end: String,
-    /// Most entries, 1…[`MAX_SCAN_LIMIT`].
+    /// Maximum number of entries, 1…[`MAX_SCAN_LIMIT`].
     pub limit: u32,
-    /// From which end.
+    /// The end of the range to start from.
     pub order: Order,
 }
 
-/// What must hold for a commit to take place.
+/// A precondition of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// Nothing is stored under this key.
+    /// The key does not exist.
     Absent(String),
-    /// What is stored under this key was written by this commit.
+    /// The key exists, and its value has this revision.
     AtRevision(String, u64),
 }
 
@@ -88,45 +88,43 @@ pub enum Check {
 pub enum Write {
     /// Stores the value under the key.
     Put(String, Vec<u8>),
-    /// Removes the key, if it is there.
+    /// Deletes the key if it exists.
     Delete(String),
 }
 
-/// How a commit ended.
+/// The outcome of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every write is durable, at this revision.
     Committed(u64),
-    /// Nothing was written: the check with this index was the first that did not hold.
+    /// Nothing was written: the check with this index was the first that failed.
     Conflict(u32),
 }
 
-/// Why a call gave no answer.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// The storage failed, or something that it holds cannot be used.
+    /// The storage failed, or its content is unusable.
     Unavailable(String),
-    /// Something lies outside the bounds. The text names the bound.
+    /// A value, a count, or the call as a whole is outside the limits. The text names the limit.
     TooLarge(String),
     /// A key is empty or too long.
     InvalidKey(String),
 }
 
-/// Refuses what a `get` may not ask for.
+/// Checks the arguments of a `get` against the limits.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::InvalidKey`].
 pub fn check_get(keys: &[String]) -> Result<(), Error> {
     if keys.len() > MAX_GET_KEYS {
         let count = keys.len();
-        return Err(Error::TooLarge(format!(
-            "{count} keys are asked for, at most {MAX_GET_KEYS} are allowed"
-        )));
+        return Err(Error::TooLarge(format!("the call requests {count} keys; the limit is {MAX_GET_KEYS}")));
     }
     keys.iter().try_for_each(|key| check_key(key))
 }
 
-/// Refuses what a `scan` may not ask for.
+/// Checks the arguments of a `scan` against the limits.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::InvalidKey`].
@@ -135,12 +133,12 @@ pub fn check_scan(scan: &Scan) -> Result<(), Error> {
     check_key(&scan.end)?;
     let limit = scan.limit;
     if !(1..=MAX_SCAN_LIMIT).contains(&limit) {
-        return Err(Error::TooLarge(format!("the limit is {limit}, it must be 1…{MAX_SCAN_LIMIT}")));
+        return Err(Error::TooLarge(format!("the scan limit is {limit}; it must be 1…{MAX_SCAN_LIMIT}")));
     }
     Ok(())
 }
 
-/// Refuses what a `commit` may not carry.
+/// Checks the arguments of a `commit` against the limits.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::InvalidKey`].
@@ -148,7 +146,7 @@ pub fn check_commit(checks: &[Check], writes: &[Write]) -> Result<(), Error> {
     let items = checks.len().saturating_add(writes.len());
     if items > MAX_COMMIT_ITEMS {
         return Err(Error::TooLarge(format!(
-            "the commit has {items} checks and writes, at most {MAX_COMMIT_ITEMS} are allowed"
+            "the commit has {items} checks and writes; the limit is {MAX_COMMIT_ITEMS}"
         )));
     }
     let mut bytes = 0;
@@ -169,14 +167,14 @@ pub fn check_commit(checks: &[Check], writes: &[Write]) -> Result<(), Error> {
     check_transfer(bytes)
 }
 
-/// Refuses a call that would carry more than [`MAX_TRANSFER_BYTES`].
+/// Rejects a call that carries more than [`MAX_TRANSFER_BYTES`].
 ///
 /// # Errors
 /// [`Error::TooLarge`].
 pub fn check_transfer(bytes: usize) -> Result<(), Error> {
     if bytes > MAX_TRANSFER_BYTES {
         return Err(Error::TooLarge(format!(
-            "the call carries more than {MAX_TRANSFER_BYTES} bytes of keys and values: ask for less at once"
+            "the call carries more than {MAX_TRANSFER_BYTES} bytes of keys and values: request less per call"
         )));
     }
     Ok(())
@@ -186,16 +184,14 @@ fn check_key(key: &str) -> Result<(), Error> {
     match key.len() {
         0 => Err(Error::InvalidKey("the key is empty".into())),
         1..=MAX_KEY_BYTES => Ok(()),
-        n => Err(Error::InvalidKey(format!("the key has {n} bytes, at most {MAX_KEY_BYTES} are allowed"))),
+        n => Err(Error::InvalidKey(format!("the key has {n} bytes; the limit is {MAX_KEY_BYTES}"))),
     }
 }
 
 fn check_value(value: &[u8]) -> Result<(), Error> {
     if value.len() > MAX_VALUE_BYTES {
         let n = value.len();
-        return Err(Error::TooLarge(format!(
-            "the value has {n} bytes, at most {MAX_VALUE_BYTES} are allowed"
-        )));
+        return Err(Error::TooLarge(format!("the value has {n} bytes; the limit is {MAX_VALUE_BYTES}")));
     }
     Ok(())
 }

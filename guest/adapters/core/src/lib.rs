@@ -1,16 +1,17 @@
-//! `orders:state/store` over the storage of other hosts: what the adapters under `guest/adapters/` have in common.
+//! `orders:state/store` over the storage of other hosts: the shared core of the adapters in `guest/adapters/`.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | [`contract`] | the types and the bounds of the interface |
-//! | [`state`] | an ordered map with revisions: what is stored, in memory |
-//! | [`storage`] | what an adapter has to provide: named blobs, of which a name is taken once |
-//! | `names` | the names that are used there |
-//! | `format` | what the blobs hold; a cut or changed one is noticed |
-//! | [`log`] | a store over such a storage: a log of commits, and checkpoints of it |
-//! | `component` | the exported interface, and the macro that makes a component of a store |
+//! | [`contract`] | the types and limits of the interface |
+//! | [`state`] | the stored state in memory: an ordered map with revisions |
+//! | [`storage`] | the trait that an adapter implements: named blobs that are created at most once |
+//! | `names` | the names of the blobs |
+//! | `format` | the binary format of the blobs; truncated or altered blobs are detected |
+//! | [`log`] | a store over such a storage: a log of commits with checkpoints |
+//! | `bindings` | the generated bindings of the exported interface |
+//! | `component` | the exported interface, and the macro that turns a store into a component |
 //!
-//! All but the last builds and is tested natively.
+//! Everything but the last two is built and tested natively.
 
 pub mod contract;
 mod format;

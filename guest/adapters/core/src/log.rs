@@ -1,93 +1,97 @@
-//! A store over any [`Storage`]: a log of commits, each under the name of its revision, and checkpoints of it.
+//! A store over any [`Storage`]: a log of commits, one blob per commit, with periodic checkpoints.
 //!
-//! A commit reads the log to its end, looks at its checks, and takes the name of the next revision. Only one writer gets
-//! it, so that however many there are, each commit was made upon the state that its checks were looked at in; whoever
-//! comes second reads on and tries again. The blob is whole or not there, and with it the commit.
+//! A commit reads the log to its end, evaluates its checks, and creates the blob of the next revision (the record). Only one
+//! writer can create that blob. However many writers there are, each commit therefore applies to exactly the state that its
+//! checks were evaluated against; a writer that loses the race reads on and retries. The blob exists whole or not at all,
+//! and so does the commit.
 //!
-//! Every so many commits, whoever made that commit writes down the whole state, and then deletes what came before. Names
-//! that have been deleted are free again, so that reading to the end proves nothing by itself. It does if the checkpoint
-//! that one began from is still there afterwards, for:
+//! At fixed intervals, the writer of a commit also writes the whole state as a checkpoint and then deletes the older blobs.
+//! A deleted name is free again, so a reader that finds the next name free has not necessarily reached the end of the log.
+//! It has, if the checkpoint that it started from still exists afterwards, because:
 //!
 //! 1. checkpoints are deleted before the records that follow them;
-//! 2. a checkpoint is written by the one who made its commit, once, and not after a later one exists: before a later one
-//!    is written, each revision between it and the one that its writer began from has its checkpoint, or its name is
-//!    taken to say that there will be none (`Head::Closed`);
-//! 3. before the first record is ever deleted, a name is taken to say so, which holds for those who began from nothing.
+//! 2. only the writer of a commit writes the checkpoint of that commit, once, and never after a later checkpoint exists.
+//!    Before a later checkpoint is written, each checkpoint revision between it and the checkpoint that its writer started
+//!    from either has its checkpoint, or has its name occupied by a marker that says that there will be none
+//!    (`CheckpointHeader::Closed`);
+//! 3. before the first record is ever deleted, a marker that says so is created (`BlobName::Pruned`). It covers readers that
+//!    started from an empty state.
 //!
-//! The whole state is in memory, and an instance that is new reads all of it.
+//! The whole state is held in memory, and a new instance reads all of it.
 
 use crate::{
     contract::{
         Check, Entry, Error, Outcome, Scan, Store, Stored, Write, check_commit, check_get, check_scan,
     },
-    format::{self, Damaged, Head},
-    names::Name,
+    format::{self, CheckpointHeader, Damaged},
+    names::BlobName,
     state::State,
     storage::Storage,
 };
 
-/// Commits from one checkpoint to the next. A new instance reads half of that many records on average; each commit pays
-/// for this share of writing down the state.
+/// Commits between two checkpoints. A new instance reads half as many records on average, and each commit bears this
+/// fraction of the cost of a checkpoint.
 pub const CHECKPOINT_EVERY: u64 = 64;
 
-/// How often something is tried that another writer has got in the way of.
-const ATTEMPTS: u32 = 64;
+/// Maximum number of attempts when another writer interferes.
+const MAX_ATTEMPTS: u32 = 64;
 
-/// A store over a storage, which it may share with others.
+/// A store over a storage that other writers may share.
 #[derive(Debug)]
 pub struct Log<S> {
     storage: S,
-    every: u64,
-    /// What the log says up to `state.revision()`, if it has been read at all.
+    checkpoint_every: u64,
+    /// The state at `state.revision()`, once the log has been read.
     state: Option<State>,
-    /// The checkpoint that `state` began from; 0 for nothing.
+    /// The revision of the checkpoint that `state` started from; 0 for the empty state.
     base: u64,
 }
 
 impl<S: Storage> Log<S> {
-    /// A store over a storage: reads nothing yet.
+    /// Creates a store over a storage. Nothing is read yet.
     pub const fn new(storage: S) -> Self {
         Self::with_checkpoint_every(storage, CHECKPOINT_EVERY)
     }
 
-    /// The same with another distance between checkpoints. All who share a storage must have the same.
-    pub const fn with_checkpoint_every(storage: S, every: u64) -> Self {
-        Self { storage, every, state: None, base: 0 }
+    /// Creates a store with another checkpoint interval, in commits. All writers that share a storage must use the same
+    /// interval.
+    pub const fn with_checkpoint_every(storage: S, commits: u64) -> Self {
+        Self { storage, checkpoint_every: commits, state: None, base: 0 }
     }
 
-    /// The state that the log ends with, at some point after this call began.
-    fn read(&mut self) -> Result<&mut State, Error> {
-        for attempt in 0..ATTEMPTS {
+    /// Reads the log to its end and returns the state at some point after this call began.
+    fn read_to_end(&mut self) -> Result<&mut State, Error> {
+        for attempt in 0..MAX_ATTEMPTS {
             let state = match self.state.take() {
                 Some(state) => Some(state),
-                None => self.newest_checkpoint()?,
+                None => self.read_newest_checkpoint()?,
             };
             if let Some(state) = state {
-                let state = self.follow(state)?;
-                if self.base_stands()? {
+                let state = self.apply_later_records(state)?;
+                if self.base_is_intact()? {
                     return Ok(self.state.insert(state));
                 }
             }
-            self.storage.pause(attempt);
+            self.storage.back_off(attempt);
         }
-        Err(Error::Unavailable(format!("the log was cut short {ATTEMPTS} times while it was read")))
+        Err(Error::Unavailable(format!("the log was pruned {MAX_ATTEMPTS} times while it was being read")))
     }
 
-    /// The state to begin from, and `base` with it. None if it was deleted meanwhile.
-    fn newest_checkpoint(&mut self) -> Result<Option<State>, Error> {
+    /// Reads the state to start from and sets `base` to its revision. Returns none if it is deleted during the call.
+    fn read_newest_checkpoint(&mut self) -> Result<Option<State>, Error> {
         let mut checkpoints: Vec<u64> = self
-            .names()?
+            .list_blobs()?
             .into_iter()
-            .filter_map(|name| if let Name::Checkpoint(revision) = name { Some(revision) } else { None })
+            .filter_map(|name| if let BlobName::Checkpoint(revision) = name { Some(revision) } else { None })
             .collect();
         checkpoints.sort_unstable();
         for revision in checkpoints.into_iter().rev() {
-            match self.head(revision)? {
+            match self.read_header(revision)? {
                 None => return Ok(None),
-                Some(Head::Closed) => {}
-                Some(Head::Parts(count)) => {
+                Some(CheckpointHeader::Closed) => {}
+                Some(CheckpointHeader::Parts(count)) => {
                     self.base = revision;
-                    return self.checkpoint(revision, count);
+                    return self.read_checkpoint(revision, count);
                 }
             }
         }
@@ -95,106 +99,109 @@ impl<S: Storage> Log<S> {
         Ok(Some(State::default()))
     }
 
-    fn checkpoint(&self, revision: u64, count: u32) -> Result<Option<State>, Error> {
+    fn read_checkpoint(&self, revision: u64, parts: u32) -> Result<Option<State>, Error> {
         let mut body = Vec::new();
-        for number in 0..count {
-            let name = Name::Part(revision, number);
-            let Some(blob) = self.blob(name)? else { return Ok(None) };
-            body.extend_from_slice(format::read_part(&blob, revision, number).map_err(|_| damaged(name))?);
+        for number in 0..parts {
+            let name = BlobName::Part(revision, number);
+            let Some(blob) = self.read_blob(name)? else { return Ok(None) };
+            let part = format::decode_part(&blob, revision, number).map_err(|Damaged| damaged_error(name))?;
+            body.extend_from_slice(part);
         }
-        let state = format::read_state(&body, revision);
-        state.map(Some).map_err(|_| damaged(Name::Checkpoint(revision)))
+        let state = format::decode_state(&body, revision);
+        state.map(Some).map_err(|Damaged| damaged_error(BlobName::Checkpoint(revision)))
     }
 
-    /// Reads the records that follow.
-    fn follow(&self, mut state: State) -> Result<State, Error> {
+    /// Reads the records that follow the state and applies them.
+    fn apply_later_records(&self, mut state: State) -> Result<State, Error> {
         loop {
-            let revision = state.next()?;
-            let name = Name::Record(revision);
-            let Some(blob) = self.blob(name)? else { return Ok(state) };
-            state.apply(revision, format::read_record(&blob, revision).map_err(|Damaged| damaged(name))?);
+            let revision = state.next_revision()?;
+            let name = BlobName::Record(revision);
+            let Some(blob) = self.read_blob(name)? else { return Ok(state) };
+            let writes = format::decode_record(&blob, revision).map_err(|Damaged| damaged_error(name))?;
+            state.apply(revision, writes);
         }
     }
 
-    /// Whether no record after the checkpoint that we began from has been deleted.
-    fn base_stands(&self) -> Result<bool, Error> {
+    /// Whether every record after `base` still exists: no newer checkpoint has caused one to be deleted.
+    fn base_is_intact(&self) -> Result<bool, Error> {
         match self.base {
-            0 => Ok(self.blob(Name::Pruned)?.is_none()),
-            revision => Ok(matches!(self.head(revision)?, Some(Head::Parts(_)))),
+            0 => Ok(self.read_blob(BlobName::Pruned)?.is_none()),
+            revision => Ok(matches!(self.read_header(revision)?, Some(CheckpointHeader::Parts(_)))),
         }
     }
 
-    /// Writes the state down, and deletes what came before. Without its having been done, the log is longer, and nothing
-    /// else; so whatever goes wrong only ends it. The next one does what was left.
+    /// Writes a checkpoint of the state and deletes the blobs that it replaces. A missing checkpoint only makes the log
+    /// longer, so any failure abandons the attempt; the next checkpoint completes the work.
     fn write_checkpoint(&mut self) -> Option<()> {
         let state = self.state.as_ref()?;
         let revision = state.revision();
-        let (oldest, step) = (self.base.checked_add(self.every)?, usize::try_from(self.every).ok()?);
-        let passed: Vec<u64> = (oldest..revision).step_by(step).collect();
-        for between in &passed {
-            let name = Name::Checkpoint(*between);
-            let closed = format::head(*between, Head::Closed);
-            // Whoever takes a name may still be at it: only what can be read can come no more.
+        let first = self.base.checked_add(self.checkpoint_every)?;
+        let step = usize::try_from(self.checkpoint_every).ok()?;
+        let skipped: Vec<u64> = (first..revision).step_by(step).collect();
+        for older in &skipped {
+            let name = BlobName::Checkpoint(*older);
+            let closed = format::encode_header(*older, CheckpointHeader::Closed);
+            // `false` may mean that another writer is still creating this blob: it is final only once it can be read.
             if !self.storage.create(&name.to_string(), &closed).ok()? {
-                self.head(*between).ok()??;
+                self.read_header(*older).ok()??;
             }
         }
-        let parts = format::parts(state);
+        let parts = format::encode_parts(state);
         let count = u32::try_from(parts.len()).ok()?;
         for (number, part) in (0..).zip(parts) {
-            if !self.storage.create(&Name::Part(revision, number).to_string(), &part).ok()? {
+            if !self.storage.create(&BlobName::Part(revision, number).to_string(), &part).ok()? {
                 return None;
             }
         }
-        let head = format::head(revision, Head::Parts(count));
-        if !self.storage.create(&Name::Checkpoint(revision).to_string(), &head).ok()? {
+        let header = format::encode_header(revision, CheckpointHeader::Parts(count));
+        if !self.storage.create(&BlobName::Checkpoint(revision).to_string(), &header).ok()? {
             return None;
         }
-        let before = std::mem::replace(&mut self.base, revision);
-        self.prune(revision, before, &passed)
+        let previous = std::mem::replace(&mut self.base, revision);
+        self.prune(revision, previous, &skipped)
     }
 
-    /// Deletes what came before a checkpoint: the checkpoints, the oldest first; then the records; then the parts. Then the
-    /// storage tidies up.
-    fn prune(&self, revision: u64, before: u64, passed: &[u64]) -> Option<()> {
-        let pruned = Name::Pruned.to_string();
+    /// Deletes the blobs that a checkpoint replaces: first the older checkpoints, the oldest first; then the records; then
+    /// the parts. Then has the storage clean up.
+    fn prune(&self, revision: u64, previous: u64, skipped: &[u64]) -> Option<()> {
+        let pruned = BlobName::Pruned.to_string();
         self.storage.create(&pruned, &[]).ok()?;
         self.storage.read(&pruned).ok()??;
-        let mut names = self.names().ok()?;
-        // A listing may be behind.
-        names.extend(std::iter::once(&before).chain(passed).map(|older| Name::Checkpoint(*older)));
+        let mut names = self.list_blobs().ok()?;
+        // The listing may be stale.
+        names.extend(std::iter::once(&previous).chain(skipped).map(|older| BlobName::Checkpoint(*older)));
         names.sort_unstable();
         names.dedup();
         for name in names {
-            let goes = match name {
-                Name::Checkpoint(older) if older < revision && older > 0 => {
-                    // Those that say that there will be none must stay: their writers may still come.
-                    !matches!(self.head(older).ok()?, Some(Head::Closed))
+            let obsolete = match name {
+                BlobName::Checkpoint(older) if older < revision && older > 0 => {
+                    // A `Closed` marker must stay: the writer of that checkpoint may still try to create it.
+                    !matches!(self.read_header(older).ok()?, Some(CheckpointHeader::Closed))
                 }
-                Name::Record(older) => older <= revision,
-                Name::Part(older, _) => older < revision,
-                Name::Checkpoint(_) | Name::Pruned => false,
+                BlobName::Record(older) => older <= revision,
+                BlobName::Part(older, _) => older < revision,
+                BlobName::Checkpoint(_) | BlobName::Pruned => false,
             };
-            if goes {
+            if obsolete {
                 self.storage.delete(&name.to_string()).ok()?;
             }
         }
-        self.storage.tidy();
+        self.storage.clean_up();
         Some(())
     }
 
-    fn names(&self) -> Result<Vec<Name>, Error> {
+    fn list_blobs(&self) -> Result<Vec<BlobName>, Error> {
         let names = self.storage.list().map_err(Error::Unavailable)?;
-        Ok(names.iter().filter_map(|name| Name::parse(name)).collect())
+        Ok(names.iter().filter_map(|name| BlobName::parse(name)).collect())
     }
 
-    fn head(&self, revision: u64) -> Result<Option<Head>, Error> {
-        let name = Name::Checkpoint(revision);
-        let Some(blob) = self.blob(name)? else { return Ok(None) };
-        format::read_head(&blob, revision).map(Some).map_err(|Damaged| damaged(name))
+    fn read_header(&self, revision: u64) -> Result<Option<CheckpointHeader>, Error> {
+        let name = BlobName::Checkpoint(revision);
+        let Some(blob) = self.read_blob(name)? else { return Ok(None) };
+        format::decode_header(&blob, revision).map(Some).map_err(|Damaged| damaged_error(name))
     }
 
-    fn blob(&self, name: Name) -> Result<Option<Vec<u8>>, Error> {
+    fn read_blob(&self, name: BlobName) -> Result<Option<Vec<u8>>, Error> {
         self.storage.read(&name.to_string()).map_err(Error::Unavailable)
     }
 }
@@ -202,48 +209,48 @@ impl<S: Storage> Log<S> {
 impl<S: Storage> Store for Log<S> {
     fn get(&mut self, keys: &[String]) -> Result<Vec<Option<Stored>>, Error> {
         check_get(keys)?;
-        self.read()?.get(keys)
+        self.read_to_end()?.get(keys)
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<Vec<Entry>, Error> {
         check_scan(scan)?;
-        self.read()?.scan(scan)
+        self.read_to_end()?.scan(scan)
     }
 
     fn commit(&mut self, checks: &[Check], writes: Vec<Write>) -> Result<Outcome, Error> {
         check_commit(checks, &writes)?;
         let mut revision = 0;
-        for attempt in 0..ATTEMPTS {
-            let state = self.read()?;
-            if let Some(index) = state.first_failing(checks) {
+        for attempt in 0..MAX_ATTEMPTS {
+            let state = self.read_to_end()?;
+            if let Some(index) = state.first_failed_check(checks) {
                 return Ok(Outcome::Conflict(index));
             }
-            revision = state.next()?;
-            let record = format::record(revision, &writes);
-            let name = Name::Record(revision).to_string();
+            revision = state.next_revision()?;
+            let record = format::encode_record(revision, &writes);
+            let name = BlobName::Record(revision).to_string();
             if self.storage.create(&name, &record).map_err(Error::Unavailable)? {
-                if !self.base_stands()? {
-                    // Either the name was free because the commit that had it is long past, or this commit has been
-                    // written down elsewhere already.
+                if !self.base_is_intact()? {
+                    // Either the name was free because an older commit with this revision had been pruned, or a newer
+                    // checkpoint already contains this commit.
                     self.state = None;
-                    return Err(Error::Unavailable("the log was cut short during the commit".into()));
+                    return Err(Error::Unavailable("the log was pruned during the commit".into()));
                 }
                 if let Some(state) = &mut self.state {
                     state.apply(revision, writes);
                 }
-                if revision.is_multiple_of(self.every) {
+                if revision.is_multiple_of(self.checkpoint_every) {
                     _ = self.write_checkpoint();
                 }
                 return Ok(Outcome::Committed(revision));
             }
-            self.storage.pause(attempt);
+            self.storage.back_off(attempt);
         }
         Err(Error::Unavailable(format!(
-            "others were first {ATTEMPTS} times, or one has begun commit {revision} and not ended it"
+            "other writers committed first {MAX_ATTEMPTS} times, or a writer has started commit {revision} and not finished it"
         )))
     }
 }
 
-fn damaged(name: Name) -> Error {
-    Error::Unavailable(format!("{name} is damaged: it was cut or changed after it was written"))
+fn damaged_error(name: BlobName) -> Error {
+    Error::Unavailable(format!("{name} is damaged: it was truncated or altered after it was written"))
 }

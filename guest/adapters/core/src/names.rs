@@ -1,21 +1,22 @@
-//! The names of blobs. Revisions have all twenty digits, so that names are ordered as what they stand for.
+//! The names of blobs. Revisions are zero-padded to twenty digits, so names sort in the order of their revisions.
 
 use std::fmt;
 
-/// What a blob is.
+/// The name of a blob, which says what the blob contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Name {
-    /// The state after this commit: says how many parts there are. Before all others: this is what is deleted first.
+pub(crate) enum BlobName {
+    /// The header of the checkpoint after this commit: contains the number of its parts. This variant sorts first because
+    /// checkpoints are deleted first.
     Checkpoint(u64),
     /// One commit.
     Record(u64),
-    /// A part of the state after this commit.
+    /// A part of the checkpoint after this commit.
     Part(u64, u32),
-    /// Whether any record has ever been deleted.
+    /// The marker that records have been, or are about to be, deleted.
     Pruned,
 }
 
-impl Name {
+impl BlobName {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if name == "pruned" {
             return Some(Self::Pruned);
@@ -29,12 +30,12 @@ impl Name {
             }
             _ => return None,
         };
-        // Only what is written as we write it is ours.
+        // Reject other spellings of the same number: such a blob is not ours.
         (parsed.to_string() == name).then_some(parsed)
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for BlobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Checkpoint(revision) => write!(f, "c{revision:020}"),
@@ -47,21 +48,25 @@ impl fmt::Display for Name {
 
 #[cfg(test)]
 mod tests {
-    use super::Name;
+    use super::BlobName;
 
     #[test]
-    fn a_name_is_read_as_it_is_written() {
-        for name in
-            [Name::Checkpoint(64), Name::Record(u64::MAX), Name::Part(64, 7), Name::Pruned, Name::Record(0)]
-        {
-            assert_eq!(Name::parse(&name.to_string()), Some(name));
+    fn a_formatted_name_parses_to_the_same_name() {
+        for name in [
+            BlobName::Checkpoint(64),
+            BlobName::Record(u64::MAX),
+            BlobName::Part(64, 7),
+            BlobName::Pruned,
+            BlobName::Record(0),
+        ] {
+            assert_eq!(BlobName::parse(&name.to_string()), Some(name));
         }
     }
 
     #[test]
-    fn other_names_are_left_alone() {
+    fn foreign_names_are_ignored() {
         for name in ["", "r", "r1", "r+0000000000000000001", "p1", "pruned2", "README.md", "é", "t123.tmp"] {
-            assert_eq!(Name::parse(name), None, "{name}");
+            assert_eq!(BlobName::parse(name), None, "{name}");
         }
     }
 }

@@ -1,38 +1,40 @@
-//! What an adapter has to provide: blobs under names, of which a name is taken by one writer only.
+//! The storage that an adapter provides: named blobs, where only one writer can create the blob of a given name.
 
-/// A place for blobs. Names are of ASCII letters, digits and full stops, and at most 40 bytes long.
+/// A storage for blobs. Names consist of ASCII letters, digits and full stops, and are at most 40 bytes long.
 ///
-/// A call that reads sees every call that ended before it began, whoever made it: what [`crate::log`] promises rests on
-/// that. Errors are one line that says what failed.
+/// A read sees the effect of every call, by any writer, that ended before the read began. The guarantees of [`crate::log`]
+/// depend on this. Errors are one line that says what failed.
 pub trait Storage {
-    /// All names. One that was there all the time is listed; one that came or went meanwhile may be.
+    /// Lists all names. A name that exists throughout the call is listed; a name that is created or deleted during the
+    /// call may be.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the underlying storage.
     fn list(&self) -> Result<Vec<String>, String>;
 
-    /// What is under a name, whole, or none.
+    /// Reads the whole blob with this name; none if it does not exist.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the underlying storage.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String>;
 
-    /// Puts a blob under a name that is free: `true` once it is durable. `false` if the name is taken, or is just being
-    /// taken: only one of all who ask gets `true`. Whoever is killed in it leaves nothing that is less than whole.
+    /// Creates a blob under a free name. Returns `true` once the blob is durable, and `false` if the name exists or
+    /// another writer is just creating it: at most one caller gets `true`. A writer that is killed during the call never
+    /// leaves a partial blob.
     ///
     /// # Errors
-    /// What the storage says; it is then not known whether the blob is there, or will come to be.
+    /// The error of the underlying storage. The blob may then exist, or may still appear later.
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String>;
 
-    /// Removes what is under a name, if anything is.
+    /// Deletes the blob with this name if it exists.
     ///
     /// # Errors
-    /// What the storage says.
+    /// The error of the underlying storage.
     fn delete(&self, name: &str) -> Result<(), String>;
 
-    /// Lets another writer go on: a moment, longer with each attempt that has failed.
-    fn pause(&self, attempt: u32);
+    /// Waits briefly so that another writer can make progress; longer with each failed attempt.
+    fn back_off(&self, attempt: u32);
 
-    /// Removes what killed writers have left half done, as far as it is nobody's any more. Asked after each checkpoint.
-    fn tidy(&self) {}
+    /// Removes leftovers of killed writers that no live writer can still need. Called after each checkpoint.
+    fn clean_up(&self) {}
 }

@@ -1,10 +1,11 @@
-//! Small stores only: each new instance reads all of it, and a folder whose file system has no hard links is refused.
+//! `orders:state/store` in the first folder that the host grants, over `wasi:filesystem`. For small stores only: each new
+//! instance reads the whole state. On a file system without hard links, every commit fails.
 //!
-//! `orders:state/store` in the first folder that the host grants, over `wasi:filesystem`. A blob is written to a file of
-//! a name of its own, synced, and linked to its name: that takes place whole or not at all, and only for one of all
-//! who try. So several instances and several processes may share a folder, if its file system is a local one; those who
-//! come second try again, and are told that the store is unavailable after 64 times. Whoever is killed leaves a whole
-//! state, and perhaps a file `*.tmp`, which is removed with a later checkpoint once it is an hour old.
+//! The adapter writes a blob to a uniquely named file, syncs it, and links it to its final name. The link is atomic, and
+//! only one of several concurrent writers succeeds. Several instances and processes can therefore share a folder, provided
+//! that its file system is local. A writer that loses the race retries; after 64 attempts the call returns `unavailable`. A
+//! killed writer leaves a consistent state, and possibly a `*.tmp` file, which a later checkpoint removes once it is an
+//! hour old.
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;

@@ -1,4 +1,4 @@
-//! One bucket, in memory, for all instances and for both drafts.
+//! One in-memory bucket that all instances and both drafts share.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-/// What the one bucket is called, here as in Spin and in wasmCloud.
-pub(crate) const NAME: &str = "default";
-/// How long what an atomic call has seen is on its way to the component, as over a network: others change it meanwhile.
-pub(crate) const WAY_BACK: Duration = Duration::from_millis(1);
+/// The name of the bucket, the same as on Spin and wasmCloud.
+pub(crate) const BUCKET_NAME: &str = "default";
+/// Delay between an atomic call and its result, as over a network. Other writers can change the bucket in between.
+pub(crate) const RESULT_DELAY: Duration = Duration::from_millis(1);
 
-/// The bucket: each call on it takes place at once, and whole.
+/// The bucket. Each call on it is atomic.
 #[derive(Clone, Default)]
 pub(crate) struct Bucket(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
 
@@ -29,7 +29,7 @@ impl Bucket {
         self.entries().remove(key);
     }
 
-    /// The first keys after this one, or of all.
+    /// The first `limit` keys after the cursor, or of the whole bucket.
     pub(crate) fn keys_after(&self, cursor: Option<&str>, limit: usize) -> Vec<String> {
         let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);
         self.entries()
@@ -39,7 +39,8 @@ impl Bucket {
             .collect()
     }
 
-    /// Adds to a number, in decimal digits; a key that is not there counts as 0. None if it is no number, or too large.
+    /// Adds to a number that is stored in decimal digits; a key that does not exist counts as 0. Returns none if the value
+    /// is not a number or the sum overflows.
     pub(crate) fn increment(&self, key: String, delta: u64) -> Option<u64> {
         let mut entries = self.entries();
         let number = match entries.get(&key) {
@@ -51,10 +52,10 @@ impl Bucket {
         Some(number)
     }
 
-    /// Stores the value if what is there is still this; says whether it did.
-    pub(crate) fn swap(&self, key: &str, seen: Option<&[u8]>, value: Vec<u8>) -> bool {
+    /// Stores the value if the current value is still `expected`. Returns whether it was stored.
+    pub(crate) fn compare_and_swap(&self, key: &str, expected: Option<&[u8]>, value: Vec<u8>) -> bool {
         let mut entries = self.entries();
-        let unchanged = entries.get(key).map(Vec::as_slice) == seen;
+        let unchanged = entries.get(key).map(Vec::as_slice) == expected;
         if unchanged {
             entries.insert(key.to_owned(), value);
         }

@@ -1,4 +1,4 @@
-//! The state of one instance: its view of the world.
+//! The state of one instance: the bucket, folder and WASI contexts that its imports use.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ pub(crate) struct Instance {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: NothingOutside,
+    hooks: DenyOutgoing,
     bucket: Bucket,
 }
 
 impl Instance {
-    /// An instance with this bucket, and with this folder if there is one.
+    /// Creates the state of an instance that uses this bucket and, if given, this folder.
     ///
     /// # Errors
     ///
@@ -32,22 +32,16 @@ impl Instance {
             wasi.preopened_dir(folder, "/orders", FsPerms::ReadWrite)?;
         }
         let wasi = wasi.build();
-        Ok(Self {
-            table: ResourceTable::new(),
-            wasi,
-            http: WasiHttpCtx::new(),
-            hooks: NothingOutside,
-            bucket,
-        })
+        Ok(Self { table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), hooks: DenyOutgoing, bucket })
     }
 
-    /// What the imports of either draft of `wasi:keyvalue` work on.
+    /// The view that both drafts of `wasi:keyvalue` operate on.
     pub(crate) fn keyvalue(&mut self) -> Keyvalue<'_> {
         Keyvalue { bucket: &self.bucket, table: &mut self.table }
     }
 }
 
-/// The one bucket and the handles to it, borrowed for one call.
+/// The bucket and the handles to it, borrowed for one call.
 pub(crate) struct Keyvalue<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) table: &'a mut ResourceTable,
@@ -65,19 +59,19 @@ impl WasiHttpView for Instance {
     }
 }
 
-/// No request is sent to another server: no composed component asks for it.
-struct NothingOutside;
+/// Denies all outgoing requests: no composed component makes any.
+struct DenyOutgoing;
 
-/// What a request to another server comes to.
-type Sent = (hyper::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
+/// The outcome of an outgoing request.
+type OutgoingResponse = (hyper::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
 
-impl WasiHttpHooks for NothingOutside {
+impl WasiHttpHooks for DenyOutgoing {
     fn send_request(
         &mut self,
         _: Request<WasiBody>,
         _: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
+    ) -> Box<dyn Future<Output = Result<OutgoingResponse, HttpError>> + Send> {
         Box::new(async { Err(HttpError::HttpRequestDenied) })
     }
 }

@@ -1,16 +1,24 @@
-//! A host for tests of the composed components, as small as can be: an instance for each request, as Spin and wasmCloud
-//! make them, over one bucket that all instances share, and one folder.
+//! A minimal host for tests of the composed components. Like Spin and wasmCloud, it creates an instance per request. All
+//! instances share one bucket and one folder.
 //!
-//! Neither of those two can be had from a package registry. This one shows that a component links with the interfaces that
-//! its adapter was written against, and that what it keeps is there for the next instance. How another host implements
-//! them it cannot show.
+//! Spin and wasmCloud are not available from a package registry. This host shows that a component links with the interfaces
+//! that its adapter targets, and that the next instance sees what an instance has stored. It cannot show how another host
+//! implements those interfaces.
 //!
-//! It says on standard output where it listens, and ends when it is killed. It has no deadline and no bound of its own.
+//! It prints its address on standard output and runs until it is killed. It enforces no deadlines and no limits.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `bucket` | the in-memory bucket |
+//! | `instance` | the state of one instance |
+//! | `keyvalue_draft`, `keyvalue_draft2` | the two drafts of `wasi:keyvalue` over the bucket |
+//! | `linker` | the imports that a component gets |
 
 mod bucket;
-mod draft;
-mod draft2;
 mod instance;
+mod keyvalue_draft;
+mod keyvalue_draft2;
+mod linker;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -18,10 +26,7 @@ use clap::Parser;
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use tokio::{net::TcpListener, sync::oneshot};
-use wasmtime::{
-    Engine,
-    component::{Component, Linker},
-};
+use wasmtime::{Engine, component::Component};
 use wasmtime_wasi_http::{
     WasiHttpView,
     io::TokioIo,
@@ -31,21 +36,21 @@ use wasmtime_wasi_http::{
     },
 };
 
-use crate::{bucket::Bucket, instance::Instance};
+use crate::{bucket::Bucket, instance::Instance, linker::full_linker};
 
 /// Serves a composed component on a free port of 127.0.0.1.
 #[derive(Parser)]
 struct Options {
-    /// The component
+    /// The component to serve
     component: PathBuf,
-    /// A folder to grant it
+    /// A folder to grant to the component
     #[arg(long)]
     folder: Option<PathBuf>,
 }
 
-/// What makes instances.
+/// The component, and the state that its instances share.
 struct Host {
-    linked: ProxyPre<Instance>,
+    component: ProxyPre<Instance>,
     bucket: Bucket,
     folder: Option<PathBuf>,
 }
@@ -64,8 +69,8 @@ async fn main() -> ExitCode {
 async fn serve(options: Options) -> wasmtime::Result<()> {
     let engine = Engine::default();
     let component = Component::from_file(&engine, &options.component)?;
-    let linked = ProxyPre::new(linker(&engine)?.instantiate_pre(&component)?)?;
-    let host = Arc::new(Host { linked, bucket: Bucket::default(), folder: options.folder });
+    let component = ProxyPre::new(full_linker(&engine)?.instantiate_pre(&component)?)?;
+    let host = Arc::new(Host { component, bucket: Bucket::default(), folder: options.folder });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("serving on http://{}", listener.local_addr()?);
     loop {
@@ -74,7 +79,7 @@ async fn serve(options: Options) -> wasmtime::Result<()> {
         let host = Arc::clone(&host);
         let service = service_fn(move |request| {
             let host = Arc::clone(&host);
-            async move { Ok::<_, std::convert::Infallible>(host.answer(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(host.respond(request).await) }
         });
         tokio::spawn(async move {
             if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await {
@@ -84,51 +89,38 @@ async fn serve(options: Options) -> wasmtime::Result<()> {
     }
 }
 
-/// Everything that a composed component may import.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<Instance>> {
-    let mut linker = standard_linker(engine)?;
-    draft::add_to_linker(&mut linker)?;
-    draft2::add_to_linker(&mut linker)?;
-    Ok(linker)
-}
-
-/// The part of it that is no draft.
-fn standard_linker(engine: &Engine) -> wasmtime::Result<Linker<Instance>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    Ok(linker)
-}
-
 impl Host {
-    /// The component's answer, or 500 if it has none.
-    async fn answer(&self, request: Request<Incoming>) -> Response<HyperOutgoingBody> {
-        self.ask(request).await.unwrap_or_else(|error| {
+    /// Returns the component's response, or 500 if it produces none.
+    async fn respond(&self, request: Request<Incoming>) -> Response<HyperOutgoingBody> {
+        self.call_component(request).await.unwrap_or_else(|error| {
             eprintln!("{error:#}");
-            let nothing = Empty::new().map_err(|never| match never {}).boxed_unsync();
-            let mut answer = Response::new(nothing);
-            *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-            answer
+            let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let mut response = Response::new(empty);
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
         })
     }
 
-    async fn ask(&self, request: Request<Incoming>) -> wasmtime::Result<Response<HyperOutgoingBody>> {
+    async fn call_component(
+        &self,
+        request: Request<Incoming>,
+    ) -> wasmtime::Result<Response<HyperOutgoingBody>> {
         let instance = Instance::new(self.bucket.clone(), self.folder.as_deref())?;
-        let mut store = wasmtime::Store::new(self.linked.engine(), instance);
-        let (sender, answer) = oneshot::channel();
+        let mut store = wasmtime::Store::new(self.component.engine(), instance);
+        let (sender, response) = oneshot::channel();
         let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
         let out = store.data_mut().http().new_response_outparam(sender)?;
-        let linked = self.linked.clone();
-        // It goes on while its answer is read.
+        let component = self.component.clone();
+        // A task of its own, because the call continues while the client reads the response.
         let call = tokio::spawn(async move {
-            let proxy = linked.instantiate_async(&mut store).await?;
+            let proxy = component.instantiate_async(&mut store).await?;
             proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
         });
-        match answer.await {
-            Ok(answer) => Ok(answer?),
+        match response.await {
+            Ok(response) => Ok(response?),
             Err(_) => {
                 call.await??;
-                Err(wasmtime::Error::msg("the component has not answered"))
+                Err(wasmtime::Error::msg("the component returned without a response"))
             }
         }
     }

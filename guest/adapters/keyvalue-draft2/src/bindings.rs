@@ -1,4 +1,5 @@
-//! Generated from what the adapter imports. Unsafe, for the component model's calling convention passes memory by address.
+//! Bindings generated for the adapter's imports. They are unsafe because the component model's calling convention passes
+//! memory by address.
 
 #![allow(
     missing_docs,

@@ -1,4 +1,4 @@
-//! [`Storage`] in a bucket: a key for each blob.
+//! [`Storage`] in a bucket, with one key per blob.
 
 use std::cell::OnceCell;
 
@@ -12,34 +12,34 @@ use crate::bindings::wasi::{
     },
 };
 
-/// What all keys begin with: others may use the bucket too.
+/// Prefix of all keys, because other applications may use the bucket too.
 const PREFIX: &str = "orders-state.";
-/// Nanoseconds that the first attempt waits for; each one waits for one more of these.
-const PAUSE: u64 = 500_000;
+/// Unit of the linear back-off, in nanoseconds: the first attempt waits for one unit, each later one for one more.
+const BACK_OFF_NANOS: u64 = 500_000;
 
-/// The bucket of this name, opened when it is first used.
-pub(crate) struct Default {
+/// The bucket named "default", opened on first use.
+pub(crate) struct DefaultBucket {
     bucket: OnceCell<Bucket>,
 }
 
-impl Default {
+impl DefaultBucket {
     pub(crate) const fn new() -> Self {
         Self { bucket: OnceCell::new() }
     }
 
     fn bucket(&self) -> Result<&Bucket, String> {
         if self.bucket.get().is_none() {
-            let _ = self.bucket.set(open("default").map_err(failed)?);
+            let _ = self.bucket.set(open("default").map_err(describe)?);
         }
         self.bucket.get().ok_or_else(|| "the bucket is not open".to_owned())
     }
 }
 
-impl Storage for Default {
+impl Storage for DefaultBucket {
     fn list(&self) -> Result<Vec<String>, String> {
         let (mut names, mut cursor) = (Vec::new(), None::<String>);
         loop {
-            let page = self.bucket()?.list_keys(cursor.as_deref()).map_err(failed)?;
+            let page = self.bucket()?.list_keys(cursor.as_deref()).map_err(describe)?;
             names.extend(page.keys.iter().filter_map(|key| key.strip_prefix(PREFIX)).map(str::to_owned));
             cursor = page.cursor;
             if cursor.is_none() {
@@ -49,35 +49,35 @@ impl Storage for Default {
     }
 
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        self.bucket()?.get(&key(name)).map_err(failed)
+        self.bucket()?.get(&blob_key(name)).map_err(describe)
     }
 
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
-        let cas = Cas::new(self.bucket()?, &key(name)).map_err(failed)?;
-        if cas.current().map_err(failed)?.is_some() {
+        let cas = Cas::new(self.bucket()?, &blob_key(name)).map_err(describe)?;
+        if cas.current().map_err(describe)?.is_some() {
             return Ok(false);
         }
         match swap(cas, blob) {
             Ok(()) => Ok(true),
             Err(CasError::CasFailed(_)) => Ok(false),
-            Err(CasError::StoreError(error)) => Err(failed(error)),
+            Err(CasError::StoreError(error)) => Err(describe(error)),
         }
     }
 
     fn delete(&self, name: &str) -> Result<(), String> {
-        self.bucket()?.delete(&key(name)).map_err(failed)
+        self.bucket()?.delete(&blob_key(name)).map_err(describe)
     }
 
-    fn pause(&self, attempt: u32) {
-        subscribe_duration(PAUSE * (u64::from(attempt) + 1)).block();
+    fn back_off(&self, attempt: u32) {
+        subscribe_duration(BACK_OFF_NANOS * (u64::from(attempt) + 1)).block();
     }
 }
 
-fn key(name: &str) -> String {
+fn blob_key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
-fn failed(error: Error) -> String {
+#[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]
+fn describe(error: Error) -> String {
     format!("the bucket \"default\": {error:?}")
 }

@@ -1,11 +1,12 @@
-//! Small stores only: each new instance reads all of it; and the store behind the bucket must be consistent.
+//! `orders:state/store` in the bucket "default", over `wasi:keyvalue@0.2.0-draft2`. For small stores on a consistent backend
+//! only: each new instance reads the whole state.
 //!
-//! `orders:state/store` in the bucket "default", over `wasi:keyvalue@0.2.0-draft2`. A name is taken by compare-and-swap:
-//! several instances may write at once, and whoever is killed leaves a whole state.
+//! A writer creates a blob by compare-and-swap. Several instances can write at once, and a killed writer leaves a
+//! consistent state.
 //!
-//! The host must show each write to every later read, whoever asks, and swap a key that was not there only if it still is
-//! not. The draft itself promises only that a client reads its own writes: with a store that is only eventually
-//! consistent, orders would be lost.
+//! The host must make each write visible to every later read, by any client, and a swap on an absent key must succeed only
+//! if the key is still absent. The draft itself guarantees only that a client reads its own writes. On an eventually
+//! consistent backend, orders would be lost.
 
 #[cfg(target_arch = "wasm32")]
 mod bindings;
@@ -14,6 +15,6 @@ mod bucket;
 
 #[cfg(target_arch = "wasm32")]
 orders_adapter::adapter!(
-    orders_adapter::log::Log<bucket::Default>,
-    orders_adapter::log::Log::new(bucket::Default::new())
+    orders_adapter::log::Log<bucket::DefaultBucket>,
+    orders_adapter::log::Log::new(bucket::DefaultBucket::new())
 );

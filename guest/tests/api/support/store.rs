@@ -1,4 +1,4 @@
-//! The store that the tests run the component with.
+//! The store that the tests use.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -7,40 +7,40 @@ use orders_guest::store::{
     Check, Direction, Entry, KeyRange, Outcome, Revision, Store, StoreError, Stored, Write,
 };
 
-/// Keeps to the contract of `orders:state/store`, in memory. Can be told to fail, and to let another request be
-/// first.
+/// An in-memory store that checks the contract of `orders:state/store`. It can fail on request, and it can simulate another
+/// request that commits first.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     pub(crate) records: RefCell<BTreeMap<String, Stored>>,
-    /// Why every call fails, if it does.
+    /// If set, every call fails with this text.
     pub(crate) failure: RefCell<Option<String>>,
-    /// Counts the calls: get, scan, commit.
+    /// The numbers of calls of get, scan and commit.
     pub(crate) calls: Cell<[u32; 3]>,
     conflicts: Cell<u32>,
     interference: RefCell<Vec<Interference>>,
     revision: Cell<u64>,
 }
 
-/// What another request does just before a commit.
+/// What another request does immediately before a commit.
 type Interference = Box<dyn FnOnce(&MemoryStore)>;
 
 impl MemoryStore {
-    /// Has something happen just before a commit: the first of those noted before the next one, and so on.
+    /// Runs `interference` immediately before the next commit. Each commit runs one, in the order in which they were added.
     pub(crate) fn before_commit(&self, interference: impl FnOnce(&Self) + 'static) {
         self.interference.borrow_mut().insert(0, Box::new(interference));
     }
 
-    /// Has a commit fail its second check.
+    /// Makes one more commit fail with a conflict at its second check.
     pub(crate) fn conflict_once(&self) {
         self.conflicts.set(self.conflicts.get() + 1);
     }
 
-    /// The keys that begin so.
+    /// The keys with this prefix.
     pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
         self.records.borrow().keys().filter(|key| key.starts_with(prefix)).cloned().collect()
     }
 
-    /// The values under the keys that begin so.
+    /// The values of the keys with this prefix.
     pub(crate) fn values(&self, prefix: &str) -> Vec<Vec<u8>> {
         let records = self.records.borrow();
         records
@@ -50,7 +50,7 @@ impl MemoryStore {
             .collect()
     }
 
-    /// Rewrites the values under the keys that begin so.
+    /// Rewrites the values of the keys with this prefix.
     pub(crate) fn rewrite(&self, prefix: &str, change: impl Fn(&str) -> String) {
         self.revision.set(self.revision.get() + 1);
         for (_, stored) in self.records.borrow_mut().iter_mut().filter(|(key, _)| key.starts_with(prefix)) {
@@ -59,11 +59,12 @@ impl MemoryStore {
         }
     }
 
-    fn called(&self, which: usize) -> Result<(), StoreError> {
+    /// Counts a call, and fails if the store is set to fail.
+    fn record_call(&self, which: usize) -> Result<(), StoreError> {
         let mut calls = self.calls.get();
         calls[which] += 1;
         self.calls.set(calls);
-        self.failure.borrow().clone().map_or(Ok(()), |why| Err(StoreError(why)))
+        self.failure.borrow().clone().map_or(Ok(()), |cause| Err(StoreError(cause)))
     }
 }
 
@@ -71,24 +72,24 @@ fn check_key(key: &str) {
     assert!((1..=512).contains(&key.len()), "a key has 1…512 bytes: {key}");
 }
 
-fn check_transfer(bytes: usize) {
-    assert!(bytes <= 8 << 20, "a call carries at most 8 MiB");
+fn check_transfer_size(bytes: usize) {
+    assert!(bytes <= 8 << 20, "a call transfers at most 8 MiB");
 }
 
 impl Store for MemoryStore {
     fn get(&self, keys: Vec<String>) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.called(0)?;
-        assert!(keys.len() <= 256, "get takes at most 256 keys");
+        self.record_call(0)?;
+        assert!(keys.len() <= 256, "get accepts at most 256 keys");
         keys.iter().for_each(|key| check_key(key));
         let records = self.records.borrow();
         let found: Vec<_> = keys.iter().map(|key| records.get(key).cloned()).collect();
-        check_transfer(found.iter().flatten().map(|stored| stored.value.len()).sum());
+        check_transfer_size(found.iter().flatten().map(|stored| stored.value.len()).sum());
         Ok(found)
     }
 
     fn scan(&self, range: &KeyRange, limit: u32, direction: Direction) -> Result<Vec<Entry>, StoreError> {
-        self.called(1)?;
-        assert!((1..=1000).contains(&limit), "scan takes a limit of 1…1000");
+        self.record_call(1)?;
+        assert!((1..=1000).contains(&limit), "scan accepts a limit of 1…1000");
         check_key(&range.start);
         check_key(&range.end);
         if range.start >= range.end {
@@ -102,7 +103,7 @@ impl Store for MemoryStore {
             Direction::Ascending => entries.take(limit).map(entry).collect(),
             Direction::Descending => entries.rev().take(limit).map(entry).collect(),
         };
-        check_transfer(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
+        check_transfer_size(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
         Ok(entries)
     }
 
@@ -111,12 +112,12 @@ impl Store for MemoryStore {
         if let Some(interference) = interference {
             interference(self);
         }
-        self.called(2)?;
+        self.record_call(2)?;
         if let Some(left) = self.conflicts.get().checked_sub(1) {
             self.conflicts.set(left);
             return Ok(Outcome::Conflict(1));
         }
-        assert!(checks.len() + writes.len() <= 256, "commit takes at most 256 checks and writes");
+        assert!(checks.len() + writes.len() <= 256, "commit accepts at most 256 checks and writes");
         let mut records = self.records.borrow_mut();
         for (index, check) in checks.iter().enumerate() {
             let holds = match check {

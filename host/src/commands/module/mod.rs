@@ -33,7 +33,7 @@ use crate::{
     config::{HashPrefix, ListConfig, Period, PushConfig, RollbackConfig, StatusConfig, TrustConfig},
     module::{
         hash::ModuleHash,
-        source::{Source, read_component, refused},
+        source::{Source, file_error, read_component},
     },
 };
 
@@ -45,7 +45,7 @@ use crate::{
 pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
     let client = Client::new(&config.ask)?;
     let component = read(config)?;
-    let (module, file) = (ModuleHash::of(&component), config.component.display());
+    let (module, file) = (ModuleHash::digest(&component), config.component.display());
     let (overview, _) = client.overview().await?;
     let serving = overview.serving.record.module.short();
     if overview.serving.record.module == module {
@@ -89,8 +89,8 @@ fn read(config: &PushConfig) -> Result<Vec<u8>, CommandError> {
     let bytes = read_component(file).map_err(|error| CommandError::CouldNotRun(error.to_string()))?;
     // Who may have signed it is for the service to say.
     let any = TrustConfig { trust_compiled: false, trusted_keys: None };
-    Source::accept(bytes.clone(), &any)
-        .map_err(|error| CommandError::CouldNotRun(refused(file, &error).to_string()))?;
+    Source::from_component(bytes.clone(), &any)
+        .map_err(|error| CommandError::CouldNotRun(file_error(file, &error).to_string()))?;
     Ok(bytes)
 }
 

@@ -16,7 +16,7 @@ use super::{
     format::{Head, Sum, Total, write_end, write_entry, write_head},
 };
 use crate::{
-    module::file::SECRET,
+    module::file::PRIVATE_MODE,
     store::{Entry, Key, Value},
 };
 
@@ -64,7 +64,8 @@ impl Partial {
         partial.push(".partial");
         let partial = path.with_file_name(partial);
         let busy = || io::Error::other(format!("another process writes {partial:?}"));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(SECRET).open(&partial)?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_MODE).open(&partial)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => busy(),
             TryLockError::Error(error) => error,

@@ -1,36 +1,37 @@
-//! Modules that outlive the process: a folder with their components, their code, and which of them serves.
+//! The module folder: modules that outlive the process. It has components, their compiled code, and the name of the module
+//! that serves.
 //!
 //! ```text
 //! <SHA-256>.wasm        a component
-//! <SHA-256>.compiled    what was compiled of it, as `compiled` describes
-//! active                which one serves, and which one `--component` named when it began to:
+//! <SHA-256>.compiled    the code that was compiled from it; its format is described in `compiled`
+//! active                the module that serves, and the component that `--component` named at the time:
 //!                           module <SHA-256>
 //!                           component <SHA-256>
-//! lock                  empty; locked by the process that the folder belongs to
-//! .<name>.<UUID>        unfinished: a write that was broken off
+//! lock                  empty; locked by the process that uses the folder
+//! .<name>.<UUID>        a temporary file, left by an interrupted write
 //! ```
 //!
-//! Each file is written whole or not at all, and is durable when the call returns. The process may be killed at any
-//! point: what is found then is the state before or after, and a component under its name is whole.
+//! Each file is written completely or not at all, and is durable when the call returns. Whenever the process is killed, the
+//! folder is in the state before or after the change, and each `.wasm` file is complete.
 //!
-//! Compiled code is loaded from here, and no sandbox holds it. So the folder and each file that is read must belong to
-//! this process's user, and nobody else may be able to write to them. The folders above it are trusted to stay as they
-//! are.
+//! Compiled code is loaded from this folder and runs outside the sandbox. So the folder and each file that is read must
+//! belong to this process's user, and nobody else may be able to write to them. The parent folders are trusted to stay as
+//! they are.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `names` | the names of the files, and of the points at which tests kill this process |
 //! | `active` | which module serves, as two lines of text |
-//! | `own` | reads and claims what belongs to this process's user alone |
-//! | `folder` | what is put into the folder, found in it, and which module is active |
+//! | `ownership` | locks the folder, and reads only files that belong to this process's user alone |
+//! | `folder` | stores, finds and activates modules |
 //! | `retention` | removes old modules |
 
 mod active;
 mod folder;
 mod names;
-mod own;
+mod ownership;
 mod retention;
 
-pub use active::Active;
-pub use folder::{Shelf, Stored};
+pub use active::ActiveModule;
+pub use folder::{Shelf, StoredModule};
 pub use names::POINTS;

@@ -1,4 +1,4 @@
-//! What does not stay in the folder: old modules.
+//! Removes old modules from the folder.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     folder::Shelf,
-    names::{COMPILED, COMPONENT, REMOVING, refused},
+    names::{COMPILED_SUFFIX, COMPONENT_SUFFIX, REMOVAL_POINTS, file_error},
 };
 use crate::{
     lifecycle::fault,
@@ -15,32 +15,32 @@ use crate::{
 };
 
 impl Shelf {
-    /// Removes all but the newest modules; never the active one, nor those `in_use`. If that fails they remain, and the
-    /// log says why.
-    pub fn retain(&self, in_use: &[ModuleHash]) {
-        let _changing = self.changing();
+    /// Removes all modules but the newest, the active one, and those `in_use`. A failure is logged, and the modules remain.
+    pub fn remove_old(&self, in_use: &[ModuleHash]) {
+        let _lock = self.lock_changes();
         let removed = self.active().and_then(|active| {
-            let needed = |module| in_use.contains(&module) || active.is_some_and(|it| it.module == module);
+            let needed =
+                |module| in_use.contains(&module) || active.is_some_and(|active| active.module == module);
             let old = self.list()?.into_iter().skip(self.keep).map(|stored| stored.module);
             self.remove(&old.filter(|module| !needed(*module)).collect::<Vec<_>>())
-                .map_err(|error| refused("module folder", &self.folder, &error))
+                .map_err(|error| file_error("module folder", &self.folder, &error))
         });
         if let Err(why) = removed {
-            tracing::warn!(%why, "old modules remain in the module folder");
+            tracing::warn!(event = "module.removal_failed", %why, "cannot remove old modules from the module folder");
         }
     }
 
     fn remove(&self, modules: &[ModuleHash]) -> io::Result<()> {
-        let [code_removed, component_removed, stored] = REMOVING;
+        let [code_removed, component_removed, stored] = REMOVAL_POINTS;
         for module in modules {
-            // The code first: it is of no use without its component.
-            match fs::remove_file(self.path(*module, COMPILED)) {
+            // The code goes first, because it is useless without its component.
+            match fs::remove_file(self.path(*module, COMPILED_SUFFIX)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => fault::point(code_removed),
             }
-            fs::remove_file(self.path(*module, COMPONENT))?;
+            fs::remove_file(self.path(*module, COMPONENT_SUFFIX))?;
             fault::point(component_removed);
-            tracing::info!(%module, "removed from the module folder");
+            tracing::info!(event = "module.removed", %module, "removed from the module folder");
         }
         if !modules.is_empty() {
             file::sync_folder(&self.folder)?;

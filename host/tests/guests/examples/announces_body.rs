@@ -1,4 +1,4 @@
-//! Announces a body of 100 bytes, has none, and goes on for a while.
+//! Announces a body of 100 bytes, sends none, and keeps running for 10 ms.
 
 #![cfg(target_arch = "wasm32")]
 

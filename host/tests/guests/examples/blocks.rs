@@ -1,4 +1,4 @@
-//! Waits for something that never comes, without computing.
+//! Waits forever without computing.
 
 #![cfg(target_arch = "wasm32")]
 

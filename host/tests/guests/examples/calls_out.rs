@@ -1,15 +1,15 @@
-//! Asks another server, `/http/AUTHORITY/PATH` of which, and says what came: the status and the length of the body. 418 and
-//! the reason if nothing did; before it gives up it asks once more.
+//! For the target `/http/AUTHORITY/PATH` it sends a request to that server, and responds with the status and the length of the
+//! body that it receives. If that fails, it retries once, and then responds with 418 and the reason.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, stream,
-    trap,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, trap,
     wasi::http::{
         outgoing_handler,
         types::{ErrorCode, OutgoingRequest, Scheme},
     },
+    write_repeatedly,
 };
 
 struct Fixture;
@@ -17,7 +17,7 @@ struct Fixture;
 impl Guest for Fixture {
     fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let target = request.path_with_query().unwrap_or_default();
-        let (status, text) = match ask(&target).or_else(|_| ask(&target)) {
+        let (status, text) = match fetch(&target).or_else(|_| fetch(&target)) {
             Ok((status, length)) => (200, format!("{status} {length}")),
             Err(code) => (418, format!("{code:?}")),
         };
@@ -25,12 +25,12 @@ impl Guest for Fixture {
         let _ = response.set_status_code(status);
         let body = response.body().unwrap_or_else(|()| trap());
         ResponseOutparam::set(out, Ok(response));
-        stream(&body, text.as_bytes(), 1);
+        write_repeatedly(&body, text.as_bytes(), 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }
 
-fn ask(target: &str) -> Result<(u16, usize), ErrorCode> {
+fn fetch(target: &str) -> Result<(u16, usize), ErrorCode> {
     let mut parts = target.splitn(4, '/').skip(1);
     let scheme = if parts.next() == Some("https") { Scheme::Https } else { Scheme::Http };
     let request = OutgoingRequest::new(Fields::new());

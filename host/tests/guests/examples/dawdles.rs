@@ -1,21 +1,22 @@
-//! Answers as `answers` does, but only after a while.
+//! Responds like `answers`, but only after a delay.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer, stream, wasi::clocks::monotonic_clock,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, wasi::clocks::monotonic_clock,
+    write_repeatedly,
 };
 
-/// In nanoseconds: 250 ms, many times what anything takes here.
-const WHILE: u64 = 250_000_000;
+/// 250 ms, many times longer than anything else in these tests takes.
+const DELAY_NANOS: u64 = 250_000_000;
 
 struct Fixture;
 
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
-        monotonic_clock::subscribe_duration(WHILE).block();
-        let body = answer(out);
-        stream(&body, b"hello\n", 1);
+        monotonic_clock::subscribe_duration(DELAY_NANOS).block();
+        let body = start_response(out);
+        write_repeatedly(&body, b"hello\n", 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }

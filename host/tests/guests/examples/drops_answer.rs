@@ -1,4 +1,4 @@
-//! Throws away its chance to answer, then waits for something that never comes.
+//! Drops its response outparam, then waits forever.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -9,7 +9,7 @@ struct Fixture;
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
         drop(out);
-        // The host looks again after each.
+        // Each wait gives the host another opportunity to notice.
         for _ in 0..3 {
             monotonic_clock::subscribe_duration(1_000_000).block();
         }

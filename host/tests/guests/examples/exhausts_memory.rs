@@ -1,4 +1,4 @@
-//! Takes memory without end.
+//! Allocates memory without limit.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,14 +1,14 @@
-//! Sets a small answer, then traps before it is finished.
+//! Starts a small response, then traps before it is complete.
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, answer, trap};
+use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, start_response, trap};
 
 struct Fixture;
 
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
-        let _body = answer(out);
+        let _body = start_response(out);
         trap()
     }
 }

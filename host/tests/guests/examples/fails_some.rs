@@ -1,10 +1,10 @@
-//! Answers as `answers` does, but one request in five with 500.
+//! Responds like `answers`, but to one request in five, at random, with 500.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, answer, stream,
-    wasi::random::random::get_random_u64,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, start_response,
+    wasi::random::random::get_random_u64, write_repeatedly,
 };
 
 struct Fixture;
@@ -16,8 +16,8 @@ impl Guest for Fixture {
             let _ = response.set_status_code(500);
             return ResponseOutparam::set(out, Ok(response));
         }
-        let body = answer(out);
-        stream(&body, b"hello\n", 1);
+        let body = start_response(out);
+        write_repeatedly(&body, b"hello\n", 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }

@@ -1,9 +1,9 @@
-//! Prints 8 MiB to each of its streams, in lines of one byte and in one line, then answers.
+//! Prints 8 MiB to stdout in lines of one byte, and 8 MiB to stderr in a single line, then responds.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response,
     wasi::cli::{stderr::get_stderr, stdout::get_stdout},
 };
 
@@ -17,7 +17,7 @@ impl Guest for Fixture {
             let _ = stdout.blocking_write_and_flush(&lines);
             let _ = stderr.blocking_write_and_flush(&[b'x'; 4096]);
         }
-        let _ = OutgoingBody::finish(answer(out), None);
+        let _ = OutgoingBody::finish(start_response(out), None);
     }
 }
 

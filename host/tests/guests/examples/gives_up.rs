@@ -1,4 +1,4 @@
-//! Answers with an error code instead of a response.
+//! Returns an error code instead of a response.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Answers with 103, a status that is not a final one.
+//! Responds with 103, which is not a final status.
 
 #![cfg(target_arch = "wasm32")]
 

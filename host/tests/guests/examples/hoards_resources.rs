@@ -1,4 +1,4 @@
-//! Makes header maps without end and lets go of none.
+//! Creates header maps without limit and drops none.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,16 +1,18 @@
-//! Answers as `answers` does, and keeps 512 KiB of each request for ever.
+//! Responds like `answers`, and leaks 512 KiB per request.
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer, stream};
+use orders_fixtures::{
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, write_repeatedly,
+};
 
 struct Fixture;
 
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
         std::hint::black_box(vec![1_u8; 1 << 19].leak());
-        let body = answer(out);
-        stream(&body, b"hello\n", 1);
+        let body = start_response(out);
+        write_repeatedly(&body, b"hello\n", 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }

@@ -1,15 +1,15 @@
-//! Sends half of its answer and returns, without finishing it.
+//! Sends half of its response and returns without finishing it.
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, answer, stream};
+use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, start_response, write_repeatedly};
 
 struct Fixture;
 
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
-        let body = answer(out);
-        stream(&body, &[b'x'; 1024], 1024);
+        let body = start_response(out);
+        write_repeatedly(&body, &[b'x'; 1024], 1024);
         // Neither finished nor dropped.
         std::mem::forget(body);
     }

@@ -1,4 +1,4 @@
-//! Returns without having answered.
+//! Returns without a response.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,9 +1,9 @@
-//! Prints to both of its streams: whole lines, a line in two writes, and an end without a newline.
+//! Prints to stdout and stderr: whole lines, a line split over two writes, and a last line without a newline.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response,
     wasi::cli::{stderr, stdout},
 };
 
@@ -14,7 +14,7 @@ impl Guest for Fixture {
         let _ = stdout::get_stdout().blocking_write_and_flush(b"first line\nsecond ");
         let _ = stdout::get_stdout().blocking_write_and_flush(b"line\n");
         let _ = stderr::get_stderr().blocking_write_and_flush(b"no newline");
-        let _ = OutgoingBody::finish(answer(out), None);
+        let _ = OutgoingBody::finish(start_response(out), None);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Computes for ever.
+//! Computes forever.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,4 +1,4 @@
-//! Traps before it answers.
+//! Traps before it responds.
 
 #![cfg(target_arch = "wasm32")]
 

@@ -1,7 +1,7 @@
-//! Traps while an instance of it is made, before any request.
+//! Traps during its instantiation, before any request.
 
 #![cfg(target_arch = "wasm32")]
-#![allow(unsafe_code, reason = "an export of this name is what runs at the start")]
+#![allow(unsafe_code, reason = "an export of this name runs during instantiation")]
 
 use orders_fixtures::{Guest, IncomingRequest, ResponseOutparam, trap};
 
@@ -11,7 +11,7 @@ impl Guest for Fixture {
     fn handle(_: IncomingRequest, _: ResponseOutparam) {}
 }
 
-/// Called when an instance is made.
+/// Called during instantiation.
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
     trap()

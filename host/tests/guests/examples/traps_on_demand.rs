@@ -1,8 +1,10 @@
-//! Traps where it is asked for /trap; elsewhere it answers with the body of the request.
+//! Traps on requests for `/trap`; echoes the body of all other requests.
 
 #![cfg(target_arch = "wasm32")]
 
-use orders_fixtures::{Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer, stream, trap};
+use orders_fixtures::{
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, start_response, trap, write_repeatedly,
+};
 
 struct Fixture;
 
@@ -15,8 +17,8 @@ impl Guest for Fixture {
             let bytes = body.stream()?.blocking_read(64 * 1024);
             bytes.map_err(|_| ())
         });
-        let body = answer(out);
-        stream(&body, &bytes.unwrap_or_default(), 1);
+        let body = start_response(out);
+        write_repeatedly(&body, &bytes.unwrap_or_default(), 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }

@@ -1,11 +1,11 @@
-//! Writes to the store at every request, and answers 200 whether or not it could.
+//! Writes to the store on every request, and responds with 200 whether or not the write succeeded.
 
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, answer,
+    Guest, IncomingRequest, OutgoingBody, ResponseOutparam,
     orders::state::store::{Write, commit},
-    stream,
+    start_response, write_repeatedly,
 };
 
 struct Fixture;
@@ -13,9 +13,9 @@ struct Fixture;
 impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
         let write = Write::Put(("written".into(), b"by a fixture".to_vec()));
-        let said = if commit(&[], &[write]).is_ok() { &b"written\n"[..] } else { b"not written\n" };
-        let body = answer(out);
-        stream(&body, said, 1);
+        let text = if commit(&[], &[write]).is_ok() { &b"written\n"[..] } else { b"not written\n" };
+        let body = start_response(out);
+        write_repeatedly(&body, text, 1);
         let _ = OutgoingBody::finish(body, None);
     }
 }

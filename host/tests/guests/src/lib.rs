@@ -1,7 +1,7 @@
-//! What the fixture components share: the bindings, and a few lines to answer with.
+//! The bindings and helper functions that the fixture components share.
 //!
-//! Each file in `examples/` is one component that does one thing a handler must not do (or, for contrast,
-//! one that behaves). `host/tests/serve/guest_failures.rs` has a test for every one of them.
+//! Each file in `examples/` is one component. Each does one thing that a handler must not do; a few behave correctly, for
+//! contrast. `every_fixture_is_tested` in the host's tests checks that each has a test.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -22,16 +22,16 @@ pub use bindings::wasi::http::types::{Fields, OutgoingBody, OutgoingResponse};
 pub use bindings::wasi::io::streams::{OutputStream, StreamError};
 pub use bindings::{export, exports, orders, wasi};
 
-/// Sends the head of a 200 answer and gives its body.
-pub fn answer(out: ResponseOutparam) -> OutgoingBody {
+/// Sends the head of a 200 response and returns its body.
+pub fn start_response(out: ResponseOutparam) -> OutgoingBody {
     let response = OutgoingResponse::new(Fields::new());
     let body = response.body().unwrap_or_else(|()| trap());
     ResponseOutparam::set(out, Ok(response));
     body
 }
 
-/// Writes `chunk` to the body, `times` over, as fast as the host takes it. Gives up once the host does.
-pub fn stream(body: &OutgoingBody, chunk: &[u8], times: u64) {
+/// Writes `chunk` to the body `times` times, as fast as the host accepts it. Stops once the host closes the stream.
+pub fn write_repeatedly(body: &OutgoingBody, chunk: &[u8], times: u64) {
     let stream = body.write().unwrap_or_else(|()| trap());
     for _ in 0..times {
         let mut rest = chunk;
@@ -50,7 +50,7 @@ pub fn stream(body: &OutgoingBody, chunk: &[u8], times: u64) {
     }
 }
 
-/// A trap: the `unreachable` instruction.
+/// Traps with the `unreachable` instruction.
 pub fn trap() -> ! {
     core::arch::wasm32::unreachable()
 }

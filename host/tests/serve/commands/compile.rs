@@ -15,9 +15,9 @@ use crate::{
 async fn for_any_processor_of_this_kind() {
     for target in ["x86_64-unknown-linux-gnu", "x86_64-unknown-linux-musl"] {
         let compiled = Compiled::with_options(&["--target", target]).await;
-        let (lines, code) = compiled.lines_and_code();
-        assert!(lines.contains(&format!("\ntarget {target}\n")), "{lines}");
-        assert!(compiled.said.contains(&format!("for {target} and any processor")), "{}", compiled.said);
+        let (header, code) = compiled.header_and_code();
+        assert!(header.contains(&format!("\ntarget {target}\n")), "{header}");
+        assert!(compiled.stdout.contains(&format!("for {target} and any processor")), "{}", compiled.stdout);
         let avx2 = |used| code.windows(10).any(|window| window == [b"has_avx2", &[2, used][..]].concat());
         assert!(avx2(0) && !avx2(1));
         hash_when_served(Path::new(&compiled.path), &["--trust-compiled"]).await;
@@ -29,7 +29,7 @@ async fn for_another_kind_of_machine() {
     let foreign = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
     let target = format!("{foreign}-unknown-linux-gnu");
     let compiled = Compiled::with_options(&["--target", &target]).await;
-    let (_, code) = compiled.lines_and_code();
+    let (_, code) = compiled.header_and_code();
     // The machine of an ELF file: 183 is AArch64, 62 is x86-64.
     assert_eq!(code[18..20], if foreign == "aarch64" { [183, 0] } else { [62, 0] });
     check_refused(&compiled.path, &[&format!("compiled for {target}"), "orders-host compile"]).await;

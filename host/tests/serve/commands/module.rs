@@ -24,7 +24,7 @@ pub fn path(name: &str) -> String {
 
 /// The first digits of a file's hash.
 pub fn short(file: &str) -> String {
-    ModuleHash::of(&fs::read(file).unwrap()).short()
+    ModuleHash::digest(&fs::read(file).unwrap()).short()
 }
 
 /// Checks that a command said why on one line, and what it had done before.
@@ -99,7 +99,7 @@ async fn a_module_is_pushed_shown_and_taken_back() {
     assert_eq!((ran.code, ran.stdout), (Some(0), format!("{before} serves\n")), "{}", ran.stderr);
     assert_eq!(host.get("/").await.body, "hello\n");
     let ran = module(&host, &["status", &after]).await;
-    check_said(&ran, &["state   rolled back", "why     an operator has gone back"]);
+    check_said(&ran, &["state   rolled back", "why     operator request"]);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_file_that_is_no_component_is_not_sent() {
         check_failed(&ran, 2, &[&file, says]);
         assert_eq!(ran.stdout, "");
     }
-    let received = |line: &&Value| line["message"] == "component received";
+    let received = |line: &&Value| line["event"] == "module.received";
     assert_eq!(host.log().lines().iter().filter(received).count(), 1);
 }
 

@@ -68,7 +68,7 @@ fn url(host: &TestHost) -> String {
 }
 
 async fn on_trial(host: &TestHost) {
-    host.log().wait_for("a trial", |line: &Value| line["message"] == "on trial").await;
+    host.log().wait_for("a trial", |line: &Value| line["event"] == "rollout.trial_started").await;
 }
 
 #[tokio::test]
@@ -118,13 +118,14 @@ async fn a_trial_is_watched_and_taken_back() {
 
     let (any, one) = (begin(&url, &["status", "--watch"]), begin(&url, &["status", &hash, "--watch"]));
     // They may begin to watch before or after it is taken back; the one that is late waits for the next.
-    let told =
-        |line: &Value| line["message"] == "promoted" && line["module"].as_str().unwrap().starts_with(&hash);
+    let told = |line: &Value| {
+        line["event"] == "rollout.promoted" && line["module"].as_str().unwrap().starts_with(&hash)
+    };
     let ran = module(&host, &["rollback"]).await;
     assert_eq!((ran.code, ran.stdout), (Some(0), format!("{} serves\n", short(&path("answers")))));
     let ran = end(pushed).await;
-    check_failed(&ran, 1, &[&hash, "was rolled back: an operator has taken it back"]);
-    check_failed(&end(one).await, 1, &[&hash, "was rolled back: an operator has taken it back"]);
+    check_failed(&ran, 1, &[&hash, "was rolled back: operator request"]);
+    check_failed(&end(one).await, 1, &[&hash, "was rolled back: operator request"]);
 
     let again = within("its turn", async {
         loop {

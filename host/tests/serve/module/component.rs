@@ -1,11 +1,11 @@
-//! What the orders component may import, and what the host says of components.
+//! What the orders component imports, and what `inspect` says about components.
 
 use wit_parser::Resolve;
 
 use crate::harness::{fixture, orders, run};
 
-/// The component fits the world it was written for: it imports nothing but what every `wasi:http/proxy`
-/// host has and `orders:state/store`, and exports the handler.
+/// The component imports nothing but `orders:state/store` and what every `wasi:http/proxy` host offers, and exports the
+/// handler.
 #[test]
 fn the_component_fits_its_world() {
     let folder = tempfile::tempdir().unwrap();
@@ -17,7 +17,7 @@ fn the_component_fits_its_world() {
     wit_component::targets(&resolve, world, &component, false).unwrap();
 }
 
-/// "The component stays under 400 KB", so that it is soon sent, compiled and loaded.
+/// "The component stays under 400 KB": it is sent, compiled and loaded quickly.
 #[test]
 fn the_component_is_small() {
     let size = std::fs::metadata(orders()).unwrap().len();
@@ -48,14 +48,14 @@ async fn inspect_says_why_a_component_would_not_run() {
 }
 
 #[tokio::test]
-async fn inspect_of_a_file_that_is_no_component_fails() {
+async fn inspect_fails_for_a_file_that_cannot_be_read() {
     let ran = run(["inspect", "/nowhere.wasm"]).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
     assert!(ran.stderr.contains("/nowhere.wasm"), "{}", ran.stderr);
 }
 
 #[tokio::test]
-async fn a_fixture_is_a_component_the_host_would_run() {
+async fn inspect_accepts_a_fixture() {
     let ran = run(["inspect".as_ref(), fixture("answers").as_os_str()]).await;
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
 }

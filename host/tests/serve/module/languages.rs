@@ -1,4 +1,4 @@
-//! Components in other languages than Rust, as the tools of their own people build them: `tests/guests/languages`.
+//! Components in languages other than Rust, built with the tools of these languages: `tests/guests/languages`.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -12,10 +12,11 @@ use crate::{
     sandbox::outbound::Upstream,
 };
 
-/// How long compiling one may take: it has an engine of its own in it, and this compiler is hardly optimised.
-const COMPILE: Duration = Duration::from_secs(300);
+/// How long compiling one may take: the component includes a language runtime, and the compiler under test is hardly
+/// optimized.
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A language.
+/// A language with a component in `tests/guests/languages`.
 #[derive(Clone, Copy)]
 enum Language {
     JavaScript,
@@ -25,7 +26,7 @@ enum Language {
 use Language::{JavaScript, Python};
 
 impl Language {
-    /// Its component, compiled once for all tests: by a host that it is pushed to, and that serves it then.
+    /// The compiled component, compiled once for all tests: by a host that it is pushed to, which then serves it.
     async fn compiled(self) -> PathBuf {
         static JAVASCRIPT: OnceCell<PathBuf> = OnceCell::const_new();
         static PYTHON: OnceCell<PathBuf> = OnceCell::const_new();
@@ -42,7 +43,7 @@ impl Language {
             push.args(["module", "push"]).arg(component(&format!("languages/{name}/component.wasm")));
             push.args(["--canary", "0", "--admin", &format!("http://{}", host.admin.unwrap())]);
             let output = push.env_clear().stdin(Stdio::null()).kill_on_drop(true).output();
-            let output = timeout(COMPILE, output).await.expect("it compiles in time").unwrap();
+            let output = timeout(COMPILE_TIMEOUT, output).await.expect("it compiles in time").unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(host.get("/hello").await.status(), 200);
             let serving = crate::rollout::canary::serving(&host).await;
@@ -54,7 +55,7 @@ impl Language {
         .clone()
     }
 
-    /// A host that serves its component, within the limits that are the default.
+    /// A host that serves the component with the default limits.
     async fn serve(self, options: &[&str]) -> TestHost {
         self.serve_with(options, &[]).await
     }
@@ -66,12 +67,12 @@ impl Language {
 }
 
 #[tokio::test]
-async fn a_component_in_javascript_serves() {
+async fn a_javascript_component_serves() {
     check_serves(&JavaScript.serve(&[]).await, "Hello from JavaScript.\n").await;
 }
 
 #[tokio::test]
-async fn a_component_in_python_serves() {
+async fn a_python_component_serves() {
     check_serves(&Python.serve(&[]).await, "Hello from Python.\n").await;
 }
 
@@ -83,7 +84,7 @@ async fn check_serves(host: &TestHost, sentence: &str) {
     assert_eq!(host.log().access("greeting").await["end"], "whole");
     assert_eq!(host.get("/elsewhere").await.status(), 404);
 
-    // Eight clients at once, each with 100 KB of its own.
+    // Eight clients at once, each of which sends different bodies of 100 KB.
     let mut clients = Vec::new();
     for number in 0..8_u8 {
         let mut client = host.connect().await;
@@ -93,7 +94,7 @@ async fn check_serves(host: &TestHost, sentence: &str) {
                 let request = Request::post("/echo").body(Full::new(body.clone().into())).unwrap();
                 let answer = client.send(request).await.unwrap();
                 assert_eq!(answer.status(), 200, "{answer:?}");
-                assert!(answer.body == body, "the echo is another");
+                assert!(answer.body == body, "the echo differs from the request body");
             }
         }));
     }
@@ -104,9 +105,9 @@ async fn check_serves(host: &TestHost, sentence: &str) {
     assert_eq!(failures, 0, "{:#?}", host.log().lines());
 }
 
-/// It asks for all of WASI 0.2, and gets none of it: no variable, argument, folder or input, and no network.
+/// The component imports all of WASI 0.2, but sees no variable, argument, folder, input or network.
 #[tokio::test]
-async fn nothing_is_granted() {
+async fn a_component_gets_no_access_to_its_environment() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();
     let options = ["--allow-outbound", &format!("127.0.0.1:{port}")];
@@ -121,14 +122,14 @@ async fn nothing_is_granted() {
         "connection": "ACCESS_DENIED",
         "server": "ACCESS_DENIED",
         "datagrams": "ACCESS_DENIED",
-        // What it answers for any name where names are not looked up at all.
+        // The error for every name, because no name is looked up.
         "name": "PERMANENT_RESOLVER_FAILURE",
     });
     assert_eq!(answer.json(), nothing);
 }
 
 #[tokio::test]
-async fn another_server_is_asked_if_it_is_named() {
+async fn only_a_server_that_the_operator_allows_is_reached() {
     for language in [JavaScript, Python] {
         let mut upstream = Upstream::start().await;
         let server = format!("localhost:{}", upstream.port);

@@ -1,4 +1,4 @@
-//! Where a component comes from: languages, signatures, compiled code, the module folder.
+//! The sources of a module: other languages, signatures, ahead-of-time compilation, and the module folder.
 
 pub mod ahead_of_time;
 pub mod component;

@@ -1,4 +1,4 @@
-//! What was pushed serves again after a restart, however the process before it ended.
+//! A pushed module serves again after a restart, however the previous process ended.
 
 use std::{
     fs,
@@ -15,12 +15,12 @@ use crate::{
     rollout::canary::{ask, promoted, push},
 };
 
-/// What `answers` says, and those like it.
+/// The response of `answers` and of similar fixtures.
 const HELLO: &[u8] = b"hello\n";
-/// What the first request of an instance of `remembers` is told.
+/// The response of `remembers` to the first request of an instance.
 const REQUEST_1: &[u8] = b"request 1 of this instance";
 
-/// A module folder, and a file that `--component` names.
+/// A module folder, and the file that `--component` names.
 struct Folder {
     folder: TempDir,
 }
@@ -40,7 +40,7 @@ impl Folder {
         self.folder.path().join("modules")
     }
 
-    /// Has `--component` name another one.
+    /// Replaces the file that `--component` names.
     fn deploy(&self, name: &str) {
         fs::copy(fixture(name), self.component()).unwrap();
     }
@@ -51,8 +51,8 @@ impl Folder {
         TestHost::start_with(&self.component(), &options, variables).await
     }
 
-    fn file(&self, module: &str, kind: &str) -> PathBuf {
-        self.modules().join(format!("{module}.{kind}"))
+    fn file(&self, module: &str, extension: &str) -> PathBuf {
+        self.modules().join(format!("{module}.{extension}"))
     }
 }
 
@@ -73,8 +73,8 @@ async fn kill(mut host: TestHost) {
     host.exit().await;
 }
 
-fn compiled(host: &TestHost) -> usize {
-    host.log().lines().iter().filter(|line| line["message"] == "component compiled").count()
+fn compilations(host: &TestHost) -> usize {
+    host.log().lines().iter().filter(|line| line["event"] == "module.compiled").count()
 }
 
 fn flip(path: &Path) {
@@ -85,7 +85,7 @@ fn flip(path: &Path) {
 }
 
 #[tokio::test]
-async fn what_was_pushed_serves_after_kill_9() {
+async fn a_pushed_module_serves_after_kill_9() {
     let folder = Folder::new();
     let host = folder.start(&[]).await;
     assert_eq!(body(&host).await, HELLO);
@@ -95,15 +95,15 @@ async fn what_was_pushed_serves_after_kill_9() {
     assert_eq!(body(&host).await, REQUEST_1);
     let serving = host.log().wait_for("the start", |line| line["message"] == "serving").await;
     assert_eq!(serving["module"], module.as_str());
-    assert_eq!(compiled(&host), 0, "its code was kept");
+    assert_eq!(compilations(&host), 0, "the stored code was not used");
     let overview = ask(&host, "GET", "/v1/modules", "").await.json();
     assert_eq!((&overview["durable"], &overview["serving"]["state"]), (&true.into(), &"serving".into()));
-    // The one before is not: a restart has none to go back to.
+    // The previous module is not restored: after a restart there is none to roll back to.
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
 }
 
 #[tokio::test]
-async fn what_was_gone_back_to_serves_after_kill_9() {
+async fn a_module_that_was_rolled_back_to_serves_after_kill_9() {
     let folder = Folder::new();
     let host = folder.start(&[]).await;
     serve_pushed(&host, "remembers").await;
@@ -112,9 +112,9 @@ async fn what_was_gone_back_to_serves_after_kill_9() {
     assert_eq!(body(&folder.start(&[]).await).await, HELLO);
 }
 
-/// A deployment is the later word.
+/// A later deployment overrides a push.
 #[tokio::test]
-async fn another_component_serves_instead_of_what_was_pushed() {
+async fn a_changed_component_overrides_a_pushed_module() {
     let folder = Folder::new();
     let host = folder.start(&[]).await;
     serve_pushed(&host, "remembers").await;
@@ -123,23 +123,23 @@ async fn another_component_serves_instead_of_what_was_pushed() {
     let host = folder.start(&[]).await;
     assert_eq!(body(&host).await, HELLO);
     kill(host).await;
-    // What was pushed is over, even if the first one is deployed again.
+    // The push remains overridden, even if the first component is deployed again.
     folder.deploy("answers");
     let host = folder.start(&[]).await;
     assert_eq!(body(&host).await, HELLO);
 }
 
 #[tokio::test]
-async fn code_that_is_damaged_is_compiled_again_and_a_component_that_is_damaged_is_refused() {
+async fn damaged_code_is_compiled_again_and_a_damaged_component_is_refused() {
     let folder = Folder::new();
     let host = folder.start(&[]).await;
     let module = serve_pushed(&host, "remembers").await;
     kill(host).await;
     flip(&folder.file(&module, "compiled"));
     let host = folder.start(&[]).await;
-    assert_eq!((body(&host).await, compiled(&host)), (REQUEST_1.to_vec(), 1));
+    assert_eq!((body(&host).await, compilations(&host)), (REQUEST_1.to_vec(), 1));
     let warned = |line: &Value| {
-        line["level"] == "WARN" && line["file"].as_str().is_some_and(|it| it.contains(&module))
+        line["level"] == "WARN" && line["file"].as_str().is_some_and(|file| file.contains(&module))
     };
     assert!(host.log().lines().iter().any(warned));
     kill(host).await;
@@ -155,12 +155,12 @@ async fn code_that_is_damaged_is_compiled_again_and_a_component_that_is_damaged_
         "{}",
         refused.stderr
     );
-    assert!(refused.stderr.contains("put the same component there again"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("restore the same component there"), "{}", refused.stderr);
     fs::copy(fixture("remembers"), folder.file(&module, "wasm")).unwrap();
     assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
 }
 
-/// Whenever the process is killed on the way of a push, what served before or what was pushed serves afterwards, whole.
+/// After the restart, the old module or the pushed one serves, and it is complete.
 #[tokio::test]
 async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
     let mut after = Vec::new();
@@ -171,7 +171,7 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         kill(host).await;
         let mut host = folder.start(&[("ORDERS_FAULT", point)]).await;
         assert_eq!(body(&host).await, REQUEST_1, "{point}");
-        // The answer may be lost with the process.
+        // The response may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
         let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
         let request =
@@ -184,11 +184,11 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         let body = body(&host).await;
         assert!(body == REQUEST_1 || body == HELLO, "{point}: {body:?}");
         after.push(body == HELLO);
-        let unfinished = fs::read_dir(folder.modules())
+        let temporary_files = fs::read_dir(folder.modules())
             .unwrap()
             .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
-        assert_eq!(unfinished.count(), 0, "{point}");
-        // And the next push works.
+        assert_eq!(temporary_files.count(), 0, "{point}");
+        // The next push works.
         serve_pushed(&host, "dawdles").await;
     }
     assert!(after.contains(&true) && after.contains(&false), "{after:?}");

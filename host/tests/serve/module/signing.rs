@@ -1,4 +1,4 @@
-//! `orders-host module keygen`, `sign` and `verify`, and what `serve` and `inspect` make of it.
+//! `orders-host module keygen`, `sign` and `verify`, and how `serve` and `inspect` treat signatures.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use crate::{
     module::ahead_of_time::{Compiled, names},
 };
 
-/// A folder with a pair of keys, and the orders component signed with them.
+/// A folder with a key pair, and the orders component signed with it.
 pub struct Signed {
     folder: TempDir,
 }
@@ -33,7 +33,7 @@ impl Signed {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// Makes `{prefix}secret` and `{prefix}public`, and gives the line of the public one.
+    /// Generates `{prefix}secret` and `{prefix}public`, and returns the line of the public key.
     async fn keygen(&self, prefix: &str) -> String {
         let [secret, public] = ["secret", "public"].map(|name| self.path(&format!("{prefix}{name}")));
         let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
@@ -54,7 +54,7 @@ impl Signed {
         run(["module", "verify", component, "--trusted-keys", keys]).await
     }
 
-    /// Another file in the same folder.
+    /// Writes another file to the same folder, and returns its path.
     fn with(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.path(name);
         fs::write(&path, bytes).unwrap();
@@ -62,24 +62,24 @@ impl Signed {
     }
 }
 
-fn check_refused(ran: &CommandOutput, code: i32, says: &[&str]) {
+fn check_refused(ran: &CommandOutput, code: i32, expected: &[&str]) {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
-    for part in says {
+    for part in expected {
         assert!(ran.stderr.contains(part), "no {part:?} in {}", ran.stderr);
     }
 }
 
-/// Neither is started, and both say why in the same line.
-async fn check_not_served(component: &str, options: &[&str], says: &[&str]) {
+/// Checks that neither `serve` nor `inspect` accepts a component, and that both give the reason on one line.
+async fn check_not_served(component: &str, options: &[&str], expected: &[&str]) {
     let serve = ["serve", "--component", component, "--store", "memory:", "--listen", "127.0.0.1:0"];
     for command in [&serve[..], &["inspect", component]] {
-        check_refused(&run(command.iter().chain(options)).await, 2, says);
+        check_refused(&run(command.iter().chain(options)).await, 2, expected);
     }
 }
 
 #[tokio::test]
-async fn the_secret_key_is_for_its_owner_alone() {
+async fn only_its_owner_can_read_the_secret_key() {
     let signed = Signed { folder: tempfile::tempdir().unwrap() };
     signed.keygen("").await;
     let mode = |name: &str| fs::metadata(signed.path(name)).unwrap().permissions().mode() & 0o777;
@@ -89,18 +89,18 @@ async fn the_secret_key_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn no_key_is_overwritten() {
+async fn an_existing_key_is_not_overwritten() {
     let signed = Signed { folder: tempfile::tempdir().unwrap() };
     signed.keygen("").await;
     let before = ["secret", "public"].map(|name| fs::read(signed.path(name)).unwrap());
     let at = |name: &str| signed.path(name);
-    for (secret, public, says) in [
+    for (secret, public, expected) in [
         (at("secret"), at("new"), at("secret")),
         (at("new"), at("public"), at("public")),
         (at("new"), at("new"), at("new")),
     ] {
         let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
-        check_refused(&ran, 1, &[&says, "is there already", "name another file"]);
+        check_refused(&ran, 1, &[&expected, "is there already", "name another file"]);
     }
     for path in ["no/such/folder", "/"] {
         let path = signed.folder.path().join(path).display().to_string();
@@ -112,17 +112,17 @@ async fn no_key_is_overwritten() {
 }
 
 #[tokio::test]
-async fn what_is_signed_is_verified() {
+async fn a_signed_component_is_verified() {
     let signed = Signed::new().await;
     let key = signed.keygen("next-").await;
     let (component, keys) = (signed.path("orders.wasm"), signed.path("public"));
     let ran = signed.verify(&component, &keys).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     let public = fs::read_to_string(&keys).unwrap();
-    let own = public.lines().last().unwrap();
-    assert_eq!(ran.stdout, format!("{component} is signed by {own}\n"));
+    let signer = public.lines().last().unwrap();
+    assert_eq!(ran.stdout, format!("{component} is signed by {signer}\n"));
 
-    // With another key it is not; with both it is, and the variable names the file as well.
+    // Another key does not verify it; a file with both keys does, and the variable can name this file.
     let ran = signed.verify(&component, &signed.path("next-public")).await;
     check_refused(&ran, 1, &[&component, "none of the trusted keys"]);
     fs::write(signed.path("both"), format!("{key}\n{public}")).unwrap();
@@ -131,75 +131,75 @@ async fn what_is_signed_is_verified() {
     let output = within("a command to end", command.args(["module", "verify", &component]).output()).await;
     let output = output.unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains(own), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains(signer), "{output:?}");
 }
 
-/// One line for each, which says what was wrong; the code says whose fault it was.
+/// Each error is one line, and the exit code tells an invalid signature from an invalid file.
 #[tokio::test]
-async fn what_is_not_signed_is_refused() {
+async fn an_unsigned_or_changed_component_is_refused() {
     let signed = Signed::new().await;
     let keys = signed.path("public");
     let whole = fs::read(signed.path("orders.wasm")).unwrap();
     let mut changed = whole.clone();
     changed[whole.len() / 2] ^= 1;
     let mut forged = whole.clone();
-    // The last byte of the signature, which the component's own sections follow.
+    // The last byte of the signature; the component's own sections follow it.
     forged[8 + 118] ^= 1;
-    for (bytes, code, says) in [
+    for (bytes, code, expected) in [
         (fs::read(orders()).unwrap(), 1, "it is not signed"),
-        (changed, 1, "not as it was signed"),
-        (whole[..whole.len() - 1].to_vec(), 1, "not as it was signed"),
+        (changed, 1, "changed after it was signed"),
+        (whole[..whole.len() - 1].to_vec(), 1, "changed after it was signed"),
         (forged, 1, "none of the trusted keys"),
-        (whole[..100].to_vec(), 1, "of a form that is not read here"),
+        (whole[..100].to_vec(), 1, "in an unsupported form"),
         (b"#!/bin/sh\n".to_vec(), 2, "not WebAssembly"),
         (Vec::new(), 2, "empty"),
     ] {
         let path = signed.with("other.wasm", &bytes);
-        check_refused(&signed.verify(&path, &keys).await, code, &[&path, says]);
-        check_not_served(&path, &["--trusted-keys", &keys], &[&path, says]).await;
+        check_refused(&signed.verify(&path, &keys).await, code, &[&path, expected]);
+        check_not_served(&path, &["--trusted-keys", &keys], &[&path, expected]).await;
     }
     check_refused(&signed.verify("/nowhere.wasm", &keys).await, 2, &["/nowhere.wasm", "No such file"]);
 }
 
 #[tokio::test]
-async fn keys_that_cannot_be_read() {
+async fn a_key_file_that_cannot_be_read_is_refused() {
     let signed = Signed::new().await;
     let component = signed.path("orders.wasm");
-    fs::write(signed.path("empty"), "# nobody\n").unwrap();
+    fs::write(signed.path("empty"), "# no key\n").unwrap();
     fs::write(signed.path("bytes"), b"\xff").unwrap();
     fs::write(signed.path("garbage"), "\n-----BEGIN PUBLIC KEY-----\n").unwrap();
-    for (keys, says) in [
+    for (keys, expected) in [
         ("missing", "No such file"),
         (".", "not a regular file"),
         ("empty", "it has no key"),
-        ("garbage", "line 2: `ed25519` and 64 hexadecimal digits"),
+        ("garbage", "line 2: expected `ed25519` and 64 hexadecimal digits"),
         ("secret", "line 2 is a secret key"),
         ("bytes", "not text"),
-        ("orders.wasm", "more than the 65536 bytes"),
+        ("orders.wasm", "the maximum of 65536 bytes"),
     ] {
         let keys = signed.path(keys);
-        check_refused(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, says]);
-        check_not_served(&component, &["--trusted-keys", &keys], &["trusted keys", &keys, says]).await;
+        check_refused(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, expected]);
+        check_not_served(&component, &["--trusted-keys", &keys], &["trusted keys", &keys, expected]).await;
     }
     let before = names(signed.folder.path());
-    for (key, says) in [
+    for (key, expected) in [
         ("missing", "No such file"),
-        ("empty", "one secret key is expected"),
+        ("empty", "expected one secret key"),
         ("public", "line 2 is a public key"),
-        ("garbage", "line 2: `ed25519-secret` and 64 hexadecimal digits"),
+        ("garbage", "line 2: expected `ed25519-secret` and 64 hexadecimal digits"),
     ] {
         let key = signed.path(key);
         let ran = run(["module", "sign", &component, "--key", &key]).await;
-        check_refused(&ran, 2, &["secret key", &key, says]);
+        check_refused(&ran, 2, &["secret key", &key, expected]);
     }
     assert_eq!(names(signed.folder.path()), before);
 }
 
 #[tokio::test]
-async fn what_cannot_be_signed() {
+async fn an_invalid_component_is_not_signed() {
     let signed = Signed::new().await;
     let compiled = Compiled::orders().await;
-    for (component, code, says) in [
+    for (component, code, expected) in [
         (signed.path("missing.wasm"), 2, "No such file"),
         (signed.path("secret"), 2, "not WebAssembly"),
         (compiled.path.clone(), 2, "compiled already"),
@@ -207,24 +207,24 @@ async fn what_cannot_be_signed() {
         (
             signed.with("other.wasm", b"\0asm\x0d\x00\x01\x00\x00\x0a\x09signature"),
             2,
-            "a form that is not read here",
+            "in an unsupported form",
         ),
     ] {
         let before = fs::read(&component).ok();
-        check_refused(&signed.sign(Path::new(&component), &[]).await, code, &[&component, says]);
+        check_refused(&signed.sign(Path::new(&component), &[]).await, code, &[&component, expected]);
         assert_eq!(fs::read(&component).ok(), before);
     }
     for output in [signed.path("no/such/folder.wasm"), signed.path("."), "/dev/null".to_owned()] {
         let ran = signed.sign(&orders(), &["--output", &output]).await;
         check_refused(&ran, 1, &["cannot write", &output]);
     }
-    let expected = ["core.wasm", "orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
-    assert_eq!(names(signed.folder.path()), BTreeSet::from(expected));
+    let files = ["core.wasm", "orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
+    assert_eq!(names(signed.folder.path()), BTreeSet::from(files));
 }
 
-/// Without `--output` the component is replaced in one step; signed again it stays the same.
+/// Without `--output`, the component is replaced in one step, and signing it again gives the same bytes.
 #[tokio::test]
-async fn a_component_is_signed_in_its_place() {
+async fn a_component_is_signed_in_place() {
     let signed = Signed::new().await;
     let path = signed.with("other.wasm", &fs::read(orders()).unwrap());
     let inode = || fs::metadata(&path).unwrap().ino();
@@ -238,7 +238,7 @@ async fn a_component_is_signed_in_its_place() {
     }
 }
 
-/// A signed component serves as before, whether anybody asks for the signature or not.
+/// A signed component is served with and without `--trusted-keys`.
 #[tokio::test]
 async fn a_signed_component_is_served() {
     let signed = Signed::new().await;
@@ -247,20 +247,20 @@ async fn a_signed_component_is_served() {
         let host = TestHost::start(Path::new(&component), options).await;
         assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
         let lines = host.log().lines();
-        let said = lines.iter().find(|line| line["message"] == "signed by a trusted key");
-        assert_eq!(said.is_some(), !options.is_empty(), "{lines:#?}");
-        if let Some(said) = said {
+        let verified = lines.iter().find(|line| line["event"] == "module.signature_verified");
+        assert_eq!(verified.is_some(), !options.is_empty(), "{lines:#?}");
+        if let Some(verified) = verified {
             let public = fs::read_to_string(&keys).unwrap();
-            assert_eq!(said["key"].as_str(), public.lines().last());
+            assert_eq!(verified["key"].as_str(), public.lines().last());
         }
     }
     let ran = run(["inspect", &component, "--trusted-keys", &keys]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
 }
 
-/// A signature says nothing of native code.
+/// A signature does not cover native code.
 #[tokio::test]
-async fn native_code_cannot_be_signed() {
+async fn native_code_is_refused_where_a_signature_is_required() {
     let signed = Signed::new().await;
     let compiled = Compiled::orders().await;
     let keys = signed.path("public");

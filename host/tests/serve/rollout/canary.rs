@@ -1,4 +1,4 @@
-//! A module that is pushed gets a share of the requests, and comes to serve all of them or none.
+//! A pushed candidate gets a share of the requests, and is then promoted or rolled back.
 
 use std::{
     path::Path,
@@ -12,25 +12,24 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
-use rustix::process::Signal;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use crate::harness::{Client, TestHost, TestResponse, fixture, version_of, within};
 
-/// What `answers` and those like it say.
-const HELLO: &[u8] = b"hello\n";
-/// A trial that does not end by itself.
-const LONG: &str = "canary=10%25&window=10m";
+/// The response of `answers` and of similar fixtures.
+pub const HELLO: &[u8] = b"hello\n";
+/// Terms of a trial that lasts until a verdict.
+const LONG_TRIAL: &str = "canary=10%25&window=10m";
 
-/// One request to the operators' port.
+/// Sends one request to the operators' API.
 pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> TestResponse {
-    let mut client = Client::connect(host.admin.expect("operators are heard")).await.unwrap();
+    let mut client = Client::connect(host.admin.expect("the operators' API is on")).await.unwrap();
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
     client.send(request).await.expect("an answer")
 }
 
-/// Pushes a component; gives the hash that names it.
+/// Pushes a component, and returns its hash.
 pub async fn push(host: &TestHost, component: &Path, terms: &str) -> String {
     let bytes = std::fs::read(component).unwrap();
     let answer = ask(host, "PUT", &format!("/v1/modules?{terms}"), bytes).await;
@@ -38,56 +37,57 @@ pub async fn push(host: &TestHost, component: &Path, terms: &str) -> String {
     answer.json()["module"].as_str().unwrap().to_owned()
 }
 
-/// What is known of a module.
-pub async fn known(host: &TestHost, module: &str) -> Value {
+/// The record of a module.
+pub async fn record_of(host: &TestHost, module: &str) -> Value {
     let answer = ask(host, "GET", &format!("/v1/modules/{module}"), "").await;
     assert_eq!(answer.status(), 200, "{:?}", answer.body);
     answer.json()
 }
 
-/// Names the module that serves.
+/// The hash of the serving module.
 pub async fn serving(host: &TestHost) -> String {
     let overview = ask(host, "GET", "/v1/modules", "").await.json();
     overview["serving"]["module"].as_str().unwrap().to_owned()
 }
 
-/// Waits for a line about this module.
-pub async fn line(host: &TestHost, module: &str, message: &str) -> Value {
-    host.log().wait_for(message, |line| line["message"] == message && line["module"] == module).await
+/// Waits for the log line of an event of this module.
+pub async fn event(host: &TestHost, module: &str, event: &str) -> Value {
+    host.log().wait_for(event, |line| line["event"] == event && line["module"] == module).await
 }
 
-/// Waits for what becomes of this module.
-pub async fn outcome(host: &TestHost, module: &str) -> Value {
-    let ends = ["promoted", "rolled back", "refused: nothing has changed"];
-    let is_end = |line: &Value| ends.iter().any(|end| line["message"] == *end) && line["module"] == module;
-    host.log().wait_for("the end of a push", is_end).await
+/// Waits for the outcome of a push.
+async fn outcome(host: &TestHost, module: &str) -> Value {
+    let outcomes = ["rollout.promoted", "rollout.rolled_back", "rollout.refused"];
+    let is_outcome =
+        |line: &Value| outcomes.iter().any(|event| line["event"] == *event) && line["module"] == module;
+    host.log().wait_for("the outcome of a push", is_outcome).await
 }
 
-/// The same, and that it came to serve.
+/// Waits for the outcome of a push, and asserts that the module was promoted.
 pub async fn promoted(host: &TestHost, module: &str) -> Value {
     let line = outcome(host, module).await;
-    assert_eq!(line["message"], "promoted", "{line}");
+    assert_eq!(line["event"], "rollout.promoted", "{line}");
     line
 }
 
-/// The same, and that it had requests and gets none any more.
-async fn rolled_back(host: &TestHost, module: &str) -> Value {
+/// Waits for the outcome of a push, and asserts that the module was rolled back.
+pub async fn rolled_back(host: &TestHost, module: &str) -> Value {
     let line = outcome(host, module).await;
-    assert_eq!(line["message"], "rolled back", "{line}");
+    assert_eq!(line["event"], "rollout.rolled_back", "{line}");
     line
 }
 
-/// Clients that ask without a pause.
+/// Clients that send requests without a pause.
 struct Load {
     done: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Vec<Seen>>>,
+    clients: Vec<JoinHandle<Vec<Response>>>,
 }
 
-/// What a client saw.
-struct Seen {
+/// A response, as a client received it.
+struct Response {
     status: u16,
     body: Bytes,
-    took: Duration,
+    duration: Duration,
 }
 
 impl Load {
@@ -97,38 +97,39 @@ impl Load {
         for _ in 0..clients {
             let (mut client, done) = (host.connect().await, Arc::clone(&done));
             running.push(tokio::spawn(async move {
-                let mut seen = Vec::new();
+                let mut responses = Vec::new();
                 while !done.load(Ordering::Relaxed) {
                     let began = Instant::now();
                     let answer = client.get("/").await;
-                    seen.push(Seen { status: answer.status(), took: began.elapsed(), body: answer.body });
+                    let duration = began.elapsed();
+                    responses.push(Response { status: answer.status(), body: answer.body, duration });
                 }
-                seen
+                responses
             }));
         }
         Self { done, clients: running }
     }
 
-    /// All that was seen; every answer was one that a handler or the host gives.
-    async fn end(self) -> Vec<Seen> {
+    /// Stops the clients and returns all responses. Asserts that each is the fixture's, or an error of 500 or above.
+    async fn stop(self) -> Vec<Response> {
         self.done.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
         for client in self.clients {
             all.extend(within("a client to finish", client).await.unwrap());
         }
-        for seen in &all {
-            assert!(seen.status >= 500 || (seen.status == 200 && seen.body == HELLO), "{}", seen.status);
+        for Response { status, body, .. } in &all {
+            assert!(*status >= 500 || (*status == 200 && body == HELLO), "{status}");
         }
         all
     }
 }
 
-fn hurt(seen: &[Seen]) -> usize {
-    seen.iter().filter(|seen| seen.status >= 500).count()
+fn failed(responses: &[Response]) -> usize {
+    responses.iter().filter(|response| response.status >= 500).count()
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().unwrap_or_else(|| panic!("{value} is not a number"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,23 +140,23 @@ async fn a_good_candidate_is_promoted() {
     let folder = tempfile::tempdir().unwrap();
     let module =
         push(&host, &version_of(&fixture("answers"), 2, folder.path()), "canary=25&window=300").await;
-    let end = promoted(&host, &module).await;
-    assert_eq!(end["replaced"], before.as_str());
+    let promotion = promoted(&host, &module).await;
+    assert_eq!(promotion["replaced"], before.as_str());
     assert_eq!(serving(&host).await, module);
-    line(&host, &module, "watched, and kept").await;
-    assert_eq!(hurt(&load.end().await), 0);
-    let (now, then) = (known(&host, &module).await, known(&host, &before).await);
-    assert_eq!((&now["state"], &then["state"]), (&"serving".into(), &"replaced".into()));
-    let trial: Value = serde_json::from_str(end["trial"].as_str().unwrap()).unwrap();
-    let (its, others) = (number(&trial["module"]["requests"]), number(&trial["other"]["requests"]));
-    assert!(its >= 300, "{trial}");
-    // A quarter of all; what was under way when it began and ended makes a small difference.
-    let share = 100 * its / (its + others);
+    event(&host, &module, "rollout.settled").await;
+    assert_eq!(failed(&load.stop().await), 0);
+    let (new, old) = (record_of(&host, &module).await, record_of(&host, &before).await);
+    assert_eq!((&new["state"], &old["state"]), (&"serving".into(), &"replaced".into()));
+    let trial: Value = serde_json::from_str(promotion["trial"].as_str().unwrap()).unwrap();
+    let (candidate, control) = (number(&trial["module"]["requests"]), number(&trial["other"]["requests"]));
+    assert!(candidate >= 300, "{trial}");
+    // A quarter of all requests, give or take those in flight when the trial began and ended.
+    let share = 100 * candidate / (candidate + control);
     assert!((20..=30).contains(&share), "{trial}");
     assert_eq!(number(&trial["module"]["failures"]), 0);
 }
 
-/// With no share to compare, and with one of an idle service: nothing speaks against it.
+/// Without a trial, and with a trial that gets no requests.
 #[tokio::test]
 async fn a_candidate_of_an_idle_service_is_promoted() {
     let host = TestHost::fixture("answers", &[]).await;
@@ -165,168 +166,94 @@ async fn a_candidate_of_an_idle_service_is_promoted() {
     promoted(&host, &module).await;
 }
 
-/// One request in five fails: it is found out long before its window is over, and has hurt no more than its share.
+/// One request in five fails: the candidate is rolled back long before its window is over, and fails no more requests than
+/// its share.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_fails_goes_back_by_itself() {
+async fn a_failing_candidate_is_rolled_back() {
     let host = TestHost::fixture("answers", &[]).await;
     let before = serving(&host).await;
     let load = Load::begin(&host, 8).await;
-    let module = push(&host, &fixture("fails_some"), LONG).await;
-    let end = rolled_back(&host, &module).await;
-    let seen = load.end().await;
-    let (hurt, all) = (hurt(&seen), seen.len());
-    assert!(hurt >= 3, "{end}");
-    assert!(hurt * 10 <= all, "{hurt} of {all} requests were hurt");
+    let module = push(&host, &fixture("fails_some"), LONG_TRIAL).await;
+    let rollback = rolled_back(&host, &module).await;
+    let responses = load.stop().await;
+    let (failed, all) = (failed(&responses), responses.len());
+    assert!(failed >= 3, "{rollback}");
+    assert!(failed * 10 <= all, "{failed} of {all} requests failed");
     assert_eq!(serving(&host).await, before);
-    let record = known(&host, &module).await;
+    let record = record_of(&host, &module).await;
     assert_eq!(record["state"], "rolled-back");
     let why = record["why"].as_str().unwrap();
     assert!(why.contains("requests failed (") && why.contains("answered with 5xx"), "{why}");
     let trial = &record["trial"];
     assert_eq!(number(&trial["module"]["failures"]), number(&trial["module"]["server_errors"]));
     assert_eq!(number(&trial["other"]["failures"]), 0);
-    assert_eq!(hurt, usize::try_from(number(&trial["module"]["failures"])).unwrap());
+    assert_eq!(failed, usize::try_from(number(&trial["module"]["failures"])).unwrap());
 }
 
-/// Those that it is too slow for are its share; the others wait no longer than before.
+/// Only the candidate's share of the requests is slow.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_is_slow_goes_back_by_itself() {
+async fn a_slow_candidate_is_rolled_back() {
     let host = TestHost::fixture("answers", &[]).await;
     let load = Load::begin(&host, 8).await;
-    let module = push(&host, &fixture("dawdles"), LONG).await;
+    let module = push(&host, &fixture("dawdles"), LONG_TRIAL).await;
     rolled_back(&host, &module).await;
-    let seen = load.end().await;
-    assert_eq!(hurt(&seen), 0);
-    let slow = seen.iter().filter(|seen| seen.took >= Duration::from_millis(250)).count();
-    assert!(slow * 10 <= seen.len(), "{slow} of {} were slow", seen.len());
-    let record = known(&host, &module).await;
+    let responses = load.stop().await;
+    assert_eq!(failed(&responses), 0);
+    let is_slow = |response: &&Response| response.duration >= Duration::from_millis(250);
+    let (slow, all) = (responses.iter().filter(is_slow).count(), responses.len());
+    assert!(slow * 10 <= all, "{slow} of {all} responses were slow");
+    let record = record_of(&host, &module).await;
     let why = record["why"].as_str().unwrap();
-    assert!(why.contains("answers took longer than"), "{why}");
+    assert!(why.contains("responses took longer than"), "{why}");
     let trial = &record["trial"];
     assert!(number(&trial["module"]["p50_us"]) >= 250_000, "{trial}");
     assert!(number(&trial["other"]["p99_us"]) < 125_000, "{trial}");
 }
 
-/// Its requests end after its window, and count.
+/// Requests that end after the window count too.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_hangs_goes_back_by_itself() {
+async fn a_hanging_candidate_is_rolled_back() {
     let host = TestHost::fixture("answers", &["--request-timeout", "2s"]).await;
     let load = Load::begin(&host, 8).await;
     let module = push(&host, &fixture("blocks"), "canary=10&window=200ms").await;
     rolled_back(&host, &module).await;
-    let seen = load.end().await;
-    let record = known(&host, &module).await;
+    let responses = load.stop().await;
+    let record = record_of(&host, &module).await;
     assert!(record["why"].as_str().unwrap().contains("timed out"), "{record}");
-    let timeouts = seen.iter().filter(|seen| seen.status == 504).count();
+    let timeouts = responses.iter().filter(|response| response.status == 504).count();
     assert_eq!(timeouts, usize::try_from(number(&record["trial"]["module"]["timeouts"])).unwrap());
-    assert!(timeouts <= 8, "each client waits for one of them at most");
+    assert!(timeouts <= 8, "{timeouts} timeouts, but each client waits for one at most");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_takes_memory_without_end_goes_back_by_itself() {
+async fn a_candidate_that_exhausts_its_memory_is_rolled_back() {
     let host = TestHost::fixture("answers", &["--max-memory", "16MiB"]).await;
     let load = Load::begin(&host, 4).await;
-    let module = push(&host, &fixture("exhausts_memory"), LONG).await;
+    let module = push(&host, &fixture("exhausts_memory"), LONG_TRIAL).await;
     rolled_back(&host, &module).await;
-    let seen = load.end().await;
-    assert!(hurt(&seen) * 10 <= seen.len());
-    let record = known(&host, &module).await;
+    let responses = load.stop().await;
+    assert!(failed(&responses) * 10 <= responses.len());
+    let record = record_of(&host, &module).await;
     assert!(record["why"].as_str().unwrap().contains("trapped"), "{record}");
 }
 
-/// Even where instances are reused: one that has grown is thrown away. So it serves, and the host does not grow.
+/// Even with instance reuse, an instance whose memory has grown is discarded. So the module serves, and the memory of the
+/// host does not grow.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_candidate_that_leaks_harms_nobody() {
+async fn a_leaking_module_does_not_grow_the_host() {
     const REQUESTS: usize = 400;
     let options = ["--instance-reuse", "1000000", "--max-memory", "8MiB"];
     let host = TestHost::fixture("answers", &options).await;
     let load = Load::begin(&host, 2).await;
     let module = push(&host, &fixture("leaks"), "canary=0").await;
     promoted(&host, &module).await;
-    assert_eq!(hurt(&load.end().await), 0);
+    assert_eq!(failed(&load.stop().await), 0);
     let before = host.resident_memory_kib();
     let mut client = host.connect().await;
     for _ in 0..REQUESTS {
         assert_eq!(client.get("/").await.body, HELLO);
     }
     let after = host.resident_memory_kib();
-    // It has leaked 200 MiB.
+    // The module has leaked 200 MiB.
     assert!(after < before + 16 * 1024, "{before} KiB before, {after} after");
-}
-
-/// It was good on its trial, or had none, and turns bad.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_module_that_turns_bad_while_it_is_watched_goes_back_by_itself() {
-    let host = TestHost::fixture("answers", &["--watch", "10m"]).await;
-    let before = serving(&host).await;
-    let module = push(&host, &fixture("traps_on_demand"), "canary=0").await;
-    promoted(&host, &module).await;
-    let mut client = host.connect().await;
-    for _ in 0..100 {
-        assert_eq!(client.get("/").await.status(), 200);
-    }
-    let mut traps = 0;
-    while serving(&host).await == module {
-        assert!(traps < 1_000, "nobody is watching");
-        traps += usize::from(client.get("/trap").await.status() == 500);
-    }
-    assert_eq!(client.get("/trap").await.body, HELLO);
-    let rolled = line(&host, &module, "rolled back").await;
-    assert!(rolled["why"].as_str().unwrap().contains("trapped"), "{rolled}");
-    assert_eq!((rolled["serving"].as_str(), serving(&host).await), (Some(&*before), before.clone()));
-    assert_eq!(known(&host, &module).await["state"], "rolled-back");
-    assert_eq!(known(&host, &before).await["state"], "serving");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_operator_goes_back_at_once() {
-    let host = TestHost::fixture("answers", &[]).await;
-    let before = serving(&host).await;
-    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
-    let module = push(&host, &fixture("remembers"), "canary=0").await;
-    promoted(&host, &module).await;
-    let mut client = host.connect().await;
-    assert_eq!(client.get("/").await.body, "request 1 of this instance");
-    let answer = ask(&host, "POST", "/v1/rollback", "").await;
-    // The very next request.
-    assert_eq!(client.get("/").await.body, HELLO);
-    assert_eq!((answer.status(), answer.json()["module"].as_str()), (200, Some(&*before)));
-    // What was left is not gone back to.
-    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
-    assert_eq!(known(&host, &module).await["state"], "rolled-back");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_operator_takes_back_what_is_on_trial() {
-    let host = TestHost::fixture("answers", &[]).await;
-    let before = serving(&host).await;
-    let module = push(&host, &fixture("remembers"), "canary=100&window=10m").await;
-    line(&host, &module, "on trial").await;
-    let mut client = host.connect().await;
-    assert_eq!(client.get("/").await.body, "request 1 of this instance");
-    let bytes = std::fs::read(fixture("leaks")).unwrap();
-    let refused = ask(&host, "PUT", "/v1/modules", bytes).await;
-    assert_eq!(refused.status(), 409);
-    assert!(refused.json()["detail"].as_str().unwrap().contains(module.split_at(12).0), "{:?}", refused.body);
-    let answer = ask(&host, "POST", "/v1/rollback", "").await;
-    assert_eq!(client.get("/").await.body, HELLO);
-    assert_eq!(answer.json()["module"].as_str(), Some(&*before));
-    let rolled = rolled_back(&host, &module).await;
-    assert_eq!(rolled["why"], "an operator has taken it back");
-    // The next one is taken.
-    let module = push(&host, &fixture("leaks"), "canary=0").await;
-    promoted(&host, &module).await;
-}
-
-#[tokio::test]
-async fn a_trial_ends_with_the_service() {
-    let mut host = TestHost::fixture("answers", &["--drain-delay", "200ms"]).await;
-    let module = push(&host, &fixture("remembers"), "canary=100&window=10m").await;
-    line(&host, &module, "on trial").await;
-    let mut client = host.connect().await;
-    assert_eq!(client.get("/").await.body, "request 1 of this instance");
-    host.signal(Signal::TERM);
-    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
-    assert_eq!(client.get("/").await.body, HELLO);
-    assert_eq!(host.exit().await.code(), Some(0));
 }

@@ -1,6 +1,8 @@
-//! How one module replaces another while requests go on.
+//! How one module replaces another while requests are in flight.
 
 pub mod canary;
+pub mod reload;
+pub mod rollback;
 pub mod swap;
 pub mod swap_orders;
 pub mod swap_refused;

@@ -1,4 +1,4 @@
-//! Another module takes the place of the one that serves, and no request is hurt.
+//! A module replaces the serving one, and no request fails.
 
 use std::{
     fs,
@@ -17,57 +17,57 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use crate::{
-    harness::{Client, TestHost, fixture, orders, within},
+    harness::{Client, TestHost, fixture, within},
     module::ahead_of_time::compile,
 };
 
-/// What `answers` says to whatever it is asked.
-const HELLO: &[u8] = b"hello\n";
-/// What the first request of an instance of `remembers` is told.
-const REQUEST_1: &[u8] = b"request 1 of this instance";
+/// The response of `answers` to every request.
+pub const HELLO: &[u8] = b"hello\n";
+/// The response of `remembers` to the first request of an instance.
+pub const REQUEST_1: &[u8] = b"request 1 of this instance";
 
-/// A host, and the file of its component, which can be replaced.
-pub struct Swapped {
+/// A host, and the file of its component, which tests replace.
+pub struct SwapHost {
     pub host: TestHost,
     pub component: PathBuf,
     #[allow(dead_code, reason = "held for its drop")]
     folder: TempDir,
 }
 
-impl Swapped {
+impl SwapHost {
     pub async fn start(from: &Path, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let component = folder.path().join("component");
-        put(from, &component);
+        replace_file(from, &component);
         let host = TestHost::start(&component, options).await;
         Self { host, component, folder }
     }
 
-    /// Puts another file in the component's place, and has the host read it.
+    /// Replaces the component's file, and makes the host reload it.
     pub fn reload(&self, from: &Path) {
-        put(from, &self.component);
+        replace_file(from, &self.component);
         self.host.signal(Signal::HUP);
     }
 
-    /// How often a line was logged.
-    pub fn count(&self, message: &str) -> usize {
-        self.host.log().lines().iter().filter(|line| line["message"] == message).count()
+    /// How often an event was logged.
+    pub fn count(&self, event: &str) -> usize {
+        self.host.log().lines().iter().filter(|line| line["event"] == event).count()
     }
 
-    /// Swaps, and waits until the other one serves. Gives the line that says so.
+    /// Reloads another component, and waits until it serves. Returns the log line of its promotion.
     pub async fn swap(&self, to: &Path) -> Value {
-        let swaps = self.count("promoted");
+        let swaps = self.count("rollout.promoted");
         self.reload(to);
-        self.host.log().wait_for_count("a swap", swaps + 1, |line| line["message"] == "promoted").await;
+        self.host.log().wait_for_count("a swap", swaps + 1, is_promotion).await;
         let lines = self.host.log().lines();
-        lines.into_iter().rfind(|line| line["message"] == "promoted").unwrap()
+        lines.into_iter().rfind(is_promotion).unwrap()
     }
 
-    /// Has the host read a file that it must refuse, and checks why it does; it then serves on as before.
-    pub async fn check_refused(&self, from: &Path, says: &[&str]) {
-        let refused = |line: &Value| line["message"] == "refused: nothing has changed";
-        let refusals = self.host.log().lines().iter().filter(|line| refused(line)).count();
-        let swaps = self.count("promoted");
+    /// Reloads a file that the host must refuse, and checks the reason, and that the serving module is unchanged.
+    pub async fn check_refused(&self, from: &Path, expected: &[&str]) {
+        let refused = |line: &Value| line["event"] == "rollout.refused";
+        let refusals = self.count("rollout.refused");
+        let swaps = self.count("rollout.promoted");
         let mut client = self.host.connect().await;
         let before = client.get("/").await;
         if from.exists() {
@@ -79,23 +79,28 @@ impl Swapped {
         self.host.log().wait_for_count("a refusal", refusals + 1, refused).await;
         let line = self.host.log().lines().into_iter().rfind(refused).unwrap();
         assert_eq!(line["level"], "ERROR");
-        for part in says.iter().copied().chain([self.component.to_str().unwrap()]) {
+        for part in expected.iter().copied().chain([self.component.to_str().unwrap()]) {
             assert!(line["why"].as_str().unwrap().contains(part), "no {part:?} in {line}");
         }
         let after = client.get("/").await;
         assert_eq!((after.status(), &after.body), (before.status(), &before.body), "{line}");
-        assert_eq!(self.count("promoted"), swaps);
+        assert_eq!(self.count("rollout.promoted"), swaps);
     }
 }
 
-/// In one step, as whoever deploys should.
-fn put(from: &Path, to: &Path) {
-    let unfinished = to.with_extension("unfinished");
-    fs::copy(from, &unfinished).unwrap();
-    fs::rename(unfinished, to).unwrap();
+/// Whether a log line says that a module was promoted.
+pub fn is_promotion(line: &Value) -> bool {
+    line["event"] == "rollout.promoted"
 }
 
-/// Both fixtures, compiled ahead of time, so that a swap takes milliseconds.
+/// Replaces a file in one step, as a deployment should.
+pub fn replace_file(from: &Path, to: &Path) {
+    let temporary = to.with_extension("temporary");
+    fs::copy(from, &temporary).unwrap();
+    fs::rename(temporary, to).unwrap();
+}
+
+/// The fixtures `answers` and `remembers`, compiled ahead of time, so that a swap takes milliseconds.
 pub async fn compiled() -> (PathBuf, PathBuf) {
     static COMPILED: OnceCell<TempDir> = OnceCell::const_new();
     let folder = COMPILED.get_or_init(async || {
@@ -116,7 +121,8 @@ fn short(hash: &Value) -> &str {
     hash.as_str().unwrap().get(..12).unwrap()
 }
 
-async fn body(client: &mut Client) -> Vec<u8> {
+/// Sends a request, and returns the body of the response.
+pub async fn body(client: &mut Client) -> Vec<u8> {
     let answer = client.get("/").await;
     assert_eq!(answer.status(), 200);
     answer.body.to_vec()
@@ -124,35 +130,35 @@ async fn body(client: &mut Client) -> Vec<u8> {
 
 #[tokio::test]
 async fn another_component_serves_after_a_hangup() {
-    let swapped = Swapped::start(&fixture("answers"), &[]).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&fixture("answers"), &[]).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let mut client = swap_host.host.connect().await;
     assert_eq!(body(&mut client).await, HELLO);
-    let line = swapped.swap(&fixture("remembers")).await;
-    // On the same connection: it outlives the module.
+    let line = swap_host.swap(&fixture("remembers")).await;
+    // The connection outlives the module.
     assert_eq!(body(&mut client).await, REQUEST_1);
     assert_eq!(line["replaced"], serving["module"]);
     assert_ne!(line["module"], serving["module"]);
-    for step in ["reload begun", "component received", "component compiled", "component loaded and tried"] {
-        assert!(swapped.count(step) >= 1, "{step}");
+    for step in ["rollout.reload_started", "module.received", "module.compiled", "module.loaded"] {
+        assert!(swap_host.count(step) >= 1, "{step}");
     }
-    let line = swapped.swap(&fixture("answers")).await;
+    let line = swap_host.swap(&fixture("answers")).await;
     assert_eq!(line["module"], serving["module"]);
     assert_eq!(body(&mut client).await, HELLO);
 }
 
-/// Every answer is whole, from one module, and the log names that one.
+/// Every response is complete and comes from one module, which the access log names.
 #[tokio::test(flavor = "multi_thread")]
-async fn swaps_under_load_hurt_no_request() {
+async fn no_request_fails_during_swaps_under_load() {
     const SWAPS: usize = 20;
     let (answers, remembers) = compiled().await;
     let options = ["--trust-compiled", "--max-concurrent", "64"];
-    let swapped = Swapped::start(&answers, &options).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let swap_host = SwapHost::start(&answers, &options).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
     let done = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
     for _ in 0..32 {
-        let (mut client, done) = (swapped.host.connect().await, Arc::clone(&done));
+        let (mut client, done) = (swap_host.host.connect().await, Arc::clone(&done));
         clients.push(tokio::spawn(async move {
             let mut seen = Vec::new();
             while !done.load(Ordering::Relaxed) {
@@ -165,7 +171,7 @@ async fn swaps_under_load_hurt_no_request() {
     }
     let mut other = Value::Null;
     for number in 0..SWAPS {
-        let line = swapped.swap(if number % 2 == 0 { &remembers } else { &answers }).await;
+        let line = swap_host.swap(if number % 2 == 0 { &remembers } else { &answers }).await;
         if number == 0 {
             other = line["module"].clone();
         }
@@ -176,8 +182,8 @@ async fn swaps_under_load_hurt_no_request() {
         seen.extend(within("a client to finish", client).await.unwrap());
     }
     let last = &seen.last().unwrap().0;
-    swapped.host.log().access(last).await;
-    let logged: std::collections::BTreeMap<_, _> = swapped
+    swap_host.host.log().access(last).await;
+    let logged: std::collections::BTreeMap<_, _> = swap_host
         .host
         .log()
         .lines()
@@ -190,7 +196,7 @@ async fn swaps_under_load_hurt_no_request() {
         let (which, module) = if body == HELLO { (0, &serving["module"]) } else { (1, &other) };
         assert!(which == 0 || body == REQUEST_1, "{body:?}");
         by_each[which] += 1;
-        // A log that is not read fast enough loses lines.
+        // The host drops log lines if the test does not read them fast enough.
         if let Some(logged) = logged.get(id) {
             assert_eq!(logged, short(module), "{body:?}");
         }
@@ -199,64 +205,64 @@ async fn swaps_under_load_hurt_no_request() {
     assert!(logged.len() > seen.len() / 2, "{} of {} are in the log", logged.len(), seen.len());
 }
 
-/// What has been replaced is given back: code, pool slots, whatever a swap makes. Modules are some 0.2 MB here.
+/// Replaced modules are freed: their code, pool slots and everything else. A module takes some 0.2 MB here.
 #[tokio::test]
 async fn memory_stays_flat_over_200_swaps() {
-    /// Of what 150 more swaps may leave. Each kept module would leave more than 0.1 MiB.
+    /// How much the host may grow in 150 more swaps. Each module that is not freed would add more than 0.1 MiB.
     const MAX_GROWTH_KIB: u64 = 4 * 1024;
     let (answers, remembers) = compiled().await;
     let options = ["--trust-compiled", "--instance-reuse", "100"];
     let options = [&options[..], &["--log", "info,orders_host::rollout::slot=debug"]].concat();
-    let swapped = Swapped::start(&answers, &options).await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&answers, &options).await;
+    let mut client = swap_host.host.connect().await;
     let mut after_50 = 0;
     for number in 0..200 {
-        let (to, says) = if number % 2 == 0 { (&remembers, REQUEST_1) } else { (&answers, HELLO) };
-        swapped.swap(to).await;
-        // So that there is an idle instance to be let go.
-        assert_eq!(body(&mut client).await, says, "after {number} swaps");
+        let (to, expected) = if number % 2 == 0 { (&remembers, REQUEST_1) } else { (&answers, HELLO) };
+        swap_host.swap(to).await;
+        // Leaves an idle instance, which the next swap drops.
+        assert_eq!(body(&mut client).await, expected, "after {number} swaps");
         if number == 49 {
-            after_50 = swapped.host.resident_memory_kib();
+            after_50 = swap_host.host.resident_memory_kib();
         }
     }
-    let after_200 = swapped.host.resident_memory_kib();
+    let after_200 = swap_host.host.resident_memory_kib();
     assert!(after_200 < after_50 + MAX_GROWTH_KIB, "{after_50} KiB after 50 swaps, {after_200} after 200");
-    // All but the one that serves and the one before it.
-    let freed = |line: &Value| line["message"] == "module freed";
-    swapped.host.log().wait_for_count("modules to be freed", 199, freed).await;
+    // All modules but the serving one and the previous one.
+    let freed = |line: &Value| line["event"] == "module.freed";
+    swap_host.host.log().wait_for_count("modules to be freed", 199, freed).await;
 }
 
-/// With room for two requests, and two instances idle in the module that is replaced.
+/// The pool has room for two requests, and the replaced module has two idle instances.
 #[tokio::test]
-async fn idle_instances_leave_their_room_to_the_next_module() {
+async fn idle_instances_make_room_for_the_next_module() {
     let options = ["--instance-reuse", "100", "--max-concurrent", "2"];
-    let swapped = Swapped::start(&fixture("remembers"), &options).await;
+    let swap_host = SwapHost::start(&fixture("remembers"), &options).await;
     for _ in 0..5 {
-        let (mut one, mut other) = (swapped.host.connect().await, swapped.host.connect().await);
+        let (mut one, mut other) = (swap_host.host.connect().await, swap_host.host.connect().await);
         tokio::join!(one.get("/"), other.get("/"));
-        swapped.swap(&fixture("answers")).await;
+        swap_host.swap(&fixture("answers")).await;
         let (one, other) = tokio::join!(one.get("/"), other.get("/"));
         for answer in [one, other] {
             assert_eq!((answer.status(), &answer.body[..]), (200, HELLO));
         }
-        swapped.swap(&fixture("remembers")).await;
+        swap_host.swap(&fixture("remembers")).await;
     }
 }
 
 #[tokio::test]
-async fn a_long_answer_ends_on_the_module_it_began_on() {
+async fn a_long_response_ends_on_the_module_that_began_it() {
     let options = ["--request-timeout", "5m", "--log", "info,orders_host::rollout::slot=debug"];
-    let swapped = Swapped::start(&fixture("answers_gigabyte"), &options).await;
-    let serving = swapped.host.log().wait_for("the start", |line| line["message"] == "serving").await;
-    let mut client = swapped.host.connect().await;
+    let swap_host = SwapHost::start(&fixture("answers_gigabyte"), &options).await;
+    let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
+    let mut client = swap_host.host.connect().await;
     let request = Request::get("/").header("x-request-id", "long").body(Full::default()).unwrap();
     let mut answer = client.head(request).await.unwrap().into_body();
-    // Two swaps, so that it is not kept for being the one before.
-    swapped.swap(&fixture("answers")).await;
-    swapped.swap(&fixture("remembers")).await;
-    let freed = |line: &Value| line["message"] == "module freed" && line["module"] == serving["module"];
-    assert!(!swapped.host.log().lines().iter().any(freed), "freed while it was answering");
-    assert_eq!(body(&mut swapped.host.connect().await).await, REQUEST_1);
+    // After two swaps it is not the previous module any more, which stays loaded.
+    swap_host.swap(&fixture("answers")).await;
+    swap_host.swap(&fixture("remembers")).await;
+    let freed = |line: &Value| line["event"] == "module.freed" && line["module"] == serving["module"];
+    assert!(!swap_host.host.log().lines().iter().any(freed), "freed before its response ended");
+    assert_eq!(body(&mut swap_host.host.connect().await).await, REQUEST_1);
     let mut length = 0;
     while let Some(frame) = within("more of the answer", answer.frame()).await {
         let frame = frame.unwrap();
@@ -265,43 +271,7 @@ async fn a_long_answer_ends_on_the_module_it_began_on() {
         length += data.len();
     }
     assert_eq!(length, 1 << 30);
-    let access = swapped.host.log().access("long").await;
+    let access = swap_host.host.log().access("long").await;
     assert_eq!((&access["module"], &access["end"]), (&short(&serving["module"]).into(), &"whole".into()));
-    swapped.host.log().wait_for("the module to be freed", freed).await;
-}
-
-/// Told twice while it compiles, it reads the file once more, and serves what lies there last.
-#[tokio::test]
-async fn hangups_during_a_reload_are_one() {
-    let swapped = Swapped::start(&fixture("answers"), &[]).await;
-    swapped.reload(&orders());
-    let read = |line: &Value| line["message"] == "component received";
-    // The first was at the start.
-    swapped.host.log().wait_for_count("the orders to be read", 2, read).await;
-    put(&fixture("remembers"), &swapped.component);
-    for _ in 0..5 {
-        swapped.host.signal(Signal::HUP);
-    }
-    let swaps = |line: &Value| line["message"] == "promoted";
-    swapped.host.log().wait_for_count("both swaps", 2, swaps).await;
-    assert_eq!(body(&mut swapped.host.connect().await).await, REQUEST_1);
-    // One more would have been begun by now, for the one after this is answered.
-    swapped.swap(&fixture("answers")).await;
-    assert_eq!(swapped.count("reload begun"), 3);
-}
-
-#[tokio::test]
-async fn a_hangup_during_the_drain_is_ignored() {
-    let mut swapped = Swapped::start(&fixture("answers"), &["--drain-delay", "10m"]).await;
-    let mut client = swapped.host.connect().await;
-    swapped.host.signal(Signal::TERM);
-    swapped.host.log().wait_for("the drain", |line| line["message"] == "draining").await;
-    swapped.reload(&fixture("remembers"));
-    for _ in 0..20 {
-        assert_eq!(body(&mut swapped.host.connect().await).await, HELLO);
-    }
-    drop(client.get("/").await);
-    assert_eq!(swapped.count("reload begun"), 0);
-    swapped.host.signal(Signal::TERM);
-    assert_eq!(swapped.host.exit().await.code(), Some(1));
+    swap_host.host.log().wait_for("the module to be freed", freed).await;
 }

@@ -1,4 +1,4 @@
-//! The orders component is replaced a hundred times while orders are made and read.
+//! The orders component is replaced a hundred times while clients create and read orders.
 
 use std::{
     collections::BTreeMap,
@@ -8,18 +8,19 @@ use std::{
     },
 };
 
-use serde_json::Value;
-
 use crate::{
     harness::{Client, TestHost, orders, version_of, within},
-    rollout::canary::{promoted, push},
+    rollout::{
+        canary::{promoted, push},
+        swap::is_promotion,
+    },
 };
 
 const SWAPS: usize = 100;
 const CLIENTS: usize = 32;
 
-/// Creates an order, reads it back, and finds it in the list; gives the ids of the requests.
-async fn make_and_read(client: &mut Client) -> Vec<String> {
+/// Creates an order, reads it, and lists orders. Returns the ids of the requests.
+async fn create_and_read(client: &mut Client) -> Vec<String> {
     let mut ids = Vec::new();
     let mut checked = |answer: &crate::harness::TestResponse, status: u16| {
         assert_eq!(answer.status(), status, "{:?}", answer.body);
@@ -33,7 +34,7 @@ async fn make_and_read(client: &mut Client) -> Vec<String> {
     let read = client.get(created.field("location")).await;
     checked(&read, 200);
     assert_eq!(read.json(), order);
-    // Others make orders too: it may not be on the first page any more, but whatever is there is whole.
+    // Other clients create orders too, so it may not be on the first page any more, but every listed order is complete.
     let list = client.get("/api/v1/orders?limit=5").await;
     checked(&list, 200);
     for listed in list.json()["items"].as_array().unwrap() {
@@ -43,13 +44,13 @@ async fn make_and_read(client: &mut Client) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
+async fn no_request_fails_during_a_hundred_swaps_of_the_orders_component() {
     let folder = tempfile::tempdir().unwrap();
-    let modules = folder.path().join("modules").display().to_string();
+    let module_dir = folder.path().join("modules").display().to_string();
     let versions = [1, 2].map(|version| version_of(&orders(), version, folder.path()));
-    let host = TestHost::start(&versions[0], &["--module-dir", &modules]).await;
+    let host = TestHost::start(&versions[0], &["--module-dir", &module_dir]).await;
     let start = host.log().wait_for("the start", |line| line["message"] == "serving").await;
-    // Compiled once before, as it is when a version comes back.
+    // Compiles the second version once, so that every swap finds stored code.
     let second = push(&host, &versions[1], "canary=0").await;
     promoted(&host, &second).await;
 
@@ -60,15 +61,14 @@ async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
         clients.push(tokio::spawn(async move {
             let mut ids = Vec::new();
             while !done.load(Ordering::Relaxed) {
-                ids.extend(make_and_read(&mut client).await);
+                ids.extend(create_and_read(&mut client).await);
             }
             ids
         }));
     }
-    let swapped = |line: &Value| line["message"] == "promoted";
     for swap in 0..SWAPS {
         push(&host, &versions[swap % 2], "canary=0").await;
-        host.log().wait_for_count("a swap", swap + 2, swapped).await;
+        host.log().wait_for_count("a swap", swap + 2, is_promotion).await;
     }
     done.store(true, Ordering::Relaxed);
     let mut ids = Vec::new();
@@ -76,23 +76,23 @@ async fn a_hundred_swaps_of_the_orders_hurt_no_request() {
         ids.extend(within("a client to finish", client).await.unwrap());
     }
 
-    // Each request was served by one version, and both have served many.
+    // One version has served each request, and both versions have served many.
     host.log().access(ids.last().unwrap()).await;
     let lines = host.log().lines();
     let access = lines.iter().filter(|line| line["target"] == "access");
-    let mut by: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut once = BTreeMap::new();
+    let mut requests_by_module: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut request_ids = BTreeMap::new();
     for line in access {
-        *by.entry(line["module"].as_str().unwrap()).or_default() += 1;
-        assert_eq!(once.insert(line["request_id"].as_str().unwrap(), ()), None, "{line}");
+        *requests_by_module.entry(line["module"].as_str().unwrap()).or_default() += 1;
+        assert_eq!(request_ids.insert(line["request_id"].as_str().unwrap(), ()), None, "{line}");
     }
-    let mut named: Vec<_> = by.keys().copied().collect();
-    named.sort_unstable();
+    let mut modules: Vec<_> = requests_by_module.keys().copied().collect();
+    modules.sort_unstable();
     let first = start["module"].as_str().unwrap().to_owned();
     let mut expected = [first.split_at(12).0, second.split_at(12).0];
     expected.sort_unstable();
-    assert_eq!(named, expected);
-    assert!(by.values().all(|requests| *requests > SWAPS), "{by:?}");
+    assert_eq!(modules, expected);
+    assert!(requests_by_module.values().all(|requests| *requests > SWAPS), "{requests_by_module:?}");
     assert!(ids.len() > CLIENTS * SWAPS, "{} requests", ids.len());
-    assert!(!lines.iter().any(|line| line["level"] == "ERROR"), "something has failed");
+    assert!(!lines.iter().any(|line| line["level"] == "ERROR"), "an error was logged");
 }

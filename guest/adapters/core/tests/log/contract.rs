@@ -1,4 +1,4 @@
-//! The bounds of the interface, and what it says of single calls.
+//! The limits of the interface and the behaviour of single calls.
 
 use orders_adapter::{
     contract::{
@@ -8,10 +8,10 @@ use orders_adapter::{
     state::State,
 };
 
-use crate::disk::{Blobs, Disk, open};
+use crate::shared_disk::{Blobs, Disk, open};
 
 /// Runs a test with each kind of store.
-fn each(test: impl Fn(&mut dyn Store)) {
+fn for_each_store(test: impl Fn(&mut dyn Store)) {
     test(&mut State::new());
     test(&mut open(Disk::new(&Blobs::default()), 2));
 }
@@ -29,8 +29,8 @@ fn is_too_large<T>(outcome: &Result<T, Error>) -> bool {
 }
 
 #[test]
-fn keys_have_bounds() {
-    each(|store| {
+fn keys_outside_the_length_limits_are_rejected() {
+    for_each_store(|store| {
         for key in [String::new(), "k".repeat(MAX_KEY_BYTES + 1)] {
             let invalid = |error| matches!(error, Error::InvalidKey(_));
             assert!(invalid(store.get(std::slice::from_ref(&key)).unwrap_err()));
@@ -46,8 +46,8 @@ fn keys_have_bounds() {
 }
 
 #[test]
-fn values_counts_and_limits_have_bounds() {
-    each(|store| {
+fn oversized_values_counts_and_scan_limits_are_rejected() {
+    for_each_store(|store| {
         let largest = vec![7; MAX_VALUE_BYTES];
         assert_eq!(store.commit(&[], vec![put("k", largest.clone())]), Ok(Outcome::Committed(1)));
         assert!(is_too_large(&store.commit(&[], vec![put("k", [largest, vec![7]].concat())])));
@@ -65,8 +65,8 @@ fn values_counts_and_limits_have_bounds() {
 }
 
 #[test]
-fn one_call_carries_a_bounded_number_of_bytes() {
-    each(|store| {
+fn a_call_that_carries_too_many_bytes_is_rejected() {
+    for_each_store(|store| {
         let key = |n: u32| format!("k{n}");
         let large = vec![7; MAX_VALUE_BYTES - 2];
         let writes: Vec<_> = (0..8).map(|n| put(key(n), large.clone())).collect();
@@ -84,17 +84,17 @@ fn one_call_carries_a_bounded_number_of_bytes() {
 
 #[test]
 fn a_conflict_names_the_first_check_that_fails_and_writes_nothing() {
-    each(|store| {
+    for_each_store(|store| {
         assert_eq!(store.commit(&[], vec![put("a", "1")]), Ok(Outcome::Committed(1)));
         let checks =
             [Check::AtRevision("a".into(), 1), Check::AtRevision("b".into(), 1), Check::Absent("a".into())];
         assert_eq!(store.commit(&checks, vec![put("a", "2")]), Ok(Outcome::Conflict(1)));
         assert_eq!(store.get(&["a".into()]).unwrap()[0].as_ref().unwrap().value, b"1");
-        // The last write to a key wins; checks see what was before.
+        // The last write to a key wins; checks see the state before the commit.
         let twice = vec![put("b", "1"), Write::Delete("b".into()), put("b", "2")];
         assert_eq!(store.commit(&[Check::Absent("b".into())], twice), Ok(Outcome::Committed(2)));
         assert_eq!(store.get(&["b".into()]).unwrap()[0].as_ref().unwrap().value, b"2");
-        // Without writes a commit only checks, and takes a revision.
+        // A commit without writes only evaluates its checks, and still takes a revision.
         assert_eq!(store.commit(&[], Vec::new()), Ok(Outcome::Committed(3)));
     });
 }

@@ -1,4 +1,4 @@
-//! Random programs: whatever the log answers, a map in memory answers too, revisions included.
+//! Random programs: the log returns the same results as an in-memory map, revisions included.
 
 use orders_adapter::{
     contract::{Check, Order, Scan, Store, Write},
@@ -6,17 +6,17 @@ use orders_adapter::{
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::disk::{Blobs, Disk, open};
+use crate::shared_disk::{Blobs, Disk, open};
 
-/// What a client does next.
+/// One step of a random program.
 #[derive(Debug, Clone)]
 enum Step {
     Get(Vec<String>),
     Scan(Scan),
     Commit(Vec<Check>, Vec<Write>),
-    /// Goes on as the other client, whose state is older.
-    Other,
-    /// Goes on as a new client, which reads everything.
+    /// Continues as the other client, whose state is older.
+    SwitchClient,
+    /// Continues as a new client, which reads everything.
     Reopen,
 }
 
@@ -27,7 +27,7 @@ fn key() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     let check = prop_oneof![
         key().prop_map(Check::Absent),
-        // Revisions that have been, and some that have not.
+        // Revisions that exist, and some that do not.
         (key(), 0..40_u64).prop_map(|(key, revision)| Check::AtRevision(key, revision)),
     ];
     let write = prop_oneof![
@@ -43,7 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => scan,
         2 => (vec(check, 0..2), vec(write.clone(), 0..4)).prop_map(|(checks, writes)| Step::Commit(checks, writes)),
         4 => vec(write, 0..4).prop_map(|writes| Step::Commit(Vec::new(), writes)),
-        1 => Just(Step::Other),
+        1 => Just(Step::SwitchClient),
         1 => Just(Step::Reopen),
     ]
 }
@@ -52,24 +52,28 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_log_answers_as_a_map_in_memory(steps in vec(step(), 1..80), every in 1..6_u64, two_steps: bool) {
+    fn the_log_returns_the_same_results_as_an_in_memory_map(
+        steps in vec(step(), 1..80),
+        checkpoint_every in 1..6_u64,
+        two_steps: bool,
+    ) {
         let blobs = Blobs::default();
         let disk = || if two_steps { Disk::in_two_steps(&blobs) } else { Disk::new(&blobs) };
         let mut model = State::new();
-        let (mut one, mut other) = (open(disk(), every), open(disk(), every));
+        let (mut client, mut other) = (open(disk(), checkpoint_every), open(disk(), checkpoint_every));
         for step in steps {
             match step {
-                Step::Get(keys) => prop_assert_eq!(one.get(&keys), model.get(&keys)),
-                Step::Scan(scan) => prop_assert_eq!(one.scan(&scan), model.scan(&scan)),
+                Step::Get(keys) => prop_assert_eq!(client.get(&keys), model.get(&keys)),
+                Step::Scan(scan) => prop_assert_eq!(client.scan(&scan), model.scan(&scan)),
                 Step::Commit(checks, writes) => {
-                    prop_assert_eq!(one.commit(&checks, writes.clone()), model.commit(&checks, writes));
+                    prop_assert_eq!(client.commit(&checks, writes.clone()), model.commit(&checks, writes));
                 }
-                Step::Other => std::mem::swap(&mut one, &mut other),
-                Step::Reopen => one = open(disk(), every),
+                Step::SwitchClient => std::mem::swap(&mut client, &mut other),
+                Step::Reopen => client = open(disk(), checkpoint_every),
             }
         }
-        // What is kept does not grow with the number of commits.
-        let names = blobs.borrow().keys().filter(|name| name.starts_with('r')).count();
-        prop_assert!(u64::try_from(names).unwrap() < every.max(2), "{names} records are kept");
+        // The number of retained records does not grow with the number of commits.
+        let records = blobs.borrow().keys().filter(|name| name.starts_with('r')).count();
+        prop_assert!(u64::try_from(records).unwrap() < checkpoint_every.max(2), "{records} records remain");
     }
 }

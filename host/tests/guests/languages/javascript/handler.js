@@ -1,12 +1,12 @@
-// A handler in JavaScript, as its engine (StarlingMonkey) lets people write one: an ordinary `fetch` event.
+// A handler in JavaScript: an ordinary `fetch` event listener, as the StarlingMonkey engine supports it.
 //
-// GET /hello answers, POST /echo sends the body back, GET /fetch?url=… asks another server.
+// GET /hello responds with a greeting, POST /echo returns the request body, GET /fetch?url=… fetches from another server.
 
-addEventListener("fetch", (event) => event.respondWith(answer(event.request)));
+addEventListener("fetch", (event) => event.respondWith(respond(event.request)));
 
 const text = (status, body) => new Response(body, { status, headers: { "content-type": "text/plain" } });
 
-async function answer(request) {
+async function respond(request) {
   const { pathname, searchParams } = new URL(request.url);
   switch (`${request.method} ${pathname}`) {
     case "GET /hello":
@@ -21,6 +21,6 @@ async function answer(request) {
         return text(502, `${error}\n`);
       }
     default:
-      return text(404, "There is nothing here.\n");
+      return text(404, "Not found.\n");
   }
 }

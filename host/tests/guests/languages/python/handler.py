@@ -1,8 +1,8 @@
-"""A handler in Python, over the bindings that componentize-py makes of the WIT.
+"""A handler in Python, over the bindings that componentize-py generates from the WIT.
 
-GET /hello answers, POST /echo sends the body back, GET /fetch?url=... asks another server, GET /world?port=... shows
-what the host has given, asked of the interfaces themselves: the interpreter's own view (`os.environ`) is from when it
-was built. The port is that of a server on this machine.
+GET /hello responds with a greeting, POST /echo returns the request body, and GET /fetch?url=... fetches from another
+server. GET /world?port=... reports which resources the host grants. It calls the WASI interfaces directly, because the
+interpreter's own view (`os.environ`) dates from build time. The port is that of a server on the same machine.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ class IncomingHandler(exports.IncomingHandler):
     def handle(self, request: IncomingRequest, response_out: ResponseOutparam) -> None:
         loop = PollLoop()
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(answer(request, response_out))
+        loop.run_until_complete(respond(request, response_out))
 
 
-async def answer(request: IncomingRequest, out: ResponseOutparam) -> None:
+async def respond(request: IncomingRequest, out: ResponseOutparam) -> None:
     url = urlsplit(request.path_with_query() or "/")
     query = parse_qs(url.query)
     match request.method(), url.path:
@@ -55,13 +55,14 @@ async def answer(request: IncomingRequest, out: ResponseOutparam) -> None:
         case Method_Get(), "/fetch":
             await send(out, *await fetch(query["url"][0]))
         case Method_Get(), "/world":
-            await send(out, 200, json.dumps(world(int(query["port"][0]))).encode(), "application/json")
+            granted = json.dumps(granted_resources(int(query["port"][0])))
+            await send(out, 200, granted.encode(), "application/json")
         case _:
-            await send(out, 404, b"There is nothing here.\n")
+            await send(out, 404, b"Not found.\n")
 
 
-async def send(out: ResponseOutparam, status: int, body: bytes, kind: str = "text/plain") -> None:
-    response = OutgoingResponse(Fields.from_list([("content-type", kind.encode())]))
+async def send(out: ResponseOutparam, status: int, body: bytes, content_type: str = "text/plain") -> None:
+    response = OutgoingResponse(Fields.from_list([("content-type", content_type.encode())]))
     response.set_status_code(status)
     sink = Sink(response.body())
     ResponseOutparam.set(out, Ok(response))
@@ -70,10 +71,10 @@ async def send(out: ResponseOutparam, status: int, body: bytes, kind: str = "tex
 
 
 async def read(message) -> bytes:
-    stream, parts = Stream(message.consume()), []
-    while (part := await stream.next()) is not None:
-        parts.append(part)
-    return b"".join(parts)
+    stream, chunks = Stream(message.consume()), []
+    while (chunk := await stream.next()) is not None:
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 async def fetch(address: str) -> tuple[int, bytes]:
@@ -90,9 +91,9 @@ async def fetch(address: str) -> tuple[int, bytes]:
         return 502, f"{type(error.value).__name__}\n".encode()
 
 
-def world(port: int) -> dict:
-    here = IpSocketAddress_Ipv4(Ipv4SocketAddress(port, (127, 0, 0, 1)))
-    anywhere = IpSocketAddress_Ipv4(Ipv4SocketAddress(0, (0, 0, 0, 0)))
+def granted_resources(port: int) -> dict:
+    local_server = IpSocketAddress_Ipv4(Ipv4SocketAddress(port, (127, 0, 0, 1)))
+    any_address = IpSocketAddress_Ipv4(Ipv4SocketAddress(0, (0, 0, 0, 0)))
     network = instance_network.instance_network()
     tcp, udp = tcp_create_socket.create_tcp_socket, udp_create_socket.create_udp_socket
     ipv4 = IpAddressFamily.IPV4
@@ -102,15 +103,15 @@ def world(port: int) -> dict:
         "folder": environment.initial_cwd(),
         "folders": [path for _, path in preopens.get_directories()],
         "input": outcome(lambda: stdin.get_stdin().blocking_read(16)),
-        "connection": outcome(lambda: tcp(ipv4).start_connect(network, here)),
-        "server": outcome(lambda: tcp(ipv4).start_bind(network, anywhere)),
-        "datagrams": outcome(lambda: udp(ipv4).start_bind(network, anywhere)),
+        "connection": outcome(lambda: tcp(ipv4).start_connect(network, local_server)),
+        "server": outcome(lambda: tcp(ipv4).start_bind(network, any_address)),
+        "datagrams": outcome(lambda: udp(ipv4).start_bind(network, any_address)),
         "name": outcome(lambda: ip_name_lookup.resolve_addresses(network, "localhost")),
     }
 
 
 def outcome(attempt) -> str:
-    """The name of the error that an attempt ends with."""
+    """Returns the name of the error that the attempt raises, or `allowed: ...` if it succeeds."""
     try:
         return f"allowed: {attempt()}"
     except Err as error:

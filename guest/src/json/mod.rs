@@ -1,0 +1,23 @@
+//! Reading JSON request bodies: text to a tree of values, and the tree to typed members.
+//!
+//! | File | Contents |
+//! |---|---|
+//! | `name` | how error messages quote the name of a member |
+//! | `value` | [`Value`]: the tree |
+//! | `parse` | [`parse`]: text to a tree |
+//! | `errors` | [`FieldErrors`]: what is wrong with a document, with a JSON Pointer for each error |
+//! | `decode` | decoders that turn values into typed members and record every error |
+
+pub(crate) mod decode;
+mod errors;
+mod name;
+mod parse;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::errors::{FieldError, FieldErrors, Path};
+pub(crate) use self::name::quote_name;
+pub(crate) use self::parse::parse;
+pub(crate) use self::value::Value;

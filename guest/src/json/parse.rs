@@ -1,0 +1,163 @@
+//! Parsing a request body into a tree of values.
+//!
+//! The parser is serde_json. This module also rejects what serde_json accepts and the contract does not: duplicate
+//! members, a byte order mark and deep nesting.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::name::quote_name;
+use super::value::{Member, Value};
+
+/// The maximum nesting of arrays and objects. An order needs 3 levels. RFC 8259 §9 permits a limit; this one bounds the
+/// recursion to a small stack and is far below that of serde_json (128).
+pub(super) const MAX_DEPTH: u8 = 32;
+
+/// Parses one JSON value.
+///
+/// # Errors
+/// What is wrong with the text, as one sentence for the client, with line and column where they are known.
+pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, String> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        format!(
+            "The body is not valid UTF-8 (RFC 8259 §8.1): invalid byte at offset {}.",
+            error.valid_up_to()
+        )
+    })?;
+    if text.starts_with('\u{feff}') {
+        return Err(
+            "The body starts with a byte order mark, which JSON does not allow (RFC 8259 §8.1).".to_owned()
+        );
+    }
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+        return Err("The body is empty; a JSON object is required.".to_owned());
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    ValueSeed { depth_left: MAX_DEPTH }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| format!("The body cannot be parsed as JSON: {error}."))
+}
+
+/// Deserializes a [`Value`] and counts the levels of nesting that are left.
+#[derive(Clone, Copy)]
+struct ValueSeed {
+    depth_left: u8,
+}
+
+impl ValueSeed {
+    fn descend<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.depth_left.checked_sub(1) {
+            Some(depth_left) => Ok(Self { depth_left }),
+            None => Err(E::custom(format_args!("nested deeper than {MAX_DEPTH} levels"))),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
+    }
+
+    /// Called for a number with a fraction or an exponent, and for one that exceeds 64 bits.
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
+        if number.fract() != 0.0 {
+            return Ok(Value::Fraction);
+        }
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the number is whole, and the cast saturates at the bounds of i64"
+        )]
+        let number = number as i64;
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value<'de>, A::Error> {
+        let nested = self.descend()?;
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element_seed(nested)? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+
+    /// Sorts the members to find duplicate names in less than quadratic time, without hashing names chosen by the client.
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
+        let nested = self.descend()?;
+        let mut object: Vec<Member<'de>> = Vec::new();
+        while let Some(name) = members.next_key_seed(NameSeed)? {
+            object.push((name, members.next_value_seed(nested)?));
+        }
+        object.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for ((name, _), (next, _)) in object.iter().zip(object.iter().skip(1)) {
+            if name == next {
+                let name = quote_name(name);
+                return Err(A::Error::custom(format_args!("duplicate member {name} in the object ending")));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// Deserializes the name of a member, borrowed if possible.
+struct NameSeed;
+
+impl<'de> DeserializeSeed<'de> for NameSeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NameSeed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(text))
+    }
+}

@@ -1,0 +1,32 @@
+//! What can go wrong in the repository.
+
+use std::fmt::Display;
+
+use crate::store::StoreError;
+
+/// Why an operation of the repository failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RepoError {
+    /// The store failed. A write may or may not have been applied. The text is for the log.
+    Unavailable(String),
+    /// A record cannot be decoded or encoded.
+    Corrupt {
+        /// The key of the record.
+        key: String,
+        /// What is wrong with the record, for the log.
+        cause: String,
+    },
+}
+
+impl RepoError {
+    /// The record under a key is not what the key stands for.
+    pub(super) fn corrupt(key: &str, cause: &dyn Display) -> Self {
+        Self::Corrupt { key: key.to_owned(), cause: cause.to_string() }
+    }
+}
+
+impl From<StoreError> for RepoError {
+    fn from(StoreError(cause): StoreError) -> Self {
+        Self::Unavailable(cause)
+    }
+}

@@ -1,0 +1,174 @@
+//! Responses stored under idempotency keys: committed together with the order, replayed to a repeated request, and
+//! removed after they have expired.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::RepoError;
+use super::keys::{RequestDigest, expired_range, expiry_key, order_key, response_key, response_key_for};
+use super::orders::{OrderRepo, WriteOutcome, creation_writes};
+use super::records::OrderRecord;
+use crate::order::{Event, Timestamp};
+use crate::store::{Check, Direction, Entry, Outcome, Revision, Write};
+
+/// One in this many creates removes expired responses.
+const SWEEP_ONE_IN: u8 = 4;
+/// The maximum number of expired responses that one create removes. This is four times the number of responses stored
+/// between two sweeps, because only one of two concurrent creates that remove the same responses succeeds in doing so.
+const SWEEP_BATCH: usize = 16;
+/// The number of oldest responses from which a sweep picks a batch at random, so that concurrent creates mostly pick
+/// different batches.
+const SWEEP_WINDOW: u32 = 256;
+
+/// The response to a request with an idempotency key.
+///
+/// The record is one line of JSON (everything but the body), a line feed, and the body as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredResponse {
+    /// The digest of the request body. A repeated request has the same fingerprint.
+    pub(crate) fingerprint: String,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    /// From this time on, the key can be used for another request.
+    pub(crate) expires: Timestamp,
+    #[serde(skip)]
+    pub(crate) body: Vec<u8>,
+}
+
+impl StoredResponse {
+    fn to_record(&self, key: &str) -> Result<Vec<u8>, RepoError> {
+        let mut record = serde_json::to_vec(self).map_err(|error| RepoError::corrupt(key, &error))?;
+        record.push(b'\n');
+        record.extend_from_slice(&self.body);
+        Ok(record)
+    }
+
+    fn from_record(key: &str, record: &[u8]) -> Result<Self, RepoError> {
+        let line = record.iter().position(|byte| *byte == b'\n').unwrap_or(record.len());
+        let (line, body) = record.split_at(line);
+        let response: Self = serde_json::from_slice(line).map_err(|error| RepoError::corrupt(key, &error))?;
+        Ok(Self { body: body.get(1..).unwrap_or_default().to_vec(), ..response })
+    }
+}
+
+/// The result of looking up an idempotency key.
+#[derive(Debug)]
+pub(crate) enum KeyLookup {
+    /// The key is not in use.
+    Unused(UnusedKey),
+    /// The response to an earlier request with the key.
+    Used(StoredResponse),
+}
+
+/// A key under which a response can be stored.
+#[derive(Debug)]
+pub(crate) struct UnusedKey {
+    request: RequestDigest,
+    /// The expired response that has not been removed yet, if any.
+    expired: Option<(Revision, Timestamp)>,
+}
+
+impl OrderRepo<'_> {
+    /// Looks up an idempotency key.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub(crate) fn look_up_key(&self, request: RequestDigest, now: Timestamp) -> Result<KeyLookup, RepoError> {
+        let key = response_key(&request);
+        let Some(stored) = self.store.get(vec![key.clone()])?.into_iter().next().flatten() else {
+            return Ok(KeyLookup::Unused(UnusedKey { request, expired: None }));
+        };
+        let response = StoredResponse::from_record(&key, &stored.value)?;
+        if response.expires > now {
+            return Ok(KeyLookup::Used(response));
+        }
+        Ok(KeyLookup::Unused(UnusedKey { request, expired: Some((stored.revision, response.expires)) }))
+    }
+
+    /// Stores a new order with its first event and the response under the key, in one commit. Conflicts if the id is in
+    /// use, or if another request with the same key has committed first.
+    ///
+    /// # Errors
+    /// [`RepoError`].
+    pub(crate) fn create_with_key(
+        &self,
+        record: &OrderRecord,
+        event: &Event,
+        unused: &UnusedKey,
+        response: &StoredResponse,
+    ) -> Result<WriteOutcome, RepoError> {
+        let order = record.order();
+        let key = response_key(&unused.request);
+        let mut checks = vec![Check::Absent(order_key(order.id))];
+        let mut writes = creation_writes(record, event)?;
+        match unused.expired {
+            None => checks.push(Check::Absent(key.clone())),
+            Some((revision, expiry)) => {
+                checks.push(Check::AtRevision(key.clone(), revision));
+                writes.push(Write::Delete(expiry_key(expiry, &unused.request)));
+            }
+        }
+        let record = response.to_record(&key)?;
+        writes.push(Write::Put(key.clone(), record));
+        writes.push(Write::Put(expiry_key(response.expires, &unused.request), Vec::new()));
+
+        let [.., chance, last] = order.id.bytes();
+        if last % SWEEP_ONE_IN == 0 {
+            let (own_checks, own_writes) = (checks.clone(), writes.clone());
+            for entry in self.sample_expired(order.created_at, chance)? {
+                // The response stored by this commit replaces an expired one under the same key.
+                if let Some(expired) = response_key_for(&entry.key).filter(|expired| *expired != key) {
+                    checks.push(Check::AtRevision(entry.key.clone(), entry.stored.revision));
+                    writes.extend([Write::Delete(entry.key), Write::Delete(expired)]);
+                }
+            }
+            let own = own_checks.len();
+            return match self.store.commit(checks, writes)? {
+                Outcome::Committed => Ok(WriteOutcome::Committed),
+                // Another request has removed the same responses: commit without removing any.
+                Outcome::Conflict(index) if index >= own => self.commit(own_checks, own_writes),
+                Outcome::Conflict(_) => Ok(WriteOutcome::Conflict),
+            };
+        }
+        self.commit(checks, writes)
+    }
+
+    /// Some entries of the expiry queue whose responses have expired.
+    ///
+    /// An entry of the queue exists as long as its response: a new response under the same key deletes the entry of the old
+    /// one. A commit that checks the entry therefore removes only a response that has expired.
+    fn sample_expired(&self, now: Timestamp, chance: u8) -> Result<Vec<Entry>, RepoError> {
+        let oldest = self.store.scan(&expired_range(now), SWEEP_WINDOW, Direction::Ascending)?;
+        let batches = oldest.len().div_ceil(SWEEP_BATCH).max(1);
+        Ok(oldest.into_iter().skip(usize::from(chance) % batches * SWEEP_BATCH).take(SWEEP_BATCH).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StoredResponse;
+    use crate::order::Timestamp;
+    use crate::repo::RepoError;
+
+    #[test]
+    fn a_stored_response_round_trips() {
+        let response = StoredResponse {
+            fingerprint: "f".to_owned(),
+            status: 201,
+            headers: vec![("etag".to_owned(), "\"1\"".to_owned())],
+            expires: Timestamp::from_unix_ms(1),
+            body: b"{\n\"a\": \"\xc3\xa9\"}\n".to_vec(),
+        };
+        let record = response.to_record("i/x").unwrap();
+        assert_eq!(StoredResponse::from_record("i/x", &record).unwrap(), response);
+        let empty = StoredResponse { body: Vec::new(), ..response };
+        assert_eq!(StoredResponse::from_record("i/x", &empty.to_record("i/x").unwrap()).unwrap(), empty);
+    }
+
+    #[test]
+    fn a_record_that_is_not_a_response_is_corrupt() {
+        for record in ["", "\n", "{}", "{}\n{}", "x"] {
+            let read = StoredResponse::from_record("i/x", record.as_bytes());
+            assert!(matches!(read, Err(RepoError::Corrupt { .. })), "{record}: {read:?}");
+        }
+    }
+}
