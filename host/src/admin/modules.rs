@@ -121,7 +121,7 @@ impl AdminApi {
         Ok(json(StatusCode::OK, &View { record, done: None }))
     }
 
-    /// Takes the turn before it reads the body, so that memory never contains more than one component.
+    /// Acquires the permit before it reads the body, so that memory never contains more than one component.
     pub(super) async fn push<B>(&self, request: Request<B>) -> Result<Response<Content>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,

@@ -41,7 +41,7 @@ async fn an_announced_gigabyte_is_rejected_unread() {
         assert_eq!(response.status, 413, "{response:?}");
         assert!(response.body.contains("at most 64 MiB"), "{response:?}");
     }
-    // The rejected uploads do not occupy the turn.
+    // The rejected uploads have released their permits.
     assert_eq!(ask(&host, "PUT", "/v1/modules", &b"x"[..]).await.status(), 422);
 }
 
@@ -101,16 +101,16 @@ async fn a_slow_upload_delays_no_other_request() {
     host.log().wait_for("its promotion", |line| line["event"] == "rollout.promoted").await;
 }
 
-/// The next upload gets its turn.
+/// The next upload gets the permit.
 #[tokio::test]
-async fn an_upload_that_ends_early_releases_its_turn() {
+async fn an_upload_that_ends_early_releases_its_permit() {
     let host = TestHost::fixture("answers", &[]).await;
     let mut socket = connect(&host).await;
     socket.write_all(format!("{PUT}Content-Length: 1000\r\n\r\nhalf").as_bytes()).await.unwrap();
     socket.shutdown().await.unwrap();
     let _ = within("the end of the connection", read_responses(&mut socket)).await;
     let component = fs::read(fixture("remembers")).unwrap();
-    assert_eq!(within("a free turn", put_when_free(&host, &component)).await.status(), 202);
+    assert_eq!(within("a free permit", put_when_free(&host, &component)).await.status(), 202);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn an_upload_that_is_not_a_module_changes_nothing() {
         (fs::read(fixture("traps_at_start")).unwrap(), "it does not start"),
         (good[..good.len() / 2].to_vec(), "does not compile"),
     ] {
-        let response = within("a free turn", put_when_free(&host, &bytes)).await;
+        let response = within("a free permit", put_when_free(&host, &bytes)).await;
         assert_eq!(response.status(), 202, "{response:?}");
         let decided = async {
             loop {
@@ -153,7 +153,7 @@ async fn an_upload_that_is_not_a_module_changes_nothing() {
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
 }
 
-/// Pushes a component until it gets a turn: a turn ends shortly after its outcome is reported.
+/// Pushes a component until it gets the permit, which is released shortly after the previous outcome is reported.
 async fn put_when_free(host: &TestHost, bytes: &[u8]) -> TestResponse {
     loop {
         let response = ask(host, "PUT", "/v1/modules", bytes.to_vec()).await;
