@@ -8,13 +8,13 @@ use tokio::{
 };
 
 use crate::{
-    admin::Admin,
+    admin::AdminServer,
     commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
-        clock::{BusyCount, Patience},
+        activity::{InFlightCount, Timeouts},
         limits::Limits,
-        listener::{self, Connections, Listener, Reserved},
+        listener::{self, Connections, Listener, ReservedAddress},
         service::Service,
         workers::Workers,
     },
@@ -88,8 +88,8 @@ struct Running {
     swapper: Arc<Swapper>,
     queue: OfferQueue,
     offers: mpsc::Receiver<Offer>,
-    admin: Option<Admin>,
-    busy: BusyCount,
+    admin: Option<AdminServer>,
+    busy: InFlightCount,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
@@ -97,7 +97,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     config.limits.check().map_err(CouldNotRun)?;
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
-    listener::make_room_for(config.limits.max_connections).map_err(CouldNotRun)?;
+    listener::raise_open_file_limit(config.limits.max_connections).map_err(CouldNotRun)?;
     let refused =
         |why: &dyn fmt::Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
@@ -137,10 +137,10 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let admin = admin_socket
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, CommandError>(Admin::new(listener, token, Arc::clone(&swapper), queue.clone()))
+            Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&swapper), queue.clone()))
         })
         .transpose()?;
-    let admin_address = admin.as_ref().map(Admin::address).map(tracing::field::display);
+    let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
     tracing::info!(
         event = "service.started",
         address = %listener.address,
@@ -154,10 +154,10 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     );
     let limits = Limits::new(&config.limits);
     let service = Arc::new(Service { slot, limits, store, lifecycle: Lifecycle::default() });
-    let busy = BusyCount::default();
-    let patience = Patience::from(&config.limits);
+    let busy = InFlightCount::default();
+    let timeouts = Timeouts::from(&config.limits);
     let max = config.limits.max_connections;
-    let connections = Connections::new(workers, Arc::clone(&service), patience, busy.clone(), max);
+    let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
     Ok(Running { listener, connections, service, swapper, queue, offers, admin, busy })
 }
 
@@ -187,11 +187,11 @@ async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandEr
     Ok(InitialModule { module, source, from: Origin::Restart, archive })
 }
 
-fn reserve(address: SocketAddr, option: &str) -> Result<Reserved, CommandError> {
+fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, CommandError> {
     listener::reserve(address).map_err(|error| cannot_listen(address, option, &error))
 }
 
-fn listen(reserved: Reserved, option: &str) -> Result<Listener, CommandError> {
+fn listen(reserved: ReservedAddress, option: &str) -> Result<Listener, CommandError> {
     let address = reserved.address();
     reserved.listen().map_err(|error| cannot_listen(address, option, &error))
 }
@@ -263,7 +263,7 @@ impl Running {
 async fn drain(
     service: &Service,
     listener_task: tokio::task::JoinHandle<()>,
-    busy: &BusyCount,
+    busy: &InFlightCount,
     config: &ShutdownConfig,
 ) -> Ending {
     let began = Instant::now();
@@ -273,12 +273,12 @@ async fn drain(
     service.lifecycle.enter(Phase::Stopping(Instant::now()));
     let mut finish = std::pin::pin!(async {
         let _ = listener_task.await;
-        service.limits.all_done().await;
+        service.limits.wait_until_idle().await;
     });
     let mut ending = Ending::Orderly;
     if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
         // Without a request in flight, only idle connections are left: closing them cuts nothing.
-        let cut = busy.get().max(service.limits.under_way());
+        let cut = busy.get().max(service.limits.in_flight());
         if cut > 0 {
             tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting requests in flight");
             ending = Ending::Cut;

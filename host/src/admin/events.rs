@@ -1,4 +1,4 @@
-//! What happens, as server-sent events (HTML Standard, section 9.2).
+//! The events of rollouts, as server-sent events (HTML Standard, section 9.2).
 
 use std::{
     collections::VecDeque,
@@ -15,45 +15,52 @@ use http_body_util::BodyExt;
 use tokio::time::{Duration, timeout};
 
 use super::{
-    desk::Desk,
-    response::{Content, Refusal},
+    api::AdminApi,
+    response::{ApiError, Content},
 };
 use crate::rollout::{events::Event, roster::Roster};
 
-/// How often something is sent where nothing happens, so that a connection that is broken is noticed.
+/// How often a comment is sent while there are no events, so that both sides notice a broken connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A comment of the event stream.
+const COMMENT: &[u8] = b":\n\n";
 
-impl Desk {
-    /// Those after the one that `Last-Event-ID` names, and all that follow; without it only what follows.
-    pub(super) fn events<B>(&self, request: &Request<B>) -> Result<Response<Content>, Refusal> {
+impl AdminApi {
+    /// The events after the one that `Last-Event-ID` names, and all later ones. Without that field, only later ones.
+    pub(super) fn events<B>(&self, request: &Request<B>) -> Result<Response<Content>, ApiError> {
         let roster = &self.swapper.roster;
         let after = match request.headers().get("last-event-id") {
             None => roster.last_event(),
             Some(id) => id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
-                Refusal::new(StatusCode::BAD_REQUEST, "Last-Event-ID is the number of an event, such as 7.")
+                ApiError::new(
+                    StatusCode::BAD_REQUEST,
+                    "Last-Event-ID must be the number of an event, such as 7.",
+                )
             })?,
         };
-        // A number of another process, from before a restart: begin anew.
+        // A number that is too high comes from the process before a restart: send all events of this process.
         let after = if after > roster.last_event() { 0 } else { after };
-        let stream = Stream { waiting: VecDeque::new(), more: Box::pin(more(Arc::clone(roster), after)) };
-        let mut answer = Response::new(stream.boxed_unsync());
-        let headers = answer.headers_mut();
+        let next = Box::pin(next_events(Arc::clone(roster), after));
+        let stream = EventStream { pending: VecDeque::new(), next };
+        let mut response = Response::new(stream.boxed_unsync());
+        let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok(answer)
+        Ok(response)
     }
 }
 
-type More = Pin<Box<dyn Future<Output = (Vec<Event>, Arc<Roster>, u64)> + Send>>;
+type NextEvents = Pin<Box<dyn Future<Output = (Vec<Event>, Arc<Roster>, u64)> + Send>>;
 
-/// Ends with the connection.
-struct Stream {
-    waiting: VecDeque<Bytes>,
-    more: More,
+/// A response body that ends only with its connection.
+struct EventStream {
+    pending: VecDeque<Bytes>,
+    next: NextEvents,
 }
 
-/// What has happened after the event of this number; nothing, if nothing has for a while.
-async fn more(roster: Arc<Roster>, after: u64) -> (Vec<Event>, Arc<Roster>, u64) {
+/// Waits for events after the one with this number. Returns them, with the number of the last one; no events if none
+/// occurred within [`HEARTBEAT`].
+async fn next_events(roster: Arc<Roster>, after: u64) -> (Vec<Event>, Arc<Roster>, u64) {
     let mut last = roster.subscribe();
     let _ = timeout(HEARTBEAT, last.wait_for(|last| *last > after)).await;
     let events = roster.events_after(after);
@@ -61,7 +68,7 @@ async fn more(roster: Arc<Roster>, after: u64) -> (Vec<Event>, Arc<Roster>, u64)
     (events, roster, after)
 }
 
-impl Body for Stream {
+impl Body for EventStream {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -69,21 +76,21 @@ impl Body for Stream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.waiting.is_empty() {
-            let Poll::Ready((events, roster, after)) = self.more.as_mut().poll(context) else {
+        if self.pending.is_empty() {
+            let Poll::Ready((events, roster, after)) = self.next.as_mut().poll(context) else {
                 return Poll::Pending;
             };
-            self.more = Box::pin(more(roster, after));
-            self.waiting.extend(events.iter().map(written));
+            self.next = Box::pin(next_events(roster, after));
+            self.pending.extend(events.iter().map(encode));
             if events.is_empty() {
-                self.waiting.push_back(Bytes::from_static(b":\n\n"));
+                self.pending.push_back(Bytes::from_static(COMMENT));
             }
         }
-        Poll::Ready(self.waiting.pop_front().map(|bytes| Ok(Frame::data(bytes))))
+        Poll::Ready(self.pending.pop_front().map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
-fn written(event: &Event) -> Bytes {
+fn encode(event: &Event) -> Bytes {
     let data = serde_json::to_string(event).unwrap_or_default();
     Bytes::from(format!("id: {}\ndata: {data}\n\n", event.number))
 }

@@ -1,26 +1,26 @@
-//! The operators' API, on a port of its own: modules are pushed, looked at and taken back here.
+//! The operators' API, on a port of its own: operators push, inspect and roll back modules with it.
 //!
-//! | request | answer |
+//! | request | response |
 //! |---|---|
-//! | `GET /v1/modules` | [`Overview`]: what serves, what is on trial, what is known |
-//! | `PUT /v1/modules?canary=10%&window=30s&watch=1m` | the body is a component: 202 and [`Accepted`], or 200 if it serves already |
+//! | `GET /v1/modules` | [`Overview`]: the serving module, the candidate, all known modules |
+//! | `PUT /v1/modules?canary=10%&window=30s&watch=1m` | the body is a component: 202 and [`Accepted`]; 200 if it serves already |
 //! | `GET /v1/modules/{sha256}` | [`View`] |
-//! | `POST /v1/rollback` | what is on trial is taken back, or the module before the one that serves serves again |
-//! | `GET /v1/events` | server-sent events, each with an [`Event`](crate::rollout::events::Event); `Last-Event-ID` resumes |
+//! | `POST /v1/rollback` | withdraws the candidate on trial, or lets the previous module serve again |
+//! | `GET /v1/events` | server-sent events, each an [`Event`](crate::rollout::events::Event); `Last-Event-ID` resumes |
 //!
-//! Errors are `application/problem+json`. Whoever asks has to show the token, if there is one. Connections are few and
-//! serve one request each: so nothing that is left unread can be taken for another request.
+//! Errors are `application/problem+json`. If there is a token, every request must carry it. Connections are few, and each
+//! serves one request, so that bytes left unread can never be taken for another request.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `response` | the responses: JSON, or a problem |
-//! | `desk` | what the API works with |
-//! | `door` | who is let in |
+//! | `response` | the responses: JSON, or a problem document |
+//! | `api` | what the handlers work with |
+//! | `auth` | checks that a request comes from an operator |
 //! | `events` | `/v1/events` |
 //! | `modules` | `/v1/modules` and `/v1/rollback` |
 
-mod desk;
-mod door;
+mod api;
+mod auth;
 mod events;
 mod modules;
 mod response;
@@ -37,9 +37,9 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use desk::Desk;
+use api::AdminApi;
 pub use modules::{Accepted, Overview, View};
-use response::{Content, Refusal};
+use response::{ApiError, Content};
 
 use crate::{
     config::Token,
@@ -48,43 +48,45 @@ use crate::{
     rollout::swap::{OfferQueue, Swapper},
 };
 
-/// Connections at once.
+/// Connections at the same time.
 const MAX_CONNECTIONS: usize = 32;
-/// How long the head of a request may take to arrive: some hundred bytes, after which the place is free for another one.
+/// How long the head of a request, some hundred bytes, may take to arrive. After that, the place is free again.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection may last. Whoever follows events for longer connects again.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
-/// How long, and for how many bytes, a client that was answered may go on sending: or it would miss the answer.
+/// How long a connection may last. A client that follows events for longer must reconnect.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
+/// How long a client that has its response may continue to send. A close would reset the connection, and the client
+/// could miss the response.
 const LINGER: Duration = Duration::from_secs(2);
+/// How many bytes it may send in that time.
 const LINGER_BYTES: u64 = 256 << 20;
 
-/// The operators' API.
+/// The server of the operators' API.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
-pub struct Admin {
+pub struct AdminServer {
     listener: Listener,
-    desk: Arc<Desk>,
+    api: Arc<AdminApi>,
 }
 
-impl Admin {
-    /// Hears operators on this socket, who have to show the token if there is one.
+impl AdminServer {
+    /// Serves on `listener`. If there is a token, every request must carry it.
     pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, queue: OfferQueue) -> Self {
-        Self { listener, desk: Arc::new(Desk { token, swapper, queue }) }
+        Self { listener, api: Arc::new(AdminApi { token, swapper, queue }) }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.listener.address
     }
 
-    /// Serves until the service has drained.
+    /// Serves until the drain delay of the service has ended.
     pub async fn run(self, lifecycle: Lifecycle) {
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let accept = async {
             while let Ok(place) = Arc::clone(&places).acquire_owned().await {
                 let socket = self.listener.accept().await;
-                let desk = Arc::clone(&self.desk);
+                let api = Arc::clone(&self.api);
                 tokio::spawn(async move {
-                    let _ = timeout(LONGEST, serve(socket, desk)).await;
+                    let _ = timeout(MAX_CONNECTION_AGE, serve(socket, api)).await;
                     drop(place);
                 });
             }
@@ -96,55 +98,67 @@ impl Admin {
     }
 }
 
-async fn serve(socket: TcpStream, desk: Arc<Desk>) {
+async fn serve(socket: TcpStream, api: Arc<AdminApi>) {
     let client = socket.peer_addr().ok();
-    let answer = service_fn(|request| {
-        let desk = Arc::clone(&desk);
-        async move { Ok::<_, Infallible>(desk.answer(request, client).await) }
+    let handler = service_fn(|request| {
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(api.handle(request, client).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(socket), answer);
+        .serve_connection(TokioIo::new(socket), handler);
     match connection.without_shutdown().await {
-        Ok(parts) => linger(parts.io.into_inner()).await,
-        Err(error) => tracing::debug!(%error, "an operator's connection has failed"),
+        Ok(parts) => close(parts.io.into_inner()).await,
+        Err(error) => {
+            tracing::debug!(event = "admin.connection_failed", %error, "operator connection failed");
+        }
     }
 }
 
-/// Closes in two stages, so that the answer is not lost to a reset when more of the request is on its way.
-async fn linger(mut socket: TcpStream) {
+/// Closes in two stages, so that a reset does not destroy the response while the client still sends its request.
+async fn close(mut socket: TcpStream) {
     let _ = socket.shutdown().await;
-    let unwanted = async { tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await };
-    let _ = timeout(LINGER, unwanted).await;
+    let discard = async { tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await };
+    let _ = timeout(LINGER, discard).await;
 }
 
-impl Desk {
-    async fn answer(&self, request: Request<Incoming>, client: Option<SocketAddr>) -> Response<Content> {
+impl AdminApi {
+    async fn handle(&self, request: Request<Incoming>, client: Option<SocketAddr>) -> Response<Content> {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let client = client.map(tracing::field::display);
-        let answer = match door::check(&request, self.token.as_ref()) {
+        let response = match auth::authenticate(&request, self.token.as_ref()) {
             Ok(()) => self.route(request).await,
-            Err(refusal) => Err(refusal),
+            Err(error) => Err(error),
         };
-        let answer = answer.unwrap_or_else(|refusal| {
-            let Refusal { status, detail, .. } = &refusal;
-            tracing::warn!(%method, path, client, status = status.as_u16(), detail, "an operator was refused");
-            refusal.into()
+        let response = response.unwrap_or_else(|error| {
+            let (status, detail) = (error.status.as_u16(), &error.detail);
+            tracing::warn!(
+                event = "admin.request_rejected", %method, path, client, status, detail,
+                "operator request rejected"
+            );
+            error.into()
         });
-        if method != Method::GET && answer.status().is_success() {
-            tracing::info!(%method, path, client, status = answer.status().as_u16(), "an operator was heard");
+        if method != Method::GET && response.status().is_success() {
+            let status = response.status().as_u16();
+            tracing::info!(
+                event = "admin.request_accepted", %method, path, client, status,
+                "operator request accepted"
+            );
         }
-        answer
+        response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Content>, Refusal> {
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Content>, ApiError> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
-        let not_allowed = |allow| Refusal {
+        let not_allowed = |allow| ApiError {
             allow: Some(allow),
-            ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} is asked for with {allow}."))
+            ..ApiError::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("The method {method} is not supported: {path} supports {allow}."),
+            )
         };
         match (path.as_str(), &method) {
             ("/v1/modules", &Method::GET) => self.overview().await,
@@ -157,9 +171,9 @@ impl Desk {
             (path, method) => match path.strip_prefix("/v1/modules/") {
                 Some(module) if method == Method::GET => self.module(module).await,
                 Some(_) => Err(not_allowed("GET")),
-                None => Err(Refusal::new(
+                None => Err(ApiError::new(
                     StatusCode::NOT_FOUND,
-                    "There is nothing here; there are /v1/modules, /v1/modules/{sha256}, /v1/rollback and /v1/events.",
+                    "This path does not exist: there are /v1/modules, /v1/modules/{sha256}, /v1/rollback and /v1/events.",
                 )),
             },
         }

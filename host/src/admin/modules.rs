@@ -1,4 +1,4 @@
-//! What is asked of modules: what there is, what is known of one, another one, the one before.
+//! The requests about modules: list them, describe one, push one, roll back.
 
 use std::{collections::BTreeMap, time::Instant};
 
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Duration, timeout};
 
 use super::{
-    desk::Desk,
-    response::{Content, Refusal, json},
+    api::AdminApi,
+    response::{ApiError, Content, json},
 };
 use crate::{
     config::TermsConfig,
@@ -30,52 +30,52 @@ use crate::{
 /// How long a component may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What serves, what is on trial, what is known.
+/// The serving module, the candidate, and all known modules.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overview {
-    /// The module that serves.
+    /// The serving module.
     pub serving: View,
-    /// The module that is on trial.
+    /// The module on trial.
     pub candidate: Option<View>,
-    /// The module that serves again after a rollback.
+    /// The module that a rollback returns to.
     pub previous: Option<View>,
-    /// All that is known of, the one that something happened to last first; then those that are only stored.
+    /// All known modules: first those with events, the latest event first; then those that are only stored.
     pub modules: Vec<View>,
-    /// Whether what was pushed serves again after a restart.
+    /// Whether a pushed module serves again after a restart.
     pub durable: bool,
-    /// On which terms a module is taken that is pushed without any.
+    /// The terms for a module that is pushed without any: `canary`, `window` and `watch`.
     pub terms: BTreeMap<String, String>,
     /// The number of the last event.
     pub event: u64,
 }
 
-/// What is known of a module.
+/// What is known about a module.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct View {
-    /// What happened to it.
+    /// Its state and history.
     #[serde(flatten)]
     pub record: Record,
-    /// What it has done since it was made ready; none if it could not be called now.
+    /// Its counts since it became ready; none if it cannot be called now.
     pub done: Option<Numbers>,
 }
 
-/// A module was taken: what becomes of it is told by events.
+/// A pushed module was accepted. Events report its progress.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Accepted {
-    /// Names the module.
+    /// The hash of the module.
     pub module: ModuleHash,
-    /// Whether it serves already, and nothing is to be done.
+    /// Whether it serves already, so that there is nothing to do.
     pub serving: bool,
-    /// The number of the last event before the first of its own.
+    /// The number of the last event before the first event of this push.
     pub event: u64,
 }
 
-impl Desk {
-    pub(super) async fn overview(&self) -> Result<Response<Content>, Refusal> {
+impl AdminApi {
+    pub(super) async fn overview(&self) -> Result<Response<Content>, ApiError> {
         let slot = &self.swapper.slot;
         let mut modules: Vec<_> =
             self.swapper.roster.records().into_iter().map(|record| self.view(record)).collect();
-        for stored in self.swapper.archive.list().await.map_err(failed)? {
+        for stored in self.swapper.archive.list().await.map_err(internal_error)? {
             if !modules.iter().any(|known| known.record.module == stored.module) {
                 modules.push(View {
                     record: stored_record(stored.module, stored.size, stored.stored_at),
@@ -83,14 +83,14 @@ impl Desk {
                 });
             }
         }
-        let of = |serving: &LoadedModule| self.known(serving.module);
+        let view_of = |serving: &LoadedModule| self.view_of(serving.module);
         let TermsConfig { canary, window, watch } = &self.swapper.terms;
         let terms =
             [("canary", canary.to_string()), ("window", window.to_string()), ("watch", watch.to_string())];
         let overview = Overview {
-            serving: of(&slot.serving()),
-            candidate: slot.candidate().map(|candidate| of(&candidate)),
-            previous: slot.previous().map(|previous| of(&previous)),
+            serving: view_of(&slot.serving()),
+            candidate: slot.candidate().map(|candidate| view_of(&candidate)),
+            previous: slot.previous().map(|previous| view_of(&previous)),
             modules,
             durable: self.swapper.archive.is_durable(),
             terms: terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -99,24 +99,30 @@ impl Desk {
         Ok(json(StatusCode::OK, &overview))
     }
 
-    pub(super) async fn module(&self, name: &str) -> Result<Response<Content>, Refusal> {
+    pub(super) async fn module(&self, name: &str) -> Result<Response<Content>, ApiError> {
         let module: ModuleHash = name.parse().map_err(|why| {
-            Refusal::new(StatusCode::NOT_FOUND, format!("A module is named by its hash: {why}."))
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                format!("The path does not name a module by its hash: {why}."),
+            )
         })?;
         if let Some(record) = self.swapper.roster.get(module) {
             return Ok(json(StatusCode::OK, &self.view(record)));
         }
-        let stored = self.swapper.archive.list().await.map_err(failed)?;
+        let stored = self.swapper.archive.list().await.map_err(internal_error)?;
         let stored = stored.into_iter().find(|stored| stored.module == module);
         let Some(stored) = stored else {
-            return Err(Refusal::new(StatusCode::NOT_FOUND, "No such module is known here."));
+            return Err(ApiError::new(
+                StatusCode::NOT_FOUND,
+                "No module with this hash is known: GET /v1/modules lists all.",
+            ));
         };
         let record = stored_record(stored.module, stored.size, stored.stored_at);
         Ok(json(StatusCode::OK, &View { record, done: None }))
     }
 
-    /// The body is read only when it is this one's turn: there is never more than one in memory.
-    pub(super) async fn push<B>(&self, request: Request<B>) -> Result<Response<Content>, Refusal>
+    /// Acquires the permit before it reads the body, so that memory never contains more than one component.
+    pub(super) async fn push<B>(&self, request: Request<B>) -> Result<Response<Content>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -124,7 +130,7 @@ impl Desk {
         let began = Instant::now();
         let terms = self.terms(request.uri().query().unwrap_or_default())?;
         let Some(permit) = self.queue.try_acquire() else {
-            return Err(Refusal::new(StatusCode::CONFLICT, self.busy()));
+            return Err(ApiError::new(StatusCode::CONFLICT, self.busy_detail()));
         };
         let bytes = receive(request.into_body()).await?;
         let (module, size) = (ModuleHash::digest(&bytes), bytes.len());
@@ -142,66 +148,68 @@ impl Desk {
                 let size = u64::try_from(size).unwrap_or(u64::MAX);
                 roster.record(module, Step::Received { from: Origin::Push, size });
                 roster.record(module, Step::Refused { why: why.to_string() });
-                return Err(Refusal::new(
+                return Err(ApiError::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
-                    format!("It is not taken: {why}."),
+                    format!("The component was rejected: {why}."),
                 ));
             }
-            Err(error) => return Err(failed(error.to_string())),
+            Err(error) => return Err(internal_error(error.to_string())),
         };
         if !self.queue.offer(Offer { module, source, from: Origin::Push, terms, began, permit }) {
-            return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down."));
+            return Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The service is shutting down and accepts no modules.",
+            ));
         }
-        let mut answer = json(StatusCode::ACCEPTED, &accepted);
+        let mut response = json(StatusCode::ACCEPTED, &accepted);
         if let Ok(location) = HeaderValue::try_from(format!("/v1/modules/{module}")) {
-            answer.headers_mut().insert(header::LOCATION, location);
+            response.headers_mut().insert(header::LOCATION, location);
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    pub(super) async fn roll_back(&self) -> Result<Response<Content>, Refusal> {
+    pub(super) async fn roll_back(&self) -> Result<Response<Content>, ApiError> {
         match self.swapper.roll_back().await {
-            Some(Ok(module)) => Ok(json(StatusCode::OK, &self.known(module))),
-            Some(Err(why)) => Err(failed(format!(
-                "{}: it serves, but a restart would not serve it: {why}",
+            Some(Ok(module)) => Ok(json(StatusCode::OK, &self.view_of(module))),
+            Some(Err(why)) => Err(internal_error(format!(
+                "Module {} serves now, but a restart would not serve it: {why}.",
                 self.swapper.slot.module()
             ))),
-            None => Err(Refusal::new(
+            None => Err(ApiError::new(
                 StatusCode::CONFLICT,
-                "There is no module to go back to: nothing is on trial, and none served before this one.",
+                "There is no module to roll back to: no module is on trial, and none served before this one.",
             )),
         }
     }
 
-    /// The terms in a query, and where there are none those of the host.
-    fn terms(&self, query: &str) -> Result<TermsConfig, Refusal> {
+    /// The terms in a query. The host's own terms replace those that are missing.
+    fn terms(&self, query: &str) -> Result<TermsConfig, ApiError> {
         let mut terms = self.swapper.terms.clone();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // The sign of percent may be written as such: nothing else here needs to be escaped.
+            // A percent sign may be percent-encoded. No other character of a term needs encoding.
             let value = value.replace("%25", "%");
-            let read = match name {
+            let parsed = match name {
                 "canary" => value.parse().map(|canary| terms.canary = canary),
                 "window" => value.parse().map(|window| terms.window = window),
                 "watch" => value.parse().map(|watch| terms.watch = watch),
-                _ => Err("there are canary, window and watch".to_owned()),
+                _ => Err("unknown parameter; the parameters are canary, window and watch".to_owned()),
             };
-            read.map_err(|why| Refusal::new(StatusCode::BAD_REQUEST, format!("{name}: {why}.")))?;
+            parsed.map_err(|why| ApiError::new(StatusCode::BAD_REQUEST, format!("{name}: {why}.")))?;
         }
         Ok(terms)
     }
 
-    fn busy(&self) -> String {
+    fn busy_detail(&self) -> String {
         let records = self.swapper.roster.records();
         let other = records.iter().find(|record| matches!(record.state, State::Checking | State::OnTrial));
         let other = other.map(|record| format!(" ({})", record.module.short())).unwrap_or_default();
         format!(
-            "Another module{other} is being made ready or on trial. Wait for what becomes of it; one that is on trial can be \
-             taken back by a rollback."
+            "Another module{other} is being prepared or on trial. Wait for its outcome, or end its trial with a rollback."
         )
     }
 
-    fn known(&self, module: ModuleHash) -> View {
+    fn view_of(&self, module: ModuleHash) -> View {
         let record = self.swapper.roster.get(module);
         self.view(record.unwrap_or_else(|| stored_record(module, 0, std::time::SystemTime::now())))
     }
@@ -215,14 +223,17 @@ impl Desk {
     }
 }
 
-async fn receive<B>(body: B) -> Result<Vec<u8>, Refusal>
+async fn receive<B>(body: B) -> Result<Vec<u8>, ApiError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let too_large = || {
         let max = MAX_COMPONENT_BYTES >> 20;
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("A component has at most {max} MiB."))
+        ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("The component is too large: it may have at most {max} MiB."),
+        )
     };
     if body.size_hint().lower() > MAX_COMPONENT_BYTES {
         return Err(too_large());
@@ -230,24 +241,28 @@ where
     match timeout(UPLOAD_TIMEOUT, collect(body)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "The body broke off or is framed wrongly.")),
+        Ok(Err(_)) => Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            "The request body ended early or is framed incorrectly: send the whole component again.",
+        )),
         Err(_) => {
             let limit = UPLOAD_TIMEOUT.as_secs();
-            let detail = format!("The body did not arrive within {limit} s.");
-            Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, detail))
+            let detail =
+                format!("The component did not arrive within {limit} s: send it over a faster connection.");
+            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
     }
 }
 
-/// In one piece from the start, so that no more is ever held than a component may have. Room that is not used costs
-/// nothing.
+/// Reserves all capacity at the start, so that the buffer never holds more than a component may have. Capacity that is
+/// not used costs no memory.
 async fn collect<B>(body: B) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let room = body.size_hint().exact().unwrap_or(MAX_COMPONENT_BYTES).min(MAX_COMPONENT_BYTES);
-    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+    let capacity = body.size_hint().exact().unwrap_or(MAX_COMPONENT_BYTES).min(MAX_COMPONENT_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(capacity).unwrap_or_default());
     let mut limited = Limited::new(body, usize::try_from(MAX_COMPONENT_BYTES).unwrap_or(usize::MAX));
     while let Some(frame) = limited.frame().await {
         if let Ok(data) = frame?.into_data() {
@@ -269,6 +284,6 @@ fn stored_record(module: ModuleHash, size: u64, since: std::time::SystemTime) ->
     }
 }
 
-fn failed(why: String) -> Refusal {
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, why)
+fn internal_error(why: String) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why)
 }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 on one socket, until the client leaves, patience ends, or the service does.
+//! One connection: HTTP/1.1 on one socket, until the client leaves, a timeout ends, or the service stops.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
@@ -8,19 +8,19 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::{
     http::{
-        clock::{BusyCount, Clock, Doing, Patience},
+        activity::{Activity, ActivityTracker, InFlightCount, Timeouts},
+        final_response::{FinalResponse, rejection_of_parse_error},
         limits::{LimitError, MAX_FIELDS, MAX_HEAD},
-        refusal::{Refusal, unreadable},
-        reject::Reject,
+        rejection::Rejection,
         service::{Admission, Service},
-        socket::Watched,
+        socket::TrackedSocket,
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     rollout::slot::Slot,
 };
 
-/// What a connection may hold back of what it reads, in bytes. hyper takes in heads up to about this and
-/// gives up on larger ones; the exact bound, well below, is in `limits`.
+/// The most that hyper buffers of what it reads, in bytes. It accepts heads up to about this size and gives up on
+/// larger ones; `limits` has the exact bound, which is well below.
 const READ_BUFFER: usize = 2 * MAX_HEAD;
 
 /// Serves HTTP/1.1 on `socket`.
@@ -28,16 +28,16 @@ pub async fn serve(
     socket: TcpStream,
     service: Arc<Service>,
     admission: Admission,
-    patience: Patience,
-    busy: BusyCount,
+    timeouts: Timeouts,
+    in_flight: InFlightCount,
 ) {
     let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
-    let clock = Clock::new(busy);
-    let watched = Watched::new(socket, clock.clone());
+    let tracker = ActivityTracker::new(in_flight);
+    let socket = TrackedSocket::new(socket, tracker.clone());
     let handler = {
-        let clock = clock.clone();
+        let tracker = tracker.clone();
         service_fn(move |request| {
-            let guard = clock.enter();
+            let guard = tracker.start_request();
             let service = Arc::clone(&service);
             async move { service.handle(request, admission, guard).await }
         })
@@ -46,63 +46,64 @@ pub async fn serve(
         .max_buf_size(READ_BUFFER)
         .max_headers(MAX_FIELDS)
         .half_close(false)
-        .serve_connection(TokioIo::new(watched), handler);
-    let end = drive(Pin::new(&mut connection), &clock, patience.with(admission), &lifecycle).await;
+        .serve_connection(TokioIo::new(socket), handler);
+    let timeouts = timeouts.for_admission(admission);
+    let end = drive(Pin::new(&mut connection), &tracker, timeouts, &lifecycle).await;
 
-    // Looked at first: to take the connection apart drops the request under way.
-    let doing = clock.doing();
+    // Read first, because `into_parts` drops the request in flight, which changes the activity.
+    let activity = tracker.get();
     let parts = connection.into_parts();
-    finish(parts.io.into_inner(), &clock, doing, &end, &parts.read_buf, &slot).await;
+    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &slot).await;
 }
 
-/// Why a connection is not driven any more.
+/// Why a connection is no longer driven.
 #[derive(Debug)]
 enum End {
-    /// hyper is done with it.
+    /// hyper has finished with it.
     Done(hyper::Result<()>),
-    /// It has outlasted the phase it was in.
-    Overdue,
-    /// Everything is cut.
+    /// Its present activity has timed out.
+    TimedOut,
+    /// The service cuts all connections.
     Cut,
 }
 
-/// Polls `connection` until it ends, or until it has outlasted its phase.
+/// Polls `connection` until it ends, or until its activity times out.
 async fn drive<F>(
     mut connection: Pin<&mut F>,
-    clock: &Clock,
-    patience: Patience,
+    tracker: &ActivityTracker,
+    timeouts: Timeouts,
     lifecycle: &Lifecycle,
 ) -> End
 where
     F: Future<Output = hyper::Result<()>>,
 {
     let mut phases = lifecycle.subscribe();
-    let mut timer = std::pin::pin!(tokio::time::sleep_until(clock.due(patience, lifecycle.phase())));
+    let mut timer = std::pin::pin!(tokio::time::sleep_until(tracker.deadline(timeouts, lifecycle.phase())));
     while lifecycle.phase() != Phase::Cutting {
-        let advanced = phases.changed();
-        let mut advanced = std::pin::pin!(advanced);
+        let phase_changed = phases.changed();
+        let mut phase_changed = std::pin::pin!(phase_changed);
         let ended = std::future::poll_fn(|context| {
             let mut polled = connection.as_mut().poll(context);
-            // hyper reads a body the next time it is polled after the body was asked for. It would be at once if
-            // there were no other connections; under load, it would be after all of them.
-            if polled.is_pending() && clock.take_begun() {
+            // hyper reads a body at the next poll after the body was requested. Without other connections, that poll
+            // would follow immediately; under load, it would follow after all other connections.
+            if polled.is_pending() && tracker.take_started() {
                 polled = connection.as_mut().poll(context);
             }
             if let Poll::Ready(output) = polled {
                 return Poll::Ready(Some(End::Done(output)));
             }
-            if advanced.as_mut().poll(context).is_ready() {
+            if phase_changed.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
             }
-            // The connection moves through its phases only while it is polled, so that looking here is
-            // enough. A timer that is early for the present phase is only set anew once it fires.
+            // The activity changes only while the connection is polled, so it is enough to look at it here. A timer
+            // that is too early for the present activity is reset only when it fires.
             loop {
-                let due = clock.due(patience, lifecycle.phase());
-                if due <= Instant::now() {
-                    return Poll::Ready(Some(End::Overdue));
+                let deadline = tracker.deadline(timeouts, lifecycle.phase());
+                if deadline <= Instant::now() {
+                    return Poll::Ready(Some(End::TimedOut));
                 }
-                if timer.deadline() > due || timer.is_elapsed() {
-                    timer.as_mut().reset(due);
+                if timer.deadline() > deadline || timer.is_elapsed() {
+                    timer.as_mut().reset(deadline);
                 }
                 if timer.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
@@ -117,43 +118,50 @@ where
     End::Cut
 }
 
-/// Says a last word where there is one to say, and closes.
-async fn finish(mut socket: Watched, clock: &Clock, doing: Doing, end: &End, unread: &[u8], slot: &Slot) {
-    tracing::debug!(?end, ?doing, "a connection has ended");
-    if !doing.is_between_answers() {
-        // Without a Content-Length, an HTTP/1.0 client takes an orderly end for the end of the answer: what is
-        // under way, or has failed, is reset. If the client itself has left, closing is enough.
-        if matches!(end, End::Done(Ok(())) | End::Overdue | End::Cut) || failed(end) {
-            clock.set(Doing::Cut);
+/// Writes a final response if one is due, and closes or resets the socket.
+async fn finish(
+    mut socket: TrackedSocket,
+    tracker: &ActivityTracker,
+    activity: Activity,
+    end: &End,
+    unread: &[u8],
+    slot: &Slot,
+) {
+    tracing::debug!(event = "connection.closed", ?end, doing = ?activity, "connection closed");
+    if !activity.is_between_responses() {
+        // Without a Content-Length, an HTTP/1.0 client takes an orderly close for the end of the response. So a
+        // response that is incomplete is reset. If the client itself has left, a close is enough.
+        if matches!(end, End::Done(Ok(())) | End::TimedOut | End::Cut) || has_body_failed(end) {
+            tracker.set(Activity::Cut);
         }
         return;
     }
-    let kept_back = socket.take_kept_back();
-    if let Some(reject) = last_word(end, unread) {
-        let refusal = Refusal::new(reject, slot.module());
-        if socket.write_last(&refusal.bytes()).await {
-            refusal.sent();
+    let withheld = socket.take_withheld();
+    if let Some(rejection) = final_rejection(end, unread) {
+        let response = FinalResponse::new(rejection, slot.module());
+        if socket.write_last(&response.to_bytes()).await {
+            response.sent();
         }
         socket.close().await;
-    } else if !kept_back.is_empty() {
-        socket.write_last(&kept_back).await;
+    } else if !withheld.is_empty() {
+        socket.write_last(&withheld).await;
         socket.close().await;
     } else if matches!(end, End::Done(Ok(()))) {
         socket.close().await;
     }
 }
 
-/// Whether the body of an answer has failed.
-fn failed(end: &End) -> bool {
+/// Whether the body of a response has failed.
+fn has_body_failed(end: &End) -> bool {
     matches!(end, End::Done(Err(error)) if error.is_user())
 }
 
-/// What is still to be said between two answers, to a client whose request could not be read.
-fn last_word(end: &End, unread: &[u8]) -> Option<Reject> {
+/// The rejection that a client is still owed, because its request could not be read.
+fn final_rejection(end: &End, unread: &[u8]) -> Option<Rejection> {
     match end {
-        End::Done(Err(error)) => unreadable(error, unread),
-        // RFC 9112, section 2.2: an empty line before a request is no part of it.
-        End::Overdue if !unread.trim_ascii_start().is_empty() => Some(LimitError::HeadLate.into()),
-        End::Done(Ok(())) | End::Overdue | End::Cut => None,
+        End::Done(Err(error)) => rejection_of_parse_error(error, unread),
+        // RFC 9112, section 2.2: an empty line before a request is not part of it.
+        End::TimedOut if !unread.trim_ascii_start().is_empty() => Some(LimitError::HeadTimeout.into()),
+        End::Done(Ok(())) | End::TimedOut | End::Cut => None,
     }
 }

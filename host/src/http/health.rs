@@ -1,19 +1,19 @@
 //! `/health` and `/ready`: answered by the host, whatever state the component is in.
 //!
-//! `/health` says that the process serves; a supervisor restarts it if not. `/ready` says that requests
-//! should come here; a load balancer sends them elsewhere if not.
+//! `/health` reports whether the process serves; a supervisor restarts it if not. `/ready` reports whether the
+//! service should receive requests; a load balancer sends them elsewhere if not.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use http_body_util::Full;
 
 use crate::{
-    http::reject::Reject,
+    http::rejection::Rejection,
     lifecycle::shutdown::{Lifecycle, Phase},
     store::Store,
 };
 
-/// What is asked.
+/// A path that load balancers and supervisors request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// `/health`
@@ -23,7 +23,7 @@ pub enum Probe {
 }
 
 impl Probe {
-    /// The probe at `path`, if it is one.
+    /// The probe at `path`, if there is one.
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/health" => Some(Self::Health),
@@ -32,38 +32,38 @@ impl Probe {
         }
     }
 
-    /// Answers it.
+    /// Responds to the probe.
     ///
     /// # Errors
     ///
-    /// [`Reject`] for another method than GET or HEAD, or if the service is not ready.
-    pub async fn answer(
+    /// [`Rejection`] if the method is neither GET nor HEAD, or if the service is not ready.
+    pub async fn respond(
         self,
         method: &Method,
         lifecycle: &Lifecycle,
         store: &dyn Store,
-    ) -> Result<Response<Full<Bytes>>, Reject> {
+    ) -> Result<Response<Full<Bytes>>, Rejection> {
         if !matches!(*method, Method::GET | Method::HEAD) {
-            return Err(Reject::ReadOnly);
+            return Err(Rejection::ReadOnly);
         }
         match self {
-            Self::Health => Ok(say(r#"{"status":"ok"}"#)),
+            Self::Health => Ok(json(r#"{"status":"ok"}"#)),
             Self::Ready if lifecycle.phase() != Phase::Serving => {
-                Err(Reject::NotReady("it is shutting down".to_owned()))
+                Err(Rejection::NotReady("it is shutting down".to_owned()))
             }
             Self::Ready => match store.health().await {
-                Ok(()) => Ok(say(r#"{"status":"ready"}"#)),
+                Ok(()) => Ok(json(r#"{"status":"ready"}"#)),
                 Err(error) => {
-                    tracing::warn!(%error, "not ready");
-                    Err(Reject::NotReady(error.to_string()))
+                    tracing::warn!(event = "service.not_ready", %error, "not ready");
+                    Err(Rejection::NotReady(error.to_string()))
                 }
             },
         }
     }
 }
 
-fn say(json: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(json));
+fn json(text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

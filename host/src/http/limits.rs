@@ -1,4 +1,4 @@
-//! What the service takes on: requests at once, the size of a body, the time a request may take.
+//! The limits of the service: concurrent requests, the size of heads and bodies, the duration of a request.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use tokio::{
 
 use crate::{config::LimitsConfig, sandbox::request_body::RequestBody};
 
-/// The largest head of a request, in bytes: its target and its fields, as they are written.
+/// The largest request head, in bytes: the target and the header fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
-/// The most fields in a head.
+/// The most header fields in a request.
 pub const MAX_FIELDS: usize = 100;
-/// The largest body that is read only to be thrown away, in bytes: it may be on its way already, in the buffers
-/// of both ends.
+/// The largest body that is read only to be discarded, in bytes: it may be on its way already, in the buffers of
+/// both ends.
 const MAX_DRAINED: usize = 64 * 1024;
-/// How long a refusal waits for such a body: a few round trips, and less than anyone minds.
-const DRAIN_TIME: Duration = Duration::from_millis(250);
+/// How long a rejection waits for such a body: a few round trips, which a client hardly notices.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Why a request is not taken on.
+/// Why a request is not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// As many requests as allowed are under way, or their bodies fill the memory set aside for them.
+    /// The limit of concurrent requests is reached, or their bodies fill the memory that is set aside for bodies.
     Overloaded,
     /// The head is larger than [`MAX_HEAD`].
     HeadTooLarge,
@@ -34,113 +34,113 @@ pub enum LimitError {
     TooManyFields,
     /// The target alone is larger than [`MAX_HEAD`].
     TargetTooLong,
-    /// The head had begun, and had not arrived when its time was over.
-    HeadLate,
-    /// The body had not arrived when the request's time was over.
-    BodyLate,
-    /// The body broke off, or was framed wrongly.
-    BodyBroken,
+    /// The head had started to arrive, and was not complete when its timeout ended.
+    HeadTimeout,
+    /// The body was not complete at the request's deadline.
+    BodyTimeout,
+    /// The body ended early, or its framing was invalid.
+    BodyMalformed,
 }
 
-/// The bounds of the whole service. Cloning shares them.
+/// The limits of the whole service. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Limits {
     requests: Arc<Semaphore>,
     max_concurrent: u32,
-    buffered: Arc<Semaphore>,
+    body_bytes: Arc<Semaphore>,
     max_body: usize,
     request_timeout: Duration,
 }
 
-/// The right to have a request in the component; given back when dropped.
+/// Permits one request to be in the component. Released on drop.
 #[derive(Debug)]
 pub struct RequestPermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// A request's body, and its share of the memory set aside for bodies.
+/// A request body, and its share of the memory that is set aside for bodies.
 #[derive(Debug, Default)]
 pub struct BufferedBody {
     /// The body.
     pub body: RequestBody,
-    /// Given back when dropped: keep it as long as the body.
+    /// Must live as long as the body.
     pub share: Option<BodyShare>,
 }
 
-/// A share of the memory set aside for bodies; given back when dropped.
+/// A share of the memory that is set aside for bodies. Released on drop.
 #[derive(Debug)]
 pub struct BodyShare(OwnedSemaphorePermit);
 
 impl Limits {
-    /// The bounds that `config` sets.
+    /// The limits that `config` sets.
     pub fn new(config: &LimitsConfig) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(config.max_concurrent.into())),
             max_concurrent: config.max_concurrent.into(),
-            buffered: Arc::new(Semaphore::new(config.max_buffered.bytes())),
+            body_bytes: Arc::new(Semaphore::new(config.max_buffered.bytes())),
             max_body: config.max_body.bytes(),
             request_timeout: config.request_timeout.0,
         }
     }
 
-    /// When a request that begins now must have ended.
+    /// The deadline of a request that starts now.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.request_timeout
     }
 
-    /// Checks the size of a request's head.
+    /// Checks the size of a request head.
     ///
     /// # Errors
     ///
     /// [`LimitError::TargetTooLong`] or [`LimitError::HeadTooLarge`].
     pub fn check_head(parts: &Parts) -> Result<(), LimitError> {
-        /// What stands around a name and a value: a colon, a space, the end of the line.
-        const FRAME: usize = 4;
+        /// Bytes around a name and a value: a colon, a space, and the end of the line.
+        const DELIMITERS: usize = 4;
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > MAX_HEAD {
             return Err(LimitError::TargetTooLong);
         }
         let fields: usize =
-            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FRAME).sum();
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + DELIMITERS).sum();
         if target.saturating_add(fields) > MAX_HEAD { Err(LimitError::HeadTooLarge) } else { Ok(()) }
     }
 
-    /// Refuses early, before a body is read that there would be no room to handle.
+    /// Rejects a request before its body is read, if it could not be admitted now.
     ///
     /// # Errors
     ///
     /// [`LimitError::Overloaded`].
-    pub fn check_room(&self) -> Result<(), LimitError> {
+    pub fn check_capacity(&self) -> Result<(), LimitError> {
         if self.requests.available_permits() == 0 { Err(LimitError::Overloaded) } else { Ok(()) }
     }
 
-    /// Takes on one more request.
+    /// Admits one more request.
     ///
     /// # Errors
     ///
-    /// [`LimitError::Overloaded`], at once: requests do not queue.
+    /// [`LimitError::Overloaded`], immediately: requests do not queue.
     pub fn admit(&self) -> Result<RequestPermit, LimitError> {
         Arc::clone(&self.requests).try_acquire_owned().map(RequestPermit).map_err(|_| LimitError::Overloaded)
     }
 
-    /// Requests in the component right now.
-    pub fn under_way(&self) -> usize {
+    /// The number of requests that are in the component now.
+    pub fn in_flight(&self) -> usize {
         usize::try_from(self.max_concurrent)
             .unwrap_or(usize::MAX)
             .saturating_sub(self.requests.available_permits())
     }
 
     /// Waits until no request is in the component.
-    pub async fn all_done(&self) {
+    pub async fn wait_until_idle(&self) {
         let _ = self.requests.acquire_many(self.max_concurrent).await;
     }
 
-    /// Reads a whole body. A client that is slow at it holds its connection, never an instance.
+    /// Reads a whole body. A slow upload occupies a connection, never an instance.
     ///
-    /// A body that is announced as too large is not read at all, and one that turns out to be is not read on:
-    /// what the client is told then is up to the component.
+    /// A body that is announced as too large is not read, and one that turns out to be too large is read no further.
+    /// The component then decides on the response.
     ///
     /// # Errors
     ///
-    /// [`LimitError::BodyLate`], [`LimitError::BodyBroken`] or [`LimitError::Overloaded`].
+    /// [`LimitError::BodyTimeout`], [`LimitError::BodyMalformed`] or [`LimitError::Overloaded`].
     pub async fn read_body<B>(&self, body: B, deadline: Instant) -> Result<BufferedBody, LimitError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -151,7 +151,7 @@ impl Limits {
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > self.max_body) {
             return Ok(self.too_large());
         }
-        tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| LimitError::BodyLate)?
+        tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| LimitError::BodyTimeout)?
     }
 
     async fn collect<B>(&self, mut body: B) -> Result<BufferedBody, LimitError>
@@ -162,14 +162,14 @@ impl Limits {
         let mut joined = BytesMut::new();
         let mut share: Option<BodyShare> = None;
         while let Some(frame) = body.frame().await {
-            // A trailer section is read and let go: no handler here has a use for it.
-            let Ok(data) = frame.map_err(|_| LimitError::BodyBroken)?.into_data() else { continue };
+            // A trailer section is read and discarded: no handler uses it.
+            let Ok(data) = frame.map_err(|_| LimitError::BodyMalformed)?.into_data() else { continue };
             let length = whole.len().saturating_add(joined.len()).saturating_add(data.len());
             if length > self.max_body {
                 return Ok(self.too_large());
             }
-            self.widen(&mut share, data.len())?;
-            // Most bodies come in one piece, which is passed on as it is.
+            self.reserve(&mut share, data.len())?;
+            // Most bodies arrive in one piece, which is passed on without a copy.
             if length == data.len() {
                 whole = data;
             } else {
@@ -181,18 +181,18 @@ impl Limits {
         Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share })
     }
 
-    /// Reads what is left of the body of a request that is refused, and holds none of it. Tells whether that was all:
-    /// then what follows on the connection is the next request.
+    /// Reads and discards the rest of the body of a rejected request. Returns whether the body has ended, so that what
+    /// follows on the connection is the next request.
     ///
-    /// A body that is large, or slow to arrive, is not worth the wait: a new connection costs its client less.
-    pub async fn drain<B>(body: B) -> bool
+    /// Waiting for a body that is large or slow would cost the client more than a new connection.
+    pub async fn drain_body<B>(body: B) -> bool
     where
         B: Body<Data = Bytes> + Unpin,
     {
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_DRAINED) {
             return false;
         }
-        tokio::time::timeout(DRAIN_TIME, discard(body)).await.unwrap_or(false)
+        tokio::time::timeout(DRAIN_TIMEOUT, discard(body)).await.unwrap_or(false)
     }
 
     fn too_large(&self) -> BufferedBody {
@@ -200,20 +200,20 @@ impl Limits {
         BufferedBody { body: RequestBody::TooLarge(max), share: None }
     }
 
-    fn widen(&self, share: &mut Option<BodyShare>, bytes: usize) -> Result<(), LimitError> {
+    fn reserve(&self, share: &mut Option<BodyShare>, bytes: usize) -> Result<(), LimitError> {
         let more = u32::try_from(bytes)
             .ok()
-            .and_then(|bytes| Arc::clone(&self.buffered).try_acquire_many_owned(bytes).ok())
+            .and_then(|bytes| Arc::clone(&self.body_bytes).try_acquire_many_owned(bytes).ok())
             .ok_or(LimitError::Overloaded)?;
         match share {
-            Some(BodyShare(held)) => held.merge(more),
+            Some(BodyShare(permit)) => permit.merge(more),
             None => *share = Some(BodyShare(more)),
         }
         Ok(())
     }
 }
 
-/// Whether `body` has come to its end within [`MAX_DRAINED`].
+/// Whether `body` ends within [`MAX_DRAINED`] bytes.
 async fn discard<B>(mut body: B) -> bool
 where
     B: Body<Data = Bytes> + Unpin,

@@ -1,4 +1,4 @@
-//! The socket that accepts connections: reserved early, opened when everything else is ready, closed without
+//! The socket that accepts connections. It is bound early, listens when everything else is ready, and closes without
 //! losing a client that has already connected.
 
 use std::{
@@ -17,43 +17,43 @@ use tokio::{
 
 use crate::{
     http::{
-        clock::{BusyCount, Patience},
+        activity::{InFlightCount, Timeouts},
         connection,
-        refusal::Refusal,
-        reject::Reject,
+        final_response::FinalResponse,
+        rejection::Rejection,
         service::{Admission, Service},
         workers::Workers,
     },
     module::hash::ModuleHash,
 };
 
-/// Connections that the kernel completes and keeps for us while we are busy accepting others.
+/// Connections that the kernel completes and queues until the host accepts them.
 const BACKLOG: i32 = 1024;
-/// How long to wait after accepting failed, for example for want of file descriptors.
+/// How long to wait after an accept has failed, for example because the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections served beyond the limit, to be told so, and to have the health asked on.
+/// Connections that are served beyond the limit, for health probes and for the response that reports the limit.
 const SPARE_CONNECTIONS: u16 = 64;
-/// File descriptors beside those of connections: the store, the log, the runtime.
+/// File descriptors other than those of connections: the store, the log, the runtime.
 const OTHER_FILES: u64 = 64;
-/// How long a handshake that has begun may take to end when the listener closes: a round trip, and some more.
+/// How long a TCP handshake may take to finish when the listener closes: a round trip, with a margin.
 const HANDSHAKE: Duration = Duration::from_millis(100);
-/// Bytes read of what a client beyond all places has sent.
-const UNWANTED: usize = 4096;
-/// A program for the packet filter: drop what has the SYN bit, which begins a connection; keep all else. The
-/// bit is the second of byte 13 of a TCP header (RFC 9293, section 3.1).
+/// Bytes read and discarded of what a client beyond the spare connections has sent.
+const DISCARD: usize = 4096;
+/// A program for the kernel's packet filter: drop packets with the SYN bit, which opens a connection, and keep all
+/// others. It is the second bit of byte 13 of a TCP header (RFC 9293, section 3.1).
 const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
     SockFilter::new(0x30, 0, 0, 13),       // load the byte at 13
-    SockFilter::new(0x45, 0, 1, 0x02),     // is the bit set? else skip one
+    SockFilter::new(0x45, 0, 1, 0x02),     // if the bit is not set, skip one instruction
     SockFilter::new(0x06, 0, 0, 0),        // keep 0 bytes
     SockFilter::new(0x06, 0, 0, u32::MAX), // keep all bytes
 ];
 
-/// Raises this process's limit of open files, if it has to be, so that `connections` at once can be served.
+/// Raises this process's limit of open files, if necessary, so that it can serve `connections` at the same time.
 ///
 /// # Errors
 ///
-/// One line that says what would be right, if the operating system does not allow that many.
-pub fn make_room_for(connections: u16) -> Result<(), String> {
+/// One line that names the remedy, if the operating system does not allow that many.
+pub fn raise_open_file_limit(connections: u16) -> Result<(), String> {
     let needed = u64::from(connections) + u64::from(SPARE_CONNECTIONS) + OTHER_FILES;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
@@ -62,7 +62,7 @@ pub fn make_room_for(connections: u16) -> Result<(), String> {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.maximum.is_some_and(|maximum| maximum < needed) || setrlimit(Resource::Nofile, raised).is_err() {
         return Err(format!(
-            "{connections} connections need {needed} open files, and this process may have {}; raise that limit \
+            "{connections} connections need {needed} open files, but this process may have {}; raise that limit \
              (ulimit -n), or lower --max-connections",
             limit.maximum.unwrap_or_default()
         ));
@@ -70,38 +70,38 @@ pub fn make_room_for(connections: u16) -> Result<(), String> {
     Ok(())
 }
 
-/// An address that is ours, though nobody can connect to it yet.
+/// A bound socket that does not listen yet: the address is taken, but clients cannot connect.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct ReservedAddress {
     socket: Socket,
     address: SocketAddr,
 }
 
-/// Takes an address without listening on it.
+/// Binds a socket to an address without listening on it.
 ///
 /// # Errors
 ///
-/// If it is in use, or is not one of this machine.
-pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
+/// If the address is in use, or does not belong to this machine.
+pub fn reserve(address: SocketAddr) -> io::Result<ReservedAddress> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart may follow at once: connections of the one before may linger in the kernel.
+    // After a quick restart, connections of the previous process may linger in the kernel.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(Reserved { socket, address })
+    Ok(ReservedAddress { socket, address })
 }
 
-impl Reserved {
-    /// The address, as it was asked for.
+impl ReservedAddress {
+    /// The address that was requested. Its port may be 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Begins to listen. From here on clients can connect; [`Listener::run`] serves them.
+    /// Starts to listen. From now on clients can connect; [`Listener::run`] serves them.
     ///
     /// # Errors
     ///
-    /// If another socket has begun to listen on the same address.
+    /// If another socket has started to listen on the same address.
     pub fn listen(self) -> io::Result<Listener> {
         self.socket.listen(BACKLOG)?;
         let socket = TcpListener::from_std(StdListener::from(self.socket))?;
@@ -113,18 +113,18 @@ impl Reserved {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
 }
 
 impl Listener {
-    /// Waits for the next connection. One that fails is told, and another awaited.
+    /// Waits for the next connection. Logs an accept that fails, and waits for another connection.
     pub async fn accept(&self) -> TcpStream {
         loop {
             match self.socket.accept().await {
                 Ok((socket, _)) => return socket,
                 Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
+                    tracing::warn!(event = "connection.accept_failed", %error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -141,15 +141,19 @@ impl Listener {
             }
         }
         self.close(&connections).await;
-        connections.all_closed().await;
+        connections.wait_until_closed().await;
     }
 
-    /// Stops listening. Closing the socket resets the connections that the kernel has completed, or is about
-    /// to, and that nobody has accepted. So new ones are turned away first, and those under way are awaited and
-    /// accepted. A client that begins to connect meanwhile gets no answer; it tries again, and is refused.
+    /// Stops listening. Closing the socket resets connections that the kernel has completed, or is about to complete,
+    /// and that the host has not accepted. Therefore a packet filter first drops new connections, and the pending ones
+    /// are awaited and accepted. A client that connects in the meantime gets no reply; when it retries, its connection
+    /// is refused.
     async fn close(self, connections: &Connections) {
         if let Err(error) = SockRef::from(&self.socket).attach_filter(&NO_NEW_CONNECTIONS) {
-            tracing::debug!(%error, "connections made in this very moment may be reset");
+            tracing::debug!(
+                event = "drain.filter_failed", %error,
+                "cannot attach the packet filter: connections may be reset while the listener closes"
+            );
         }
         let _ = timeout(HANDSHAKE, async {
             while let Ok((socket, _)) = self.socket.accept().await {
@@ -157,17 +161,17 @@ impl Listener {
             }
         })
         .await;
-        // Accepting through the runtime would miss what it has not been told of yet.
-        let Ok(waiting) = self.socket.into_std() else { return };
+        // Accepting through the runtime would miss connections of which it has not been notified yet.
+        let Ok(socket) = self.socket.into_std() else { return };
         loop {
-            match waiting.accept() {
+            match socket.accept() {
                 Ok((socket, _)) => {
                     let socket = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket));
                     if let Ok(socket) = socket {
                         connections.open(socket);
                     }
                 }
-                // That one has left again; the next may not have.
+                // This client has already left; others may still wait.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 Err(_) => return,
@@ -176,86 +180,88 @@ impl Listener {
     }
 }
 
-/// The connections that are open, and what serves them.
+/// The open connections, and what is needed to serve them.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Connections {
     workers: Workers,
     service: Arc<Service>,
-    patience: Patience,
-    busy: BusyCount,
+    timeouts: Timeouts,
+    in_flight: InFlightCount,
     places: Arc<Semaphore>,
     max_places: u16,
-    spare: Arc<Semaphore>,
+    spare_places: Arc<Semaphore>,
 }
 
 impl Connections {
-    /// None yet, and at most `max` at once.
+    /// Starts without connections, and allows at most `max` at the same time.
     pub fn new(
         workers: Workers,
         service: Arc<Service>,
-        patience: Patience,
-        busy: BusyCount,
+        timeouts: Timeouts,
+        in_flight: InFlightCount,
         max: u16,
     ) -> Self {
         Self {
             workers,
             service,
-            patience,
-            busy,
+            timeouts,
+            in_flight,
             places: Arc::new(Semaphore::new(max.into())),
             max_places: max,
-            spare: Arc::new(Semaphore::new(SPARE_CONNECTIONS.into())),
+            spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS.into())),
         }
     }
 
     fn open(&self, socket: TcpStream) {
-        let Some((place, admission)) = self.place() else {
+        let Some((place, admission)) = self.acquire_place() else {
             turn_away(socket, self.service.slot.module());
             return;
         };
-        // An answer is written in one piece: waiting for more would only delay it.
+        // A response is written in one piece, so Nagle's algorithm would only delay it.
         if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "a connection was gone before it was served");
+            tracing::debug!(event = "connection.lost", %error, "connection lost before it was served");
             return;
         }
-        // It was accepted by one runtime, and is served by another.
+        // The socket moves from the runtime that accepted it to the runtime of a worker.
         let Ok(socket) = socket.into_std() else { return };
-        let (service, patience, busy) = (Arc::clone(&self.service), self.patience, self.busy.clone());
+        let (service, timeouts, in_flight) =
+            (Arc::clone(&self.service), self.timeouts, self.in_flight.clone());
         self.workers.spawn(async move {
             match TcpStream::from_std(socket) {
-                Ok(socket) => connection::serve(socket, service, admission, patience, busy).await,
-                Err(error) => tracing::warn!(%error, "a connection cannot be served"),
+                Ok(socket) => connection::serve(socket, service, admission, timeouts, in_flight).await,
+                Err(error) => {
+                    tracing::warn!(event = "connection.unservable", %error, "cannot serve a connection");
+                }
             }
             drop(place);
         });
     }
 
-    fn place(&self) -> Option<(OwnedSemaphorePermit, Admission)> {
+    fn acquire_place(&self) -> Option<(OwnedSemaphorePermit, Admission)> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Some((place, Admission::Full));
         }
-        let place = Arc::clone(&self.spare).try_acquire_owned().ok()?;
+        let place = Arc::clone(&self.spare_places).try_acquire_owned().ok()?;
         Some((place, Admission::HealthOnly))
     }
 
-    async fn all_closed(&self) {
+    async fn wait_until_closed(&self) {
         let _ = self.places.acquire_many(self.max_places.into()).await;
-        let _ = self.spare.acquire_many(SPARE_CONNECTIONS.into()).await;
+        let _ = self.spare_places.acquire_many(SPARE_CONNECTIONS.into()).await;
     }
 }
 
-/// Tells a client beyond even the spare places that it is one too many, without waiting for anything: accepting
-/// goes on after this.
+/// Rejects a client beyond the spare connections. It waits for nothing, because it delays the next accept.
 fn turn_away(socket: TcpStream, module: ModuleHash) {
-    let refusal = Refusal::new(Reject::TooManyConnections, module);
-    let bytes = refusal.bytes();
-    // Through the runtime it could not be written before the runtime has been told that it can.
+    let response = FinalResponse::new(Rejection::TooManyConnections, module);
+    let bytes = response.to_bytes();
+    // The runtime does not know yet that the socket is writable, so it is written without the runtime.
     let Ok(mut socket) = socket.into_std() else { return };
     if socket.write(&bytes).is_ok_and(|written| written == bytes.len()) {
-        refusal.sent();
+        response.sent();
     }
-    // What has been asked already is read, for closing over it would reset the connection.
+    // Closing a socket with unread bytes resets the connection, so what the client has sent already is read.
     let _ = socket.shutdown(Shutdown::Write);
-    let mut unwanted = [0; UNWANTED];
-    let _ = socket.read(&mut unwanted);
+    let mut discarded = [0; DISCARD];
+    let _ = socket.read(&mut discarded);
 }

@@ -1,11 +1,11 @@
-//! The steps of a request, in their order, and nothing else.
+//! The steps of a request, in order, and nothing else.
 //!
-//! 1. it gets an id, which its answer, its log lines and the component all see;
-//! 2. a health path and the API explorer are answered here;
-//! 3. its body is read, within the limits ([`Limits`]);
-//! 4. it is admitted, and the module that serves now is called ([`Slot`]);
-//! 5. what failed becomes an answer ([`Reject`]); if only room was wanting, its body is drained before;
-//! 6. the answer streams back; its end is logged ([`Answer`]), and everything held for it is released.
+//! 1. The request gets an id, which its response, its log lines and the component share.
+//! 2. The host itself serves health paths and the API explorer.
+//! 3. The host reads the body, within the limits ([`Limits`]).
+//! 4. The request is admitted, and the module that serves now ([`Slot`]) is called.
+//! 5. An error becomes a response ([`Rejection`]). If the service is overloaded, the body is drained first.
+//! 6. The response streams back. Its end is logged ([`TrackedBody`]), and everything held for it is released.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -18,11 +18,11 @@ use http_body_util::Full;
 
 use crate::{
     http::{
-        answer::{Access, Answer, Content},
         explorer, head,
         health::Probe,
         limits::Limits,
-        reject::Reject,
+        rejection::Rejection,
+        response::{AccessRecord, Content, TrackedBody},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     rollout::slot::Slot,
@@ -30,118 +30,118 @@ use crate::{
     store::Store,
 };
 
-/// Names a request, in the request, its answer and the log.
+/// The id of a request, in the request and its response.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest request id that is taken from a client, in bytes.
+/// The longest request id that is accepted from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
-/// What answers requests.
+/// Handles requests.
 #[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
 pub struct Service {
-    /// The module that serves.
+    /// The slot of the serving module.
     pub slot: Arc<Slot>,
-    /// What the service takes on.
+    /// The limits of what the service accepts.
     pub limits: Limits,
-    /// The state store, asked for its health.
+    /// The state store, for its health.
     pub store: Arc<dyn Store>,
-    /// The phase the service is in.
+    /// The phase of the service.
     pub lifecycle: Lifecycle,
 }
 
-/// Whether a connection's requests are served.
+/// Which requests on a connection are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// They are.
+    /// All.
     Full,
-    /// The connection is one too many: it is told so, though health is still answered.
+    /// Health probes only, because the connection is beyond the limit. Other requests are rejected with 503.
     HealthOnly,
 }
 
 impl Service {
-    /// Answers one request. `hold` is dropped when the last byte of the answer has been handed over.
+    /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
     ///
     /// # Errors
     ///
-    /// None: whatever fails becomes an answer, or cuts the answer's body.
-    pub async fn handle<B, H>(
+    /// None: an error becomes a response, or cuts the body of the response.
+    pub async fn handle<B, G>(
         &self,
         request: Request<B>,
         admission: Admission,
-        hold: H,
-    ) -> Result<Response<Answer<H>>, Infallible>
+        guard: G,
+    ) -> Result<Response<TrackedBody<G>>, Infallible>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut access = Access::begin(&parts, Arc::clone(&id), self.slot.module());
+        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let path = parts.uri.path().to_owned();
-        let asks_first = head::asks_first(&parts);
+        let expects_continue = head::expects_continue(&parts);
 
-        // To a client of a proxy, what follows CONNECT is no request.
+        // What follows CONNECT is the payload of a tunnel, not a request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
-        let answer = match self.answer(parts, &mut body, admission, &id, &mut access, &mut unread).await {
-            Ok(answer) => answer,
-            Err(reject) => {
-                // Whoever is refused for want of room comes again, and would need another connection for that.
-                if unread && reject.is_for_want_of_room() && !asks_first {
-                    unread = !Limits::drain(body).await;
+        let response = match self.respond(parts, &mut body, admission, &id, &mut record, &mut unread).await {
+            Ok(response) => response,
+            Err(rejection) => {
+                // A client that is rejected because of overload will retry, and should not need a new connection.
+                if unread && rejection.is_overload() && !expects_continue {
+                    unread = !Limits::drain_body(body).await;
                 }
-                reject.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body)))
+                rejection.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body)))
             }
         };
 
-        let (mut head, content) = answer.into_parts();
+        let (mut head, content) = response.into_parts();
         head.headers.insert(REQUEST_ID, id_value);
         head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // What follows a body that was not read cannot be trusted to be a request.
+        // What follows an unread body might not be a request.
         if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        access.answered(&head, &content);
-        Ok(Response::from_parts(head, Answer::new(content, access, hold)))
+        record.set_response(&head, &content);
+        Ok(Response::from_parts(head, TrackedBody::new(content, record, guard)))
     }
 
-    async fn answer<B>(
+    async fn respond<B>(
         &self,
         mut parts: Parts,
         body: B,
         admission: Admission,
         id: &Arc<str>,
-        access: &mut Access,
+        record: &mut AccessRecord,
         unread: &mut bool,
-    ) -> Result<Response<Content>, Reject>
+    ) -> Result<Response<Content>, Rejection>
     where
         B: Body<Data = Bytes> + Unpin,
     {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
-            let answer = probe.answer(&parts.method, &self.lifecycle, &*self.store).await?;
-            return Ok(answer.map(Content::Host));
+            let response = probe.respond(&parts.method, &self.lifecycle, &*self.store).await?;
+            return Ok(response.map(Content::Host));
         }
         if admission == Admission::HealthOnly {
-            return Err(Reject::TooManyConnections);
+            return Err(Rejection::TooManyConnections);
         }
-        if head::is_for_the_server(&parts) {
-            let mut answer = Response::new(Content::Host(Full::default()));
-            *answer.status_mut() = StatusCode::NO_CONTENT;
-            return Ok(answer);
+        if head::is_server_wide(&parts) {
+            let mut response = Response::new(Content::Host(Full::default()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(response);
         }
-        if explorer::is_at(parts.uri.path()) {
-            return Ok(explorer::answer(&parts)?.map(Content::Host));
+        if explorer::contains(parts.uri.path()) {
+            return Ok(explorer::respond(&parts)?.map(Content::Host));
         }
 
         let deadline = self.limits.deadline();
-        self.limits.check_room()?;
+        self.limits.check_capacity()?;
         let body = self.limits.read_body(body, deadline).await?;
         *unread = matches!(body.body, RequestBody::TooLarge(_));
         body.body.set_content_length(&mut parts.headers);
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
-        // Only now: while its body was on its way, another module may have come to serve.
+        // Pinned only now: another module may have been promoted while the body arrived.
         let serving = self.slot.pin();
-        access.served_by(serving.module);
+        record.set_module(serving.module);
         let guest = Arc::clone(&serving.guest);
         let guard = Arc::new((permit, body.share, serving));
         let context = CallContext { request_id: Arc::clone(id), deadline, guard };
@@ -149,7 +149,7 @@ impl Service {
     }
 }
 
-/// The caller's id if it is a good one, else a new UUID.
+/// The client's request id if it is valid, else a new UUID.
 fn identify(headers: &HeaderMap) -> (Arc<str>, HeaderValue) {
     let mut given = headers.get_all(REQUEST_ID).iter();
     if let (Some(value), None) = (given.next(), given.next())
@@ -166,7 +166,7 @@ fn identify(headers: &HeaderMap) -> (Arc<str>, HeaderValue) {
 pub fn new_request_id() -> (Arc<str>, HeaderValue) {
     let mut buffer = uuid::Uuid::encode_buffer();
     let text: &str = uuid::Uuid::new_v4().hyphenated().encode_lower(&mut buffer);
-    // A UUID is a valid field value; the alternative only spares a panic here.
+    // A UUID is a valid field value. The alternative is never used, and avoids a panic in the code.
     let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"));
     (Arc::from(text), value)
 }

@@ -1,5 +1,5 @@
-//! The socket of one connection, as hyper sees it: it tells the clock what passes, keeps back what hyper says
-//! on its own, and is closed in stages.
+//! The socket of one connection, as hyper sees it. It reports to the activity tracker, withholds what hyper writes
+//! without a request, and is closed in stages.
 
 use std::{
     io,
@@ -15,71 +15,70 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::http::clock::{Clock, Doing};
+use crate::http::activity::{Activity, ActivityTracker};
 
-/// How long a client is waited for that is to read an answer, and to close its side.
+/// How long the host waits for a client to read a final response, and then to close its side.
 const LINGER: Duration = Duration::from_secs(1);
-/// Bytes read at once of what is no longer wanted.
+/// Bytes discarded by one read.
 const DISCARD: usize = 4096;
 
-/// A socket that is watched.
+/// A socket that tells the tracker when the first byte of a request arrives, and when a response has been written.
 ///
-/// It tells the clock when the first byte of a request arrives, and when an answer has been written. What hyper
-/// writes between two answers is a word of its own, such as an empty 400: nothing else can be written there,
-/// for the clock is busy from before a request is handed over until all of its answer is flushed. That word
-/// is kept back, so that a better one can be said in its place.
+/// What hyper writes between two responses is its own response to an unreadable request, such as an empty 400.
+/// Nothing else can be written then, because the tracker is busy from before a request is handed over until all of
+/// its response is flushed. The socket withholds those bytes, so that the host can send a better response.
 #[derive(Debug)]
-pub struct Watched {
+pub struct TrackedSocket {
     socket: TcpStream,
-    clock: Clock,
-    kept_back: Vec<u8>,
+    tracker: ActivityTracker,
+    withheld: Vec<u8>,
 }
 
-impl Watched {
-    /// Watches `socket` for `clock`.
-    pub fn new(socket: TcpStream, clock: Clock) -> Self {
-        Self { socket, clock, kept_back: Vec::new() }
+impl TrackedSocket {
+    /// Reports the activity on `socket` to `tracker`.
+    pub fn new(socket: TcpStream, tracker: ActivityTracker) -> Self {
+        Self { socket, tracker, withheld: Vec::new() }
     }
 
-    /// What hyper has said on its own, and nobody has been told.
-    pub fn take_kept_back(&mut self) -> Bytes {
-        std::mem::take(&mut self.kept_back).into()
+    /// The bytes that hyper wrote between two responses, and that were not sent.
+    pub fn take_withheld(&mut self) -> Bytes {
+        std::mem::take(&mut self.withheld).into()
     }
 
-    /// Writes a last answer. Whether it could be written says nothing of whether it is read.
-    pub async fn write_last(&mut self, answer: &[u8]) -> bool {
-        matches!(timeout(LINGER, self.socket.write_all(answer)).await, Ok(Ok(())))
+    /// Writes a final response. Returns whether it could be written, which does not mean that the client reads it.
+    pub async fn write_last(&mut self, response: &[u8]) -> bool {
+        matches!(timeout(LINGER, self.socket.write_all(response)).await, Ok(Ok(())))
     }
 
-    /// Closes in stages (RFC 9112, section 9.6): what a client has sent meanwhile is read and thrown away
-    /// until it closes its side, for closing over unread bytes would reset the connection and could cost the
-    /// client the answer that it has not read yet.
+    /// Closes in stages (RFC 9112, section 9.6): shuts down writing, then reads and discards until the client closes
+    /// its side. A close with unread bytes would reset the connection, and could cost the client the response that it
+    /// has not read yet.
     pub async fn close(mut self) {
         let closed = async {
             self.socket.shutdown().await?;
-            let mut unwanted = [0; DISCARD];
-            while self.socket.read(&mut unwanted).await? > 0 {}
+            let mut discarded = [0; DISCARD];
+            while self.socket.read(&mut discarded).await? > 0 {}
             io::Result::Ok(())
         };
-        // Whoever goes on for longer has had its time.
+        // A client that still sends after this time risks the reset.
         let _ = timeout(LINGER, closed).await;
     }
 
-    fn keeps_back(&self) -> bool {
-        self.clock.doing().is_between_answers()
+    fn withholds(&self) -> bool {
+        self.tracker.get().is_between_responses()
     }
 }
 
-impl Drop for Watched {
+impl Drop for TrackedSocket {
     fn drop(&mut self) {
-        if self.clock.doing() == Doing::Cut {
-            // Not to wait at the end of a connection is to reset it.
+        if self.tracker.get() == Activity::Cut {
+            // Zero linger time makes the close a reset.
             let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedSocket {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -87,21 +86,21 @@ impl AsyncRead for Watched {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
-        if buffer.filled().len() > before && self.clock.doing() == Doing::Idle {
-            self.clock.set(Doing::Head);
+        if buffer.filled().len() > before && self.tracker.get() == Activity::Idle {
+            self.tracker.set(Activity::ReadingHead);
         }
         polled
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedSocket {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.keeps_back() {
-            self.kept_back.extend_from_slice(bytes);
+        if self.withholds() {
+            self.withheld.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.socket).poll_write(context, bytes)
@@ -110,13 +109,14 @@ impl AsyncWrite for Watched {
     /// hyper flushes only when it has nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(context);
-        if matches!(flushed, Poll::Ready(Ok(()))) && self.clock.doing() == Doing::Flushing {
-            self.clock.set(Doing::Idle);
+        if matches!(flushed, Poll::Ready(Ok(()))) && self.tracker.get() == Activity::Flushing {
+            self.tracker.set(Activity::Idle);
         }
         flushed
     }
 
-    /// Left to [`Watched::close`], once hyper has let go: there may be something to say before.
+    /// Does nothing: once hyper has released the socket, [`TrackedSocket::close`] shuts it down, after a final response
+    /// if one is due.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -126,10 +126,10 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.keeps_back() {
-            let before = self.kept_back.len();
-            bytes.iter().for_each(|slice| self.kept_back.extend_from_slice(slice));
-            return Poll::Ready(Ok(self.kept_back.len() - before));
+        if self.withholds() {
+            let before = self.withheld.len();
+            bytes.iter().for_each(|slice| self.withheld.extend_from_slice(slice));
+            return Poll::Ready(Ok(self.withheld.len() - before));
         }
         Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
     }

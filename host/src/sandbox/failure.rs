@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 /// Maximum number of characters of a component's error that are logged.
 const MAX_ERROR_CHARS: usize = 256;
 
-/// How a call can fail. `reject` maps each to a response.
+/// How a call can fail. `http::rejection` maps each to a response.
 #[derive(Debug)]
 pub enum Failure {
     /// The guest trapped or violated the rules of the component model. Contains the reason.

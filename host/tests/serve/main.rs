@@ -1,4 +1,4 @@
-//! The host as its users see it: a process, its sockets, its signals, its log.
+//! Tests the host from outside: a process, its sockets, its signals, its log.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
 
 mod admin;
 mod commands;
-#[path = "../support/harness.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 mod http;
 mod lifecycle;

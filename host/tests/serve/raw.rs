@@ -1,27 +1,27 @@
-//! Bytes on a socket, without a client that would keep to the rules.
+//! Raw bytes on a socket, for requests that no HTTP client would send.
 
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use crate::harness::{ORDER, TestHost, list_all, read_to_end};
 
-/// A request that makes an order, up to its framing.
+/// The start of a request that creates an order. Fields that frame its body must follow.
 pub const POST: &str = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
 
-/// An answer, as it was written.
+/// A response, as the host wrote it.
 #[derive(Clone, Debug)]
-pub struct RawAnswer {
+pub struct RawResponse {
     pub status: u16,
     pub fields: Vec<(String, String)>,
     pub body: String,
 }
 
-impl RawAnswer {
-    /// The value of a field.
+impl RawResponse {
+    /// The value of a header field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// Checks that this is a problem that the host words, and the last answer of its connection. Gives its detail.
+    /// Checks that this is a problem document of the host and the last response on its connection. Returns the detail.
     pub fn last_problem(&self, status: u16) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.field("content-type"), Some("application/problem+json"));
@@ -39,26 +39,27 @@ impl RawAnswer {
     }
 }
 
-/// A request that makes an order, with these fields besides its length.
+/// A request that creates an order, with these header fields and its length.
 pub fn order(fields: &str) -> String {
     format!("{POST}{fields}Content-Length: {}\r\n\r\n{ORDER}", ORDER.len())
 }
 
-/// Writes `bytes` and reads all answers until the host closes the connection.
-pub async fn exchange(host: &TestHost, bytes: impl AsRef<[u8]>) -> Vec<RawAnswer> {
+/// Writes `bytes` to a new connection, and reads all responses until the host closes it.
+pub async fn exchange(host: &TestHost, bytes: impl AsRef<[u8]>) -> Vec<RawResponse> {
     let mut socket = host.raw().await;
-    // A host that has read enough may close before all is written.
+    // The host may close the connection before it has read everything.
     let _ = socket.write_all(bytes.as_ref()).await;
-    answers(&mut socket).await
+    read_responses(&mut socket).await
 }
 
-/// All answers until the host closes the connection.
-pub async fn answers(socket: &mut TcpStream) -> Vec<RawAnswer> {
+/// Reads all responses until the host closes the connection.
+pub async fn read_responses(socket: &mut TcpStream) -> Vec<RawResponse> {
     let text = read_to_end(socket).await;
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     let mut rest = text.as_str();
     while !rest.is_empty() {
-        let (head, after) = rest.split_once("\r\n\r\n").unwrap_or_else(|| panic!("half a head: {text:?}"));
+        let (head, after) =
+            rest.split_once("\r\n\r\n").unwrap_or_else(|| panic!("incomplete head: {text:?}"));
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap();
         assert!(start.starts_with("HTTP/1.1 ") || start.starts_with("HTTP/1.0 "), "{text:?}");
@@ -67,25 +68,25 @@ pub async fn answers(socket: &mut TcpStream) -> Vec<RawAnswer> {
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let mut answer = RawAnswer { status, fields, body: String::new() };
-        let length = answer.field("content-length").map_or(0, |length| length.parse().unwrap());
-        assert!(length <= after.len(), "half a body: {text:?}");
+        let mut response = RawResponse { status, fields, body: String::new() };
+        let length = response.field("content-length").map_or(0, |length| length.parse().unwrap());
+        assert!(length <= after.len(), "incomplete body: {text:?}");
         let (body, next) = after.split_at(length);
-        answer.body = body.to_owned();
-        answers.push(answer);
+        response.body = body.to_owned();
+        responses.push(response);
         rest = next;
     }
-    answers
+    responses
 }
 
-/// What a connection comes to: the statuses of its answers, and the orders that were made.
+/// The outcome of a connection: the statuses of its responses, and the number of orders that were created.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     pub statuses: Vec<u16>,
     pub orders: usize,
 }
 
-/// One row of a table: what a client writes, and what must come of it.
+/// One row of a table: the bytes that a client writes, and the outcome that they must have.
 pub struct Case {
     pub name: &'static str,
     pub bytes: Vec<u8>,
@@ -93,35 +94,35 @@ pub struct Case {
 }
 
 impl Case {
-    /// A request that cannot be served: `status` is the last answer, and what follows it is not executed.
+    /// A request that must be refused: the response with `status` is the last one, and what follows is not executed.
     pub fn refused(name: &'static str, status: u16, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name, bytes: bytes.into(), outcome: Outcome { statuses: vec![status], orders: 0 } }
     }
 
-    /// A request that is answered with `status` and followed by another one, which makes an order.
+    /// A request that must get a response with `status`. The next request on the connection creates an order.
     pub fn served(name: &'static str, status: u16, bytes: impl Into<Vec<u8>>) -> Self {
         let orders = if status == 201 { 2 } else { 1 };
         Self { name, bytes: bytes.into(), outcome: Outcome { statuses: vec![status, 201], orders } }
     }
 }
 
-/// Tries all cases. Each is followed by a request that makes an order: what a smuggler wants to get executed.
-pub async fn check(host: &TestHost, cases: Vec<Case>) {
+/// Runs all cases. Each is followed by a request that creates an order: the one that an attacker would smuggle.
+pub async fn check_cases(host: &TestHost, cases: Vec<Case>) {
     let mut wrong = Vec::new();
     let mut before = 0;
     for Case { name, mut bytes, outcome } in cases {
         bytes.extend_from_slice(order("Connection: close\r\n").as_bytes());
-        let answers = exchange(host, &bytes).await;
+        let responses = exchange(host, &bytes).await;
         let after = list_all(&mut host.connect().await).await.len();
         let seen = Outcome {
-            statuses: answers.iter().map(|answer| answer.status).collect(),
+            statuses: responses.iter().map(|response| response.status).collect(),
             orders: after - before,
         };
         before = after;
         if seen != outcome {
-            wrong.push(format!("{name}: {seen:?} instead of {outcome:?}: {answers:?}"));
+            wrong.push(format!("{name}: {seen:?} instead of {outcome:?}: {responses:?}"));
         }
-        if let Some(last) = answers.last()
+        if let Some(last) = responses.last()
             && last.status != 201
         {
             assert_eq!(last.field("connection"), Some("close"), "{name}: {last:?}");

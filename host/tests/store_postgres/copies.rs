@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::{
-    harness::{Answer, Client, ORDER, TestHost, list_all, orders, post, run, within},
+    harness::{Client, ORDER, TestHost, TestResponse, list_all, orders, post, run, within},
     postgres,
 };
 
@@ -187,7 +187,7 @@ impl Loader {
 
     /// Repeats the request until it gets a response. A client whose copy has ended sends the request again to the
     /// survivor, which must always respond, and never with 5xx.
-    async fn send(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> Answer {
+    async fn send(&mut self, request: impl Fn() -> Request<Full<bytes::Bytes>>) -> TestResponse {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,

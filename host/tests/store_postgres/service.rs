@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 
 use crate::{
-    harness::{Answer, ORDER, PATIENCE, TestHost, orders, post},
+    harness::{ORDER, PATIENCE, TestHost, TestResponse, orders, post},
     postgres::Server,
     proxy::Proxy,
 };
@@ -66,7 +66,8 @@ impl Service {
         let reported = tokio::time::timeout(PATIENCE, reported).await;
         assert!(reported.is_ok(), "/ready does not report {why:?}: {:#?}", self.host.log().lines());
         let logged = |line: &serde_json::Value| {
-            line["message"] == "not ready" && line["error"].as_str().is_some_and(|error| error.contains(why))
+            line["event"] == "service.not_ready"
+                && line["error"].as_str().is_some_and(|error| error.contains(why))
         };
         self.host.log().wait_for(why, logged).await;
     }
@@ -93,12 +94,12 @@ impl Service {
         assert_eq!(read.json(), created.json());
     }
 
-    pub async fn create(&self) -> Answer {
+    pub async fn create(&self) -> TestResponse {
         self.send_in_time(post("/api/v1/orders", ORDER)).await
     }
 
     /// Creates an order with an idempotency key, so that the request may be repeated.
-    pub async fn create_once(&self, customer: &str, key: &str) -> Answer {
+    pub async fn create_once(&self, customer: &str, key: &str) -> TestResponse {
         let body = ORDER.replace("ada", customer);
         let mut request = post("/api/v1/orders", body);
         request.headers_mut().insert("idempotency-key", format!("\"{key}\"").parse().unwrap());
@@ -112,12 +113,12 @@ impl Service {
         response.json()["items"].as_array().unwrap().len()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.send_in_time(Request::get(path).body(Full::default()).unwrap()).await
     }
 
     /// Sends a request and checks that its response arrives before the deadline.
-    async fn send_in_time(&self, request: Request<Full<bytes::Bytes>>) -> Answer {
+    async fn send_in_time(&self, request: Request<Full<bytes::Bytes>>) -> TestResponse {
         let started = Instant::now();
         let response = self.host.connect().await.send(request).await.expect("a response");
         let took = started.elapsed();
@@ -132,7 +133,7 @@ pub async fn start_host(url: &str) -> TestHost {
 }
 
 /// Checks for 503 with `Retry-After`.
-pub fn must_be_unavailable(response: &Answer, when: &str) {
+pub fn must_be_unavailable(response: &TestResponse, when: &str) {
     assert_eq!(response.status(), 503, "{when}: {response:?}");
     assert_eq!(response.field("retry-after"), "1");
     assert_eq!(response.field("content-type"), "application/problem+json");

@@ -10,7 +10,7 @@
 #![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no callers")]
 #![allow(dead_code, reason = "the harness is shared with the tests of the service")]
 
-#[path = "../support/harness.rs"]
+#[path = "../support/harness/mod.rs"]
 mod harness;
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use crate::{
-    harness::{Ran, binary, run, within},
+    harness::{CommandOutput, binary, run, within},
     postgres,
 };
 
@@ -109,11 +109,11 @@ pub fn numbered(count: usize, bytes: usize) -> Contents {
     (0..count).map(|n| (format!("n/{n:07}"), value(n).into_bytes())).collect()
 }
 
-pub async fn export(store: &str, output: &Path) -> Ran {
+pub async fn export(store: &str, output: &Path) -> CommandOutput {
     run(arguments(["state", "export", "--store", store, "--output"], output)).await
 }
 
-pub async fn import(store: &str, input: &Path, more: &[&str]) -> Ran {
+pub async fn import(store: &str, input: &Path, more: &[&str]) -> CommandOutput {
     let mut all = arguments(["state", "import", "--store", store, "--input"], input);
     all.extend(more.iter().map(|more| (*more).into()));
     run(all).await
@@ -138,10 +138,10 @@ pub fn start(arguments: &[&str]) -> Child {
 }
 
 /// Waits until the program has exited.
-pub async fn end(child: Child) -> Ran {
+pub async fn end(child: Child) -> CommandOutput {
     let output = within("the command to end", child.wait_with_output()).await.unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    CommandOutput { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// The peak memory of a process, in KiB.
@@ -151,7 +151,7 @@ pub fn peak_memory_kib(child: &Child) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-impl Ran {
+impl CommandOutput {
     /// Checks that the command succeeded with one line, and returns that line.
     pub fn succeeded(&self) -> &str {
         assert_eq!((self.code, self.stderr.as_str()), (Some(0), ""), "{}", self.stdout);

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_sentence_becomes_a_clause() {
         for (sentence, expected) in [
-            ("It is not taken: no.", "it is not taken: no"),
+            ("The component was rejected: no.", "the component was rejected: no"),
             ("HTTP is spoken here.", "HTTP is spoken here"),
             ("one\u{1b}[2Jtwo\n", "one [2Jtwo"),
             ("A", "A"),

@@ -1,6 +1,6 @@
-//! `/docs`: an API explorer over what the component says of itself at `/openapi.json`.
+//! `/docs`: an API explorer for the component's API description at `/openapi.json`.
 //!
-//! All of it lies in this program (`build.rs` packs it), and the page may load nothing from elsewhere.
+//! Its files are embedded in the program (`build.rs` packs them), and the page may load nothing from other servers.
 
 use std::{io::Read, sync::OnceLock};
 
@@ -9,48 +9,49 @@ use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use http_body_util::Full;
 
-use crate::http::reject::Reject;
+use crate::http::rejection::Rejection;
 
 include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
-/// Where the explorer is.
+/// The path of the explorer.
 const ROOT: &str = "/docs";
-/// How long a file may be used without asking again, in one field: as long as what it shows is.
+/// How long a cache may use a file without revalidation: as long as it may use the API description.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
-/// What the page may do: load from here, draw icons that the style sheet holds in itself, and ask here.
+/// What the page may do: load files from this service, show icons embedded in the style sheet, and send requests to this
+/// service.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// Whether a path belongs to the explorer.
-pub fn is_at(path: &str) -> bool {
+/// Whether the explorer serves this path.
+pub fn contains(path: &str) -> bool {
     asset_name(path).is_some()
 }
 
-/// Answers a request for the explorer.
+/// Responds to a request for the explorer.
 ///
 /// # Errors
 ///
-/// [`Reject`] for a file that there is not, or another method than GET or HEAD.
-pub fn answer(request: &Parts) -> Result<Response<Full<Bytes>>, Reject> {
-    let name = asset_name(request.uri.path()).ok_or(Reject::NoSuchPage)?;
-    let asset = ASSETS.iter().find(|asset| asset.name == name).ok_or(Reject::NoSuchPage)?;
+/// [`Rejection`] if there is no such file, or if the method is neither GET nor HEAD.
+pub fn respond(request: &Parts) -> Result<Response<Full<Bytes>>, Rejection> {
+    let name = asset_name(request.uri.path()).ok_or(Rejection::NoSuchPage)?;
+    let asset = ASSETS.iter().find(|asset| asset.name == name).ok_or(Rejection::NoSuchPage)?;
     if !matches!(request.method, Method::GET | Method::HEAD) {
-        return Err(Reject::ReadOnly);
+        return Err(Rejection::ReadOnly);
     }
-    let gzipped = takes_gzip(&request.headers);
-    // Two forms of one file are two representations, with a tag each (RFC 9110, section 8.8.3.3).
+    let gzipped = accepts_gzip(&request.headers);
+    // Each encoding of a file is a representation with an entity tag of its own (RFC 9110, section 8.8.3.3).
     let tag = if gzipped { format!("\"{}-gzip\"", asset.tag) } else { format!("\"{}\"", asset.tag) };
-    let known = has_tag(&request.headers, &tag);
-    let body = match (known, gzipped) {
+    let not_modified = has_tag(&request.headers, &tag);
+    let body = match (not_modified, gzipped) {
         (true, _) => Bytes::new(),
         (false, true) => Bytes::from_static(asset.gzipped),
         (false, false) => asset.unpacked(),
     };
 
     let mut response = Response::new(Full::new(body));
-    if known {
+    if not_modified {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
@@ -59,7 +60,7 @@ pub fn answer(request: &Parts) -> Result<Response<Full<Bytes>>, Reject> {
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);
     }
-    if !known {
+    if !not_modified {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.media_type));
         headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -72,10 +73,10 @@ pub fn answer(request: &Parts) -> Result<Response<Full<Bytes>>, Reject> {
 
 /// A file of the explorer.
 struct Asset {
-    /// Below the root; empty for the page itself.
+    /// Its path below the root; empty for the page itself.
     name: &'static str,
     media_type: &'static str,
-    /// Out of the hash of its contents.
+    /// Derived from the hash of its contents.
     tag: &'static str,
     gzipped: &'static [u8],
     unpacked: OnceLock<Bytes>,
@@ -91,14 +92,17 @@ impl Asset {
         Self { name, media_type, tag, gzipped, unpacked: OnceLock::new() }
     }
 
-    /// The file as it was. It is kept, so that no number of clients makes it more than one.
+    /// The uncompressed file. It is cached, so that memory contains one copy, however many clients request it.
     fn unpacked(&self) -> Bytes {
         let unpack = || {
             let mut contents = Vec::new();
             match GzDecoder::new(self.gzipped).read_to_end(&mut contents) {
                 Ok(_) => contents.into(),
                 Err(error) => {
-                    tracing::error!(%error, asset = self.name, "the program is damaged");
+                    tracing::error!(
+                        event = "service.asset_corrupt", %error, asset = self.name,
+                        "embedded file is corrupt: reinstall the program"
+                    );
                     Bytes::new()
                 }
             }
@@ -107,23 +111,23 @@ impl Asset {
     }
 }
 
-/// What is asked for below the root, if it is.
+/// The part of a path below the root; none if the path is elsewhere.
 fn asset_name(path: &str) -> Option<&str> {
     let below = path.strip_prefix(ROOT)?;
     if below.is_empty() { Some(below) } else { below.strip_prefix('/') }
 }
 
-/// Whether a client takes gzip (RFC 9110, section 12.5.3): it is named, or all are, and not with a weight of zero.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether a client accepts gzip (RFC 9110, section 12.5.3): the field names `gzip`, or else `*`, with a weight above zero.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let mut any = false;
     for value in headers.get_all(header::ACCEPT_ENCODING) {
         for offer in value.to_str().unwrap_or_default().split(',') {
             let (coding, weight) = offer.split_once(';').unwrap_or((offer, ""));
             let weight = weight.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            let taken = weight.strip_prefix("q=").and_then(|weight| weight.parse().ok()) != Some(0.0);
+            let accepted = weight.strip_prefix("q=").and_then(|weight| weight.parse().ok()) != Some(0.0);
             match coding.trim() {
-                coding if coding.eq_ignore_ascii_case("gzip") => return taken,
-                "*" => any = taken,
+                coding if coding.eq_ignore_ascii_case("gzip") => return accepted,
+                "*" => any = accepted,
                 _ => {}
             }
         }
@@ -131,7 +135,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     any
 }
 
-/// Whether a client already has what it asks for (RFC 9110, section 13.1.2).
+/// Whether If-None-Match contains the tag, so that the client has the file already (RFC 9110, section 13.1.2).
 fn has_tag(headers: &HeaderMap, tag: &str) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|tags| {
         tags.split(',').map(str::trim).any(|given| given == "*" || given.trim_start_matches("W/") == tag)

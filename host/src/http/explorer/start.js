@@ -1,6 +1,6 @@
 "use strict";
 
-// What the component says of itself is shown as it is; nothing is asked of any other place.
+// Shows the component's API description unchanged, and contacts no other server.
 SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#explorer",

@@ -1,4 +1,4 @@
-//! The operators' API, over real sockets: who is let in, what is told, what is not there.
+//! Requests to the operators' API: authentication, events, and errors.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -8,36 +8,36 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    harness::{Answer, TestHost, fixture, run, run_with, within},
-    raw::{RawAnswer, answers},
+    harness::{TestHost, TestResponse, fixture, run, run_with, within},
+    raw::{RawResponse, read_responses},
     rollout::canary::ask,
 };
 
-/// What operators show in these tests.
+/// The operators' token of these tests.
 pub const TOKEN: &str = "7c1f0c5b2a9d4e6f8a3b";
 
-/// The detail of a refusal, whose form is checked.
-pub fn problem(answer: &Answer, status: u16) -> String {
-    assert_eq!(answer.status(), status, "{answer:?}");
-    assert_eq!(answer.field("content-type"), "application/problem+json");
-    assert_eq!(answer.field("cache-control"), "no-store");
-    let problem = answer.json();
+/// Checks the form of a problem document, and returns its detail.
+pub fn problem(response: &TestResponse, status: u16) -> String {
+    assert_eq!(response.status(), status, "{response:?}");
+    assert_eq!(response.field("content-type"), "application/problem+json");
+    assert_eq!(response.field("cache-control"), "no-store");
+    let problem = response.json();
     assert_eq!((&problem["type"], &problem["status"]), (&"about:blank".into(), &status.into()));
-    assert_eq!(problem["title"], answer.head.status.canonical_reason().unwrap());
+    assert_eq!(problem["title"], response.head.status.canonical_reason().unwrap());
     problem["detail"].as_str().expect("a detail").to_owned()
 }
 
-/// The answer to a GET with these fields, as they are written.
-async fn get(host: &TestHost, path: &str, fields: &str) -> RawAnswer {
+/// Sends a GET request with these header fields, unchanged, and reads the response.
+async fn get(host: &TestHost, path: &str, fields: &str) -> RawResponse {
     let mut socket = tokio::net::TcpStream::connect(host.admin.unwrap()).await.unwrap();
     socket.write_all(format!("GET {path} HTTP/1.1\r\n{fields}\r\n").as_bytes()).await.unwrap();
-    let answers = within("an answer", answers(&mut socket)).await;
-    let [answer] = &answers[..] else { panic!("{path} {fields}: {answers:?}") };
-    answer.clone()
+    let responses = within("a response", read_responses(&mut socket)).await;
+    let [response] = &responses[..] else { panic!("{path} {fields}: {responses:?}") };
+    response.clone()
 }
 
 #[tokio::test]
-async fn only_who_shows_the_token_is_heard() {
+async fn every_request_needs_the_token() {
     let host = TestHost::with_token(&fixture("answers"), &[], TOKEN).await;
     let wrong = "7c1f0c5b2a9d4e6f8a3c";
     for (fields, status) in [
@@ -57,29 +57,29 @@ async fn only_who_shows_the_token_is_heard() {
         (format!("Authorization: Bearer {TOKEN}\r\nOrigin: http://127.0.0.1\r\n"), 403),
         (format!("Cookie: token={TOKEN}\r\nX-Token: {TOKEN}\r\n"), 401),
     ] {
-        let answer = get(&host, "/v1/modules", &format!("Host: any.example\r\n{fields}")).await;
-        assert_eq!(answer.status, status, "{fields}: {answer:?}");
-        assert_eq!(answer.field("www-authenticate").is_some(), status == 401, "{answer:?}");
-        assert!(!answer.body.contains(TOKEN), "{answer:?}");
+        let response = get(&host, "/v1/modules", &format!("Host: any.example\r\n{fields}")).await;
+        assert_eq!(response.status, status, "{fields}: {response:?}");
+        assert_eq!(response.field("www-authenticate").is_some(), status == 401, "{response:?}");
+        assert!(!response.body.contains(TOKEN), "{response:?}");
     }
-    // Not in the query, and not for one path alone.
+    // The token is not accepted in a query, and every path needs it.
     for path in ["/v1/modules?token=", "/v1/events?access_token=", "/v1/rollback?", "/", "/v1/modules/"] {
-        let answer = get(&host, &format!("{path}{TOKEN}"), "Host: 127.0.0.1\r\n").await;
-        assert_eq!(answer.status, 401, "{path}: {answer:?}");
-        assert!(!answer.body.contains(TOKEN), "{answer:?}");
+        let response = get(&host, &format!("{path}{TOKEN}"), "Host: 127.0.0.1\r\n").await;
+        assert_eq!(response.status, 401, "{path}: {response:?}");
+        assert!(!response.body.contains(TOKEN), "{response:?}");
     }
-    let answer = ask(&host, "PUT", "/v1/modules", std::fs::read(fixture("remembers")).unwrap()).await;
-    assert!(problem(&answer, 401).contains("token"));
-    assert_eq!(problem(&ask(&host, "POST", "/v1/rollback", "").await, 401), problem(&answer, 401));
-    let refused = |line: &Value| line["message"] == "an operator was refused";
-    host.log().wait_for_count("the refusals in the log", 19, refused).await;
+    let response = ask(&host, "PUT", "/v1/modules", std::fs::read(fixture("remembers")).unwrap()).await;
+    assert!(problem(&response, 401).contains("token"));
+    assert_eq!(problem(&ask(&host, "POST", "/v1/rollback", "").await, 401), problem(&response, 401));
+    let rejected = |line: &Value| line["event"] == "admin.request_rejected";
+    host.log().wait_for_count("the rejections in the log", 19, rejected).await;
     assert!(!host.log().lines().iter().any(|line| line.to_string().contains("Bearer 7c")));
     assert_eq!(host.get("/").await.status(), 200);
 }
 
-/// A page in a browser on the same machine is not an operator.
+/// A web page in a browser on the same machine is not an operator.
 #[tokio::test]
-async fn without_a_token_this_machine_is_heard_and_no_page_of_a_browser() {
+async fn without_a_token_local_clients_are_accepted_and_web_pages_are_not() {
     let host = TestHost::fixture("answers", &[]).await;
     let port = host.admin.unwrap().port();
     for (fields, status) in [
@@ -94,13 +94,13 @@ async fn without_a_token_this_machine_is_heard_and_no_page_of_a_browser() {
         ("Host: localhost\r\nOrigin: null\r\n".to_owned(), 403),
         (String::new(), 403),
     ] {
-        let answer = get(&host, "/v1/modules", &fields).await;
-        assert_eq!(answer.status, status, "{fields}: {answer:?}");
+        let response = get(&host, "/v1/modules", &fields).await;
+        assert_eq!(response.status, status, "{fields}: {response:?}");
     }
 }
 
 #[tokio::test]
-async fn a_start_that_would_hear_anyone_is_none() {
+async fn the_host_does_not_start_with_an_open_operators_port() {
     let component = fixture("answers").display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -133,7 +133,7 @@ async fn a_start_that_would_hear_anyone_is_none() {
 }
 
 #[tokio::test]
-async fn what_is_not_there() {
+async fn errors_name_what_is_supported() {
     let host = TestHost::fixture("answers", &[]).await;
     for (method, path, allow) in [
         ("POST", "/v1/modules", "GET, PUT"),
@@ -142,16 +142,16 @@ async fn what_is_not_there() {
         ("PUT", "/v1/events", "GET"),
         ("DELETE", "/v1/modules/00", "GET"),
     ] {
-        let answer = ask(&host, method, path, "").await;
-        assert!(problem(&answer, 405).contains(allow), "{method} {path}");
-        assert_eq!(answer.field("allow"), allow, "{method} {path}");
+        let response = ask(&host, method, path, "").await;
+        assert!(problem(&response, 405).contains(allow), "{method} {path}");
+        assert_eq!(response.field("allow"), allow, "{method} {path}");
     }
-    let nobody = format!("/v1/modules/{}", "0".repeat(64));
-    for path in ["/", "/v1", "/v2/modules", "/v1/modules/", "/v1/modules/00", &nobody, "/health"] {
+    let unknown = format!("/v1/modules/{}", "0".repeat(64));
+    for path in ["/", "/v1", "/v2/modules", "/v1/modules/", "/v1/modules/00", &unknown, "/health"] {
         problem(&ask(&host, "GET", path, "").await, 404);
     }
     let detail = problem(&ask(&host, "POST", "/v1/rollback", "").await, 409);
-    assert!(detail.contains("no module to go back to"), "{detail}");
+    assert!(detail.contains("no module to roll back to"), "{detail}");
     for (query, says) in [
         ("canary=101%25", "0 to 100"),
         ("canary=", "0 to 100"),
@@ -159,19 +159,19 @@ async fn what_is_not_there() {
         ("watch=soon", "`500ms`"),
         ("force=yes", "canary, window and watch"),
     ] {
-        let answer = ask(&host, "PUT", &format!("/v1/modules?{query}"), "").await;
-        let detail = problem(&answer, 400);
+        let response = ask(&host, "PUT", &format!("/v1/modules?{query}"), "").await;
+        let detail = problem(&response, 400);
         assert!(detail.contains(says), "{query}: {detail}");
     }
-    // Its answers are for operators: the clients' port has none of them.
+    // The public port does not serve the operators' API.
     assert_eq!(&host.get("/v1/modules").await.body[..], b"hello\n");
 }
 
-/// The numbers and steps of events, up to the first that is wanted.
+/// Reads events up to the first whose step is `wanted`.
 async fn read_events(body: &mut Incoming, wanted: &str) -> Vec<Value> {
     let mut text = String::new();
     loop {
-        let frame = within("an event", body.frame()).await.expect("more events").unwrap();
+        let frame = within("an event", body.frame()).await.expect("another event").unwrap();
         text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
         if text.contains(&format!("\"step\":\"{wanted}\"")) && text.ends_with("\n\n") {
             break;
@@ -188,14 +188,14 @@ async fn read_events(body: &mut Incoming, wanted: &str) -> Vec<Value> {
 
 async fn events(host: &TestHost, last: &str) -> Incoming {
     let request = Request::get("/v1/events").header("last-event-id", last).body(Full::default()).unwrap();
-    let answer = host.operator().await.head(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    answer.into_body()
+    let response = host.operator().await.head(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response.into_body()
 }
 
 #[tokio::test]
-async fn events_come_in_order_and_are_resumed() {
+async fn events_are_sent_in_order_and_can_be_resumed() {
     let host = TestHost::fixture("answers", &["--smoke", "GET /"]).await;
     let mut stream = events(&host, "0").await;
     let start = read_events(&mut stream, "promoted").await;
@@ -205,51 +205,55 @@ async fn events_come_in_order_and_are_resumed() {
     assert_eq!(steps(&start), ["received", "compiled", "loaded", "smoked", "promoted"]);
 
     let component = std::fs::read(fixture("remembers")).unwrap();
-    let answer = ask(&host, "PUT", "/v1/modules", component).await;
-    let accepted = answer.json();
-    assert_eq!((answer.status(), &accepted["serving"], &accepted["event"]), (202, &false.into(), &5.into()));
+    let response = ask(&host, "PUT", "/v1/modules", component).await;
+    let accepted = response.json();
+    assert_eq!(
+        (response.status(), &accepted["serving"], &accepted["event"]),
+        (202, &false.into(), &5.into())
+    );
     let module = accepted["module"].as_str().unwrap();
-    assert_eq!(answer.field("location"), format!("/v1/modules/{module}"));
+    assert_eq!(response.field("location"), format!("/v1/modules/{module}"));
     let swap = read_events(&mut stream, "promoted").await;
     assert_eq!(steps(&swap), steps(&start));
     assert!(swap.iter().all(|event| event["module"] == module));
     let numbers: Vec<_> = start.iter().chain(&swap).map(|event| event["number"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
 
-    // Whoever was cut off misses nothing, and sees nothing twice; nor does one who knows another process's numbers.
+    // A client that resumes misses no event and gets none twice, even with the number of an earlier process.
     assert_eq!(read_events(&mut events(&host, "7").await, "promoted").await, swap[2..]);
     let anew = read_events(&mut events(&host, "1000").await, "promoted").await;
     assert_eq!(anew[..start.len()], start);
-    for odd in ["-1", "x", ""] {
-        let request = Request::get("/v1/events").header("last-event-id", odd).body(Full::default()).unwrap();
+    for invalid in ["-1", "x", ""] {
+        let request =
+            Request::get("/v1/events").header("last-event-id", invalid).body(Full::default()).unwrap();
         problem(&host.operator().await.send(request).await.unwrap(), 400);
     }
-    // And the module is there by its name.
+    // The API describes the module under its hash.
     let view = ask(&host, "GET", &format!("/v1/modules/{module}"), "").await;
     assert_eq!((view.status(), &view.json()["state"]), (200, &"serving".into()));
 }
 
-/// There are 32 places. Who says nothing keeps one for 3 s.
+/// There are 32 places. A silent connection occupies one for 3 s.
 #[tokio::test]
-async fn idle_connections_do_not_lock_the_operator_out() {
+async fn idle_connections_do_not_lock_out_operators() {
     let host = TestHost::fixture("answers", &[]).await;
     let mut idle = Vec::new();
     for _ in 0..40 {
         idle.push(tokio::net::TcpStream::connect(host.admin.unwrap()).await.unwrap());
     }
     let began = std::time::Instant::now();
-    let answer = ask(&host, "GET", "/v1/modules", "").await;
-    assert_eq!(answer.status(), 200);
-    // The last of them wait for a place themselves, and then as long again.
+    let response = ask(&host, "GET", "/v1/modules", "").await;
+    assert_eq!(response.status(), 200);
+    // The last idle connections first wait for a place, and then occupy it for as long.
     assert!(began.elapsed().as_secs() < 9, "{:?}", began.elapsed());
     drop(idle);
 }
 
 #[tokio::test]
-async fn during_the_drain_nothing_is_taken() {
+async fn no_module_is_accepted_during_the_drain() {
     let host = TestHost::fixture("answers", &["--drain-delay", "10m"]).await;
     host.signal(Signal::TERM);
-    host.log().wait_for("the drain", |line| line["message"] == "draining").await;
+    host.log().wait_for("the drain", |line| line["event"] == "drain.started").await;
     let component = std::fs::read(fixture("remembers")).unwrap();
     let detail = problem(&ask(&host, "PUT", "/v1/modules", component).await, 503);
     assert!(detail.contains("shutting down"), "{detail}");
@@ -260,14 +264,14 @@ async fn during_the_drain_nothing_is_taken() {
 #[tokio::test]
 async fn a_connection_serves_one_request() {
     let host = TestHost::fixture("answers", &[]).await;
-    // Two requests in one go: the second is not read, for a connection serves one.
+    // Two requests in one write: the host does not read the second.
     let mut socket = tokio::net::TcpStream::connect(host.admin.unwrap()).await.unwrap();
     let request = "GET /v1/modules HTTP/1.1\r\nHost: localhost\r\n\r\n";
     socket
         .write_all(format!("{request}POST /v1/rollback HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
         .await
         .unwrap();
-    let answers = within("an answer", answers(&mut socket)).await;
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!((answers[0].status, answers[0].field("connection")), (200, Some("close")));
+    let responses = within("a response", read_responses(&mut socket)).await;
+    assert_eq!(responses.len(), 1, "{responses:?}");
+    assert_eq!((responses[0].status, responses[0].field("connection")), (200, Some("close")));
 }

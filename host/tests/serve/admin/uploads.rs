@@ -1,4 +1,4 @@
-//! What is uploaded to the operators' API, and must not be taken: too much, too slowly, at the wrong time, or no module.
+//! Uploads that the operators' API must reject: too large, too slow, at the wrong time, or not a module.
 
 use std::fs;
 
@@ -9,9 +9,9 @@ use tokio::{
 
 use crate::{
     admin::requests::problem,
-    harness::{Answer, TestHost, fixture, within},
+    harness::{TestHost, TestResponse, fixture, within},
     module::signing::Signed,
-    raw::{RawAnswer, answers},
+    raw::{RawResponse, read_responses},
     rollout::{
         canary::{ask, serving},
         swap::compiled,
@@ -24,41 +24,41 @@ async fn connect(host: &TestHost) -> TcpStream {
     TcpStream::connect(host.admin.unwrap()).await.unwrap()
 }
 
-async fn only_answer(socket: &mut TcpStream) -> RawAnswer {
-    let answers = within("an answer", answers(socket)).await;
-    let [answer] = &answers[..] else { panic!("{answers:?}") };
-    answer.clone()
+async fn only_response(socket: &mut TcpStream) -> RawResponse {
+    let responses = within("a response", read_responses(socket)).await;
+    let [response] = &responses[..] else { panic!("{responses:?}") };
+    response.clone()
 }
 
-/// Announced, it is refused before any of it is read.
+/// The host rejects it before it reads any of it.
 #[tokio::test]
-async fn a_gigabyte_that_is_announced() {
+async fn an_announced_gigabyte_is_rejected_unread() {
     let host = TestHost::fixture("answers", &[]).await;
     for length in ["1073741824", "67108865"] {
         let mut socket = connect(&host).await;
         socket.write_all(format!("{PUT}Content-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
-        let answer = only_answer(&mut socket).await;
-        assert_eq!(answer.status, 413, "{answer:?}");
-        assert!(answer.body.contains("at most 64 MiB"), "{answer:?}");
+        let response = only_response(&mut socket).await;
+        assert_eq!(response.status, 413, "{response:?}");
+        assert!(response.body.contains("at most 64 MiB"), "{response:?}");
     }
-    // No place is left taken.
+    // The rejected uploads have released their permits.
     assert_eq!(ask(&host, "PUT", "/v1/modules", &b"x"[..]).await.status(), 422);
 }
 
-/// Not announced, it is refused when it is too much, and not held.
+/// The host rejects it at the limit, and does not buffer more than that.
 #[tokio::test]
-async fn a_gigabyte_that_is_not_announced() {
-    /// What a component may have, and some for all else.
+async fn an_unannounced_gigabyte_is_rejected_at_the_limit() {
+    /// The limit of a component, with a margin.
     const MAX_GROWTH_KIB: u64 = 80 * 1024;
     let host = TestHost::fixture("answers", &[]).await;
     let before = host.peak_memory_kib();
     let mut socket = connect(&host).await;
     socket.write_all(format!("{PUT}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
-    let (mut answer, mut body) = socket.split();
+    let (mut response, mut body) = socket.split();
     let chunk = [b"100000\r\n".as_slice(), &vec![0; 1 << 20], b"\r\n"].concat();
     let send = async {
         for _ in 0..1024 {
-            // Once it is refused, the host does not read for ever.
+            // After the rejection, the host reads for a limited time.
             if body.write_all(&chunk).await.is_err() {
                 break;
             }
@@ -66,9 +66,9 @@ async fn a_gigabyte_that_is_not_announced() {
     };
     let mut text = Vec::new();
     let receive = async {
-        let _ = answer.read_to_end(&mut text).await;
+        let _ = response.read_to_end(&mut text).await;
     };
-    within("a gigabyte", async { tokio::join!(send, receive) }).await;
+    within("the rejection of a gigabyte", async { tokio::join!(send, receive) }).await;
     let text = String::from_utf8_lossy(&text);
     assert!(text.starts_with("HTTP/1.1 413 ") && text.contains("at most 64 MiB"), "{text}");
     let grown = host.peak_memory_kib() - before;
@@ -77,44 +77,44 @@ async fn a_gigabyte_that_is_not_announced() {
 }
 
 #[tokio::test]
-async fn a_slow_upload_keeps_nobody_waiting() {
+async fn a_slow_upload_delays_no_other_request() {
     let host = TestHost::fixture("answers", &[]).await;
     let component = fs::read(fixture("remembers")).unwrap();
     let mut slow = connect(&host).await;
     let (first, rest) = component.split_at(1000);
     slow.write_all(format!("{PUT}Content-Length: {}\r\n\r\n", component.len()).as_bytes()).await.unwrap();
     slow.write_all(first).await.unwrap();
-    // Not before the host has begun to read it.
+    // Wait until the host has started to read the upload.
     let busy = async {
         loop {
-            let answer = ask(&host, "PUT", "/v1/modules", &b"x"[..]).await;
-            if answer.status() == 409 {
-                return problem(&answer, 409);
+            let response = ask(&host, "PUT", "/v1/modules", &b"x"[..]).await;
+            if response.status() == 409 {
+                return problem(&response, 409);
             }
         }
     };
-    assert!(within("the upload to be begun", busy).await.contains("Another module"));
+    assert!(within("the start of the upload", busy).await.contains("Another module"));
     assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
     slow.write_all(rest).await.unwrap();
-    assert_eq!(only_answer(&mut slow).await.status, 202);
+    assert_eq!(only_response(&mut slow).await.status, 202);
     host.log().wait_for("its promotion", |line| line["event"] == "rollout.promoted").await;
 }
 
-/// One that breaks off gives its turn back.
+/// The next upload gets the permit.
 #[tokio::test]
-async fn an_upload_that_breaks_off() {
+async fn an_upload_that_ends_early_releases_its_permit() {
     let host = TestHost::fixture("answers", &[]).await;
     let mut socket = connect(&host).await;
     socket.write_all(format!("{PUT}Content-Length: 1000\r\n\r\nhalf").as_bytes()).await.unwrap();
     socket.shutdown().await.unwrap();
-    let _ = within("the end", answers(&mut socket)).await;
+    let _ = within("the end of the connection", read_responses(&mut socket)).await;
     let component = fs::read(fixture("remembers")).unwrap();
-    assert_eq!(within("its turn", put_when_free(&host, &component)).await.status(), 202);
+    assert_eq!(within("a free permit", put_when_free(&host, &component)).await.status(), 202);
 }
 
 #[tokio::test]
-async fn what_is_no_module_changes_nothing() {
+async fn an_upload_that_is_not_a_module_changes_nothing() {
     let host = TestHost::fixture("answers", &[]).await;
     let before = serving(&host).await;
     let (native, _) = compiled().await;
@@ -135,11 +135,11 @@ async fn what_is_no_module_changes_nothing() {
         (fs::read(fixture("traps_at_start")).unwrap(), "it does not start"),
         (good[..good.len() / 2].to_vec(), "does not compile"),
     ] {
-        let answer = within("its turn", put_when_free(&host, &bytes)).await;
-        assert_eq!(answer.status(), 202, "{answer:?}");
+        let response = within("a free permit", put_when_free(&host, &bytes)).await;
+        assert_eq!(response.status(), 202, "{response:?}");
         let decided = async {
             loop {
-                let view = ask(&host, "GET", answer.field("location"), "").await.json();
+                let view = ask(&host, "GET", response.field("location"), "").await.json();
                 if view["state"] != "checking" {
                     return view;
                 }
@@ -153,24 +153,24 @@ async fn what_is_no_module_changes_nothing() {
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
 }
 
-/// A turn is over a little after it is told what became of it.
-async fn put_when_free(host: &TestHost, bytes: &[u8]) -> Answer {
+/// Pushes a component until it gets the permit, which is released shortly after the previous outcome is reported.
+async fn put_when_free(host: &TestHost, bytes: &[u8]) -> TestResponse {
     loop {
-        let answer = ask(host, "PUT", "/v1/modules", bytes.to_vec()).await;
-        if answer.status() != 409 {
-            return answer;
+        let response = ask(host, "PUT", "/v1/modules", bytes.to_vec()).await;
+        if response.status() != 409 {
+            return response;
         }
     }
 }
 
 #[tokio::test]
-async fn a_signed_module_that_was_altered_by_one_bit() {
+async fn a_signed_module_with_one_altered_bit_is_rejected() {
     let signed = Signed::new().await;
     let keys = signed.path("public");
     let whole = fs::read(signed.path("orders.wasm")).unwrap();
     let host = TestHost::start(signed.path("orders.wasm").as_ref(), &["--trusted-keys", &keys]).await;
     let before = serving(&host).await;
-    // In the signature, at the beginning, in the middle, at the end.
+    // A bit in the signature, at the start, in the middle, and at the end.
     for place in [8 + 118, 200, whole.len() / 2, whole.len() - 1] {
         let mut altered = whole.clone();
         altered[place] ^= 1;
@@ -181,7 +181,7 @@ async fn a_signed_module_that_was_altered_by_one_bit() {
     let detail = problem(&ask(&host, "PUT", "/v1/modules", unsigned).await, 422);
     assert!(detail.contains("it is not signed"), "{detail}");
     assert_eq!(serving(&host).await, before);
-    // Unaltered it is the one that serves.
-    let answer = ask(&host, "PUT", "/v1/modules", whole).await;
-    assert_eq!((answer.status(), &answer.json()["serving"]), (200, &true.into()));
+    // The unaltered module is the serving one.
+    let response = ask(&host, "PUT", "/v1/modules", whole).await;
+    assert_eq!((response.status(), &response.json()["serving"]), (200, &true.into()));
 }

@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     admin::requests::TOKEN,
-    harness::{Ran, TestHost, fixture, run, run_with},
+    harness::{CommandOutput, TestHost, fixture, run, run_with},
     rollout::swap::compiled,
 };
 
 /// Runs `orders-host module …` against this host.
-pub async fn module(host: &TestHost, arguments: &[&str]) -> Ran {
+pub async fn module(host: &TestHost, arguments: &[&str]) -> CommandOutput {
     let url = format!("http://{}", host.admin.unwrap());
     run_with(&[("ORDERS_ADMIN", &url)], ["module"].iter().chain(arguments)).await
 }
@@ -28,7 +28,7 @@ pub fn short(file: &str) -> String {
 }
 
 /// Checks that a command failed with this exit code, and with these parts in its one line of standard error.
-pub fn check_failed(ran: &Ran, code: i32, says: &[&str]) {
+pub fn check_failed(ran: &CommandOutput, code: i32, says: &[&str]) {
     assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     for part in says {
@@ -40,7 +40,7 @@ pub fn check_failed(ran: &Ran, code: i32, says: &[&str]) {
 }
 
 /// Checks that standard output contains these parts in this order.
-pub fn check_said(ran: &Ran, parts: &[&str]) {
+pub fn check_said(ran: &CommandOutput, parts: &[&str]) {
     let mut rest = ran.stdout.as_str();
     for part in parts {
         let (_, after) = rest
@@ -57,7 +57,7 @@ async fn a_module_is_pushed_shown_and_rolled_back() {
     let (before, file) = (short(&path("answers")), path("remembers"));
     let after = short(&file);
     let ran = module(&host, &["rollback"]).await;
-    check_failed(&ran, 1, &["no module to go back to"]);
+    check_failed(&ran, 1, &["no module to roll back to"]);
     assert_eq!(ran.stdout, "");
 
     let ran = module(&host, &["push", &file]).await;

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     commands::module::{check_failed, check_said, module, path, short},
-    harness::{Ran, TestHost, binary, fixture, within},
+    harness::{CommandOutput, TestHost, binary, fixture, within},
 };
 
 /// A client that sends requests until [`Load::end`].
@@ -54,9 +54,9 @@ fn start(url: &str, arguments: &[&str]) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-async fn end(child: Child) -> Ran {
+async fn end(child: Child) -> CommandOutput {
     let output = within("a command to end", child.wait_with_output()).await.unwrap();
-    Ran {
+    CommandOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),

@@ -1,10 +1,10 @@
-//! Chunks, and the order of things on a connection: what is read as a body, what as the next request.
+//! Chunked bodies, and the order of messages on a connection: what is read as a body, and what as the next request.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
     harness::{ORDER, TestHost, list_all, within},
-    raw::{Case, POST, answers, check, exchange, order},
+    raw::{Case, POST, check_cases, exchange, order, read_responses},
 };
 
 /// A request whose body is `chunks`.
@@ -12,36 +12,40 @@ fn chunked(chunks: &str) -> String {
     format!("{POST}Transfer-Encoding: chunked\r\n\r\n{chunks}")
 }
 
-/// A whole order in one chunk, whose size is written like this.
+/// A request whose body is an order in one chunk. `size` is the size of the chunk as it is written.
 fn sized(size: &str) -> String {
     chunked(&format!("{size}\r\n{ORDER}\r\n0\r\n\r\n"))
 }
 
 #[tokio::test]
-async fn a_chunk_has_a_size_and_two_ends() {
+async fn a_chunk_has_a_size_and_two_line_ends() {
     let host = TestHost::orders(&["--request-timeout", "2s"]).await;
     let length = ORDER.len();
     let size = format!("{length:x}");
     let (first, rest) = ORDER.split_at(10);
     let two = format!("a\r\n{first}\r\n{:X}\r\n{rest}\r\n0\r\n\r\n", rest.len());
-    check(
+    check_cases(
         &host,
         vec![
             Case::served("one chunk", 201, sized(&size)),
             Case::served("two chunks", 201, chunked(&two)),
             Case::served("leading zeros", 201, sized(&format!("000{size}"))),
-            Case::served("many zeros at the end", 201, sized(&size).replace("\r\n0\r\n", "\r\n00000\r\n")),
+            Case::served(
+                "several zeros in the last size",
+                201,
+                sized(&size).replace("\r\n0\r\n", "\r\n00000\r\n"),
+            ),
             Case::served("an extension", 201, sized(&format!("{size};name=\"value\""))),
             Case::refused("no size", 400, sized("")),
-            Case::refused("a minus", 400, sized(&format!("-{size}"))),
-            Case::refused("a plus", 400, sized(&format!("+{size}"))),
+            Case::refused("a minus sign", 400, sized(&format!("-{size}"))),
+            Case::refused("a plus sign", 400, sized(&format!("+{size}"))),
             Case::refused("0x", 400, sized(&format!("0x{size}"))),
-            Case::refused("a blank before", 400, sized(&format!(" {size}"))),
-            Case::refused("a letter that is no digit", 400, sized(&format!("{size}g"))),
+            Case::refused("a space before the size", 400, sized(&format!(" {size}"))),
+            Case::refused("a letter that is not a digit", 400, sized(&format!("{size}g"))),
             Case::refused("words", 400, sized("ninety")),
             Case::refused("2^64", 400, sized("10000000000000000")),
             Case::refused("forty digits", 400, sized(&"f".repeat(40))),
-            // As much as that cannot follow: time ends it.
+            // So many bytes never arrive, and the request times out.
             Case::refused("2^64 - 1", 408, sized("ffffffffffffffff")),
             Case::refused("a size that is too small", 400, sized(&format!("{:x}", length - 1))),
             Case::refused("a size that is too large", 400, sized(&format!("{:x}", length + 1))),
@@ -62,40 +66,36 @@ async fn a_chunk_has_a_size_and_two_ends() {
                 sized(&size).replacen(&format!("{ORDER}\r\n"), &format!("{ORDER}\n"), 1),
             ),
             Case::refused("a line feed in an extension", 400, sized(&format!("{size};a\nb"))),
-            Case::refused(
-                "an extension without end",
-                400,
-                sized(&format!("{size};{}", "x".repeat(64 << 10))),
-            ),
+            Case::refused("an endless extension", 400, sized(&format!("{size};{}", "x".repeat(64 << 10)))),
         ],
     )
     .await;
 }
 
 #[tokio::test]
-async fn trailers_are_read_and_let_go() {
+async fn trailers_are_read_and_discarded() {
     let host = TestHost::orders(&[]).await;
     let trailed = |trailers: &str| chunked(&format!("{:x}\r\n{ORDER}\r\n0\r\n{trailers}\r\n", ORDER.len()));
-    check(
+    check_cases(
         &host,
         vec![
-            Case::served("one", 201, trailed("X-A: 1\r\n")),
+            Case::served("one field", 201, trailed("X-A: 1\r\n")),
             Case::served("a length", 201, trailed("Content-Length: 5\r\n")),
-            Case::served("a coding", 201, trailed("Transfer-Encoding: chunked\r\n")),
+            Case::served("a transfer encoding", 201, trailed("Transfer-Encoding: chunked\r\n")),
             Case::served("a host", 201, trailed("Host: elsewhere\r\n")),
             Case::refused("no colon", 400, trailed("X-A\r\n")),
-            Case::refused("a blank in a name", 400, trailed("X A: 1\r\n")),
+            Case::refused("a space in a name", 400, trailed("X A: 1\r\n")),
             Case::refused("a NUL", 400, trailed("X-A: \0\r\n")),
-            Case::refused("more than fields in a head", 400, trailed(&"X-A: 1\r\n".repeat(101))),
-            Case::refused("without end", 400, trailed(&"X-A: 1\r\n".repeat(1 << 16))),
-            Case::refused("one without end", 400, trailed(&format!("X-A: {}\r\n", "x".repeat(1 << 20)))),
+            Case::refused("more fields than a head may have", 400, trailed(&"X-A: 1\r\n".repeat(101))),
+            Case::refused("endless fields", 400, trailed(&"X-A: 1\r\n".repeat(1 << 16))),
+            Case::refused("an endless field", 400, trailed(&format!("X-A: {}\r\n", "x".repeat(1 << 20)))),
         ],
     )
     .await;
 }
 
 #[tokio::test]
-async fn answers_come_in_the_order_of_their_requests() {
+async fn responses_are_sent_in_the_order_of_their_requests() {
     let host = TestHost::orders(&[]).await;
     let get = |path: &str, fields: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n");
     let requests = [
@@ -107,14 +107,14 @@ async fn answers_come_in_the_order_of_their_requests() {
         get("/health", "Connection: close\r\n"),
         order("X-Request-Id: never\r\n"),
     ];
-    let answers = exchange(&host, requests.concat()).await;
-    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    let responses = exchange(&host, requests.concat()).await;
+    let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
     assert_eq!(statuses, [200, 201, 404, 201, 404, 200]);
-    assert_eq!(answers[1].field("x-request-id"), Some("first"));
-    assert_eq!(answers[3].field("x-request-id"), Some("second"));
-    let made = list_all(&mut host.connect().await).await;
-    assert_eq!(made.len(), 2);
-    assert!(made.contains_key(answers[1].field("location").unwrap()));
+    assert_eq!(responses[1].field("x-request-id"), Some("first"));
+    assert_eq!(responses[3].field("x-request-id"), Some("second"));
+    let created = list_all(&mut host.connect().await).await;
+    assert_eq!(created.len(), 2);
+    assert!(created.contains_key(responses[1].field("location").unwrap()));
 }
 
 #[tokio::test]
@@ -126,34 +126,38 @@ async fn a_request_may_arrive_byte_by_byte() {
     for byte in format!("{chunked}{}", order("Connection: close\r\n")).bytes() {
         socket.write_all(&[byte]).await.unwrap();
     }
-    let answers = answers(&mut socket).await;
-    assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [201, 201]);
+    let responses = read_responses(&mut socket).await;
+    assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [201, 201]);
 }
 
-/// A body that is read after 100, and one that is not: only the first was asked for.
+/// The host sends 100 (Continue) only to a client whose body it will read.
 #[tokio::test]
-async fn a_client_is_told_to_go_on_only_if_its_body_will_be_read() {
+async fn a_client_gets_100_only_if_its_body_will_be_read() {
     let host = TestHost::orders(&[]).await;
     let expect = "Expect: 100-continue\r\n";
     let length = format!("Content-Length: {}\r\n", ORDER.len());
     let cases = [
         (
-            "a body that will be read is asked for",
+            "a body that will be read",
             format!("{POST}{expect}{length}Connection: close\r\n\r\n{ORDER}"),
             vec![100, 201],
         ),
         (
-            "health takes no body",
+            "a health probe needs no body",
             format!("POST /health HTTP/1.1\r\nHost: test\r\n{expect}{length}\r\n"),
             vec![405],
         ),
         (
-            "the explorer takes no body",
+            "the explorer needs no body",
             format!("GET /docs HTTP/1.1\r\nHost: test\r\n{expect}{length}\r\n"),
             vec![200],
         ),
         ("no host", format!("GET / HTTP/1.1\r\n{expect}{length}\r\n"), vec![400]),
-        ("another coding", format!("{POST}{expect}Transfer-Encoding: gzip, chunked\r\n\r\n"), vec![501]),
+        (
+            "another transfer encoding",
+            format!("{POST}{expect}Transfer-Encoding: gzip, chunked\r\n\r\n"),
+            vec![501],
+        ),
         ("an unreadable length", format!("{POST}{expect}Content-Length: x\r\n\r\n"), vec![400]),
         (
             "HTTP/1.0",
@@ -167,13 +171,13 @@ async fn a_client_is_told_to_go_on_only_if_its_body_will_be_read() {
         ),
     ];
     for (name, request, expected) in cases {
-        let answers = exchange(&host, request).await;
-        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), expected, "{name}");
+        let responses = exchange(&host, request).await;
+        assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), expected, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind() {
+async fn a_client_that_leaves_in_the_middle_of_a_body_blocks_nothing() {
     let host = TestHost::orders(&["--max-concurrent", "1", "--max-connections", "2"]).await;
     for framing in [
         format!("Content-Length: {}\r\n\r\n{{", ORDER.len()),
@@ -184,7 +188,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind() {
             socket.write_all(format!("{POST}{framing}").as_bytes()).await.unwrap();
         }
     }
-    let mut client = within("a place to be free again", async {
+    let mut client = within("a free place", async {
         loop {
             let mut client = host.connect().await;
             if client.create().await.unwrap().status() == 201 {
@@ -200,13 +204,14 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing_behind() {
 async fn a_client_that_leaves_while_the_component_works_frees_its_instance() {
     let host = TestHost::fixture("blocks", &["--max-concurrent", "1", "--request-timeout", "10m"]).await;
     for round in 1..=3 {
-        // The place of the one before is free as soon as the host has noticed that its client has gone.
-        let mut socket = within("the place to be free", async {
+        // The previous request releases its place when the host has noticed that its client is gone.
+        let mut socket = within("a free place", async {
             loop {
                 let mut socket = host.raw().await;
                 socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-                let waits =
-                    host.log().wait_for_count("it to wait", round, |line| line["message"] == "waiting");
+                let waits = host
+                    .log()
+                    .wait_for_count("the request to wait", round, |line| line["message"] == "waiting");
                 tokio::select! {
                     () = waits => return socket,
                     _ = socket.readable() => {}
@@ -216,9 +221,9 @@ async fn a_client_that_leaves_while_the_component_works_frees_its_instance() {
         .await;
         assert_eq!(host.get("/health").await.status(), 200);
         if round == 1 {
-            // Half gone is gone: nobody waits for an answer who says that nothing more will be asked.
+            // The host treats a connection that its client has half closed as closed, and ends the request.
             socket.shutdown().await.unwrap();
-            let _ = within("the end", socket.read(&mut [0; 64])).await;
+            let _ = within("the end of the connection", socket.read(&mut [0; 64])).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Time, bytes and counts: what happens at each bound.
+//! The limits of time, bytes and counts, and what happens at each of them.
 
 use http::Request;
 use http_body_util::Full;
@@ -9,35 +9,35 @@ use crate::{
     raw::{exchange, order},
 };
 
-/// One byte more than a body may have by default.
+/// One byte more than the default limit of a body.
 const TOO_LARGE: usize = (1 << 20) + 1;
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n\r\n";
 const HEAD: &str = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n";
 
-fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
-    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+fn field<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    response.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 
-/// Chunks of one byte more than 1 KiB, and no end.
+/// Chunks with one byte more than 1 KiB in total, and no last chunk.
 fn too_large_chunks() -> String {
     format!("400\r\n{}\r\n1\r\nx\r\n", "x".repeat(1024))
 }
 
-/// The component has the same limit, and says so in its own words.
+/// The component has the same limit, and words the response.
 #[tokio::test]
 async fn a_body_announced_as_too_large_is_refused_before_it_is_sent() {
     let host = TestHost::orders(&["--max-concurrent", "1"]).await;
     let mut socket = host.raw().await;
     socket.write_all(format!("{HEAD}Content-Length: {TOO_LARGE}\r\n\r\n").as_bytes()).await.unwrap();
-    let answer = read_to_end(&mut socket).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-    assert_eq!(field(&answer, "connection"), Some("close"));
+    let response = read_to_end(&mut socket).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert_eq!(field(&response, "connection"), Some("close"));
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
 }
 
-/// 404 and 405 go before 413, and only the component knows them.
+/// 404 and 405 precede 413, and only the component knows which paths and methods exist.
 #[tokio::test]
-async fn a_path_or_method_that_there_is_not_goes_before_a_body_too_large() {
+async fn an_unknown_path_or_method_precedes_a_body_too_large() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
     for (start, status) in [("POST /nowhere", 404), ("PUT /api/v1/orders", 405)] {
         for framing in ["Content-Length: 1025\r\n\r\n".to_owned(), format!("{CHUNKED}{}", too_large_chunks())]
@@ -45,22 +45,22 @@ async fn a_path_or_method_that_there_is_not_goes_before_a_body_too_large() {
             let mut socket = host.raw().await;
             let request = HEAD.replacen("POST /api/v1/orders", start, 1);
             socket.write_all(format!("{request}{framing}").as_bytes()).await.unwrap();
-            let answer = read_to_end(&mut socket).await;
-            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-            assert_eq!(field(&answer, "connection"), Some("close"));
+            let response = read_to_end(&mut socket).await;
+            assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+            assert_eq!(field(&response, "connection"), Some("close"));
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_that_asks_first_is_not_told_to_go_on_with_a_body_too_large() {
+async fn a_client_that_expects_100_does_not_get_it_for_a_body_too_large() {
     let host = TestHost::orders(&[]).await;
     let mut socket = host.raw().await;
     let expect = "Expect: 100-continue\r\n";
     let request = format!("{HEAD}{expect}Content-Length: {TOO_LARGE}\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
-    let answer = read_to_end(&mut socket).await;
-    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    let response = read_to_end(&mut socket).await;
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
 
     let mut socket = host.raw().await;
     let close = "Connection: close\r\n";
@@ -68,27 +68,30 @@ async fn a_client_that_asks_first_is_not_told_to_go_on_with_a_body_too_large() {
     let head = format!("{HEAD}{expect}{close}Content-Length: {length}\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(ORDER.as_bytes()).await.unwrap();
-    let answer = read_to_end(&mut socket).await;
-    assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 "), "{answer}");
+    let response = read_to_end(&mut socket).await;
+    assert!(response.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 "), "{response}");
 }
 
 #[tokio::test]
-async fn a_body_that_turns_out_too_large_is_refused_on_the_way() {
+async fn a_body_that_turns_out_too_large_is_refused_while_it_arrives() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
-    // The second announces more than a component of 32 bits can count.
+    // The second length is more than a 32-bit component can count.
     for framing in
         [format!("{CHUNKED}{}", too_large_chunks()), format!("Content-Length: {}\r\n\r\n", 1_u64 << 63)]
     {
         let mut socket = host.raw().await;
         socket.write_all(format!("{HEAD}{framing}").as_bytes()).await.unwrap();
-        let answer = read_to_end(&mut socket).await;
-        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
-        assert!(answer.contains("at most 1024 bytes"), "the host's own limit is told: {answer}");
-        assert_eq!(field(&answer, "connection"), Some("close"));
+        let response = read_to_end(&mut socket).await;
+        assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+        assert!(
+            response.contains("at most 1024 bytes"),
+            "the detail names the limit of the host: {response}"
+        );
+        assert_eq!(field(&response, "connection"), Some("close"));
     }
 }
 
-/// Also where nobody would have read it, however it is framed.
+/// Even for methods whose handler would not read the body, however the body is framed.
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_with_any_method() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
@@ -99,52 +102,52 @@ async fn a_body_that_is_too_large_is_refused_with_any_method() {
             assert!(head.starts_with(method), "{head}");
             let mut socket = host.raw().await;
             socket.write_all(format!("{head}{framing}").as_bytes()).await.unwrap();
-            let answer = read_to_end(&mut socket).await;
-            assert!(answer.starts_with("HTTP/1.1 413 "), "{method}: {answer}");
+            let response = read_to_end(&mut socket).await;
+            assert!(response.starts_with("HTTP/1.1 413 "), "{method}: {response}");
         }
     }
 }
 
-/// What the client goes on to send is not taken for a request.
+/// The rest of the body is never read as a request.
 #[tokio::test]
 async fn nothing_is_executed_after_a_body_that_turns_out_too_large() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
     let request = format!("{HEAD}{CHUNKED}{}{}", too_large_chunks(), order(""));
-    let answers = exchange(&host, request).await;
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    assert_eq!(answers[0].status, 413, "{answers:?}");
+    let responses = exchange(&host, request).await;
+    assert_eq!(responses.len(), 1, "{responses:?}");
+    assert_eq!(responses[0].status, 413, "{responses:?}");
     assert_eq!(host.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_the_limit_is_taken() {
+async fn a_body_of_exactly_the_limit_is_accepted() {
     let host = TestHost::orders(&[]).await;
     for (size, status) in [(1 << 20, 201), (TOO_LARGE, 413)] {
         let padded = format!("{ORDER}{}", " ".repeat(size - ORDER.len()));
-        let answer = host.connect().await.send(post("/api/v1/orders", padded)).await.unwrap();
-        assert_eq!(answer.status(), status, "{answer:?}");
+        let response = host.connect().await.send(post("/api/v1/orders", padded)).await.unwrap();
+        assert_eq!(response.status(), status, "{response:?}");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_arrive_in_time_is_408() {
+async fn a_body_that_does_not_arrive_in_time_gets_408() {
     let host = TestHost::orders(&["--request-timeout", "3s", "--max-concurrent", "1"]).await;
     let mut slow = host.raw().await;
     let head = format!("{HEAD}Expect: 100-continue\r\nContent-Length: 100\r\n\r\n");
     slow.write_all(head.as_bytes()).await.unwrap();
-    let mut go_on = [0; 25];
-    within("the host to wait for the body", slow.read_exact(&mut go_on)).await.unwrap();
-    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut interim = [0; 25];
+    within("the host to wait for the body", slow.read_exact(&mut interim)).await.unwrap();
+    assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     slow.write_all(b"{").await.unwrap();
-    // It holds its connection, but not the only place in the component.
+    // The upload occupies its connection, but not the only place in the component.
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
-    let answer = read_to_end(&mut slow).await;
-    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-    assert_eq!(field(&answer, "connection"), Some("close"));
+    let response = read_to_end(&mut slow).await;
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert_eq!(field(&response, "connection"), Some("close"));
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_costs_nothing() {
+async fn a_body_that_ends_early_creates_nothing() {
     let host = TestHost::orders(&[]).await;
     let mut socket = host.raw().await;
     let id = "X-Request-Id: broken\r\n";
@@ -157,23 +160,23 @@ async fn a_body_that_breaks_off_costs_nothing() {
 }
 
 #[tokio::test]
-async fn bodies_together_are_bounded() {
+async fn the_bodies_of_all_requests_together_are_bounded() {
     let options = ["--max-body", "64KiB", "--max-buffered", "64KiB", "--request-timeout", "50s"];
     let host = TestHost::orders(&options).await;
     let hoard = format!("{HEAD}Content-Length: 65536\r\n\r\n{}", " ".repeat(60 * 1024));
     let mut hoarder = host.raw().await;
     hoarder.write_all(hoard.as_bytes()).await.unwrap();
 
-    // As soon as the host has taken these in, there is no room for more than 4 KiB.
+    // As soon as the host has read these bytes, there is room for 4 KiB at most.
     let large = || post("/api/v1/orders", format!("{ORDER}{}", " ".repeat(8 * 1024)));
     let mut client = host.connect().await;
-    let refused = within("a body to be refused", async {
+    let refused = within("a refused body", async {
         loop {
-            let answer = client.send(large()).await.unwrap();
-            if answer.status() != 201 {
-                return answer;
+            let response = client.send(large()).await.unwrap();
+            if response.status() != 201 {
+                return response;
             }
-            // The two may meet, and then either may be the one that is refused.
+            // The two requests race for the memory, and either may be refused.
             if hoarder.try_read(&mut [0; 64]).is_ok() {
                 hoarder = host.raw().await;
                 hoarder.write_all(hoard.as_bytes()).await.unwrap();
@@ -190,7 +193,7 @@ async fn bodies_together_are_bounded() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_503_at_once_and_health_is_still_answered() {
+async fn requests_beyond_the_limit_get_503_immediately_and_health_probes_are_still_served() {
     let options = ["--max-concurrent", "1", "--request-timeout", "2s"];
     let host = TestHost::fixture("blocks", &options).await;
     let mut first = host.connect().await;
@@ -198,7 +201,7 @@ async fn requests_beyond_the_limit_are_503_at_once_and_health_is_still_answered(
     host.log().wait_for("the first request to block", |line| line["message"] == "waiting").await;
 
     let refused = host.get("/").await;
-    assert!(refused.host_problem(503).contains("as many requests as it can take"));
+    assert!(refused.host_problem(503).contains("the limit of requests in flight"));
     assert_eq!(refused.field("retry-after"), "1");
     assert_eq!(host.get("/health").await.status(), 200);
     assert_eq!(host.get("/ready").await.status(), 200);
@@ -209,25 +212,25 @@ async fn requests_beyond_the_limit_are_503_at_once_and_health_is_still_answered(
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_told_so() {
+async fn connections_beyond_the_limit_get_503() {
     let host = TestHost::orders(&["--max-connections", "1"]).await;
     let mut first = host.connect().await;
     assert_eq!(first.create().await.unwrap().status(), 201);
 
     let refused = host.connect().await.create().await.unwrap();
-    assert!(refused.host_problem(503).contains("as many connections as it can take"));
+    assert!(refused.host_problem(503).contains("its limit of connections"));
     assert_eq!(refused.field("connection"), "close");
     assert_eq!(host.get("/health").await.status(), 200);
 
     drop(first);
-    within("the host to learn of it", async {
+    within("the place to be released", async {
         while host.connect().await.create().await.unwrap().status() != 201 {}
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_silent_connection_is_closed() {
+async fn an_idle_connection_is_closed() {
     let host = TestHost::orders(&["--idle-timeout", "2s"]).await;
     let mut silent = host.raw().await;
     assert_eq!(read_to_end(&mut silent).await, "");
@@ -238,14 +241,14 @@ async fn a_silent_connection_is_closed() {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_431() {
+async fn a_head_that_is_too_large_gets_431() {
     let host = TestHost::orders(&[]).await;
     for (size, status) in [(31 * 1024, 200), (33 * 1024, 431)] {
         let request = Request::get("/api/v1/orders").header("x-large", "x".repeat(size));
-        let answer = host.connect().await.send(request.body(Full::default()).unwrap()).await.unwrap();
-        assert_eq!(answer.status(), status);
+        let response = host.connect().await.send(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), status);
         if status == 431 {
-            assert!(answer.host_problem(431).contains("at most 32768 bytes"));
+            assert!(response.host_problem(431).contains("at most 32768 bytes"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Connections, limits and the documents of the public side.
+//! The public side: connections, limits, the API explorer.
 
 pub mod explorer;
 pub mod http1;

@@ -1,4 +1,4 @@
-//! What goes wrong before there is a request: the client is still told, in the form of every other error.
+//! Errors before there is a request. The client still gets a problem document, as for every other error.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,156 +7,162 @@ use tokio::{
 
 use crate::{
     harness::{ORDER, TestHost, read_to_end, within},
-    raw::{RawAnswer, answers, exchange, order},
+    raw::{RawResponse, exchange, order, read_responses},
 };
 
-/// Checks that there is a line in the access log for an answer to no request.
-async fn check_access(host: &TestHost, answer: &RawAnswer) {
-    let access = host.log().access(answer.field("x-request-id").unwrap()).await;
+/// Checks the access log record of a response without a request.
+async fn check_access(host: &TestHost, response: &RawResponse) {
+    let access = host.log().access(response.field("x-request-id").unwrap()).await;
     assert_eq!((&access["method"], &access["path"]), (&"-".into(), &"-".into()), "{access}");
-    assert_eq!((&access["status"], &access["end"]), (&answer.status.into(), &"whole".into()), "{access}");
-    assert_eq!(access["bytes"], answer.body.len(), "{access}");
+    assert_eq!((&access["status"], &access["end"]), (&response.status.into(), &"whole".into()), "{access}");
+    assert_eq!(access["bytes"], response.body.len(), "{access}");
 }
 
-/// hyper tells kinds of errors apart only in its words. If it changes them, this notices.
+/// hyper distinguishes kinds of errors only in its messages. This test fails if it changes them.
 #[tokio::test]
-async fn a_head_that_cannot_be_read_is_told_what_is_wrong_with_it() {
+async fn the_response_to_an_unreadable_head_says_what_is_wrong_with_it() {
     let host = TestHost::orders(&[]).await;
     let cases = [
-        ("P(ST / HTTP/1.1\r\n\r\n", "does not begin with a method"),
+        ("P(ST / HTTP/1.1\r\n\r\n", "does not begin with a valid method"),
         ("\u{16}\u{3}\u{1}\r\n\r\n", "without TLS"),
-        ("GET / HTTP/2.0\r\n\r\n", "HTTP/1.1 and HTTP/1.0"),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/1.1 and HTTP/1.0"),
-        ("GET /\u{7f} HTTP/1.1\r\n\r\n", "target"),
-        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "a field is a name, a colon and a value"),
-        ("GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "a Content-Length is one decimal number"),
-        ("GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n", "a Transfer-Encoding is `chunked`"),
-        ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "needs HTTP/1.1"),
+        ("GET / HTTP/2.0\r\n\r\n", "use HTTP/1.1 or HTTP/1.0"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "use HTTP/1.1 or HTTP/1.0"),
+        ("GET /\u{7f} HTTP/1.1\r\n\r\n", "The request target is invalid"),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "a field must be a name, a colon and a value"),
+        (
+            "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            "The Content-Length is invalid: it must be one decimal number",
+        ),
+        (
+            "GET / HTTP/1.1\r\nTransfer-Encoding: x\r\n\r\n",
+            "The Transfer-Encoding is invalid: it must be `chunked`",
+        ),
+        ("GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "in a request of HTTP/1.1"),
     ];
     for (request, detail) in cases {
-        let answers = exchange(&host, request).await;
-        assert_eq!(answers.len(), 1, "{request:?}: {answers:?}");
-        let told = answers[0].last_problem(400);
-        assert!(told.contains(detail), "{request:?}: {told}");
-        check_access(&host, &answers[0]).await;
+        let responses = exchange(&host, request).await;
+        assert_eq!(responses.len(), 1, "{request:?}: {responses:?}");
+        let actual = responses[0].last_problem(400);
+        assert!(actual.contains(detail), "{request:?}: {actual}");
+        check_access(&host, &responses[0]).await;
     }
 }
 
 #[tokio::test]
-async fn a_head_that_breaks_off_is_told_so() {
+async fn an_incomplete_head_gets_400() {
     let host = TestHost::orders(&[]).await;
     let mut socket = host.raw().await;
     socket.write_all(b"GET /api/v1/orders HTTP/1.1\r\nHost: te").await.unwrap();
     socket.shutdown().await.unwrap();
-    let answers = answers(&mut socket).await;
-    assert!(answers[0].last_problem(400).contains("broke off"));
-    check_access(&host, &answers[0]).await;
+    let responses = read_responses(&mut socket).await;
+    assert!(responses[0].last_problem(400).contains("incomplete"));
+    check_access(&host, &responses[0]).await;
 
     let mut silent = host.raw().await;
     silent.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut silent).await, "");
 }
 
-/// However much the client sends, it can read why it was stopped.
+/// However much the client sends, it can read the response.
 #[tokio::test]
-async fn a_head_that_is_too_large_is_told_so() {
+async fn a_head_that_is_too_large_gets_414_or_431() {
     let host = TestHost::orders(&[]).await;
     let head = |target: usize, fields: usize, each: usize| {
         let fields: String = (0..fields).map(|n| format!("X-{n}: {}\r\n", "x".repeat(each))).collect();
         format!("GET /{} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{fields}\r\n", "x".repeat(target))
     };
     let cases = [
-        ("a field that hyper takes", 431, head(0, 1, 33 << 10), "at most 32768 bytes"),
-        ("a field that it does not", 431, head(0, 1, 100 << 10), "at most 32768 bytes"),
-        ("a field without end", 431, head(0, 1, 4 << 20), "at most 32768 bytes"),
+        ("a field that hyper accepts", 431, head(0, 1, 33 << 10), "at most 32768 bytes"),
+        ("a field that hyper rejects", 431, head(0, 1, 100 << 10), "at most 32768 bytes"),
+        ("an endless field", 431, head(0, 1, 4 << 20), "at most 32768 bytes"),
         ("many fields", 431, head(0, 99, 1), "at most 100"),
         ("many large fields", 431, head(0, 90, 1 << 10), "at most 32768 bytes"),
-        ("a target that hyper takes", 414, head(33 << 10, 1, 1), "at most 32768 bytes"),
-        ("a target that it does not", 414, head(100 << 10, 1, 1), "at most 32768 bytes"),
-        ("a target without end", 414, head(4 << 20, 1, 1), "at most 32768 bytes"),
+        ("a target that hyper accepts", 414, head(33 << 10, 1, 1), "at most 32768 bytes"),
+        ("a target that hyper rejects", 414, head(100 << 10, 1, 1), "at most 32768 bytes"),
+        ("an endless target", 414, head(4 << 20, 1, 1), "at most 32768 bytes"),
     ];
     for (name, status, request, detail) in cases {
-        let answers = exchange(&host, request).await;
-        assert_eq!(answers.len(), 1, "{name}: {answers:?}");
-        let told = answers[0].last_problem(status);
-        assert!(told.contains(detail), "{name}: {told}");
+        let responses = exchange(&host, request).await;
+        assert_eq!(responses.len(), 1, "{name}: {responses:?}");
+        let actual = responses[0].last_problem(status);
+        assert!(actual.contains(detail), "{name}: {actual}");
     }
-    assert_eq!(exchange(&host, head(0, 98, 1)).await[0].status, 404, "two fields less");
+    assert_eq!(exchange(&host, head(0, 98, 1)).await[0].status, 404, "two fields fewer");
     assert_eq!(host.get("/health").await.status(), 200);
 }
 
-/// The connection is closed in stages: a client that sends all before it reads meets no reset.
+/// The host closes the connection in stages, so that a client that sends everything before it reads gets no reset.
 #[tokio::test]
-async fn who_is_told_off_is_listened_to_until_the_end() {
+async fn a_rejected_client_can_send_everything_before_it_reads() {
     let host = TestHost::orders(&[]).await;
     let (mut reading, mut writing) = host.raw().await.into_split();
     let head = format!("GET / HTTP/1.1\r\nX-Large: {}\r\n\r\n", "x".repeat(16 << 20));
-    within("all of it to be taken", writing.write_all(head.as_bytes())).await.expect("no reset");
-    let mut answer = String::new();
-    within("the end", reading.read_to_string(&mut answer)).await.expect("no reset");
-    assert!(answer.starts_with("HTTP/1.1 431 ") && answer.ends_with('}'), "{answer}");
+    within("the request to be written", writing.write_all(head.as_bytes())).await.expect("no reset");
+    let mut response = String::new();
+    within("the end of the connection", reading.read_to_string(&mut response)).await.expect("no reset");
+    assert!(response.starts_with("HTTP/1.1 431 ") && response.ends_with('}'), "{response}");
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_arrive_in_time_is_408() {
+async fn a_head_that_does_not_arrive_in_time_gets_408() {
     let host = TestHost::orders(&["--header-timeout", "300ms"]).await;
     let mut slow = host.raw().await;
     slow.write_all(b"GET /health HTTP/1.1\r\nHost:").await.unwrap();
-    // Only a head is urged, silence is not: these two are as old when the slow one is closed.
+    // The timeout applies to a head that has started, not to an idle connection: these two are idle for as long.
     let mut silent = host.connect().await;
     let mut used = host.connect().await;
     assert_eq!(used.get("/health").await.status(), 200);
-    let answers = answers(&mut slow).await;
-    assert!(answers[0].last_problem(408).contains("did not arrive in time"));
-    check_access(&host, &answers[0]).await;
+    let responses = read_responses(&mut slow).await;
+    assert!(responses[0].last_problem(408).contains("did not arrive in time"));
+    check_access(&host, &responses[0]).await;
     assert_eq!(silent.get("/health").await.status(), 200);
     assert_eq!(used.get("/health").await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_second_head_that_does_not_arrive_in_time_is_408_too() {
+async fn a_second_head_that_does_not_arrive_in_time_gets_408() {
     let host = TestHost::orders(&["--header-timeout", "300ms", "--idle-timeout", "2s"]).await;
-    // The beginning of the second request comes with the first, or after its answer.
+    // The second request starts together with the first, or after its response.
     let mut together = host.raw().await;
     together.write_all(format!("{}GET", order("")).as_bytes()).await.unwrap();
     let mut after = host.raw().await;
     after.write_all(order("").as_bytes()).await.unwrap();
-    within("the first byte of an answer", after.readable()).await.unwrap();
+    within("the first byte of a response", after.readable()).await.unwrap();
     after.write_all(b"GET").await.unwrap();
     for mut socket in [together, after] {
-        let answers = answers(&mut socket).await;
-        assert_eq!(answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), [201, 408]);
-        answers[1].last_problem(408);
+        let responses = read_responses(&mut socket).await;
+        assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [201, 408]);
+        responses[1].last_problem(408);
     }
 }
 
-/// The answer before it is whole, and nothing after it is interpreted.
+/// Earlier responses are complete, and nothing that follows is interpreted.
 #[tokio::test]
-async fn an_unreadable_request_harms_no_answer_before_it() {
+async fn an_unreadable_request_does_not_affect_earlier_responses() {
     let host = TestHost::orders(&[]).await;
     for bad in ["NO(\r\n\r\n", "GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n", "\0"] {
-        let answers = exchange(&host, format!("{}{}{bad}{}", order(""), order(""), order(""))).await;
-        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
-        assert_eq!(statuses, [201, 201, 400], "{answers:?}");
-        answers[2].last_problem(400);
+        let responses = exchange(&host, format!("{}{}{bad}{}", order(""), order(""), order(""))).await;
+        let statuses: Vec<_> = responses.iter().map(|response| response.status).collect();
+        assert_eq!(statuses, [201, 201, 400], "{responses:?}");
+        responses[2].last_problem(400);
     }
     let listed = host.get("/api/v1/orders").await.json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 6);
 }
 
-/// An answer of many megabytes is on its way to a client that does not read when the nonsense arrives behind it.
+/// While a large response waits for a client that does not read, an unreadable request follows.
 #[tokio::test]
-async fn an_unreadable_request_harms_no_answer_that_is_still_being_written() {
+async fn an_unreadable_request_does_not_affect_a_response_in_transit() {
     let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "40s"]).await;
     let mut socket = host.raw().await;
     socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-    within("the answer to begin", socket.readable()).await.unwrap();
+    within("the start of the response", socket.readable()).await.unwrap();
     socket.write_all(b"NO(\r\n\r\n").await.unwrap();
     let mut read = 0;
     let mut buffer = vec![0; 1 << 20];
     let mut last = Vec::new();
     loop {
-        match within("more of the answer", socket.read(&mut buffer)).await.unwrap() {
+        match within("more of the response", socket.read(&mut buffer)).await.unwrap() {
             0 => break,
             more => {
                 read += more;
@@ -167,17 +173,17 @@ async fn an_unreadable_request_harms_no_answer_that_is_still_being_written() {
     }
     assert!(read > 1 << 30, "{read} bytes");
     let last = String::from_utf8_lossy(&last);
-    let (_, refusal) = last.split_once("\r\n0\r\n\r\n").expect("the end of the answer, then a refusal");
-    assert!(refusal.contains("400 Bad Request") && refusal.ends_with('}'), "{refusal}");
+    let (_, rejection) = last.split_once("\r\n0\r\n\r\n").expect("the end of the response, then a rejection");
+    assert!(rejection.contains("400 Bad Request") && rejection.ends_with('}'), "{rejection}");
 }
 
-/// Beyond all places nothing is waited for: one attempt to say so, and the end.
+/// Beyond the spare connections the host does not wait: it tries once to send the response, and closes.
 #[tokio::test]
-async fn connections_beyond_all_places_are_told_so() {
+async fn connections_beyond_the_spare_ones_get_503() {
     let host = TestHost::orders(&["--max-connections", "1", "--idle-timeout", "10m"]).await;
     let mut first = host.connect().await;
     assert_eq!(first.get("/health").await.status(), 200);
-    // As many as are served beyond the limit stay for two seconds at most: enough are opened to meet one that is not.
+    // Spare connections last for two seconds at most, so this opens enough of them to meet one that is turned away.
     let mut crowd: Vec<TcpStream> = Vec::new();
     let refused = within("a connection to be turned away", async {
         loop {
@@ -185,26 +191,26 @@ async fn connections_beyond_all_places_are_told_so() {
                 crowd.push(host.raw().await);
             }
             let mut last = crowd.pop().unwrap();
-            if let Some(answer) = answers(&mut last).await.pop() {
-                return answer;
+            if let Some(response) = read_responses(&mut last).await.pop() {
+                return response;
             }
         }
     })
     .await;
-    assert!(refused.last_problem(503).contains("as many connections as it can take"));
+    assert!(refused.last_problem(503).contains("its limit of connections"));
     assert_eq!(refused.field("retry-after"), Some("1"));
     check_access(&host, &refused).await;
     drop(crowd);
     assert_eq!(first.create().await.unwrap().status(), 201);
 }
 
-/// A body that is late is refused by the host, and so is what its client goes on to send.
+/// The host rejects the request, and ignores what the client sends after that.
 #[tokio::test]
-async fn nothing_is_executed_after_a_body_that_is_late() {
+async fn nothing_is_executed_after_a_body_that_times_out() {
     let host = TestHost::orders(&["--request-timeout", "1s"]).await;
     let head = order("").replacen(ORDER, "", 1);
-    let answers = exchange(&host, head).await;
-    assert_eq!(answers.len(), 1, "{answers:?}");
-    answers[0].last_problem(408);
+    let responses = exchange(&host, head).await;
+    assert_eq!(responses.len(), 1, "{responses:?}");
+    responses[0].last_problem(408);
     assert_eq!(host.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 0);
 }

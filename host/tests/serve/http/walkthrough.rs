@@ -1,4 +1,4 @@
-//! `docs/life-of-an-order.md`, run as it stands.
+//! Runs the commands of `docs/life-of-an-order.md` and compares their output with the page.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use crate::harness::{TestHost, within};
 
 const PAGE: &str = include_str!("../../../../docs/life-of-an-order.md");
 
-/// A command of the page, and what the page shows of its output: the status line, and fields in lower case.
+/// A command of the page, and the output that the page shows for it: the status line, and header fields in lower case.
 struct Step {
     command: &'static str,
     shown: Vec<&'static str>,
@@ -20,26 +20,26 @@ fn steps() -> Vec<Step> {
         let Some(line) = line.strip_prefix("    ") else { continue };
         match line.strip_prefix("$ ") {
             Some(command) => steps.push(Step { command, shown: Vec::new() }),
-            None => steps.last_mut().expect("a command comes first").shown.push(line),
+            None => steps.last_mut().expect("output follows a command").shown.push(line),
         }
     }
     steps
 }
 
-/// Runs the commands in one shell; gives the output of each.
+/// Runs the commands in one shell, and returns the output of each.
 async fn run(steps: &[Step], base: &str) -> Vec<String> {
     const END: &str = "-- end of a step --";
     let script: String = steps.iter().map(|step| format!("{}\necho; echo '{END}'\n", step.command)).collect();
     let script = script.replace("http://127.0.0.1:8080", base).replace("curl ", "curl -sS --max-time 30 ");
     let bash = Command::new("bash").args(["-euc", &script]).stdin(Stdio::null()).output();
-    let output = within("the commands", bash).await.expect("bash can be run");
+    let output = within("the end of the commands", bash).await.expect("bash can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let output = String::from_utf8(output.stdout).unwrap();
     output.split(END).map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn the_walkthrough_is_true() {
+async fn the_commands_of_the_walkthrough_have_the_output_that_it_shows() {
     let host = TestHost::orders(&[]).await;
     let steps = steps();
     assert!(steps.len() > 20);
@@ -48,9 +48,13 @@ async fn the_walkthrough_is_true() {
         for shown in &step.shown {
             let varies = shown.starts_with("location: ");
             let wanted = if varies { "location: /api/v1/orders/" } else { shown };
-            // What a JSON body is shown of stands between the places where it was shortened.
+            // The page shortens JSON bodies: `…` stands for the omitted parts.
             for part in wanted.split('…').map(str::trim).filter(|part| !part.is_empty()) {
-                assert!(output.contains(part), "`{}` shows no {part}, but {output}", step.command);
+                assert!(
+                    output.contains(part),
+                    "the output of `{}` does not contain {part}: {output}",
+                    step.command
+                );
             }
         }
     }

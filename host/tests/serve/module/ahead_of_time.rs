@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::{process::Command, sync::OnceCell};
 
-use crate::harness::{Ran, TestHost, binary, orders, run, within};
+use crate::harness::{CommandOutput, TestHost, binary, orders, run, within};
 
 /// The end of a compiled component's header.
 const HEADER_END: &[u8] = b"\n\n";
@@ -69,7 +69,7 @@ impl Compiled {
     }
 }
 
-pub async fn compile(component: &Path, output: &str, options: &[&str]) -> Ran {
+pub async fn compile(component: &Path, output: &str, options: &[&str]) -> CommandOutput {
     let mut arguments = vec!["compile", component.to_str().unwrap(), "--output", output];
     arguments.extend(options);
     run(arguments).await

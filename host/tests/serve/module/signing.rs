@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::{
-    harness::{Ran, TestHost, binary, orders, run, within},
+    harness::{CommandOutput, TestHost, binary, orders, run, within},
     module::ahead_of_time::{Compiled, names},
 };
 
@@ -44,13 +44,13 @@ impl Signed {
         key
     }
 
-    async fn sign(&self, component: &Path, options: &[&str]) -> Ran {
+    async fn sign(&self, component: &Path, options: &[&str]) -> CommandOutput {
         let key = self.path("secret");
         let arguments = ["module", "sign", component.to_str().unwrap(), "--key", &key];
         run([&arguments[..], options].concat()).await
     }
 
-    async fn verify(&self, component: &str, keys: &str) -> Ran {
+    async fn verify(&self, component: &str, keys: &str) -> CommandOutput {
         run(["module", "verify", component, "--trusted-keys", keys]).await
     }
 
@@ -62,7 +62,7 @@ impl Signed {
     }
 }
 
-fn check_refused(ran: &Ran, code: i32, expected: &[&str]) {
+fn check_refused(ran: &CommandOutput, code: i32, expected: &[&str]) {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     for part in expected {

@@ -15,16 +15,16 @@ use http_body_util::Full;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Answer, Client, TestHost, fixture, version_of, within};
+use crate::harness::{Client, TestHost, TestResponse, fixture, version_of, within};
 
 /// The response of `answers` and of similar fixtures.
 pub const HELLO: &[u8] = b"hello\n";
 /// Terms of a trial that lasts until a verdict.
 const LONG_TRIAL: &str = "canary=10%25&window=10m";
 
-/// Sends one request to the admin API.
-pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> Answer {
-    let mut client = Client::connect(host.admin.expect("the host has an admin API")).await.unwrap();
+/// Sends one request to the operators' API.
+pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> TestResponse {
+    let mut client = Client::connect(host.admin.expect("the operators' API is on")).await.unwrap();
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
     client.send(request).await.expect("an answer")
 }

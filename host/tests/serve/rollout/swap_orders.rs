@@ -22,7 +22,7 @@ const CLIENTS: usize = 32;
 /// Creates an order, reads it, and lists orders. Returns the ids of the requests.
 async fn create_and_read(client: &mut Client) -> Vec<String> {
     let mut ids = Vec::new();
-    let mut checked = |answer: &crate::harness::Answer, status: u16| {
+    let mut checked = |answer: &crate::harness::TestResponse, status: u16| {
         assert_eq!(answer.status(), status, "{:?}", answer.body);
         ids.push(answer.field("x-request-id").to_owned());
     };

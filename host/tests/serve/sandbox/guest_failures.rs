@@ -38,7 +38,7 @@ async fn a_trap_yields_500_and_costs_one_request() {
     let mut client = host.connect().await;
     for _ in 0..3 {
         let response = client.get("/").await;
-        assert_eq!(response.host_problem(500), "The request's handler failed.");
+        assert_eq!(response.host_problem(500), "The request handler failed.");
         check_cause(&host, response.field("x-request-id"), "unreachable").await;
     }
     check_healthy(&host).await;
@@ -57,7 +57,7 @@ async fn an_endless_computation_yields_504_and_blocks_no_other_request() {
     check_healthy(&host).await;
     for response in spinning {
         let response = within("a spinning request to end", response).await.unwrap();
-        assert_eq!(response.host_problem(504), "The request's handler did not answer in time.");
+        assert_eq!(response.host_problem(504), "The request handler did not respond before the deadline.");
         check_cause(&host, response.field("x-request-id"), "deadline").await;
     }
     check_healthy(&host).await;
@@ -78,7 +78,7 @@ async fn exceeding_the_memory_limit_yields_500_with_the_reason() {
     let before = host.peak_memory_kib();
     for _ in 0..20 {
         let response = host.get("/").await;
-        assert_eq!(response.host_problem(500), "The request's handler needed more memory than it may have.");
+        assert_eq!(response.host_problem(500), "The request handler exceeded its memory limit.");
         check_cause(&host, response.field("x-request-id"), "memory").await;
     }
     let grown = host.peak_memory_kib() - before;
@@ -90,7 +90,7 @@ async fn exceeding_the_memory_limit_yields_500_with_the_reason() {
 async fn returning_without_a_response_yields_502() {
     let host = TestHost::fixture("never_answers", &[]).await;
     let response = host.get("/").await;
-    assert_eq!(response.host_problem(502), "The request's handler ended without an answer.");
+    assert_eq!(response.host_problem(502), "The request handler ended without a response.");
     check_cause(&host, response.field("x-request-id"), "without a response").await;
 }
 
@@ -98,7 +98,7 @@ async fn returning_without_a_response_yields_502() {
 async fn returning_an_error_yields_502() {
     let host = TestHost::fixture("gives_up", &[]).await;
     let response = host.get("/").await;
-    assert_eq!(response.host_problem(502), "The request's handler gave up.");
+    assert_eq!(response.host_problem(502), "The request handler returned an error instead of a response.");
     check_cause(&host, response.field("x-request-id"), "no idea").await;
 }
 

@@ -170,7 +170,7 @@ async fn a_hanging_server_is_abandoned_at_the_deadline() {
         let options = ["--request-timeout", "1s", "--allow-outbound", &server];
         let host = TestHost::fixture("calls_out", &options).await;
         let response = host.get(&format!("/http/{server}/")).await;
-        assert_eq!(response.host_problem(504), "The request's handler did not answer in time.");
+        assert_eq!(response.host_problem(504), "The request handler did not respond before the deadline.");
         upstream.request().await;
     }
 }

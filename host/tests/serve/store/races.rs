@@ -9,7 +9,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::harness::{Answer, Client, ORDER, TestHost, post, within};
+use crate::harness::{Client, ORDER, TestHost, TestResponse, post, within};
 
 /// The number of clients that do the same at the same time.
 const CLIENTS: usize = 64;
@@ -24,7 +24,10 @@ async fn clients(host: &TestHost) -> Vec<Client> {
 }
 
 /// Sends one request from each client, all at once.
-async fn all_at_once(clients: &mut [Client], request: impl Fn(usize) -> Request<Full<Bytes>>) -> Vec<Answer> {
+async fn all_at_once(
+    clients: &mut [Client],
+    request: impl Fn(usize) -> Request<Full<Bytes>>,
+) -> Vec<TestResponse> {
     let sent = clients.iter_mut().enumerate().map(|(index, client)| client.send(request(index)));
     join_all(sent).await.into_iter().map(|response| response.expect("a response")).collect()
 }

@@ -1,4 +1,4 @@
-//! An answer on its way to the client, and the line in the access log that its end writes.
+//! A response in transit to the client, and the access log record that is written when it ends.
 
 use std::{
     pin::Pin,
@@ -18,17 +18,17 @@ use crate::{
     sandbox::{failure::Failure, response_body::GuestBody},
 };
 
-/// Most characters of a path that a line repeats.
+/// Most characters of a path that a record repeats.
 const MAX_PATH: usize = 1024;
-/// Stands for what could not be read.
+/// The method and path of a record if no request could be read.
 const UNKNOWN: &str = "-";
 
-/// The body of an answer, from whoever made it.
+/// The body of a response.
 #[allow(missing_debug_implementations, reason = "a guest's body has nothing to show")]
 pub enum Content {
-    /// The host.
+    /// Written by the host.
     Host(Full<Bytes>),
-    /// The component.
+    /// Streamed by the component.
     Guest(GuestBody),
 }
 
@@ -61,27 +61,27 @@ impl Body for Content {
     }
 }
 
-/// What the access log says of a request.
+/// The access log record of a request. It is written when this is dropped.
 #[derive(Debug)]
-pub struct Access {
-    /// None, as the path, if no request could be read.
+pub struct AccessRecord {
+    /// None if no request could be read.
     method: Option<Method>,
     path: String,
     request_id: Arc<str>,
     module: ModuleHash,
     began: Instant,
     status: StatusCode,
-    /// Bytes of body that the head announced.
+    /// Bytes of body that the response head announced.
     announced: Option<u64>,
-    /// Bytes of body handed over.
+    /// Bytes of body handed over to hyper.
     sent: u64,
     end: End,
 }
 
-/// How an answer ended.
+/// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It has not. If it stays like this, the client went away, or was too slow to wait for.
+    /// It has not ended. If this is its state on drop, the client left, or was too slow.
     Open,
     /// With its last byte.
     Whole,
@@ -89,8 +89,8 @@ enum End {
     Cut,
 }
 
-impl Access {
-    /// Begins with the head of the request.
+impl AccessRecord {
+    /// Starts the record of a request.
     pub fn begin(request: &request::Parts, request_id: Arc<str>, module: ModuleHash) -> Self {
         Self {
             method: Some(request.method.clone()),
@@ -98,7 +98,7 @@ impl Access {
             request_id,
             module,
             began: Instant::now(),
-            // What nginx logs for a client that left before its answer; no answer of ours has it.
+            // What nginx logs for a client that left before its response. The host sends it in no response.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             announced: None,
             sent: 0,
@@ -106,7 +106,7 @@ impl Access {
         }
     }
 
-    /// Of a connection on which no request could be read, and that is told so with `status`.
+    /// Starts the record of a connection whose request could not be read, and which gets `status` as its response.
     pub fn without_request(request_id: Arc<str>, module: ModuleHash, status: StatusCode) -> Self {
         Self {
             method: None,
@@ -121,13 +121,13 @@ impl Access {
         }
     }
 
-    /// The request is served by this module, whichever it was when it arrived.
-    pub fn served_by(&mut self, module: ModuleHash) {
+    /// Sets the module that serves the request. Another one may have served when the request arrived.
+    pub fn set_module(&mut self, module: ModuleHash) {
         self.module = module;
     }
 
-    /// Goes on with the head of the answer.
-    pub fn answered(&mut self, head: &response::Parts, content: &Content) {
+    /// Adds what the head of the response says.
+    pub fn set_response(&mut self, head: &response::Parts, content: &Content) {
         self.status = head.status;
         self.announced = head
             .headers
@@ -141,13 +141,13 @@ impl Access {
         }
     }
 
-    /// Ends with a body that was sent in one piece.
-    pub fn sent(&mut self, bytes: usize) {
+    /// Completes the record of a response whose body of `bytes` was sent in one piece.
+    pub fn set_sent(&mut self, bytes: usize) {
         self.announced = u64::try_from(bytes).ok();
-        self.handed_over(bytes);
+        self.add_sent(bytes);
     }
 
-    fn handed_over(&mut self, bytes: usize) {
+    fn add_sent(&mut self, bytes: usize) {
         self.sent = self.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if self.announced == Some(self.sent) {
             self.end = End::Whole;
@@ -155,7 +155,7 @@ impl Access {
     }
 }
 
-impl Drop for Access {
+impl Drop for AccessRecord {
     fn drop(&mut self) {
         let Self { method, path, request_id, module, began, status, sent, end, .. } = self;
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -166,32 +166,37 @@ impl Drop for Access {
             End::Whole => "whole",
             End::Cut => "cut",
         };
-        // A load balancer asks for the health every few seconds, and the answer is no news.
+        let request_id = &**request_id;
+        // Load balancers probe every few seconds, which would drown the records of other requests.
         if Probe::at(path).is_some() {
-            tracing::debug!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::debug!(
+                target: "access", method, path, status, duration_us, bytes = sent, end, request_id, module
+            );
         } else {
-            tracing::info!(target: "access", method, path, status, duration_us, bytes = sent, end, request_id = &**request_id, module);
+            tracing::info!(
+                target: "access", method, path, status, duration_us, bytes = sent, end, request_id, module
+            );
         }
     }
 }
 
-/// The body of an answer, with what lives as long as it: its line in the access log, and a `hold`.
+/// The body of a response, with everything that lives as long as the body: its access log record, and a `guard`.
 #[allow(missing_debug_implementations, reason = "a guest's body has nothing to show")]
-pub struct Answer<H> {
+pub struct TrackedBody<G> {
     content: Content,
-    access: Access,
+    record: AccessRecord,
     #[allow(dead_code, reason = "held for its drop")]
-    hold: H,
+    guard: G,
 }
 
-impl<H> Answer<H> {
-    /// Ties them together.
-    pub fn new(content: Content, access: Access, hold: H) -> Self {
-        Self { content, access, hold }
+impl<G> TrackedBody<G> {
+    /// Ties `record` and `guard` to `content`: both are dropped with the body.
+    pub fn new(content: Content, record: AccessRecord, guard: G) -> Self {
+        Self { content, record, guard }
     }
 }
 
-impl<H: Unpin> Body for Answer<H> {
+impl<G: Unpin> Body for TrackedBody<G> {
     type Data = Bytes;
     type Error = Failure;
 
@@ -201,13 +206,13 @@ impl<H: Unpin> Body for Answer<H> {
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         let frame = ready!(Pin::new(&mut self.content).poll_frame(context));
         match &frame {
-            Some(Ok(frame)) => self.access.handed_over(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Ok(frame)) => self.record.add_sent(frame.data_ref().map_or(0, Bytes::len)),
             Some(Err(failure)) => {
-                self.access.end = End::Cut;
-                let request_id = &*self.access.request_id;
-                tracing::error!(request_id, %failure, "an answer was cut");
+                self.record.end = End::Cut;
+                let request_id = &*self.record.request_id;
+                tracing::error!(event = "request.response_cut", request_id, %failure, "response cut");
             }
-            None => self.access.end = End::Whole,
+            None => self.record.end = End::Whole,
         }
         Poll::Ready(frame)
     }

@@ -1,4 +1,4 @@
-//! What the operators' API knows.
+//! What the handlers of the operators' API work with.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::{
     rollout::swap::{OfferQueue, Swapper},
 };
 
-/// What answers operators.
-pub(super) struct Desk {
+/// Handles the requests of operators. Each file of this room adds its handlers.
+pub(super) struct AdminApi {
     pub(super) token: Option<Token>,
     pub(super) swapper: Arc<Swapper>,
     pub(super) queue: OfferQueue,

@@ -1,0 +1,182 @@
+//! What a connection is doing, since when, and how long it may continue.
+//!
+//! hyper's own header timeout cannot tell a silent connection from a slow request. Here one timer watches the
+//! connection through its activities: idle, receiving a head, busy, flushing.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::time::{Duration, Instant};
+
+use crate::{config::LimitsConfig, http::service::Admission, lifecycle::shutdown::Phase};
+
+/// How long a busy connection may outlast the timeout of its request, to write a response to a slow reader.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long an idle connection stays open after the listener has closed: a client that has just connected, or
+/// has just read a response, may be about to send a request.
+const LINGER: Duration = Duration::from_secs(1);
+/// The idle and head timeouts of a connection beyond the limit: long enough for a health probe, or for the
+/// response that reports the limit.
+const SPARE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a connection may stay in each activity.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    idle: Duration,
+    head: Duration,
+    busy: Duration,
+}
+
+impl From<&LimitsConfig> for Timeouts {
+    fn from(config: &LimitsConfig) -> Self {
+        Self {
+            idle: config.idle_timeout.0,
+            head: config.header_timeout.0,
+            busy: config.request_timeout.0.saturating_add(GRACE),
+        }
+    }
+}
+
+impl Timeouts {
+    /// The timeouts of a connection that was admitted like this.
+    pub fn for_admission(self, admission: Admission) -> Self {
+        match admission {
+            Admission::Full => self,
+            Admission::HealthOnly => Self { idle: SPARE_TIMEOUT, head: SPARE_TIMEOUT, busy: self.busy },
+        }
+    }
+}
+
+/// The number of requests in flight on all connections, each from its head to the last byte of its response.
+/// Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct InFlightCount(Arc<AtomicUsize>);
+
+impl InFlightCount {
+    /// The present count.
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing: every request has its response, whose last byte is with the operating system.
+    Idle,
+    /// The first bytes of a request have arrived.
+    ReadingHead,
+    /// A request is in flight.
+    Busy,
+    /// The last byte of a response has been handed to hyper, which has not written all of it yet.
+    Flushing,
+    /// The socket is to be reset.
+    Cut,
+}
+
+impl Activity {
+    /// Whether the connection is between two responses, so that there is nothing to write.
+    pub fn is_between_responses(self) -> bool {
+        matches!(self, Self::Idle | Self::ReadingHead)
+    }
+}
+
+/// What a connection is doing, and since when. Its socket, its request and its timer share it. All of them live
+/// in one task, so the lock is never contended.
+#[derive(Clone, Debug)]
+pub struct ActivityTracker(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    activity: Activity,
+    since: Instant,
+    /// A request has started, and [`ActivityTracker::take_started`] has not reported it yet.
+    started: bool,
+    in_flight: InFlightCount,
+    /// Counts the present request until its response is flushed, or the connection is gone.
+    counted: Option<Counted>,
+}
+
+impl ActivityTracker {
+    /// Starts idle, and adds the connection's requests to `in_flight`.
+    pub fn new(in_flight: InFlightCount) -> Self {
+        let (activity, since) = (Activity::Idle, Instant::now());
+        Self(Arc::new(Mutex::new(State { activity, since, started: false, in_flight, counted: None })))
+    }
+
+    /// What the connection is doing.
+    pub fn get(&self) -> Activity {
+        self.state().activity
+    }
+
+    /// Sets the activity, and restarts its time.
+    pub fn set(&self, activity: Activity) {
+        let mut state = self.state();
+        (state.activity, state.since) = (activity, Instant::now());
+        if activity.is_between_responses() {
+            state.counted = None;
+        }
+    }
+
+    /// Marks the connection as busy with a request until the guard is dropped.
+    pub fn start_request(&self) -> BusyGuard {
+        self.set(Activity::Busy);
+        let mut state = self.state();
+        state.started = true;
+        state.counted = Some(Counted::new(&state.in_flight));
+        drop(state);
+        BusyGuard(self.clone())
+    }
+
+    /// Whether a request has started since the last call, and is still in flight.
+    pub fn take_started(&self) -> bool {
+        let mut state = self.state();
+        std::mem::take(&mut state.started) && state.activity == Activity::Busy
+    }
+
+    /// When the present activity times out.
+    pub fn deadline(&self, timeouts: Timeouts, phase: Phase) -> Instant {
+        let State { activity, since, .. } = *self.state();
+        match (activity, phase) {
+            (Activity::Idle, Phase::Stopping(stopped)) => stopped.max(since + LINGER),
+            (Activity::Idle, _) => since + timeouts.idle,
+            (Activity::ReadingHead, _) => since + timeouts.head,
+            (Activity::Busy | Activity::Flushing | Activity::Cut, _) => since + timeouts.busy,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held from the head of a request until the last byte of its response has been handed to hyper.
+#[derive(Debug)]
+pub struct BusyGuard(ActivityTracker);
+
+impl Drop for BusyGuard {
+    fn drop(&mut self) {
+        // The connection may be about to be cut already.
+        if self.0.get() == Activity::Busy {
+            self.0.set(Activity::Flushing);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Counted(InFlightCount);
+
+impl Counted {
+    fn new(count: &InFlightCount) -> Self {
+        count.0.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,183 @@
+//! The only place where an error becomes a status.
+//!
+//! The host words each response that it sends instead of the component here, as `application/problem+json` (RFC 9457).
+//! The public text is fixed, and the cause is logged once. Only `/ready` publishes a cause, in words without names,
+//! addresses or secrets.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{
+    http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+    sandbox::failure::Failure,
+};
+
+/// How long a client should wait before it retries, in seconds: long enough to spread a burst.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Why the host responds instead of the component.
+#[derive(Debug)]
+pub enum Rejection {
+    /// The request cannot be passed on. Contains a sentence that says why, and what a valid request has.
+    BadRequest(&'static str),
+    /// The request is valid, but needs something that the service does not support. Contains a sentence that names it.
+    NotImplemented(&'static str),
+    /// The API explorer has no file at this path.
+    NoSuchPage,
+    /// The host serves this path to GET and HEAD only.
+    ReadOnly,
+    /// The service is not ready. Contains the reason.
+    NotReady(String),
+    /// The limit of connections is reached.
+    TooManyConnections,
+    /// The request exceeds a limit.
+    Limit(LimitError),
+    /// The component failed.
+    Guest(Failure),
+}
+
+impl From<LimitError> for Rejection {
+    fn from(error: LimitError) -> Self {
+        Self::Limit(error)
+    }
+}
+
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Self {
+        Self::Guest(failure)
+    }
+}
+
+impl Rejection {
+    /// Whether the request is valid, and may be served if it is sent again a moment later.
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Limit(LimitError::Overloaded))
+    }
+
+    /// The response to a request for `path`, or to a request that could not be read if there is none.
+    pub fn into_response(self, path: Option<&str>, request_id: &str) -> Response<Bytes> {
+        self.log(request_id);
+        let (status, detail) = self.status_and_detail();
+        let mut problem = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason().unwrap_or("Error"),
+            "status": status.as_u16(),
+            "detail": detail,
+        });
+        if let (Some(path), Some(members)) = (path, problem.as_object_mut()) {
+            members.insert("instance".to_owned(), path.into());
+        }
+        let mut response = Response::new(Bytes::from(problem.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if matches!(self, Self::ReadOnly) {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
+        response
+    }
+
+    fn status_and_detail(&self) -> (StatusCode, String) {
+        match self {
+            Self::BadRequest(detail) => (StatusCode::BAD_REQUEST, (*detail).into()),
+            Self::NotImplemented(detail) => (StatusCode::NOT_IMPLEMENTED, (*detail).into()),
+            Self::NoSuchPage => (
+                StatusCode::NOT_FOUND,
+                "The API explorer has no file at this path: its start page is /docs.".into(),
+            ),
+            Self::ReadOnly => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This path does not support the method: use GET or HEAD.".into(),
+            ),
+            Self::NotReady(reason) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("The service is not ready: {reason}."))
+            }
+            Self::TooManyConnections => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The service has reached its limit of connections. Try again shortly.".into(),
+            ),
+            Self::Limit(error) => limit_response(*error),
+            Self::Guest(failure) => {
+                let (status, detail) = guest_response(failure);
+                (status, detail.into())
+            }
+        }
+    }
+
+    /// Logs a failure of the component. A request that exceeds a limit is in the access log, which is enough.
+    fn log(&self, request_id: &str) {
+        if let Self::Guest(failure) = self {
+            tracing::error!(event = "request.handler_failed", request_id, %failure, "request handler failed");
+        }
+    }
+}
+
+fn limit_response(error: LimitError) -> (StatusCode, String) {
+    match error {
+        LimitError::Overloaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is at capacity: it has reached the limit of requests in flight, or of memory \
+             for their bodies. Try again shortly."
+                .into(),
+        ),
+        LimitError::HeadTooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            format!(
+                "The request target and header fields are too large: together they may have at most \
+                 {MAX_HEAD} bytes."
+            ),
+        ),
+        LimitError::TooManyFields => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            format!("The request has too many header fields: it may have at most {MAX_FIELDS}."),
+        ),
+        LimitError::TargetTooLong => (
+            StatusCode::URI_TOO_LONG,
+            format!(
+                "The request target is too long: with the header fields, it may have at most {MAX_HEAD} \
+                 bytes."
+            ),
+        ),
+        LimitError::HeadTimeout => (
+            StatusCode::REQUEST_TIMEOUT,
+            "The header section did not arrive in time: send it without pauses, and end it with an empty \
+             line."
+                .into(),
+        ),
+        LimitError::BodyTimeout => (
+            StatusCode::REQUEST_TIMEOUT,
+            "The request body did not arrive in time: send it without pauses, with the length that was \
+             announced."
+                .into(),
+        ),
+        LimitError::BodyMalformed => (
+            StatusCode::BAD_REQUEST,
+            "The request body ended early or is framed incorrectly: it must have the length that \
+             Content-Length announces, or consist of valid chunks that end with a chunk of size 0."
+                .into(),
+        ),
+    }
+}
+
+fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
+    match failure {
+        Failure::Trapped(_) => (StatusCode::INTERNAL_SERVER_ERROR, "The request handler failed."),
+        Failure::OutOfMemory => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "The request handler exceeded its memory limit.")
+        }
+        Failure::TimedOut => {
+            (StatusCode::GATEWAY_TIMEOUT, "The request handler did not respond before the deadline.")
+        }
+        Failure::IncompleteResponse | Failure::InvalidResponse(_) => {
+            (StatusCode::BAD_GATEWAY, "The request handler returned an invalid response.")
+        }
+        Failure::NoResponse => (StatusCode::BAD_GATEWAY, "The request handler ended without a response."),
+        Failure::ReturnedError(_) => {
+            (StatusCode::BAD_GATEWAY, "The request handler returned an error instead of a response.")
+        }
+    }
+}

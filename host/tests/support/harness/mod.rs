@@ -1,0 +1,248 @@
+//! A real host process for a test: it listens on a free port, and the test uses real sockets and real signals.
+//!
+//! Nothing here sleeps: a test waits for a log line, a response or an exit, each with a deadline.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `log` | the log of a host |
+//! | `client` | an HTTP client, and the responses that it reads |
+
+mod client;
+mod log;
+
+use std::{
+    ffi::OsStr,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+#[allow(unused_imports, reason = "a test crate uses only a part of the harness")]
+pub use client::{Client, ORDER, TestResponse, list_all, post, read_to_end};
+pub use log::Log;
+
+/// How long a test waits for anything before it fails: far longer than any step takes.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for `future`, at most for [`PATIENCE`]. `what` describes the event that the test waits for.
+pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("timed out waiting for {what}"),
+    }
+}
+
+/// The binary under test.
+pub fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_orders-host"))
+}
+
+/// The orders component that `cargo xtask test` has built.
+pub fn orders() -> PathBuf {
+    component("orders.wasm")
+}
+
+/// A component of `tests/guests/examples`.
+pub fn fixture(name: &str) -> PathBuf {
+    component(&format!("fixtures/{name}.wasm"))
+}
+
+/// A component in the build folder.
+pub fn component(name: &str) -> PathBuf {
+    let target = binary().parent().and_then(Path::parent).expect("the binary is in the folder of a profile");
+    let path = target.join("components").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run the tests with `cargo xtask test`, which builds it",
+        path.display()
+    );
+    path
+}
+
+/// Writes another version of a component to `folder`. Only a custom section with the version number differs.
+pub fn version_of(component: &Path, version: u8, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(component).unwrap();
+    // Section 0, its size, the size of its name, its name, its content.
+    bytes.extend_from_slice(&[0, 9, 7]);
+    bytes.extend_from_slice(b"version");
+    bytes.push(version);
+    let path = folder.join(format!("version-{version}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// A host process that serves. It is killed on drop.
+pub struct TestHost {
+    child: Child,
+    log: Log,
+    /// Its public address.
+    pub address: SocketAddr,
+    /// The address of its operators' API.
+    pub admin: Option<SocketAddr>,
+}
+
+impl TestHost {
+    /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the operators' API on a free
+    /// port, and without trials. `options` are added, and replace these defaults.
+    pub async fn start(component: &Path, options: &[&str]) -> Self {
+        Self::start_with(component, options, &[]).await
+    }
+
+    /// Like [`TestHost::start`], with an environment of `variables` alone.
+    pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("serve").arg("--component").arg(component).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--drain-delay",
+            "0s",
+            "--log-format",
+            "json",
+        ]);
+        let stores = |name: &str| name.starts_with("--store") || name.starts_with("ORDERS_STORE");
+        if !options.iter().copied().chain(variables.iter().map(|(name, _)| *name)).any(stores) {
+            command.args(["--store", "memory:"]);
+        }
+        for (option, value) in [("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")] {
+            if !options.contains(&option) {
+                command.args([option, value]);
+            }
+        }
+        command.args(options);
+        let mut child = command
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the host can be started");
+        let log = Log::follow(child.stdout.take().expect("stdout is piped"));
+        let serving = log.wait_for("the start of the host", |line| line["message"] == "serving").await;
+        let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
+        let (address, admin) = (address("address"), address("admin_address"));
+        Self { child, log, address: address.expect("the log contains the address"), admin }
+    }
+
+    /// Starts a host with the orders component.
+    pub async fn orders(options: &[&str]) -> Self {
+        Self::start(&orders(), options).await
+    }
+
+    /// Starts a host with the fixture of this name.
+    pub async fn fixture(name: &str, options: &[&str]) -> Self {
+        Self::start(&fixture(name), options).await
+    }
+
+    /// Like [`TestHost::start`], with an operators' token.
+    pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
+        Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
+    }
+
+    /// A new connection to its operators' API.
+    pub async fn operator(&self) -> Client {
+        Client::connect(self.admin.expect("the operators' API is on"))
+            .await
+            .expect("the host accepts connections")
+    }
+
+    /// The log of the host.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// A new connection to its public address.
+    pub async fn connect(&self) -> Client {
+        Client::connect(self.address).await.expect("the host accepts connections")
+    }
+
+    /// Sends a GET request on a new connection.
+    pub async fn get(&self, path: &str) -> TestResponse {
+        self.connect().await.get(path).await
+    }
+
+    /// A new connection to its public address, as a plain socket.
+    pub async fn raw(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("the host accepts connections")
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the host is running");
+    }
+
+    /// Waits until the process has exited.
+    pub async fn exit(&mut self) -> ExitStatus {
+        within("the exit of the host", self.child.wait()).await.expect("the exit status can be read")
+    }
+
+    /// The peak memory of the process, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        self.memory_kib("VmHWM:")
+    }
+
+    /// The present memory of the process, in KiB.
+    pub fn resident_memory_kib(&self) -> u64 {
+        self.memory_kib("VmRSS:")
+    }
+
+    fn memory_kib(&self, field: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid().as_raw_nonzero()))
+            .expect("the host is running");
+        let line =
+            status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux reports this field");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// The names of the threads of the process.
+    pub fn threads(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/task", self.pid().as_raw_nonzero()));
+        let names = folder.expect("the host is running").map(|thread| {
+            std::fs::read_to_string(thread.expect("Linux lists the threads").path().join("comm"))
+                .unwrap_or_default()
+        });
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+
+    fn pid(&self) -> Pid {
+        let id = self.child.id().expect("the host is running");
+        Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
+    }
+}
+
+/// The exit code and the output of a command that does not serve.
+pub struct CommandOutput {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the program to its end, with an empty environment.
+pub async fn run(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> CommandOutput {
+    run_with(&[], arguments).await
+}
+
+/// Runs the program to its end, with an environment of `variables` alone.
+pub async fn run_with(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> CommandOutput {
+    let mut command = Command::new(binary());
+    command.env_clear().envs(variables.iter().copied()).args(arguments).kill_on_drop(true);
+    let output = command.output();
+    let output = within("the end of a command", output).await.expect("the host can be started");
+    CommandOutput {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
