@@ -64,9 +64,9 @@ impl ReaderThread {
             let rewindable = metadata.is_file();
             thread.spawn(move || {
                 if rewindable {
-                    read_twice(&send, &file, &progress)
+                    read_twice(&send, &file, &progress);
                 } else {
-                    read_once(&send, buffered(&file))
+                    read_once(&send, buffered(&file));
                 }
             })
         };
