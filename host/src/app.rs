@@ -74,7 +74,7 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
             Ok(running.run(&mut signals, hangup, &config.shutdown).await)
         }
         signal = signals.next() => {
-            tracing::info!(event = "service.start_cancelled", signal, "start cancelled by a signal");
+            tracing::info!(event = "service.start_aborted", signal, "start aborted by a signal");
             Ok(Ending::Orderly)
         }
     }

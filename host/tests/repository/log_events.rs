@@ -21,7 +21,8 @@ fn events(file: &str, source: &str) -> BTreeSet<(String, String)> {
             continue;
         }
         let name = first.strip_prefix("event = \"").and_then(|rest| rest.split('"').next());
-        let name = name.unwrap_or_else(|| panic!("{file}: the first field of a log line is `event`, not {first:.40}"));
+        let name = name
+            .unwrap_or_else(|| panic!("{file}: the first field of a log line is `event`, not {first:.40}"));
         events.insert((level.to_owned(), name.to_owned()));
     }
     events
@@ -29,8 +30,7 @@ fn events(file: &str, source: &str) -> BTreeSet<(String, String)> {
 
 #[test]
 fn the_page_of_log_events_lists_those_of_the_program() {
-    let logged: BTreeSet<_> =
-        sources().iter().flat_map(|(file, source)| events(file, source)).collect();
+    let logged: BTreeSet<_> = sources().iter().flat_map(|(file, source)| events(file, source)).collect();
     let page = fs::read_to_string(repository().join("docs/log-events.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let listed: BTreeSet<_> = rows

@@ -8,7 +8,9 @@
     reason = "a test ends by panicking"
 )]
 
+mod documents;
 mod imports;
+mod log_events;
 
 use std::{fs, path::Path};
 

@@ -1,13 +1,5 @@
 //! Documents say what is there: every link leads somewhere, every path exists, and the option table is that of the program.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test ends by panicking"
-)]
-
 use std::{
     collections::HashMap,
     fmt::Write,
@@ -17,6 +9,8 @@ use std::{
 
 use clap::CommandFactory;
 use orders_host::config::Cli;
+
+use crate::repository;
 
 /// Paths in backticks that need not exist, by their beginning, each with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -33,10 +27,6 @@ const EXTENSIONS: &[&str] = &[
 
 /// Folders that no document is in, and that are not searched for files.
 const UNSEARCHED: &[&str] = &[".git", "target", "data", "node_modules"];
-
-fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
 
 /// All files of the repository, relative to it.
 fn files() -> Vec<PathBuf> {
