@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `text` | deserialization from a borrowed string |
 //! | `timestamp` | [`Timestamp`]: the points in time that the service writes |
-//! | `date_time` | [`DateTime`]: the points in time that clients send, in any form of RFC 3339 |
+//! | `date_time` | `DateTime`: the points in time that clients send, in any form of RFC 3339 |
 //! | `currency` | [`Currency`]: ISO 4217 |
 //! | `fields` | the types of an order's members, each with its rule |
 //! | `identity` | [`OrderId`] and [`Version`] |

@@ -4,8 +4,8 @@
 //! call returns, so no task is spawned or woken for it. A long response is streamed while the call continues, driven
 //! by the reader of the body ([`GuestBody`]).
 //!
-//! Each call gets an instance of its own. With instance reuse, an instance whose call succeeded is kept for another
-//! call ([`IdleInstances`]).
+//! Each call gets its own instance. With instance reuse, an instance whose call succeeded is kept for another
+//! call (`IdleInstances`).
 
 use std::{pin::Pin, sync::Arc, task::Poll};
 
@@ -67,7 +67,7 @@ pub struct InstanceBounds {
 }
 
 /// A component that is ready to be called: linked, with what its instances may access, and their limits.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Guest {
     linked: ProxyPre<InstanceState>,
     reach: Reach,
@@ -136,7 +136,7 @@ impl Guest {
             if sender_alive && let Poll::Ready(response) = Pin::new(&mut response_receiver).poll(context) {
                 match response {
                     Ok(response) => return Poll::Ready(FirstEvent::Responded(response)),
-                    // The response will never come; the end of the call says why.
+                    // No response will come; the result of the call gives the reason.
                     Err(_) => sender_alive = false,
                 }
             }
