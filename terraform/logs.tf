@@ -12,7 +12,7 @@ resource "aws_cloudwatch_log_group" "flow" {
   kms_key_id        = aws_kms_key.this.arn
 }
 
-# Created here so that the logs of RDS are encrypted with our key and expire.
+# Created here so that the logs of RDS are encrypted with the key of this configuration and expire.
 resource "aws_cloudwatch_log_group" "database" {
   # checkov:skip=CKV_AWS_338: as above
   for_each          = toset(["postgresql", "upgrade"])

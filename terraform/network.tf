@@ -8,7 +8,7 @@ resource "aws_vpc" "this" {
   tags                 = { Name = local.name }
 }
 
-# The default group, for anything without a group of its own, allows no traffic.
+# The default group, for anything without another group, allows no traffic.
 resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 }

@@ -1,4 +1,4 @@
-"""Runs shellcheck over the `run:` blocks of workflows, each as the runner's shell sees it.
+"""Runs shellcheck over the `run:` blocks of workflows, each with the options of the runner's shell.
 
     run_blocks.py SHELLCHECK FILE…
 

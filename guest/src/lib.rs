@@ -14,7 +14,7 @@
 //! | `problem` | every error, as `application/problem+json` |
 //! | `headers` | the request headers that the handlers use |
 //! | `query` | the query of a request for a list; cursors |
-//! | `router` | a method and a path to an operation |
+//! | `router` | finds the operation for a method and a path |
 //! | [`handlers`] | one function for each operation |
 //! | `wasm` | the component itself: the exported handler, the imported store, the allocator |
 //!

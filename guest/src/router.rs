@@ -1,4 +1,4 @@
-//! Routes: from a method and a path to an operation.
+//! Finds the operation for a method and a path.
 
 use crate::headers::BodyType;
 use crate::order::Action;

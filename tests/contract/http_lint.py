@@ -45,8 +45,8 @@ JSON = {"Content-Type": "application/json"}
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 TIMEOUT_SECONDS = 15  # for one response
 
-# Endpoints that orders-host adds. On other hosts the component gets these requests, and does not know the path.
-OURS = {
+# Endpoints that orders-host adds. On other hosts the component gets these requests, for which the path does not exist.
+HOST_ENDPOINTS = {
     "host endpoint": 404,
     "host endpoint, method not allowed": 404,
     "host endpoint, not modified": 404,
@@ -54,7 +54,7 @@ OURS = {
 # Requests that are not sent to a host because they would crash it.
 CRASHES = None
 # Differences that hosts share if they use hyper and wasmtime-wasi-http unchanged.
-HYPER = OURS | {
+HYPER = HOST_ENDPOINTS | {
     # hyper's limits are higher: it accepts a target and a head of this length. The component rejects the parameter's
     # value.
     "target too long": 400,
@@ -70,7 +70,7 @@ EXPECTED = {
     # The small host for tests, guest/adapters/host.
     "orders-adapter-host": HYPER,
     "wasmtime": HYPER,
-    "jco": OURS
+    "jco": HOST_ENDPOINTS
     | {
         # Node's limits are lower, and it applies one limit to the whole head.
         "target too long": 431,

@@ -1,4 +1,4 @@
-//! From a request to its operation, and the headers of every response.
+//! Dispatches a request to its operation, and adds the headers of every response.
 
 use super::input::{reject_large_body, request_id, split_target};
 use super::services::Services;

@@ -9,7 +9,7 @@
 //! | `read` | getting and listing orders and events |
 //! | `create` | creating an order, with or without an idempotency key |
 //! | `change` | changing the status, the notes or the metadata of an order |
-//! | `dispatch` | [`handle`]: from a request to its operation, and the headers of every response |
+//! | `dispatch` | [`handle`]: dispatches a request to its operation, and adds the headers of every response |
 
 mod change;
 mod create;

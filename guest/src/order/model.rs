@@ -66,7 +66,7 @@ impl Order {
         Event::new(self.version, kind, self.updated_at)
     }
 
-    /// Increments the version. `updated_at` never decreases, even if the clock goes back.
+    /// Increments the version. `updated_at` never decreases, even if the clock goes backwards.
     pub(super) fn record_change(&mut self, now: Timestamp) {
         self.version = self.version.next();
         self.updated_at = self.updated_at.max(now);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// An HTTP request.
 ///
-/// The body is read only when a handler asks for it, so that a request with an unknown path or method is rejected
+/// The body is read only when a handler calls [`Request::body`], so that a request with an unknown path or method is rejected
 /// without reading it.
 pub trait Request {
     /// The method as received, for example `GET`. Methods are case-sensitive (RFC 9110 §9.1).

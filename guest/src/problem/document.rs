@@ -1,4 +1,4 @@
-//! A problem on its way to becoming a response.
+//! One problem, and its response.
 
 use std::borrow::Cow;
 

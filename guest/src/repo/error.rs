@@ -1,4 +1,4 @@
-//! What can go wrong in the repository.
+//! Errors of the repository.
 
 use std::fmt::Display;
 
@@ -19,7 +19,7 @@ pub(crate) enum RepoError {
 }
 
 impl RepoError {
-    /// The record under a key is not what the key stands for.
+    /// A record that cannot be decoded or encoded.
     pub(super) fn corrupt(key: &str, cause: &dyn Display) -> Self {
         Self::Corrupt { key: key.to_owned(), cause: cause.to_string() }
     }

@@ -12,7 +12,7 @@ pub(crate) struct OrderRepo<'store> {
     pub(super) store: &'store dyn Store,
 }
 
-/// An order with the revision that was read, which a change of it must still find.
+/// An order and the revision at which it was read. A change commits only if the order still has this revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredOrder {
     pub(crate) order: Order,

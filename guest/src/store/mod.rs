@@ -1,4 +1,4 @@
-//! The store as the service sees it.
+//! The store, as a trait that the service uses.
 //!
 //! | File | Contents |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What needs WebAssembly: the exported handler, the imported store and the allocator. Native builds leave it out.
+//! The parts that need WebAssembly: the exported handler, the imported store and the allocator. Native builds leave it out.
 //!
 //! | File | Contents |
 //! |---|---|

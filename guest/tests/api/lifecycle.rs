@@ -199,7 +199,7 @@ fn checks_run_in_the_order_of_the_contract() {
 }
 
 #[test]
-fn updated_at_does_not_decrease_when_the_clock_goes_back() {
+fn updated_at_does_not_decrease_when_the_clock_goes_backwards() {
     let service = Service::new();
     let id = service.create();
     service.clock.0.set(service.clock.0.get() + 5000);

@@ -12,9 +12,9 @@
 //! 1. checkpoints are deleted before the records that follow them;
 //! 2. only the writer of a commit writes the checkpoint of that commit, once, and never after a later checkpoint exists.
 //!    Before a later checkpoint is written, each checkpoint revision between it and the checkpoint that its writer started
-//!    from either has its checkpoint, or has its name occupied by a marker that says that there will be none
+//!    from either has its checkpoint, or has its name occupied by a marker that no checkpoint will be written
 //!    (`CheckpointHeader::Closed`);
-//! 3. before the first record is ever deleted, a marker that says so is created (`BlobName::Pruned`). It covers readers that
+//! 3. before the first record is ever deleted, a marker of the deletion is created (`BlobName::Pruned`). It covers readers that
 //!    started from an empty state.
 //!
 //! The whole state is held in memory, and a new instance reads all of it.

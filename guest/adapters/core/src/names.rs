@@ -30,7 +30,7 @@ impl BlobName {
             }
             _ => return None,
         };
-        // Reject other spellings of the same number: such a blob is not ours.
+        // Reject other spellings of the same number: such a blob was not written by this crate.
         (parsed.to_string() == name).then_some(parsed)
     }
 }

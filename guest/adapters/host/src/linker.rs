@@ -52,7 +52,8 @@ mod tests {
         Component::from_file(engine, path).unwrap()
     }
 
-    /// This host implements our own copy of the draft. Here the component is linked with the draft that wasmtime publishes.
+    /// This host implements the copy of the draft in this repository. Here the component is linked with the draft that
+    /// wasmtime publishes.
     #[tokio::test]
     async fn the_component_instantiates_with_the_draft_that_wasmtime_publishes() {
         static CONTEXT: LazyLock<WasiKeyValueCtx> = LazyLock::new(|| WasiKeyValueCtx::builder().build());

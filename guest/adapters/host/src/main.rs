@@ -111,7 +111,7 @@ impl Host {
         let request = store.data_mut().http().new_incoming_request(Scheme::Http, request)?;
         let out = store.data_mut().http().new_response_outparam(sender)?;
         let component = self.component.clone();
-        // A task of its own, because the call continues while the client reads the response.
+        // A separate task, because the call continues while the client reads the response.
         let call = tokio::spawn(async move {
             let proxy = component.instantiate_async(&mut store).await?;
             proxy.wasi_http_incoming_handler().call_handle(store, request, out).await
