@@ -1,4 +1,4 @@
-//! Packs the files of the API explorer: our own page, and the files it needs from the Swagger UI distribution. Each is
+//! Packs the files of the API explorer: its page, and the files it needs from the Swagger UI distribution. Each is
 //! compressed here, once, and included in the program in that form. Also passes the build target and the version of wasmtime
 //! to the program.
 
@@ -15,7 +15,7 @@ use flate2::{Compression, read::DeflateDecoder, write::GzEncoder};
 use sha2::{Digest, Sha256};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 
-/// Our files: the name below `/docs`, which is empty for the page itself, and the name in `src/http/explorer`.
+/// The explorer's own files: the name below `/docs`, which is empty for the page itself, and the name in `src/http/explorer`.
 const OWN_FILES: [(&str, &str); 3] = [("", "index.html"), ("start.js", "start.js"), ("page.css", "page.css")];
 /// Files of the distribution: the name below `/docs`, and the name in the archive. Apache-2.0 requires its text and the
 /// notice to be distributed with them.

@@ -14,7 +14,7 @@
 //! | [`module`] | what a module is: source, signature, compiled code, the module folder |
 //! | [`rollout`] | which module serves: candidate, trial, verdict, swap |
 //! | [`http`] | the public side: connections, limits, the steps of a request |
-//! | [`admin`] | the operators' API, on a listener of its own |
+//! | [`admin`] | the admin API, on its own port |
 //! | [`commands`] | the other commands of the program |
 //! | [`app`] | `serve`: the only place that wires the rooms together |
 

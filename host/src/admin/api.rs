@@ -1,4 +1,4 @@
-//! What the handlers of the operators' API work with.
+//! The state that the handlers of the admin API share.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which requests are an operator's.
+//! Authentication of operators.
 
 use http::{HeaderMap, Request, StatusCode, header, uri::Authority};
 use sha2::{Digest, Sha256};
@@ -23,12 +23,12 @@ pub(super) fn authenticate<B>(request: &Request<B>, token: Option<&Token>) -> Re
         Some(token) if has_token(headers, token) => Ok(()),
         Some(_) => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
-            "The operators' token is missing or wrong: send it as `Authorization: Bearer …`.",
+            "The admin token is missing or wrong: send it as `Authorization: Bearer …`.",
         )),
         None if is_local_host(headers) => Ok(()),
         None => Err(ApiError::new(
             StatusCode::FORBIDDEN,
-            "The Host header field must be an IP address or localhost, because this service has no operators' token.",
+            "The Host header field must be an IP address or localhost, because this service has no admin token.",
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! The operators' API, on a port of its own: operators push, inspect and roll back modules with it.
+//! The admin API, on its own port: operators push, inspect and roll back modules with it.
 //!
 //! | request | response |
 //! |---|---|
@@ -14,7 +14,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `response` | the responses: JSON, or a problem document |
-//! | `api` | what the handlers work with |
+//! | `api` | the state that the handlers share |
 //! | `auth` | checks that a request comes from an operator |
 //! | `events` | `/v1/events` |
 //! | `modules` | `/v1/modules` and `/v1/rollback` |
@@ -48,9 +48,9 @@ use crate::{
     rollout::swap::{OfferQueue, Swapper},
 };
 
-/// Connections at the same time.
+/// Maximum number of connections.
 const MAX_CONNECTIONS: usize = 32;
-/// How long the head of a request, some hundred bytes, may take to arrive. After that, the place is free again.
+/// How long the head of a request, some hundred bytes, may take to arrive. After that, the connection is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may last. A client that follows events for longer must reconnect.
 const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
@@ -60,8 +60,8 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many bytes it may send in that time.
 const LINGER_BYTES: u64 = 256 << 20;
 
-/// The server of the operators' API.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+/// The server of the admin API.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct AdminServer {
     listener: Listener,
     api: Arc<AdminApi>,
@@ -80,14 +80,14 @@ impl AdminServer {
 
     /// Serves until the drain delay of the service has ended.
     pub async fn run(self, lifecycle: Lifecycle) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let accept = async {
-            while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
                 let socket = self.listener.accept().await;
                 let api = Arc::clone(&self.api);
                 tokio::spawn(async move {
                     let _ = timeout(MAX_CONNECTION_AGE, serve(socket, api)).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
         };

@@ -1,4 +1,4 @@
-//! The responses of the operators' API: JSON, or a problem document (RFC 9457).
+//! The responses of the admin API: JSON, or a problem document (RFC 9457).
 
 use std::convert::Infallible;
 

@@ -40,7 +40,7 @@ impl From<&LimitsConfig> for Timeouts {
 }
 
 impl Timeouts {
-    /// The timeouts of a connection that was admitted like this.
+    /// The timeouts of a connection with this admission.
     pub fn for_admission(self, admission: Admission) -> Self {
         match admission {
             Admission::Full => self,

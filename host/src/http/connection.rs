@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 on one socket, until the client leaves, a timeout ends, or the service stops.
+//! One connection: HTTP/1.1 on one socket, until the client disconnects, a timeout expires, or the service stops.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
@@ -19,7 +19,7 @@ use crate::{
     rollout::slot::Slot,
 };
 
-/// The most that hyper buffers of what it reads, in bytes. It accepts heads up to about this size and gives up on
+/// Maximum number of bytes that hyper buffers when it reads. It accepts heads up to about this size and gives up on
 /// larger ones; `limits` has the exact bound, which is well below.
 const READ_BUFFER: usize = 2 * MAX_HEAD;
 
@@ -130,7 +130,7 @@ async fn finish(
     tracing::debug!(event = "connection.closed", ?end, doing = ?activity, "connection closed");
     if !activity.is_between_responses() {
         // Without a Content-Length, an HTTP/1.0 client takes an orderly close for the end of the response. So a
-        // response that is incomplete is reset. If the client itself has left, a close is enough.
+        // response that is incomplete is reset. If the client itself has disconnected, a close is enough.
         if matches!(end, End::Done(Ok(())) | End::TimedOut | End::Cut) || has_body_failed(end) {
             tracker.set(Activity::Cut);
         }
@@ -156,7 +156,7 @@ fn has_body_failed(end: &End) -> bool {
     matches!(end, End::Done(Err(error)) if error.is_user())
 }
 
-/// The rejection that a client is still owed, because its request could not be read.
+/// The rejection to send to a client whose request could not be read.
 fn final_rejection(end: &End, unread: &[u8]) -> Option<Rejection> {
     match end {
         End::Done(Err(error)) => rejection_of_parse_error(error, unread),

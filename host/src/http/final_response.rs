@@ -30,7 +30,7 @@ pub struct FinalResponse {
 }
 
 impl FinalResponse {
-    /// The response that `rejection` stands for.
+    /// Builds the response for `rejection`.
     pub fn new(rejection: Rejection, module: ModuleHash) -> Self {
         let (id, _) = new_request_id();
         let (head, body) = rejection.into_response(None, &id).into_parts();
@@ -68,8 +68,8 @@ fn encode_head(head: &Parts, body: &Bytes, id: &str) -> String {
     text
 }
 
-/// The rejection for a head that hyper could not parse; none if that is not why hyper gave up. `unread` contains the
-/// bytes that hyper had read and not parsed.
+/// The rejection for a head that hyper could not parse; `None` if the connection failed for another reason. `unread`
+/// contains the bytes that hyper had read and not parsed.
 pub fn rejection_of_parse_error(error: &hyper::Error, unread: &[u8]) -> Option<Rejection> {
     if error.is_incomplete_message() && !unread.is_empty() {
         return Some(Rejection::BadRequest(

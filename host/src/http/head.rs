@@ -47,7 +47,7 @@ fn check_target(parts: &Parts) -> Result<(), Rejection> {
     Err(Rejection::BadRequest("The request target is not a path: it must begin with a slash."))
 }
 
-/// There is exactly one Host field, in a form that a component can be given (RFC 9112, section 3.2). HTTP/1.0
+/// There is exactly one Host field, in a form that can be passed to a component (RFC 9112, section 3.2). HTTP/1.0
 /// does not require the field, but a component needs a host.
 fn check_host(parts: &Parts) -> Result<(), Rejection> {
     let mut hosts = parts.headers.get_all(header::HOST).iter();

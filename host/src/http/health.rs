@@ -1,4 +1,4 @@
-//! `/health` and `/ready`: answered by the host, whatever state the component is in.
+//! `/health` and `/ready`: served by the host, whatever the state of the component.
 //!
 //! `/health` reports whether the process serves; a supervisor restarts it if not. `/ready` reports whether the
 //! service should receive requests; a load balancer sends them elsewhere if not.

@@ -13,11 +13,11 @@ use tokio::{
 
 use crate::{config::LimitsConfig, sandbox::request_body::RequestBody};
 
-/// The largest request head, in bytes: the target and the header fields, as they are written.
+/// Maximum size of a request head, in bytes: the target and the header fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
-/// The most header fields in a request.
+/// Maximum number of header fields in a request.
 pub const MAX_FIELDS: usize = 100;
-/// The largest body that is read only to be discarded, in bytes: it may be on its way already, in the buffers of
+/// Maximum size of a body that is read only to be discarded, in bytes. It may already be on its way, in the buffers of
 /// both ends.
 const MAX_DRAINED: usize = 64 * 1024;
 /// How long a rejection waits for such a body: a few round trips, which a client hardly notices.
@@ -34,7 +34,7 @@ pub enum LimitError {
     TooManyFields,
     /// The target alone is larger than [`MAX_HEAD`].
     TargetTooLong,
-    /// The head had started to arrive, and was not complete when its timeout ended.
+    /// The head had started to arrive, and was not complete when its timeout expired.
     HeadTimeout,
     /// The body was not complete at the request's deadline.
     BodyTimeout,
@@ -135,8 +135,8 @@ impl Limits {
 
     /// Reads a whole body. A slow upload occupies a connection, never an instance.
     ///
-    /// A body that is announced as too large is not read, and one that turns out to be too large is read no further.
-    /// The component then decides on the response.
+    /// A body whose announced length is too large is not read; otherwise reading stops at the limit. In both cases the
+    /// component decides on the response.
     ///
     /// # Errors
     ///

@@ -27,17 +27,17 @@ use crate::{
     module::hash::ModuleHash,
 };
 
-/// Connections that the kernel completes and queues until the host accepts them.
+/// Maximum number of connections that the kernel completes and queues until the host accepts them.
 const BACKLOG: i32 = 1024;
 /// How long to wait after an accept has failed, for example because the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that are served beyond the limit, for health probes and for the response that reports the limit.
+/// Number of connections served beyond the limit, for health probes and for the response that reports the limit.
 const SPARE_CONNECTIONS: u16 = 64;
 /// File descriptors other than those of connections: the store, the log, the runtime.
 const OTHER_FILES: u64 = 64;
 /// How long a TCP handshake may take to finish when the listener closes: a round trip, with a margin.
 const HANDSHAKE: Duration = Duration::from_millis(100);
-/// Bytes read and discarded of what a client beyond the spare connections has sent.
+/// Maximum number of bytes that are read and discarded from a client beyond the spare connections.
 const DISCARD: usize = 4096;
 /// A program for the kernel's packet filter: drop packets with the SYN bit, which opens a connection, and keep all
 /// others. It is the second bit of byte 13 of a TCP header (RFC 9293, section 3.1).
@@ -161,7 +161,7 @@ impl Listener {
             }
         })
         .await;
-        // Accepting through the runtime would miss connections of which it has not been notified yet.
+        // Accepting through the runtime would miss connections that it has not been notified of yet.
         let Ok(socket) = self.socket.into_std() else { return };
         loop {
             match socket.accept() {
@@ -171,7 +171,7 @@ impl Listener {
                         connections.open(socket);
                     }
                 }
-                // This client has already left; others may still wait.
+                // This client has already disconnected; others may still wait.
                 Err(error)
                     if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
                 Err(_) => return,
@@ -181,15 +181,15 @@ impl Listener {
 }
 
 /// The open connections, and what is needed to serve them.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Connections {
     workers: Workers,
     service: Arc<Service>,
     timeouts: Timeouts,
     in_flight: InFlightCount,
-    places: Arc<Semaphore>,
-    max_places: u16,
-    spare_places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
+    max_permits: u16,
+    spare_permits: Arc<Semaphore>,
 }
 
 impl Connections {
@@ -206,15 +206,15 @@ impl Connections {
             service,
             timeouts,
             in_flight,
-            places: Arc::new(Semaphore::new(max.into())),
-            max_places: max,
-            spare_places: Arc::new(Semaphore::new(SPARE_CONNECTIONS.into())),
+            permits: Arc::new(Semaphore::new(max.into())),
+            max_permits: max,
+            spare_permits: Arc::new(Semaphore::new(SPARE_CONNECTIONS.into())),
         }
     }
 
     fn open(&self, socket: TcpStream) {
-        let Some((place, admission)) = self.acquire_place() else {
-            turn_away(socket, self.service.slot.module());
+        let Some((permit, admission)) = self.acquire_permit() else {
+            reject_connection(socket, self.service.slot.module());
             return;
         };
         // A response is written in one piece, so Nagle's algorithm would only delay it.
@@ -233,29 +233,29 @@ impl Connections {
                     tracing::warn!(event = "connection.unservable", %error, "cannot serve a connection");
                 }
             }
-            drop(place);
+            drop(permit);
         });
     }
 
-    fn acquire_place(&self) -> Option<(OwnedSemaphorePermit, Admission)> {
-        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Some((place, Admission::Full));
+    fn acquire_permit(&self) -> Option<(OwnedSemaphorePermit, Admission)> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some((permit, Admission::Full));
         }
-        let place = Arc::clone(&self.spare_places).try_acquire_owned().ok()?;
-        Some((place, Admission::HealthOnly))
+        let permit = Arc::clone(&self.spare_permits).try_acquire_owned().ok()?;
+        Some((permit, Admission::HealthOnly))
     }
 
     async fn wait_until_closed(&self) {
-        let _ = self.places.acquire_many(self.max_places.into()).await;
-        let _ = self.spare_places.acquire_many(SPARE_CONNECTIONS.into()).await;
+        let _ = self.permits.acquire_many(self.max_permits.into()).await;
+        let _ = self.spare_permits.acquire_many(SPARE_CONNECTIONS.into()).await;
     }
 }
 
-/// Rejects a client beyond the spare connections. It waits for nothing, because it delays the next accept.
-fn turn_away(socket: TcpStream, module: ModuleHash) {
+/// Rejects a client beyond the spare connections. Never waits, because that would delay the next accept.
+fn reject_connection(socket: TcpStream, module: ModuleHash) {
     let response = FinalResponse::new(Rejection::TooManyConnections, module);
     let bytes = response.to_bytes();
-    // The runtime does not know yet that the socket is writable, so it is written without the runtime.
+    // The runtime has not yet registered the socket as writable, so the response is written without the runtime.
     let Ok(mut socket) = socket.into_std() else { return };
     if socket.write(&bytes).is_ok_and(|written| written == bytes.len()) {
         response.sent();

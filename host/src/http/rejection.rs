@@ -1,8 +1,8 @@
 //! The only place where an error becomes a status.
 //!
-//! The host words each response that it sends instead of the component here, as `application/problem+json` (RFC 9457).
-//! The public text is fixed, and the cause is logged once. Only `/ready` publishes a cause, in words without names,
-//! addresses or secrets.
+//! Every response that the host sends in place of the component is built here, as `application/problem+json` (RFC 9457).
+//! The public text is fixed, and the cause is logged once. Only `/ready` publishes a cause, without names, addresses or
+//! secrets.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -54,7 +54,7 @@ impl Rejection {
         matches!(self, Self::Limit(LimitError::Overloaded))
     }
 
-    /// The response to a request for `path`, or to a request that could not be read if there is none.
+    /// The response to a request for `path`; `None` if the request could not be read.
     pub fn into_response(self, path: Option<&str>, request_id: &str) -> Response<Bytes> {
         self.log(request_id);
         let (status, detail) = self.status_and_detail();

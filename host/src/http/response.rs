@@ -18,13 +18,13 @@ use crate::{
     sandbox::{failure::Failure, response_body::GuestBody},
 };
 
-/// Most characters of a path that a record repeats.
+/// Maximum number of characters of a path in a record.
 const MAX_PATH: usize = 1024;
 /// The method and path of a record if no request could be read.
 const UNKNOWN: &str = "-";
 
 /// The body of a response.
-#[allow(missing_debug_implementations, reason = "a guest's body has nothing to show")]
+#[allow(missing_debug_implementations, reason = "a guest's body has no readable form")]
 pub enum Content {
     /// Written by the host.
     Host(Full<Bytes>),
@@ -81,7 +81,7 @@ pub struct AccessRecord {
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It has not ended. If this is its state on drop, the client left, or was too slow.
+    /// It has not ended. If this is its state on drop, the client has disconnected, or was too slow.
     Open,
     /// With its last byte.
     Whole,
@@ -98,7 +98,7 @@ impl AccessRecord {
             request_id,
             module,
             began: Instant::now(),
-            // What nginx logs for a client that left before its response. The host sends it in no response.
+            // The status that nginx logs for a client that disconnected before its response. It is never sent.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             announced: None,
             sent: 0,
@@ -181,7 +181,7 @@ impl Drop for AccessRecord {
 }
 
 /// The body of a response, with everything that lives as long as the body: its access log record, and a `guard`.
-#[allow(missing_debug_implementations, reason = "a guest's body has nothing to show")]
+#[allow(missing_debug_implementations, reason = "a guest's body has no readable form")]
 pub struct TrackedBody<G> {
     content: Content,
     record: AccessRecord,

@@ -36,7 +36,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
 /// Handles requests.
-#[allow(missing_debug_implementations, reason = "linked code has nothing to show")]
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Service {
     /// The slot of the serving module.
     pub slot: Arc<Slot>,

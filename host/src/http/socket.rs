@@ -1,4 +1,4 @@
-//! The socket of one connection, as hyper sees it. It reports to the activity tracker, withholds what hyper writes
+//! The socket of one connection, as hyper uses it. It reports to the activity tracker, withholds what hyper writes
 //! without a request, and is closed in stages.
 
 use std::{
@@ -22,7 +22,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes discarded by one read.
 const DISCARD: usize = 4096;
 
-/// A socket that tells the tracker when the first byte of a request arrives, and when a response has been written.
+/// A socket that reports to the tracker when the first byte of a request arrives, and when a response has been written.
 ///
 /// What hyper writes between two responses is its own response to an unreadable request, such as an empty 400.
 /// Nothing else can be written then, because the tracker is busy from before a request is handed over until all of

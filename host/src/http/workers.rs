@@ -1,6 +1,6 @@
-//! The threads that serve connections. Each has a runtime of its own, and a connection stays on one thread.
+//! The threads that serve connections. Each has its own runtime, and a connection stays on one thread.
 //!
-//! So a request is read, run and answered on one thread, and wakes no other thread. Compared with one runtime that moves
+//! So a request is read, run and responded to on one thread, and wakes no other thread. Compared with one runtime that moves
 //! tasks between its threads, this gives 8 to 9 % more creates per second on two processors.
 
 use std::{

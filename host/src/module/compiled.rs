@@ -21,13 +21,13 @@ use crate::{
     sandbox::engine::{self, TARGET},
 };
 
-/// How wasmtime's error begins when the processor lacks a feature that the code needs.
+/// The prefix of wasmtime's error when the processor lacks a feature that the code needs.
 const PROCESSOR_LACKS_FEATURE: &str = "compilation settings of module incompatible with native host";
 /// The remedy for most faults of a compiled component.
 pub const RECOMPILE_HINT: &str = compiled_header::RECOMPILE_HINT;
 
 /// A component that this version of the host has compiled, unchanged since. Its origin is trusted: a value of this type
-/// exists only where this process compiled the component or the caller has shown a [`Trusted`].
+/// exists only where this process compiled the component or the caller has passed a [`Trusted`].
 pub struct CompiledComponent {
     /// The hash of the component it was compiled from.
     pub hash: ModuleHash,
@@ -37,7 +37,7 @@ pub struct CompiledComponent {
     component_size: usize,
     /// The whole file: header and code.
     file: Vec<u8>,
-    /// Where the code begins in the file.
+    /// The offset of the code in the file.
     code_offset: usize,
 }
 
@@ -80,7 +80,7 @@ impl CompiledComponent {
         Ok(Self { hash, target: name.to_owned(), component_size: component.len(), file, code_offset })
     }
 
-    /// Checks a file. Nothing in a file proves where it comes from, so the caller has to state that it is trusted.
+    /// Checks a file. Nothing in a file proves its origin, so the caller has to state that it is trusted.
     ///
     /// # Errors
     ///
@@ -104,10 +104,10 @@ impl CompiledComponent {
         // SAFETY: `precompile_component` produced these bytes. There are three ways they got here:
         // - This process compiled them just now.
         // - A child process of this same program compiled them and sent them through a pipe that no other process has.
-        //   They may since have been in the module folder, where `shelf` makes sure that nobody else can write.
+        //   They may since have been in the module folder, where `shelf` makes sure that no other user can write.
         // - The operator has declared the file trusted (`Trusted`), and `from_trusted_file` found it to be, down to the
         //   last bit, one that this version of the host wrote for this configuration. Anyone who can write that file can
-        //   have any code run; the operator vouches that nobody else can.
+        //   execute arbitrary code; the operator guarantees that only trusted users can.
         // The bytes are copied, so a later change of the file has no effect.
         #[allow(unsafe_code, reason = "native code is loaded; there is no safe way to do so")]
         let component = unsafe { Component::deserialize(engine, code) };

@@ -23,13 +23,13 @@ use crate::{
     sandbox::engine::{self, TARGET, WASMTIME_VERSION},
 };
 
-/// How a compiled component's file begins.
+/// The first line of a compiled component's file.
 const MAGIC: &str = "orders-host compiled component\n";
 /// The version of the header's layout.
 const FORMAT: &str = "1";
 /// The version of this program.
 const HOST_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The most bytes that are searched for the header, which has about two thousand.
+/// Maximum number of bytes that are searched for the header, which has about two thousand.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 /// The remedy for most faults of a compiled component.
 pub(super) const RECOMPILE_HINT: &str = "compile the component with this host's `orders-host compile`";
@@ -67,7 +67,7 @@ pub(super) struct Header<'a> {
     sha256: &'a str,
     /// The lines that the checksum covers, besides the code.
     checksummed: &'a str,
-    /// Where the code begins in the file.
+    /// The offset of the code in the file.
     pub(super) code_offset: usize,
 }
 

@@ -32,11 +32,11 @@ use crate::{
 const PROGRAM: &str = "/proc/self/exe";
 /// How far the compiler yields to other processes: half of the possible range (setpriority(2)).
 const NICENESS: i32 = 10;
-/// The most bytes of the compiler's standard error that are reported.
+/// Maximum number of bytes of the compiler's standard error that are reported.
 const MAX_STDERR_BYTES: u64 = 2048;
 /// Stops the allocator from committing 1 GiB at the start, all of which would count against the memory limit.
 const ALLOCATOR_VARIABLE: (&str, &str) = ("MIMALLOC_ARENA_EAGER_COMMIT", "0");
-/// How standard error says that an allocation failed.
+/// The text on standard error after a failed allocation.
 const OUT_OF_MEMORY: &str = "out of memory";
 
 /// Compiles the component with this hash, for this machine's own processor.
@@ -91,7 +91,7 @@ fn start(limits: &ChecksConfig) -> std::io::Result<Child> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Signals that a terminal sends to the foreground group are not meant for it.
+        // A terminal sends signals to the foreground group; the compiler must not receive them.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;

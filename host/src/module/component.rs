@@ -10,9 +10,9 @@ use crate::{
     sandbox::{engine::Runtime, instance::InstanceState},
 };
 
-/// How every component begins: the magic number, and the component layer of the binary format.
+/// The first bytes of every component: the magic number, and the component layer of the binary format.
 pub const COMPONENT_HEADER: &[u8] = b"\0asm\x0d\x00\x01\x00";
-/// How every core module begins.
+/// The first bytes of every core module.
 const CORE_HEADER: &[u8] = b"\0asm\x01\x00\x00\x00";
 
 /// Why a module cannot be served: one line that names the problem and its remedy.

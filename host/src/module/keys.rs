@@ -16,11 +16,11 @@ use ed25519_compact::{KeyPair, Seed};
 
 use crate::module::{file, hash::decode_hex};
 
-/// How the line of a public key begins.
+/// The first word of a public key's line.
 const PUBLIC: &str = "ed25519";
-/// How the line of a secret key begins.
+/// The first word of a secret key's line.
 const SECRET: &str = "ed25519-secret";
-/// The largest key file that is read, in bytes: several hundred keys.
+/// Maximum size of a key file, in bytes: several hundred keys.
 const MAX_FILE_BYTES: u64 = 64 << 10;
 /// Where key files come from.
 const KEYGEN_HINT: &str = "as `orders-host module keygen` writes it";
@@ -143,7 +143,8 @@ impl TrustedKeys {
         let keys = key_lines(text).map(|(number, kind, digits)| match (kind, decode_hex(digits)) {
             (PUBLIC, Some(bytes)) => {
                 let key = ed25519_compact::PublicKey::new(bytes);
-                // Rejects what is not a point of the curve, and points of small order, for which anybody can sign.
+                // Rejects values that are not points of the curve, and points of small order, for which anyone can forge
+                // signatures.
                 key.validate().map_err(|_| format!("line {number} is not a valid Ed25519 public key"))?;
                 Ok(PublicKey(key))
             }
@@ -236,7 +237,7 @@ mod tests {
             (format!("\n{KEY}"), "line 2: expected `ed25519` and 64"),
             (format!("ed448 {KEY}"), "line 1: expected `ed25519` and 64"),
             (format!("{PUBLIC} {KEY} {KEY}"), "line 1: expected `ed25519` and 64"),
-            // Not a point of the curve; then points of small order, for which anybody can sign.
+            // Not a point of the curve; then points of small order, for which anyone can forge signatures.
             (format!("{PUBLIC} 02{}", "00".repeat(31)), "line 1 is not a valid"),
             (format!("{PUBLIC} 01{}", "00".repeat(31)), "line 1 is not a valid"),
             (format!("{PUBLIC} {}", "00".repeat(32)), "line 1 is not a valid"),

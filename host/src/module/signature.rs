@@ -28,11 +28,11 @@ use crate::module::{
 const BEFORE_HASH: &[u8] = b"\x00\x75\x09signature\x01\x01\x01\x01\x66\x01";
 /// The bytes between the hash and the signature.
 const BEFORE_SIGNATURE: &[u8] = b"\x01\x43\x00\x01\x40";
-/// How the signed message begins; the hash follows.
+/// The prefix of the signed message; the hash follows.
 const MESSAGE_PREFIX: &[u8] = b"wasmsig\x01\x01\x01";
 /// The name of the section, preceded by its length.
 const SECTION_NAME: &[u8] = b"\x09signature";
-/// The most bytes that a 32-bit number takes in the binary format (LEB128).
+/// Maximum number of bytes of a 32-bit number in the binary format (LEB128).
 const MAX_LEB128_BYTES: usize = 5;
 
 /// Why a signature is not accepted: one line that names the problem and its remedy.

@@ -22,14 +22,14 @@ use crate::{
     sandbox::engine::Compiler,
 };
 
-/// The largest component that is read, in bytes.
+/// Maximum size of a component, in bytes.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
-/// The largest compiled component that is read, in bytes: native code is several times as large.
+/// Maximum size of a compiled component, in bytes: native code is several times as large.
 pub const MAX_COMPILED_BYTES: u64 = 8 * MAX_COMPONENT_BYTES;
-/// How code begins that wasmtime's own tools have compiled: it is an ELF file, without our header.
+/// The first bytes of code that wasmtime's own tools have compiled: an ELF file, without the header of this host.
 const ELF: &[u8] = b"\x7fELF";
 
-/// What a module is made from.
+/// The source of a module.
 #[derive(Debug)]
 pub enum Source {
     /// A component, still to be compiled.
@@ -47,27 +47,27 @@ impl Source {
     /// [`ModuleError`] if the file cannot be read, is too large, is a compiled component that is not acceptable, or lacks
     /// a required signature; also if the trust options contradict each other, or the keys cannot be read.
     pub fn read(path: &Path, trust: &TrustConfig) -> Result<Self, ModuleError> {
-        let refuse = |why: &str| file_error(path, &why);
+        let error = |why: &str| file_error(path, &why);
         let trust = trust.trust().map_err(ModuleError)?;
-        let file = read(path).map_err(|why| refuse(&why))?;
+        let file = read(path).map_err(|why| error(&why))?;
         if file.starts_with(ELF) {
             let why = format!("it is native code of unknown origin, which is never loaded; {RECOMPILE_HINT}");
-            return Err(refuse(&why));
+            return Err(error(&why));
         }
         if !is_compiled(&file) {
             return verify_required_signature(&file, trust)
-                .map_err(|why| refuse(&why))
+                .map_err(|why| error(&why))
                 .map(|()| Self::Component(file));
         }
         match trust {
             Trust::Compiled(trusted) => CompiledComponent::from_trusted_file(file, trusted)
                 .map(Self::Compiled)
-                .map_err(|why| refuse(&why)),
-            Trust::Components => Err(refuse(
+                .map_err(|why| error(&why)),
+            Trust::Components => Err(error(
                 "it is compiled: native code, which runs outside the sandbox with all the permissions of this process; \
-                 if nobody else can write to where it comes from, accept it with --trust-compiled",
+                 if only trusted users can have written it, accept it with --trust-compiled",
             )),
-            Trust::Signed(_) => Err(refuse(
+            Trust::Signed(_) => Err(error(
                 "it is compiled: native code, which no signature covers, and only signed components are accepted; \
                  name the signed component that it was compiled from",
             )),

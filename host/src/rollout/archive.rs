@@ -34,7 +34,7 @@ impl ModuleArchive {
     }
 
     /// The module that served when the previous process ended, and its component, unless `--component` decides: it names
-    /// this module itself, or has changed since, and so overrides whatever was pushed before.
+    /// this module itself, or has changed since, and so overrides any module pushed before.
     ///
     /// # Errors
     ///
@@ -50,12 +50,12 @@ impl ModuleArchive {
         self.run(restore).await.unwrap_or(Ok(None))
     }
 
-    /// Records that the component that `--component` names serves: what was pushed over another component is no longer
+    /// Records that the component that `--component` names serves. A module that was pushed earlier is then no longer
     /// active.
     ///
     /// # Errors
     ///
-    /// One line, if this cannot be stored.
+    /// One line, if it cannot be recorded.
     pub async fn activate_named_component(&self) -> Result<(), String> {
         let named = self.named_component();
         let wanted = ActiveModule { module: named, component: named };
@@ -93,11 +93,11 @@ impl ModuleArchive {
         }
     }
 
-    /// Records that a module, which a push or a reload has brought, serves after a restart.
+    /// Records that a pushed or reloaded module serves after a restart.
     ///
     /// # Errors
     ///
-    /// One line, if this cannot be stored.
+    /// One line, if it cannot be recorded.
     pub async fn promote(&self, module: ModuleHash, from: Origin) -> Result<(), String> {
         if from == Origin::Reload {
             self.set_named_component(module);
@@ -109,7 +109,7 @@ impl ModuleArchive {
     ///
     /// # Errors
     ///
-    /// One line, if this cannot be stored.
+    /// One line, if it cannot be recorded.
     pub async fn activate(&self, module: ModuleHash) -> Result<(), String> {
         let active = ActiveModule { module, component: self.named_component() };
         self.run(move |shelf| shelf.activate(active)).await.unwrap_or(Ok(()))

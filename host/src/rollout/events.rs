@@ -15,7 +15,7 @@ use crate::{
 pub enum Step {
     /// It was read at the start or at a reload, or it was pushed.
     Received {
-        /// What brought it.
+        /// Where it came from.
         from: Origin,
         /// The size of the component, in bytes.
         size: u64,
@@ -41,7 +41,7 @@ pub enum Step {
         /// How long that took.
         duration_ms: u64,
     },
-    /// Its trial started: it gets a share of the requests.
+    /// Its trial started: it receives a share of the requests.
     OnTrial {
         /// The share, in percent.
         share: u8,
@@ -59,7 +59,7 @@ pub enum Step {
         trial: Option<Comparison>,
         /// The module that served before; `None` at a start.
         replaced: Option<ModuleHash>,
-        /// How long ago it was received.
+        /// The time since it was received.
         duration_ms: u64,
     },
     /// It was refused: the serving module is unchanged.
@@ -67,7 +67,7 @@ pub enum Step {
         /// The problem, and its remedy.
         why: String,
     },
-    /// It was rolled back: it had requests, and gets no more.
+    /// It was rolled back: it received requests, and receives no more.
     RolledBack {
         /// The reason.
         why: String,
@@ -83,7 +83,7 @@ pub enum Step {
     },
 }
 
-/// What brought a module.
+/// Where a module came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
@@ -93,7 +93,7 @@ pub enum Origin {
     Restart,
     /// SIGHUP, from `--component`.
     Reload,
-    /// An operator, who pushed it.
+    /// A push by an operator.
     Push,
 }
 
@@ -109,14 +109,14 @@ pub struct Comparison {
     pub other: Numbers,
 }
 
-/// What a module did during some time.
+/// The counts of a module over a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
     /// Requests that have ended.
     pub requests: u64,
     /// Requests that failed, in any way.
     pub failures: u64,
-    /// Requests that the module answered with 500 or above.
+    /// Requests that the module responded to with 500 or above.
     pub server_errors: u64,
     /// Requests that trapped or ran out of memory.
     pub traps: u64,
@@ -124,7 +124,7 @@ pub struct Numbers {
     pub timeouts: u64,
     /// Requests without a response, or with one that cannot be sent.
     pub bad_answers: u64,
-    /// The time within which half of the requests were answered; `None` if there were no requests.
+    /// The time within which half of the requests ended; `None` if there were no requests.
     pub p50_us: Option<u64>,
     /// The same for 99 % of the requests.
     pub p99_us: Option<u64>,

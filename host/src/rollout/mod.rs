@@ -6,7 +6,7 @@
 //! | [`archive`] | the module folder, if there is one |
 //! | [`roster`] | every known module, its state, and the events |
 //! | [`candidate`] | makes a component ready: compiled, loaded, linked, instantiated once |
-//! | [`smoke`] | requests that a candidate must answer, over a store that rejects writes |
+//! | [`smoke`] | requests that a candidate must respond to, over a store that rejects writes |
 //! | [`slot`] | which module serves, and which one is on trial |
 //! | [`verdict`] | whether a candidate is worse than its control |
 //! | [`trial`] | a candidate on trial, and the watch of a promoted module |

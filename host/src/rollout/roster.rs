@@ -14,9 +14,9 @@ use crate::{
     rollout::events::{Comparison, Event, Step},
 };
 
-/// How many events are kept for clients that resume.
+/// Maximum number of events that are kept for clients that resume.
 const MAX_EVENTS: usize = 512;
-/// How many modules have a record.
+/// Maximum number of modules that have a record.
 const MAX_RECORDS: usize = 64;
 
 /// The state of a module.
@@ -25,15 +25,15 @@ const MAX_RECORDS: usize = 64;
 pub enum State {
     /// It is being made ready.
     Checking,
-    /// It gets a share of the requests.
+    /// It receives a share of the requests.
     OnTrial,
-    /// It gets all requests, except a candidate's share.
+    /// It receives all requests, except a candidate's share.
     Serving,
     /// It has served, and another module has replaced it.
     Replaced,
-    /// It has failed a check, and never got requests.
+    /// It has failed a check, and never received requests.
     Refused,
-    /// It got requests, and was withdrawn because it was worse or an operator asked for it.
+    /// It received requests, and was withdrawn because it was worse or an operator requested it.
     RolledBack,
     /// It is in the module folder, and has not been used since the start.
     Stored,
@@ -226,7 +226,7 @@ fn log(module: ModuleHash, step: &Step) {
             let trial = trial.as_ref().map(to_json);
             tracing::info!(event = "rollout.promoted", %module, %replaced, duration_ms, trial, "module promoted");
         }
-        // The start has a log line of its own.
+        // The start is logged separately.
         Step::Promoted { replaced: None, .. } => {}
         Step::Refused { why } => {
             tracing::error!(

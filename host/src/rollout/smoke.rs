@@ -1,5 +1,5 @@
-//! Smoke requests: what a candidate must answer before it serves. It reads the real store but must not change it, and may
-//! send nothing to other servers.
+//! Smoke requests: a candidate must respond to them before it serves. It reads the real store but must not change it, and
+//! may send nothing to other servers.
 
 use std::{
     sync::{
@@ -30,7 +30,7 @@ use crate::{
     store::{Commit, Entry, Key, Outcome, Scan, Snapshot, Store, StoreError, Stored},
 };
 
-/// The request id in what a candidate prints meanwhile.
+/// The request id of log lines that a candidate prints during its smoke requests.
 const REQUEST_ID: &str = "smoke";
 
 /// The smoke requests, and the environment in which they run.
@@ -42,12 +42,12 @@ pub struct SmokeTest {
     pub store: Arc<dyn Store>,
     /// How long each request may take.
     pub timeout: Duration,
-    /// The most memory that an instance may have, in bytes.
+    /// The maximum memory of an instance, in bytes.
     pub max_memory: usize,
 }
 
 impl SmokeTest {
-    /// Sends each request to the candidate, in an instance of its own.
+    /// Sends each request to the candidate, each in a new instance.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ async fn send(
     Ok(head.status)
 }
 
-/// A store that can only be read. It rejects commits, and remembers that there was one.
+/// A store that can only be read. It rejects commits, and records that there was one.
 struct ReadOnlyStore {
     store: Arc<dyn Store>,
     wrote: AtomicBool,

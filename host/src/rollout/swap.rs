@@ -1,7 +1,7 @@
 //! Replaces the serving module while requests are in flight.
 //!
 //! One candidate at a time is stored, compiled, loaded, linked, instantiated and sent its smoke requests, one step after the
-//! other. Only a candidate that has passed all of them gets requests: at first a share of them
+//! other. Only a candidate that has passed all of them receives requests: at first a share of them
 //! ([`trial`](crate::rollout::trial)). It is rolled back automatically if it is worse. A failure at any step leaves the
 //! serving module as it was.
 
@@ -41,7 +41,7 @@ pub struct Swapper {
     pub trust: TrustConfig,
     /// Makes components ready.
     pub builder: Arc<CandidateBuilder>,
-    /// What a candidate must answer before it serves.
+    /// The requests that a candidate must respond to before it serves.
     pub smoke: SmokeTest,
     /// What a module may reach once it gets requests.
     pub reach: Reach,
@@ -62,7 +62,7 @@ pub struct Offer {
     pub module: ModuleHash,
     /// The component, compiled or not.
     pub source: Source,
-    /// What brought the module.
+    /// Where the module came from.
     pub from: Origin,
     /// The terms of its rollout.
     pub terms: TermsConfig,
@@ -107,8 +107,8 @@ impl OfferQueue {
 }
 
 impl Swapper {
-    /// Rolls out each offer, reloads the component after a hangup, and watches what was promoted. Hangups during a rollout
-    /// lead to one reload. Dropping the future abandons whatever is being made ready.
+    /// Rolls out each offer, reloads the component after a SIGHUP, and watches promoted modules. Any number of SIGHUPs
+    /// during a rollout lead to one reload. Dropping the future abandons a candidate that is being made ready.
     pub async fn run(
         &self,
         queue: &OfferQueue,
@@ -209,7 +209,7 @@ impl Swapper {
         self.archive
             .remove_old(&[Some(self.slot.module()), self.slot.previous().map(|previous| previous.module)])
             .await;
-        // Before the outcome is recorded: a client that learns of it may offer the next module immediately.
+        // Before the outcome is recorded: a client that receives it may offer the next module immediately.
         drop(permit);
         self.roster.record(module, step);
         control.and_then(|control| Watch::begin(self.slot.serving(), control, terms.watch.0))
@@ -227,7 +227,7 @@ impl Swapper {
     }
 
     /// Puts a candidate on trial, and promotes it if it is no worse than the control. Returns the step that ends the
-    /// rollout; for a promoted module also how the control usually does.
+    /// rollout; for a promoted module also the control's baseline counts.
     async fn try_and_promote(
         &self,
         candidate: Candidate,

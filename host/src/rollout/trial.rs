@@ -17,17 +17,17 @@ use crate::{
 
 /// How often the counts are compared.
 const COMPARE_INTERVAL: Duration = Duration::from_millis(100);
-/// Every so many comparisons, the counts are recorded as an event.
+/// The number of comparisons after which the counts are recorded as an event.
 const COMPARISONS_PER_EVENT: u32 = 10;
-/// How long a trial waits for its number of requests.
+/// Maximum time that a trial waits for its number of requests.
 const MAX_TRIAL: Duration = Duration::from_secs(60 * 60);
 /// How long after its deadline a request may take to be counted.
 const GRACE: Duration = Duration::from_secs(1);
-/// The fewest requests during a trial that show how the control usually does. With fewer, everything it has ever done
-/// counts.
+/// Minimum number of the control's requests during a trial for use as its baseline. With fewer, all its requests since it
+/// was loaded count.
 const MIN_CONTROL_REQUESTS: u64 = 100;
 
-/// Why a module was rolled back: an operator asked for it.
+/// The reason of a rollback that an operator requested.
 pub const OPERATOR_REQUEST: &str = "operator request";
 
 /// The environment of a trial.
@@ -49,7 +49,7 @@ pub struct TrialResult {
     pub comparison: Comparison,
     /// Why the candidate must not serve; `None` if it may.
     pub rejection: Option<String>,
-    /// How the control usually does.
+    /// The baseline: the control's counts.
     pub control: Counts,
 }
 
@@ -178,12 +178,13 @@ pub struct Watch {
     ends: Instant,
     /// The module's counts when it was promoted.
     before: Counts,
-    /// How the module before it usually did.
+    /// The baseline: the counts of the module before it.
     control: Counts,
 }
 
 impl Watch {
-    /// Begins to watch the serving module; `control` is how the module before it usually did. `None` if `time` is zero.
+    /// Begins to watch the serving module; `control` is the baseline, the counts of the module before it. `None` if `time`
+    /// is zero.
     pub fn begin(serving: Arc<LoadedModule>, control: Counts, time: Duration) -> Option<Self> {
         let began = Instant::now();
         let before = serving.guest.tally.counts();

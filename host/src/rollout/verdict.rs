@@ -8,21 +8,21 @@ use std::{fmt::Write, time::Duration};
 
 use crate::sandbox::tally::{Counts, Fault};
 
-/// The probability below which counts end a trial early, if they came from a module as good as the control. So low because
-/// the test is made ten times a second, of counts that depend on each other.
+/// The probability below which counts end a trial early, if they came from a module as good as the control. It is
+/// this low because the test is repeated ten times a second, with counts that depend on each other.
 const EARLY_PROBABILITY: f64 = 1e-4;
-/// The same probability at the end of a trial, for response times, which also vary for reasons of the machine itself.
+/// The same probability at the end of a trial, for response times, which also vary with the load of the machine.
 const FINAL_PROBABILITY: f64 = 0.01;
-/// By how many failures in 1000 requests a candidate may exceed its control at the end of a trial.
+/// The number of failures in 1000 requests by which a candidate may exceed its control at the end of a trial.
 const MAX_EXCESS_FAILURES: f64 = 10.0;
-/// Requests that are assumed of the control before any was counted; one of them failed.
+/// The number of requests that the control is assumed to have had before the first one was counted; one of them failed.
 const PRIOR_REQUESTS: f64 = 100.0;
 /// The share of requests, of 1000, that p99 covers, and the probability of a request beyond it.
 const P99: u64 = 990;
 const BEYOND_P99: f64 = 0.01;
-/// Added to the limit that is derived from p99: so small a difference never makes a response slow.
+/// Added to the limit that is derived from p99: a difference this small never makes a response slow.
 const UNNOTICED: Duration = Duration::from_millis(1);
-/// The fewest requests whose p99 counts as the true one; with fewer, a single response makes up more than 1 %.
+/// Minimum number of requests for a meaningful p99; with fewer, a single response makes up more than 1 %.
 const MIN_P99_REQUESTS: u64 = 100;
 
 /// How a candidate is compared with its control.

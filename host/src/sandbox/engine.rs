@@ -34,7 +34,7 @@ const MEMORY_RESERVATION: u64 = 4 << 30;
 const KEEP_RESIDENT: usize = 1 << 20;
 
 /// The engine that compiles components, and the linker for their imports.
-#[allow(missing_debug_implementations, reason = "an engine has nothing to show")]
+#[allow(missing_debug_implementations, reason = "an engine has no readable form")]
 pub struct Runtime {
     /// Contains the pool of instances, and compiles components if it has a compiler.
     pub engine: Engine,
@@ -45,7 +45,7 @@ pub struct Runtime {
 /// Whether an engine can compile components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compiler {
-    /// It has a compiler, which stays in memory and starts threads of its own when first used.
+    /// It has a compiler, which stays in memory and starts its own threads when first used.
     On,
     /// It runs only code that was compiled ahead of time.
     Off,
@@ -74,7 +74,7 @@ fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime:
         .max_tables_per_component(TABLES)
         .max_memory_size(max_memory)
         // A new module reuses the slots of earlier ones before unused ones, so memory does not grow with each module
-        // that comes and goes.
+        // that is loaded and dropped.
         .max_unused_warm_slots(0)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);

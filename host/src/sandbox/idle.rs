@@ -14,7 +14,7 @@ pub(super) struct Instance {
     pub(super) store: wasmtime::Store<InstanceState>,
     /// Its exports; `None` before it is instantiated.
     pub(super) proxy: Option<Proxy>,
-    /// The number of requests that it has been given.
+    /// The number of requests that it has received.
     pub(super) requests: u32,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct IdleInstances {
     open: AtomicBool,
 }
 
-/// The number of threads that have a stack of their own.
+/// The number of threads that have their own stack.
 const STACKS: usize = 16;
 
 thread_local! {

@@ -34,7 +34,7 @@ const MAX_RANDOM: u64 = 64 * 1024;
 
 /// What an instance may access outside itself.
 #[derive(Clone)]
-#[allow(missing_debug_implementations, reason = "a store has nothing to show")]
+#[allow(missing_debug_implementations, reason = "a store has no readable form")]
 pub struct Reach {
     /// The implementation of its `orders:state/store`.
     pub store: Arc<dyn Store>,
@@ -43,7 +43,7 @@ pub struct Reach {
 }
 
 /// The state of one instance.
-#[allow(missing_debug_implementations, reason = "its parts have nothing to show")]
+#[allow(missing_debug_implementations, reason = "its parts have no readable form")]
 pub struct InstanceState {
     table: ResourceTable,
     wasi: WasiCtx,

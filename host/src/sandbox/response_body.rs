@@ -24,7 +24,7 @@ pub type GuestCall = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 ///
 /// The body ends cleanly only if the call does. If the call fails, the body ends with that failure: the connection is
 /// cut, and no client mistakes a part of a response for the whole.
-#[allow(missing_debug_implementations, reason = "a call in flight has nothing to show")]
+#[allow(missing_debug_implementations, reason = "a call in flight has no readable form")]
 pub struct GuestBody {
     /// Receives what the guest writes.
     pub inner: HyperOutgoingBody,

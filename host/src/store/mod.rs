@@ -1,7 +1,7 @@
 //! The state store: one ordered map from keys to values, with atomic conditional commits.
 //!
 //! [`Store`] is the Rust form of the contract in `wit/state/store.wit`. The constructors of [`Key`], [`Value`],
-//! [`Scan`] and [`Commit`] check the limits once, so no backend ever sees an invalid value.
+//! [`Scan`] and [`Commit`] check the limits once, so no backend ever receives an invalid value.
 //! `host/tests/store_conformance/` runs one test suite against every backend.
 //!
 //! | file | what it does |
@@ -37,7 +37,7 @@ use crate::config::StoreLocation;
 ///
 /// # Errors
 ///
-/// [`OpenError`] if the store cannot be created, read or written, or if `location` holds something else. A failed
+/// [`OpenError`] if the store cannot be created, read or written, or if there is something else at `location`. A failed
 /// open leaves existing data unchanged.
 pub async fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, OpenError> {
     open_with(location, IfMissing::Create).await

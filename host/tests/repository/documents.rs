@@ -1,4 +1,4 @@
-//! Documents say what is there: every link leads somewhere, every path exists, and the option table is that of the program.
+//! Documents match the repository: every link has a target, every path exists, and the option table is that of the program.
 
 use std::{
     collections::HashMap,
@@ -96,8 +96,9 @@ fn references(text: &str, folders: &[String]) -> References {
 
 /// The anchor that GitHub makes of a heading.
 fn anchor(heading: &str) -> String {
-    let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
-    kept.flat_map(char::to_lowercase).map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+    let letters =
+        heading.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+    letters.flat_map(char::to_lowercase).map(|letter| if letter == ' ' { '-' } else { letter }).collect()
 }
 
 /// The path that a word in backticks names, if it names one.
@@ -144,7 +145,12 @@ fn normalized(path: &Path) -> PathBuf {
 /// What is wrong with the document of this name: links that lead nowhere, and paths that do not exist.
 ///
 /// Decision records describe the past, so the files that they name may have moved. Their links must lead somewhere.
-fn faults(name: &Path, references: &References, all: &[PathBuf], folders: &[String]) -> Vec<String> {
+fn broken_references(
+    name: &Path,
+    references: &References,
+    all: &[PathBuf],
+    folders: &[String],
+) -> Vec<String> {
     let mut faults = Vec::new();
     let folder = name.parent().unwrap();
     let exists = |path: &Path| all.iter().any(|file| file.starts_with(path));
@@ -152,7 +158,7 @@ fn faults(name: &Path, references: &References, all: &[PathBuf], folders: &[Stri
         let (target, fragment) = link.split_once('#').unwrap_or((link, ""));
         let target = if target.is_empty() { name.to_owned() } else { normalized(&folder.join(target)) };
         if !exists(&target) {
-            faults.push(format!("{}: the link {link} leads nowhere", name.display()));
+            faults.push(format!("{}: the link {link} has no target", name.display()));
         } else if !fragment.is_empty() {
             let text = fs::read_to_string(repository().join(&target)).unwrap_or_default();
             if !self::references(&text, folders).anchors.iter().any(|anchor| anchor == fragment) {
@@ -201,7 +207,7 @@ fn every_link_and_every_path_in_a_document_exists() {
             paths += 1;
             excepted.extend(exception(&path));
         }
-        wrong.extend(faults(name, &references, &all, &folders));
+        wrong.extend(broken_references(name, &references, &all, &folders));
     }
     assert!(links > 50 && paths > 50, "only {links} links and {paths} paths were found");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -234,7 +240,7 @@ See [one](other.md#a-part), [two](https://example.com/x.md) and ![three](gone.sv
     );
 
     let all = ["host/src/lib.rs", "docs/page.md"].map(PathBuf::from);
-    let wrong = faults(Path::new("docs/page.md"), &seen, &all, &folders);
+    let wrong = broken_references(Path::new("docs/page.md"), &seen, &all, &folders);
     assert_eq!(
         wrong,
         [
@@ -246,14 +252,14 @@ See [one](other.md#a-part), [two](https://example.com/x.md) and ![three](gone.sv
         ]
     );
     // A decision record may name a file that is gone.
-    assert_eq!(faults(Path::new("docs/adr/0001-x.md"), &seen, &all, &folders).len(), 2);
+    assert_eq!(broken_references(Path::new("docs/adr/0001-x.md"), &seen, &all, &folders).len(), 2);
 }
 
 #[test]
 fn a_link_to_a_missing_heading_is_a_fault() {
     let references =
         References { links: vec!["README.md#no-such-heading".to_owned()], ..References::default() };
-    let wrong = faults(Path::new("CONTRIBUTING.md"), &references, &files(), &[]);
+    let wrong = broken_references(Path::new("CONTRIBUTING.md"), &references, &files(), &[]);
     assert_eq!(wrong, ["CONTRIBUTING.md: there is no heading for README.md#no-such-heading"]);
 }
 

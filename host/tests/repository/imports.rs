@@ -152,7 +152,7 @@ fn imports(root: &Path) -> Imports {
             let folder = Module(module.0[..shared].to_vec());
             assert!(
                 imported.0.len() > shared || folder.0.is_empty(),
-                "{} imports from the mod.rs of its own folder, {path:?}: name the file",
+                "{} imports from the mod.rs of its folder, {path:?}: name the file",
                 module.name()
             );
             let Some(imported) = imported.0.get(shared) else { continue };

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use crate::{repository, sources};
 
-/// The events that some code logs: level and name. Lines with a target of their own (`access`, `guest`) have none.
+/// The events that some code logs: level and name. Lines with their own target (`access`, `guest`) have none.
 ///
 /// # Panics
 ///

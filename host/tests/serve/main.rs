@@ -5,9 +5,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test ends by panicking"
+    reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no users")]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "tests have no public API")]
 
 mod admin;
 mod commands;

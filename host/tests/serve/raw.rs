@@ -94,8 +94,8 @@ pub struct Case {
 }
 
 impl Case {
-    /// A request that must be refused: the response with `status` is the last one, and what follows is not executed.
-    pub fn refused(name: &'static str, status: u16, bytes: impl Into<Vec<u8>>) -> Self {
+    /// A request that must be rejected: the response with `status` is the last one, and what follows is not executed.
+    pub fn rejected(name: &'static str, status: u16, bytes: impl Into<Vec<u8>>) -> Self {
         Self { name, bytes: bytes.into(), outcome: Outcome { statuses: vec![status], orders: 0 } }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn assert_ended_by(output: &Output, signal: i32) {
     assert_eq!(output.status.signal(), Some(signal), "{output:?}");
 }
 
-/// The folder that the parent names; `None` without a parent, when somebody runs all ignored tests.
+/// The folder that the parent names; `None` without a parent, when all ignored tests are run.
 fn folder() -> Option<String> {
     let mut folder = String::new();
     stdin().read_to_string(&mut folder).unwrap();

@@ -8,7 +8,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that cannot continue must fail"
+    reason = "a test fails by panicking"
 )]
 
 mod children;

@@ -11,10 +11,10 @@ use rustix::process::geteuid;
 
 use crate::{
     children::{assert_succeeded, run, unlimited},
-    support::{component, names, open, refusal},
+    support::{component, names, open, rejection},
 };
 
-/// Another user, whoever runs this test.
+/// A user other than the one that runs this test.
 const ANOTHER_USER: u32 = 54_321;
 
 fn set_mode(path: &Path, mode: u32) {
@@ -25,18 +25,18 @@ fn set_mode(path: &Path, mode: u32) {
 fn a_folder_belongs_to_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let shelf = open(folder.path());
-    assert!(refusal(folder.path()).contains("another process uses it; each process needs"));
+    assert!(rejection(folder.path()).contains("another process uses it; each process needs"));
     assert_succeeded(&run(unlimited(), "child_finds_the_folder_locked", folder.path()));
     drop(shelf);
     open(folder.path());
 }
 
 #[test]
-fn a_folder_that_others_can_write_to_is_refused() {
+fn a_folder_that_others_can_write_to_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     for mode in [0o720, 0o702, 0o777, 0o1777] {
         set_mode(folder.path(), mode);
-        let error = refusal(folder.path());
+        let error = rejection(folder.path());
         assert!(error.contains("others can write to it") && error.contains("chmod go-w"), "{error}");
         assert!(error.contains(&format!("mode is {:03o}", mode & 0o777)), "{error}");
     }
@@ -47,7 +47,7 @@ fn a_folder_that_others_can_write_to_is_refused() {
 }
 
 #[test]
-fn a_folder_of_another_user_is_refused() {
+fn a_folder_of_another_user_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     // Only root can change the owner of a folder; for other users, /usr belongs to root.
     let folder = if geteuid().is_root() {
@@ -56,7 +56,7 @@ fn a_folder_of_another_user_is_refused() {
     } else {
         Path::new("/usr")
     };
-    let error = refusal(folder);
+    let error = rejection(folder);
     assert!(error.contains("it belongs to user") && error.contains("must belong to user"), "{error}");
 }
 
@@ -67,7 +67,7 @@ fn a_symbolic_link_to_a_folder_is_resolved_once() {
     fs::create_dir(&modules).unwrap();
     symlink(&modules, &link).unwrap();
     set_mode(&modules, 0o777);
-    assert!(refusal(&link).contains("others can write to it"));
+    assert!(rejection(&link).contains("others can write to it"));
     set_mode(&modules, 0o755);
     let shelf = open(&link);
     // The open folder remains the same.
@@ -78,24 +78,24 @@ fn a_symbolic_link_to_a_folder_is_resolved_once() {
 }
 
 #[test]
-fn a_path_that_is_not_a_folder_is_refused() {
+fn a_path_that_is_not_a_folder_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(refusal(&file).contains("it is not a folder"));
-    assert!(refusal(&folder.path().join("missing/modules")).contains("it cannot be created: No such file"));
+    assert!(rejection(&file).contains("it is not a folder"));
+    assert!(rejection(&folder.path().join("missing/modules")).contains("it cannot be created: No such file"));
     symlink("nowhere", folder.path().join("link")).unwrap();
-    assert!(refusal(&folder.path().join("link")).contains("No such file"));
+    assert!(rejection(&folder.path().join("link")).contains("No such file"));
 }
 
 /// A lock elsewhere would lock nothing here, and would create a file there.
 #[test]
-fn a_lock_file_that_is_a_symbolic_link_is_refused() {
+fn a_lock_file_that_is_a_symbolic_link_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let [modules, elsewhere] = ["modules", "elsewhere"].map(|name| folder.path().join(name));
     fs::create_dir(&modules).unwrap();
     symlink(&elsewhere, modules.join("lock")).unwrap();
-    assert!(refusal(&modules).contains("its file `lock` cannot be locked"));
+    assert!(rejection(&modules).contains("its file `lock` cannot be locked"));
     assert!(!elsewhere.exists());
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn open(folder: &Path) -> Shelf {
 }
 
 /// The error of opening a folder: one line, with its name.
-pub(crate) fn refusal(folder: &Path) -> String {
+pub(crate) fn rejection(folder: &Path) -> String {
     let error = Shelf::open(folder, KEEP).unwrap_err();
     assert_eq!(error.lines().count(), 1, "{error}");
     assert!(error.contains(folder.to_str().unwrap()), "{error}");

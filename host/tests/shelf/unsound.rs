@@ -1,4 +1,4 @@
-//! Damaged files: refused, replaced or compiled again, but never served.
+//! Damaged files: rejected, replaced or compiled again, but never served.
 
 use std::{
     fs::{self, File, Permissions},
@@ -89,7 +89,7 @@ const ANY_FILE: [Damage; 5] = [
 const MISSING: Damage = (remove, "No such file");
 
 #[test]
-fn a_damaged_component_is_refused_with_its_file_name() {
+fn a_damaged_component_is_rejected_with_its_file_name() {
     let changed: [Damage; 3] =
         [(flip_last_bit, "changed after it was stored"), (truncate, "changed after it was stored"), MISSING];
     for (damage, expected) in ANY_FILE.into_iter().chain(changed) {
@@ -155,7 +155,7 @@ fn code_of_another_component_is_not_loaded() {
 }
 
 #[test]
-fn an_active_file_that_cannot_be_read_is_refused() {
+fn an_active_file_that_cannot_be_read_is_rejected() {
     let stored = folder();
     let path = stored.folder.path().join("active");
     let (module, other) = (stored.module, ModuleHash::digest(b"other"));
@@ -173,7 +173,7 @@ fn an_active_file_that_cannot_be_read_is_refused() {
         "x".repeat(2000),
     ];
     invalid.extend((0..valid.len()).map(|end| valid.chars().take(end).collect()));
-    let check_refused = |what: &str| {
+    let check_rejected = |what: &str| {
         let error = stored.shelf.active().unwrap_err();
         assert!(error.contains("/active: ") && error.lines().count() == 1, "{what}: {error}");
         assert!(error.contains("remove it to serve what --component names"), "{what}: {error}");
@@ -181,15 +181,15 @@ fn an_active_file_that_cannot_be_read_is_refused() {
     };
     for text in invalid {
         fs::write(&path, &text).unwrap();
-        check_refused(&text);
+        check_rejected(&text);
     }
     fs::write(&path, b"module \xff").unwrap();
-    check_refused("not text");
+    check_rejected("not text");
     fs::write(&path, valid).unwrap();
     assert_eq!(stored.shelf.active().unwrap().unwrap().module, module);
     for (damage, expected) in ANY_FILE.into_iter().take(5) {
         damage(&path);
-        assert!(check_refused(expected).contains(expected));
+        assert!(check_rejected(expected).contains(expected));
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
         fs::write(&path, "x").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -198,7 +198,7 @@ fn an_active_file_that_cannot_be_read_is_refused() {
     assert_eq!(stored.shelf.active(), Ok(None));
 }
 
-/// A write replaces a symbolic link, and leaves its target as it is.
+/// A write replaces a symbolic link, and leaves its target unchanged.
 #[test]
 fn nothing_is_written_through_a_symbolic_link() {
     let stored = folder();

@@ -7,7 +7,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "a test that cannot go on must fail"
+    reason = "a test fails by panicking"
 )]
 
 mod backend;

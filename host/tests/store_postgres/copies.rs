@@ -24,7 +24,7 @@ const ROUNDS: usize = 20;
 /// The number of concurrent clients, half of them on each copy.
 const CLIENTS: usize = 8;
 
-/// What the clients know, taken together.
+/// The orders and versions that were acknowledged to any of the clients.
 #[derive(Default)]
 struct Known {
     /// Acknowledged orders by location, with the last acknowledged version.

@@ -196,13 +196,13 @@ async fn an_unreachable_server_is_not_flooded_with_attempts() {
     let (cut, before) = (Instant::now(), *accepted.borrow());
     service.proxy.cut();
 
-    let (done, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (done, rejected) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let clients = (0..16).map(|_| {
-        let (service, done, refused) = (Arc::clone(&service), Arc::clone(&done), Arc::clone(&refused));
+        let (service, done, rejected) = (Arc::clone(&service), Arc::clone(&done), Arc::clone(&rejected));
         tokio::spawn(async move {
             while !done.load(Ordering::SeqCst) {
                 must_be_unavailable(&service.create().await, "unreachable");
-                refused.fetch_add(1, Ordering::SeqCst);
+                rejected.fetch_add(1, Ordering::SeqCst);
             }
         })
     });
@@ -215,8 +215,8 @@ async fn an_unreachable_server_is_not_flooded_with_attempts() {
     }
     // At least half of 50, 100, 200, 400, 800 and 1000 ms.
     assert!(took >= Duration::from_millis(1200), "seven attempts in {took:?}");
-    let refused = refused.load(Ordering::SeqCst);
-    assert!(refused > 100, "only {refused} requests got a response in {took:?}");
+    let rejected = rejected.load(Ordering::SeqCst);
+    assert!(rejected > 100, "only {rejected} requests got a response in {took:?}");
     service.proxy.network(Network::Working);
     service.must_recover().await;
 }

@@ -1,4 +1,4 @@
-//! The creation of the schema, the required privileges, and what is refused.
+//! The creation of the schema, the required privileges, and what is rejected.
 
 use std::sync::Arc;
 
@@ -56,10 +56,10 @@ async fn opening_an_existing_store_changes_nothing() {
     assert_eq!(contents(server, &database), before);
 }
 
-/// A newer program has migrated the database: this one uses it if the newer one allows that, and refuses it
+/// A newer program has migrated the database: this one uses it if the newer one allows that, and rejects it
 /// otherwise.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_newer_schema_is_used_if_compatible_and_refused_otherwise() {
+async fn a_newer_schema_is_used_if_compatible_and_rejected_otherwise() {
     let server = postgres::shared();
     let database = server.database();
     let url = server.url(&database);
@@ -70,9 +70,9 @@ async fn a_newer_schema_is_used_if_compatible_and_refused_otherwise() {
     store.close().await;
     server.sql(&database, "UPDATE orders_state.version SET usable_from = 5");
     let before = contents(server, &database);
-    assert_refused(&url, &["schema version 7", "supports version 5 or later", "supports version 1"]).await;
+    assert_rejected(&url, &["schema version 7", "supports version 5 or later", "supports version 1"]).await;
     server.sql(&database, "DELETE FROM orders_state.version");
-    assert_refused(&url, &["orders_state has no version"]).await;
+    assert_rejected(&url, &["orders_state has no version"]).await;
     assert_eq!(contents(server, &database), before);
 }
 
@@ -84,7 +84,7 @@ async fn only_creating_the_schema_needs_the_privilege_to_create() {
     server.sql("postgres", &format!("CREATE ROLE {user} LOGIN"));
     let url = server.url(&database).replace("postgres@", &format!("{user}@"));
     let before = contents(server, &database);
-    assert_refused(&url, &["the user lacks a privilege", "permission denied for database"]).await;
+    assert_rejected(&url, &["the user lacks a privilege", "permission denied for database"]).await;
     assert_eq!(contents(server, &database), before);
     // These privileges are enough for normal operation, once another user has created the schema.
     open(&server.url(&database)).await.unwrap().close().await;
@@ -102,11 +102,11 @@ async fn only_creating_the_schema_needs_the_privilege_to_create() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unusable_location_is_refused_in_one_line() {
+async fn an_unusable_location_is_rejected_in_one_line() {
     let server = postgres::shared();
-    assert_refused(&server.url("no_such_database"), &["the database does not exist on the server"]).await;
-    assert_refused("postgres://postgres@%2Fno%2Fsuch/x", &["No such file"]).await;
-    assert_refused("postgres://postgres@/x", &["names no host"]).await;
+    assert_rejected(&server.url("no_such_database"), &["the database does not exist on the server"]).await;
+    assert_rejected("postgres://postgres@%2Fno%2Fsuch/x", &["No such file"]).await;
+    assert_rejected("postgres://postgres@/x", &["names no host"]).await;
     // The program prints one line and exits with code 2.
     let url = "postgres://ada:secret@127.0.0.1:1/x";
     let ran = run([
@@ -127,7 +127,7 @@ async fn an_unusable_location_is_refused_in_one_line() {
     assert!(!(ran.stderr + &ran.stdout).contains("secret"));
 }
 
-async fn assert_refused(url: &str, expected: &[&str]) {
+async fn assert_rejected(url: &str, expected: &[&str]) {
     let error = open(url).await.err().unwrap_or_else(|| panic!("{url} was opened")).to_string();
     assert!(error.starts_with("cannot open the store postgres://") && !error.contains('\n'), "{error}");
     for part in expected {

@@ -24,12 +24,12 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 
 impl Secure {
     fn start() -> Self {
-        let (ours, another) = (authority("ours"), authority("another"));
+        let (accepted, another) = (authority("accepted"), authority("another"));
         let key = KeyPair::generate().unwrap();
         let certificate =
-            CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
+            CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &accepted).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ours.pem"), ours.pem()).unwrap();
+        fs::write(folder.path().join("accepted.pem"), accepted.pem()).unwrap();
         fs::write(folder.path().join("another.pem"), another.pem()).unwrap();
         fs::write(folder.path().join("empty.pem"), "").unwrap();
 
@@ -69,8 +69,9 @@ impl Secure {
 #[tokio::test(flavor = "multi_thread")]
 async fn sslmode_selects_encryption_and_verification() {
     let secure = Secure::start();
-    let (ours, another, empty) = (secure.roots("ours"), secure.roots("another"), secure.roots("empty"));
-    let (ours, another, empty) = (ours.display(), another.display(), empty.display());
+    let (accepted, another, empty) =
+        (secure.roots("accepted"), secure.roots("another"), secure.roots("empty"));
+    let (accepted, another, empty) = (accepted.display(), another.display(), empty.display());
     let secured = Ok(Some("TLSv1.3".to_owned()));
 
     assert_eq!(secure.open("localhost", "sslmode=disable").await, Ok(None));
@@ -78,19 +79,19 @@ async fn sslmode_selects_encryption_and_verification() {
         String::new(),
         "sslmode=prefer".to_owned(),
         "sslmode=require".to_owned(),
-        format!("sslmode=require&sslrootcert={ours}"),
-        format!("sslmode=verify-ca&sslrootcert={ours}"),
-        format!("sslmode=verify-full&sslrootcert={ours}"),
+        format!("sslmode=require&sslrootcert={accepted}"),
+        format!("sslmode=verify-ca&sslrootcert={accepted}"),
+        format!("sslmode=verify-full&sslrootcert={accepted}"),
     ] {
         assert_eq!(secure.open("localhost", &options).await, secured, "{options}");
     }
     // The certificate is not valid for this address.
     for mode in ["prefer", "require", "verify-ca"] {
-        let options = format!("sslmode={mode}&sslrootcert={ours}");
+        let options = format!("sslmode={mode}&sslrootcert={accepted}");
         assert_eq!(secure.open("127.0.0.1", &options).await, secured, "{options}");
     }
     for (host, options, expected) in [
-        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={ours}"), "not valid for name"),
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={accepted}"), "not valid for name"),
         ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), "UnknownIssuer"),
         ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), "UnknownIssuer"),
         ("localhost", format!("sslmode=require&sslrootcert={another}"), "UnknownIssuer"),
@@ -104,7 +105,7 @@ async fn sslmode_selects_encryption_and_verification() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_tls_is_refused_if_sslmode_requires_it() {
+async fn a_server_without_tls_is_rejected_if_sslmode_requires_it() {
     let mut server = Server::prepare();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     server.configure(&["listen_addresses=localhost", &format!("port={port}")]);

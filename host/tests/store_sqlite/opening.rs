@@ -36,7 +36,7 @@ fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Checks that opening `path` fails with one line that names it and contains `expected`, and that no file in its
 /// directory changes.
-async fn assert_refused(path: &Path, expected: &str) {
+async fn assert_rejected(path: &Path, expected: &str) {
     let directory = path.parent().filter(|directory| directory.is_dir()).unwrap_or(Path::new("/dev/null"));
     let look = || if directory.is_dir() { contents(directory) } else { BTreeMap::new() };
     let before = look();
@@ -52,19 +52,19 @@ fn assert_says(error: &str, path: &Path, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_path_that_cannot_be_a_file_is_refused() {
+async fn a_path_that_cannot_be_a_file_is_rejected() {
     let directory = TempDir::new().unwrap();
     let at = |name: &str| directory.path().join(name);
-    assert_refused(&at("missing/orders.db"), "does not exist; create it or mount it").await;
+    assert_rejected(&at("missing/orders.db"), "does not exist; create it or mount it").await;
     assert!(!at("missing").exists());
     fs::write(at("file"), "text").unwrap();
-    assert_refused(&at("file/orders.db"), "is not a directory").await;
+    assert_rejected(&at("file/orders.db"), "is not a directory").await;
     fs::create_dir(at("directory")).unwrap();
-    assert_refused(&at("directory"), "it is a directory; name a file in it").await;
+    assert_rejected(&at("directory"), "it is a directory; name a file in it").await;
     let _socket = UnixListener::bind(at("socket")).unwrap();
-    assert_refused(&at("socket"), "it is not a regular file").await;
+    assert_rejected(&at("socket"), "it is not a regular file").await;
     symlink(at("missing/orders.db"), at("dangling")).unwrap();
-    assert_refused(&at("dangling"), "this process must be able to read and write it").await;
+    assert_rejected(&at("dangling"), "this process must be able to read and write it").await;
     let error = open(Path::new("")).await.err().unwrap();
     assert_says(&error.to_string(), Path::new(""), "name a file");
     let error = open(Path::new("/")).await.err().unwrap();
@@ -72,47 +72,47 @@ async fn a_path_that_cannot_be_a_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_a_database_is_refused() {
+async fn a_file_that_is_not_a_database_is_rejected() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     let almost = [b"SQLite format 3\0".as_slice(), &[0xFF; 8000]].concat();
     for bytes in [b"x".as_slice(), b"orders: none\n", &[0; 4096], &[0xFF; 5000], &almost] {
         fs::write(&path, bytes).unwrap();
-        assert_refused(&path, "it is not a SQLite database").await;
+        assert_rejected(&path, "it is not a SQLite database").await;
     }
 }
 
 #[tokio::test]
-async fn the_database_of_another_application_is_refused() {
+async fn the_database_of_another_application_is_rejected() {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name);
     let expected = "it is a SQLite database of another application";
     change(&path("plain"), "CREATE TABLE notes (text); INSERT INTO notes VALUES ('keep me')");
-    assert_refused(&path("plain"), expected).await;
+    assert_rejected(&path("plain"), expected).await;
     change(&path("log"), "PRAGMA journal_mode = wal; CREATE TABLE notes (text)");
-    assert_refused(&path("log"), expected).await;
+    assert_rejected(&path("log"), expected).await;
     change(&path("marked"), "PRAGMA application_id = 7; CREATE TABLE notes (text)");
-    assert_refused(&path("marked"), "(id 0x7; a store has 0x4f524453)").await;
+    assert_rejected(&path("marked"), "(id 0x7; a store has 0x4f524453)").await;
     change(&path("tableless"), "CREATE TABLE notes (text); DROP TABLE notes; VACUUM");
-    assert_refused(&path("tableless"), expected).await;
+    assert_rejected(&path("tableless"), expected).await;
     change(&path("pageless"), "PRAGMA user_version = 0; VACUUM; PRAGMA journal_mode = wal");
     assert!(fs::metadata(path("pageless")).unwrap().len() > 0);
-    assert_refused(&path("pageless"), expected).await;
+    assert_rejected(&path("pageless"), expected).await;
     // The application is using it, and its writes are still in the WAL.
     let other = Connection::open(path("log")).unwrap();
     other.execute_batch("INSERT INTO notes VALUES ('only in the log')").unwrap();
-    assert_refused(&path("log"), expected).await;
+    assert_rejected(&path("log"), expected).await;
 }
 
 #[tokio::test]
-async fn another_schema_version_is_refused() {
+async fn another_schema_version_is_rejected() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     make_store(&path).await;
     for version in [2, 0, -1] {
         change(&path, &format!("PRAGMA user_version = {version}"));
         let expected = format!("it has schema version {version}, but this binary supports version 1");
-        assert_refused(&path, &expected).await;
+        assert_rejected(&path, &expected).await;
     }
     change(&path, "PRAGMA user_version = 1");
     open(&path).await.unwrap().close().await;
@@ -121,7 +121,7 @@ async fn another_schema_version_is_refused() {
 /// A newer version is only in the WAL of a process that died. The file and the WAL must stay unchanged; only the
 /// index of the WAL, which SQLite can rebuild, may change.
 #[tokio::test]
-async fn a_newer_version_that_is_only_in_the_wal_is_refused() {
+async fn a_newer_version_that_is_only_in_the_wal_is_rejected() {
     let directory = TempDir::new().unwrap();
     let (live, left) = (directory.path().join("live"), directory.path().join("left"));
     make_store(&live).await;
@@ -139,7 +139,7 @@ async fn a_newer_version_that_is_only_in_the_wal_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_store_is_refused() {
+async fn a_damaged_store_is_rejected() {
     let directory = TempDir::new().unwrap();
     let good = directory.path().join("good");
     make_store(&good).await;
@@ -147,7 +147,7 @@ async fn a_damaged_store_is_refused() {
     let path = directory.path().join("orders.db");
     for length in [bytes.len() - 1, bytes.len() - 4096, bytes.len() / 2, 4096, 512] {
         fs::write(&path, &bytes[..length]).unwrap();
-        assert_refused(&path, "truncated").await;
+        assert_rejected(&path, "truncated").await;
     }
     for length in [1, 15, 100] {
         fs::write(&path, &bytes[..length]).unwrap();
@@ -161,23 +161,23 @@ async fn a_damaged_store_is_refused() {
     damage(
         "PRAGMA writable_schema = on; UPDATE sqlite_schema SET sql = 'CREATE TABLE entries (' WHERE name = 'entries'",
     );
-    assert_refused(&path, "it is damaged or truncated").await;
+    assert_rejected(&path, "it is damaged or truncated").await;
     damage("DROP TABLE entries");
-    assert_refused(&path, "its tables do not match schema version 1").await;
+    assert_rejected(&path, "its tables do not match schema version 1").await;
     damage("DROP TABLE entries; CREATE TABLE entries (key TEXT PRIMARY KEY, value BLOB, revision INTEGER)");
-    assert_refused(&path, "its tables do not match schema version 1").await;
+    assert_rejected(&path, "its tables do not match schema version 1").await;
     damage("DELETE FROM last_revision");
-    assert_refused(&path, "its tables do not match schema version 1").await;
+    assert_rejected(&path, "its tables do not match schema version 1").await;
 }
 
 #[tokio::test]
-async fn a_wal_without_its_file_is_refused() {
+async fn a_wal_without_its_file_is_rejected() {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     fs::write(directory.path().join("orders.db-wal"), [1; 4152]).unwrap();
-    assert_refused(&path, "it is missing or empty, but its write-ahead log").await;
+    assert_rejected(&path, "it is missing or empty, but its write-ahead log").await;
     fs::write(&path, "").unwrap();
-    assert_refused(&path, "it is missing or empty, but its write-ahead log").await;
+    assert_rejected(&path, "it is missing or empty, but its write-ahead log").await;
 }
 
 /// The user `nobody`, by convention.
@@ -185,7 +185,7 @@ const NOBODY: u32 = 65534;
 
 /// Root can access everything, so an unprivileged child process opens the files.
 #[tokio::test]
-async fn a_file_without_read_and_write_permission_is_refused() {
+async fn a_file_without_read_and_write_permission_is_rejected() {
     let directory = TempDir::new().unwrap();
     let is_root = fs::metadata(directory.path()).unwrap().uid() == 0;
     let program = directory.path().join("program");

@@ -7,7 +7,7 @@
     clippy::string_slice,
     reason = "a test fails by panicking"
 )]
-#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "a test has no callers")]
+#![allow(unreachable_pub, missing_docs, clippy::missing_errors_doc, reason = "tests have no public API")]
 #![allow(dead_code, reason = "the harness is shared with the tests of the service")]
 
 #[path = "../support/harness/mod.rs"]
@@ -17,7 +17,7 @@ mod postgres;
 
 mod interrupted;
 mod large;
-mod refused;
+mod rejected;
 mod round_trips;
 mod service;
 mod support;

@@ -1,4 +1,4 @@
-//! Exports and imports that are refused or fail, and what they leave behind.
+//! Exports and imports that are rejected or fail, and the state that they leave.
 
 use std::fs;
 

@@ -41,7 +41,7 @@ pub fn respond(request: &Parts) -> Result<Response<Full<Bytes>>, Rejection> {
         return Err(Rejection::ReadOnly);
     }
     let gzipped = accepts_gzip(&request.headers);
-    // Each encoding of a file is a representation with an entity tag of its own (RFC 9110, section 8.8.3.3).
+    // Each encoding of a file is a representation with its own entity tag (RFC 9110, section 8.8.3.3).
     let tag = if gzipped { format!("\"{}-gzip\"", asset.tag) } else { format!("\"{}\"", asset.tag) };
     let not_modified = has_tag(&request.headers, &tag);
     let body = match (not_modified, gzipped) {

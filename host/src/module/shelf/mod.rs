@@ -15,8 +15,8 @@
 //! folder is in the state before or after the change, and each `.wasm` file is complete.
 //!
 //! Compiled code is loaded from this folder and runs outside the sandbox. So the folder and each file that is read must
-//! belong to this process's user, and nobody else may be able to write to them. The parent folders are trusted to stay as
-//! they are.
+//! belong to this process's user, and no other user may be able to write to them. The parent folders are trusted to stay
+//! unchanged.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -4,13 +4,13 @@ use std::{fmt, path::Path};
 
 use crate::module::hash::ModuleHash;
 
-/// How the name of a component's file ends.
+/// The suffix of a component's file name.
 pub(super) const COMPONENT_SUFFIX: &str = ".wasm";
-/// How the name of a compiled component's file ends.
+/// The suffix of a compiled component's file name.
 pub(super) const COMPILED_SUFFIX: &str = ".compiled";
 /// The file that says which module serves.
 pub(super) const ACTIVE_FILE: &str = "active";
-/// The largest `active` file that is read, in bytes; a valid one has 149.
+/// Maximum size of the file `active`, in bytes; a valid one has 149.
 pub(super) const MAX_ACTIVE_BYTES: u64 = 1024;
 /// The remedy for a component that is missing or was changed.
 pub(super) const RESTORE_HINT: &str =

@@ -1,4 +1,4 @@
-//! Exclusive ownership: a folder and files that belong to this process's user, and that nobody else can write to.
+//! Exclusive ownership: a folder and files that belong to this process's user, and that no other user can write to.
 
 use std::{
     fs::{self, DirBuilder, File, Metadata, TryLockError},
@@ -17,7 +17,7 @@ use crate::module::file::{self, PRIVATE_MODE};
 
 /// The file whose lock stands for the whole folder.
 const LOCK_FILE: &str = "lock";
-/// The mode bits that let the group and everybody else write.
+/// The mode bits that let the group and all other users write.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// Creates a folder for this process's user alone, unless it exists, and locks it. Returns the folder's canonical path, and
@@ -54,7 +54,7 @@ fn lock(path: &Path) -> Result<File, String> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            Err("another process uses it; each process needs a module folder of its own".to_owned())
+            Err("another process uses it; each process needs its own module folder".to_owned())
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
@@ -82,7 +82,7 @@ pub(super) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         return Err(too_large(limit));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
-    // It does not grow meanwhile: nobody else can write to it.
+    // It does not grow meanwhile: no other user can write to it.
     file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -96,8 +96,8 @@ fn check_ownership(metadata: &Metadata) -> Result<(), String> {
     let (owner, own) = (metadata.uid(), geteuid().as_raw());
     if owner != own {
         return Err(format!(
-            "it belongs to user {owner}, but compiled code is loaded from it: it must belong to user {own}, as whom \
-             this process runs"
+            "it belongs to user {owner}, but compiled code is loaded from it: it must belong to user {own}, the \
+             user of this process"
         ));
     }
     let mode = metadata.mode() & 0o777;

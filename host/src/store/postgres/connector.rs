@@ -1,6 +1,6 @@
 //! Opens connections, one at a time, with exponential backoff while they fail.
 //!
-//! So a recovering server sees at most one attempt at a time from each process, at randomised moments, instead of one
+//! So a recovering server receives at most one attempt at a time from each process, at randomised moments, instead of one
 //! for each request. Meanwhile calls fail immediately with the reason of the last failure.
 
 use std::{

@@ -66,7 +66,7 @@ const MAX_CALLS: u32 = 1024;
 /// Number of connections that commit, if there are at least twice as many connections: one, and one on standby.
 const COMMITTERS: usize = 2;
 
-/// Time limit of the health check, so that a caller learns of a hanging server within a second.
+/// Time limit of the health check, so that a hanging server is reported within a second.
 const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
 
 /// A store in a PostgreSQL database.

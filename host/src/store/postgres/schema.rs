@@ -1,6 +1,6 @@
 //! The database schema, its creation, and the compatibility of its versions with this program.
 //!
-//! Everything is in a PostgreSQL schema of its own. Changes to it run in one transaction, under a lock, so that of
+//! Everything is in one dedicated PostgreSQL schema. Changes to it run in one transaction, under a lock, so that of
 //! several processes that start at the same time only one makes them. Nothing is written if nothing has to change.
 
 use std::time::Duration;

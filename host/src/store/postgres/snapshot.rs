@@ -22,7 +22,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time limit for counting. A server counts some millions of entries a second.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A page ends with the entry that reaches $2 bytes. `octet_length` knows the length of a value without reading it.
+/// A page ends with the entry that reaches $2 bytes. `octet_length` returns the length of a value without reading it.
 const NEXT: &str = "\
     SELECT key, revision, value \
     FROM (SELECT key, revision, value, \

@@ -4,7 +4,7 @@ use tokio_postgres::{Client, Error, Statement};
 
 const GET_ONE: &str = "SELECT revision, value FROM orders_state.entries WHERE key = $1";
 
-/// Values are omitted beyond the bytes that one call may transfer ($2). `octet_length` knows the length of a value
+/// Values are omitted beyond the bytes that one call may transfer ($2). `octet_length` returns the length of a value
 /// without reading it.
 const GET_MANY: &str = "\
     SELECT place, carried, revision, CASE WHEN carried <= $2 THEN value END \

@@ -2,7 +2,7 @@
 //!
 //! `verify-ca` and `verify-full` use the root certificates in the file that `sslrootcert` names, or else the
 //! machine's own, which are kept up to date with it (the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` override their
-//! location). Managed databases mostly have a certificate authority of their own, whose file must be named.
+//! location). Most managed databases use their own certificate authority, whose file must be named.
 
 use std::{path::PathBuf, sync::Arc};
 

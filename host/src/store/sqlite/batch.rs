@@ -53,7 +53,7 @@ impl Batch {
                     batch.commits.push(pending);
                 }
                 Message::Probe(reply) => batch.probes.push(reply),
-                // Messages in the queue can still be received; callers that wait for a place in it are rejected.
+                // Messages in the queue can still be received; callers that wait for room in it are rejected.
                 Message::Close => messages.close(),
             }
             let full = batch.commits.len() >= MAX_BATCH || batch.bytes >= MAX_BATCH_BYTES;

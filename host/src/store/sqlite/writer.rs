@@ -18,7 +18,7 @@ use super::{
 };
 use crate::store::contract::{Commit, Outcome, StoreError};
 
-/// Maximum number of queued messages: one or two full batches. Further callers wait for a place in the queue, each under
+/// Maximum number of queued messages: one or two full batches. Further callers wait for room in the queue, each under
 /// its own deadline.
 const MAX_QUEUED: usize = 512;
 

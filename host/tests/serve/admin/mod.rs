@@ -1,4 +1,4 @@
-//! The operators' API, over real sockets.
+//! The admin API, over real sockets.
 
 pub mod requests;
 pub mod uploads;

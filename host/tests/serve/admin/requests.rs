@@ -1,4 +1,4 @@
-//! Requests to the operators' API: authentication, events, and errors.
+//! Requests to the admin API: authentication, events, and errors.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -13,7 +13,7 @@ use crate::{
     rollout::canary::ask,
 };
 
-/// The operators' token of these tests.
+/// The admin token of these tests.
 pub const TOKEN: &str = "7c1f0c5b2a9d4e6f8a3b";
 
 /// Checks the form of a problem document, and returns its detail.
@@ -100,7 +100,7 @@ async fn without_a_token_local_clients_are_accepted_and_web_pages_are_not() {
 }
 
 #[tokio::test]
-async fn the_host_does_not_start_with_an_open_operators_port() {
+async fn the_host_does_not_start_with_an_open_admin_port() {
     let component = fixture("answers").display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -163,7 +163,7 @@ async fn errors_name_what_is_supported() {
         let detail = problem(&response, 400);
         assert!(detail.contains(says), "{query}: {detail}");
     }
-    // The public port does not serve the operators' API.
+    // The public port does not serve the admin API.
     assert_eq!(&host.get("/v1/modules").await.body[..], b"hello\n");
 }
 
@@ -233,7 +233,7 @@ async fn events_are_sent_in_order_and_can_be_resumed() {
     assert_eq!((view.status(), &view.json()["state"]), (200, &"serving".into()));
 }
 
-/// There are 32 places. A silent connection occupies one for 3 s.
+/// At most 32 connections are served at once. A silent connection occupies one of the 32 permits for 3 s.
 #[tokio::test]
 async fn idle_connections_do_not_lock_out_operators() {
     let host = TestHost::fixture("answers", &[]).await;
@@ -244,7 +244,7 @@ async fn idle_connections_do_not_lock_out_operators() {
     let began = std::time::Instant::now();
     let response = ask(&host, "GET", "/v1/modules", "").await;
     assert_eq!(response.status(), 200);
-    // The last idle connections first wait for a place, and then occupy it for as long.
+    // The last idle connections first wait for a permit, and then occupy it for as long.
     assert!(began.elapsed().as_secs() < 9, "{:?}", began.elapsed());
     drop(idle);
 }

@@ -1,4 +1,4 @@
-//! Uploads that the operators' API must reject: too large, too slow, at the wrong time, or not a module.
+//! Uploads that the admin API must reject: too large, too slow, at the wrong time, or not a module.
 
 use std::fs;
 
@@ -171,11 +171,11 @@ async fn a_signed_module_with_one_altered_bit_is_rejected() {
     let host = TestHost::start(signed.path("orders.wasm").as_ref(), &["--trusted-keys", &keys]).await;
     let before = serving(&host).await;
     // A bit in the signature, at the start, in the middle, and at the end.
-    for place in [8 + 118, 200, whole.len() / 2, whole.len() - 1] {
+    for offset in [8 + 118, 200, whole.len() / 2, whole.len() - 1] {
         let mut altered = whole.clone();
-        altered[place] ^= 1;
+        altered[offset] ^= 1;
         let detail = problem(&ask(&host, "PUT", "/v1/modules", altered).await, 422);
-        assert!(detail.contains("signed"), "byte {place}: {detail}");
+        assert!(detail.contains("signed"), "byte {offset}: {detail}");
     }
     let unsigned = fs::read(fixture("remembers")).unwrap();
     let detail = problem(&ask(&host, "PUT", "/v1/modules", unsigned).await, 422);

@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use crate::{
     harness::{binary, fixture, orders, run, within},
-    module::ahead_of_time::{Compiled, check_refused, compile, hash_when_served, names},
+    module::ahead_of_time::{Compiled, check_rejected, compile, hash_when_served, names},
 };
 
 /// Any processor of this architecture, also with another C library.
@@ -32,7 +32,7 @@ async fn a_component_can_be_compiled_for_the_other_architecture() {
     let (_, code) = compiled.header_and_code();
     // The machine field of an ELF file: 183 is AArch64, 62 is x86-64.
     assert_eq!(code[18..20], if foreign == "aarch64" { [183, 0] } else { [62, 0] });
-    check_refused(&compiled.path, &[&format!("compiled for {target}"), "orders-host compile"]).await;
+    check_rejected(&compiled.path, &[&format!("compiled for {target}"), "orders-host compile"]).await;
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn an_unsupported_target_is_rejected() {
     assert_eq!(names(folder.path()), BTreeSet::new());
 }
 
-/// A component that `serve` would refuse is not compiled, neither for this architecture nor for the other.
+/// A component that `serve` would reject is not compiled, neither for this architecture nor for the other.
 #[tokio::test]
 async fn a_component_that_cannot_be_served_is_not_written() {
     let folder = tempfile::tempdir().unwrap();

@@ -36,37 +36,37 @@ async fn a_chunk_has_a_size_and_two_line_ends() {
                 sized(&size).replace("\r\n0\r\n", "\r\n00000\r\n"),
             ),
             Case::served("an extension", 201, sized(&format!("{size};name=\"value\""))),
-            Case::refused("no size", 400, sized("")),
-            Case::refused("a minus sign", 400, sized(&format!("-{size}"))),
-            Case::refused("a plus sign", 400, sized(&format!("+{size}"))),
-            Case::refused("0x", 400, sized(&format!("0x{size}"))),
-            Case::refused("a space before the size", 400, sized(&format!(" {size}"))),
-            Case::refused("a letter that is not a digit", 400, sized(&format!("{size}g"))),
-            Case::refused("words", 400, sized("ninety")),
-            Case::refused("2^64", 400, sized("10000000000000000")),
-            Case::refused("forty digits", 400, sized(&"f".repeat(40))),
+            Case::rejected("no size", 400, sized("")),
+            Case::rejected("a minus sign", 400, sized(&format!("-{size}"))),
+            Case::rejected("a plus sign", 400, sized(&format!("+{size}"))),
+            Case::rejected("0x", 400, sized(&format!("0x{size}"))),
+            Case::rejected("a space before the size", 400, sized(&format!(" {size}"))),
+            Case::rejected("a letter that is not a digit", 400, sized(&format!("{size}g"))),
+            Case::rejected("words", 400, sized("ninety")),
+            Case::rejected("2^64", 400, sized("10000000000000000")),
+            Case::rejected("forty digits", 400, sized(&"f".repeat(40))),
             // So many bytes never arrive, and the request times out.
-            Case::refused("2^64 - 1", 408, sized("ffffffffffffffff")),
-            Case::refused("a size that is too small", 400, sized(&format!("{:x}", length - 1))),
-            Case::refused("a size that is too large", 400, sized(&format!("{:x}", length + 1))),
-            Case::refused(
+            Case::rejected("2^64 - 1", 408, sized("ffffffffffffffff")),
+            Case::rejected("a size that is too small", 400, sized(&format!("{:x}", length - 1))),
+            Case::rejected("a size that is too large", 400, sized(&format!("{:x}", length + 1))),
+            Case::rejected(
                 "a line feed after the size",
                 400,
                 sized(&size).replacen(&format!("{size}\r\n"), &format!("{size}\n"), 1),
             ),
-            Case::refused("a carriage return after the size", 400, sized(&format!("{size}\rx"))),
-            Case::refused(
+            Case::rejected("a carriage return after the size", 400, sized(&format!("{size}\rx"))),
+            Case::rejected(
                 "no line end after the data",
                 400,
                 sized(&size).replacen(&format!("{ORDER}\r\n"), ORDER, 1),
             ),
-            Case::refused(
+            Case::rejected(
                 "a line feed after the data",
                 400,
                 sized(&size).replacen(&format!("{ORDER}\r\n"), &format!("{ORDER}\n"), 1),
             ),
-            Case::refused("a line feed in an extension", 400, sized(&format!("{size};a\nb"))),
-            Case::refused("an endless extension", 400, sized(&format!("{size};{}", "x".repeat(64 << 10)))),
+            Case::rejected("a line feed in an extension", 400, sized(&format!("{size};a\nb"))),
+            Case::rejected("an endless extension", 400, sized(&format!("{size};{}", "x".repeat(64 << 10)))),
         ],
     )
     .await;
@@ -83,12 +83,12 @@ async fn trailers_are_read_and_discarded() {
             Case::served("a length", 201, trailed("Content-Length: 5\r\n")),
             Case::served("a transfer encoding", 201, trailed("Transfer-Encoding: chunked\r\n")),
             Case::served("a host", 201, trailed("Host: elsewhere\r\n")),
-            Case::refused("no colon", 400, trailed("X-A\r\n")),
-            Case::refused("a space in a name", 400, trailed("X A: 1\r\n")),
-            Case::refused("a NUL", 400, trailed("X-A: \0\r\n")),
-            Case::refused("more fields than a head may have", 400, trailed(&"X-A: 1\r\n".repeat(101))),
-            Case::refused("endless fields", 400, trailed(&"X-A: 1\r\n".repeat(1 << 16))),
-            Case::refused("an endless field", 400, trailed(&format!("X-A: {}\r\n", "x".repeat(1 << 20)))),
+            Case::rejected("no colon", 400, trailed("X-A\r\n")),
+            Case::rejected("a space in a name", 400, trailed("X A: 1\r\n")),
+            Case::rejected("a NUL", 400, trailed("X-A: \0\r\n")),
+            Case::rejected("more fields than a head may have", 400, trailed(&"X-A: 1\r\n".repeat(101))),
+            Case::rejected("endless fields", 400, trailed(&"X-A: 1\r\n".repeat(1 << 16))),
+            Case::rejected("an endless field", 400, trailed(&format!("X-A: {}\r\n", "x".repeat(1 << 20)))),
         ],
     )
     .await;
@@ -188,7 +188,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_blocks_nothing() {
             socket.write_all(format!("{POST}{framing}").as_bytes()).await.unwrap();
         }
     }
-    let mut client = within("a free place", async {
+    let mut client = within("a free permit", async {
         loop {
             let mut client = host.connect().await;
             if client.create().await.unwrap().status() == 201 {
@@ -204,8 +204,8 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_blocks_nothing() {
 async fn a_client_that_leaves_while_the_component_works_frees_its_instance() {
     let host = TestHost::fixture("blocks", &["--max-concurrent", "1", "--request-timeout", "10m"]).await;
     for round in 1..=3 {
-        // The previous request releases its place when the host has noticed that its client is gone.
-        let mut socket = within("a free place", async {
+        // The previous request releases its permit when the host has noticed that its client has disconnected.
+        let mut socket = within("a free permit", async {
             loop {
                 let mut socket = host.raw().await;
                 socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();

@@ -25,7 +25,7 @@ fn too_large_chunks() -> String {
 
 /// The component has the same limit, and words the response.
 #[tokio::test]
-async fn a_body_announced_as_too_large_is_refused_before_it_is_sent() {
+async fn a_body_announced_as_too_large_is_rejected_before_it_is_sent() {
     let host = TestHost::orders(&["--max-concurrent", "1"]).await;
     let mut socket = host.raw().await;
     socket.write_all(format!("{HEAD}Content-Length: {TOO_LARGE}\r\n\r\n").as_bytes()).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_client_that_expects_100_does_not_get_it_for_a_body_too_large() {
 }
 
 #[tokio::test]
-async fn a_body_that_turns_out_too_large_is_refused_while_it_arrives() {
+async fn a_body_that_turns_out_too_large_is_rejected_while_it_arrives() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
     // The second length is more than a 32-bit component can count.
     for framing in
@@ -93,7 +93,7 @@ async fn a_body_that_turns_out_too_large_is_refused_while_it_arrives() {
 
 /// Even for methods whose handler would not read the body, however the body is framed.
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_with_any_method() {
+async fn a_body_that_is_too_large_is_rejected_with_any_method() {
     let host = TestHost::orders(&["--max-body", "1KiB"]).await;
     for method in ["GET", "OPTIONS", "POST"] {
         for framing in [format!("{CHUNKED}{}", too_large_chunks()), "Content-Length: 2000\r\n\r\n".to_owned()]
@@ -139,7 +139,7 @@ async fn a_body_that_does_not_arrive_in_time_gets_408() {
     within("the host to wait for the body", slow.read_exact(&mut interim)).await.unwrap();
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
     slow.write_all(b"{").await.unwrap();
-    // The upload occupies its connection, but not the only place in the component.
+    // The upload occupies its connection, but not the only permit for the component.
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     let response = read_to_end(&mut slow).await;
     assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
@@ -170,13 +170,13 @@ async fn the_bodies_of_all_requests_together_are_bounded() {
     // As soon as the host has read these bytes, there is room for 4 KiB at most.
     let large = || post("/api/v1/orders", format!("{ORDER}{}", " ".repeat(8 * 1024)));
     let mut client = host.connect().await;
-    let refused = within("a refused body", async {
+    let rejected = within("a rejected body", async {
         loop {
             let response = client.send(large()).await.unwrap();
             if response.status() != 201 {
                 return response;
             }
-            // The two requests race for the memory, and either may be refused.
+            // The two requests race for the memory, and either may be rejected.
             if hoarder.try_read(&mut [0; 64]).is_ok() {
                 hoarder = host.raw().await;
                 hoarder.write_all(hoard.as_bytes()).await.unwrap();
@@ -184,7 +184,7 @@ async fn the_bodies_of_all_requests_together_are_bounded() {
         }
     })
     .await;
-    refused.host_problem(503);
+    rejected.host_problem(503);
     assert_eq!(client.create().await.unwrap().status(), 201, "a small body still fits");
 
     hoarder.shutdown().await.unwrap();
@@ -200,9 +200,9 @@ async fn requests_beyond_the_limit_get_503_immediately_and_health_probes_are_sti
     let first = tokio::spawn(async move { first.get("/").await });
     host.log().wait_for("the first request to block", |line| line["message"] == "waiting").await;
 
-    let refused = host.get("/").await;
-    assert!(refused.host_problem(503).contains("the limit of requests in flight"));
-    assert_eq!(refused.field("retry-after"), "1");
+    let rejected = host.get("/").await;
+    assert!(rejected.host_problem(503).contains("the limit of requests in flight"));
+    assert_eq!(rejected.field("retry-after"), "1");
     assert_eq!(host.get("/health").await.status(), 200);
     assert_eq!(host.get("/ready").await.status(), 200);
 
@@ -217,13 +217,13 @@ async fn connections_beyond_the_limit_get_503() {
     let mut first = host.connect().await;
     assert_eq!(first.create().await.unwrap().status(), 201);
 
-    let refused = host.connect().await.create().await.unwrap();
-    assert!(refused.host_problem(503).contains("its limit of connections"));
-    assert_eq!(refused.field("connection"), "close");
+    let rejected = host.connect().await.create().await.unwrap();
+    assert!(rejected.host_problem(503).contains("its limit of connections"));
+    assert_eq!(rejected.field("connection"), "close");
     assert_eq!(host.get("/health").await.status(), 200);
 
     drop(first);
-    within("the place to be released", async {
+    within("the permit to be released", async {
         while host.connect().await.create().await.unwrap().status() != 201 {}
     })
     .await;

@@ -183,9 +183,9 @@ async fn connections_beyond_the_spare_ones_get_503() {
     let host = TestHost::orders(&["--max-connections", "1", "--idle-timeout", "10m"]).await;
     let mut first = host.connect().await;
     assert_eq!(first.get("/health").await.status(), 200);
-    // Spare connections last for two seconds at most, so this opens enough of them to meet one that is turned away.
+    // Spare connections last for two seconds at most, so this opens enough of them to meet one that is rejected.
     let mut crowd: Vec<TcpStream> = Vec::new();
-    let refused = within("a connection to be turned away", async {
+    let rejected = within("a connection to be rejected", async {
         loop {
             for _ in 0..100 {
                 crowd.push(host.raw().await);
@@ -197,9 +197,9 @@ async fn connections_beyond_the_spare_ones_get_503() {
         }
     })
     .await;
-    assert!(refused.last_problem(503).contains("its limit of connections"));
-    assert_eq!(refused.field("retry-after"), Some("1"));
-    check_access(&host, &refused).await;
+    assert!(rejected.last_problem(503).contains("its limit of connections"));
+    assert_eq!(rejected.field("retry-after"), Some("1"));
+    check_access(&host, &rejected).await;
     drop(crowd);
     assert_eq!(first.create().await.unwrap().status(), 201);
 }

@@ -102,7 +102,7 @@ async fn invalid_options_are_rejected() {
 }
 
 #[tokio::test]
-async fn an_invalid_component_is_refused() {
+async fn an_invalid_component_is_rejected() {
     let good = fs::read(orders()).unwrap();
     let folder = UnchangedFolder::new(&[
         ("empty.wasm", b""),
@@ -133,7 +133,7 @@ async fn an_invalid_component_is_refused() {
 }
 
 #[tokio::test]
-async fn a_component_that_cannot_be_instantiated_is_refused() {
+async fn a_component_that_cannot_be_instantiated_is_rejected() {
     let folder = UnchangedFolder::new(&[]);
     for (component, says) in
         [(fixture("traps_at_start"), "unreachable"), (fixture("spins_at_start"), "deadline")]
@@ -144,9 +144,9 @@ async fn a_component_that_cannot_be_instantiated_is_refused() {
     check_start_fails(&folder, &["--component", "/dev/zero"], &["/dev/zero", "not a regular file"]).await;
 }
 
-/// A component that needs more memory than allowed is refused at the start, not with each request.
+/// A component that needs more memory than allowed is rejected at the start, not with each request.
 #[tokio::test]
-async fn a_component_that_needs_too_much_memory_is_refused() {
+async fn a_component_that_needs_too_much_memory_is_rejected() {
     let folder = UnchangedFolder::new(&[]);
     check_start_fails(&folder, &["--max-memory", "64KiB"], &["orders.wasm", "cannot be loaded", "minimum"])
         .await;

@@ -1,4 +1,4 @@
-//! Components that were compiled ahead of time: which are loaded, and which are refused.
+//! Components that were compiled ahead of time: which are loaded, and which are rejected.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -75,12 +75,12 @@ pub async fn compile(component: &Path, output: &str, options: &[&str]) -> Comman
     run(arguments).await
 }
 
-/// Checks that both commands refuse a trusted file, with one line and before anything is bound.
-pub async fn check_refused(path: &str, expected: &[&str]) {
-    check_refused_with(path, &["--trust-compiled"], expected).await;
+/// Checks that both commands reject a trusted file, with one line and before anything is bound.
+pub async fn check_rejected(path: &str, expected: &[&str]) {
+    check_rejected_with(path, &["--trust-compiled"], expected).await;
 }
 
-async fn check_refused_with(path: &str, options: &[&str], expected: &[&str]) {
+async fn check_rejected_with(path: &str, options: &[&str], expected: &[&str]) {
     let serve = ["serve", "--component", path, "--store", "memory:", "--listen", "127.0.0.1:0"];
     for command in [&serve[..], &["inspect", path]] {
         let ran = run(command.iter().chain(options)).await;
@@ -154,7 +154,7 @@ async fn the_serving_process_starts_no_compiler() {
 #[tokio::test]
 async fn a_compiled_component_is_not_loaded_unless_it_is_trusted() {
     let compiled = Compiled::orders().await;
-    check_refused_with(&compiled.path, &[], &["native code", "outside the sandbox", "--trust-compiled"])
+    check_rejected_with(&compiled.path, &[], &["native code", "outside the sandbox", "--trust-compiled"])
         .await;
 }
 
@@ -166,7 +166,7 @@ async fn a_component_is_accepted_with_trust_compiled_too() {
 }
 
 #[tokio::test]
-async fn code_of_another_host_is_refused() {
+async fn code_of_another_host_is_rejected() {
     let compiled = Compiled::orders().await;
     let (header, code) = compiled.header_and_code();
     let line = |name: &str| header.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
@@ -187,7 +187,7 @@ async fn code_of_another_host_is_refused() {
         ),
     ] {
         let path = compiled.with_valid_checksum(line, replacement, &code);
-        check_refused(&path, &[expected, &["orders-host compile"]].concat()).await;
+        check_rejected(&path, &[expected, &["orders-host compile"]].concat()).await;
     }
     // An unchanged file under another name is accepted.
     let path = compiled.with_valid_checksum("format 1", "format 1", &code);
@@ -196,7 +196,7 @@ async fn code_of_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn a_truncated_or_changed_file_is_refused() {
+async fn a_truncated_or_changed_file_is_rejected() {
     let compiled = Compiled::orders().await;
     let whole = compiled.bytes();
     let (header, code) = compiled.header_and_code();
@@ -209,7 +209,7 @@ async fn a_truncated_or_changed_file_is_refused() {
         (&whole[..header.len() - 1], "copy it again"),
         (b"orders-host compiled component\n", "its line `format` is missing"),
     ] {
-        check_refused(&compiled.with(file), &[expected, "copy it again"]).await;
+        check_rejected(&compiled.with(file), &[expected, "copy it again"]).await;
     }
     // Flip one bit: in the component's hash, in its size, and at the beginning, in the middle and at the end of the code.
     let hash = header.find("\ncomponent ").unwrap() + 12;
@@ -217,26 +217,26 @@ async fn a_truncated_or_changed_file_is_refused() {
     for at in [hash, size, header.len(), header.len() + code.len() / 2, whole.len() - 1] {
         let mut changed = whole.clone();
         changed[at] ^= 1;
-        check_refused(&compiled.with(&changed), &["changed after it was written", "copy it again"]).await;
+        check_rejected(&compiled.with(&changed), &["changed after it was written", "copy it again"]).await;
     }
 }
 
-/// The output of wasmtime's own tools does not say where it comes from.
+/// The output of wasmtime's own tools does not show its origin.
 #[tokio::test]
-async fn code_without_our_header_is_refused() {
+async fn code_without_a_header_is_rejected() {
     let compiled = Compiled::orders().await;
     let (_, code) = compiled.header_and_code();
     assert!(code.starts_with(b"\x7fELF"));
     for options in [&[][..], &["--trust-compiled"]] {
         let expected = ["native code of unknown origin", "orders-host compile"];
-        check_refused_with(&compiled.with(&code), options, &expected).await;
+        check_rejected_with(&compiled.with(&code), options, &expected).await;
     }
 }
 
 /// The code claims a processor feature that this machine, or every machine, lacks.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
-async fn code_for_another_processor_is_refused() {
+async fn code_for_another_processor_is_rejected() {
     let compiled = Compiled::orders().await;
     let (_, mut code) = compiled.header_and_code();
     // Wasmtime records a feature as its name, and whether the code may use it.
@@ -255,13 +255,13 @@ async fn code_for_another_processor_is_refused() {
         }
     }
     let path = compiled.with_valid_checksum("format 1", "format 1", &code);
-    check_refused(&path, &["a processor with features that this one lacks", "has_", "--target"]).await;
+    check_rejected(&path, &["a processor with features that this one lacks", "has_", "--target"]).await;
 }
 
 #[tokio::test]
-async fn an_instance_that_needs_too_much_memory_is_refused() {
+async fn an_instance_that_needs_too_much_memory_is_rejected() {
     let compiled = Compiled::orders().await;
-    check_refused_with(
+    check_rejected_with(
         &compiled.path,
         &["--trust-compiled", "--max-memory", "64KiB"],
         &["cannot be loaded", "minimum"],

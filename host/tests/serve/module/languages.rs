@@ -78,9 +78,9 @@ async fn a_python_component_serves() {
 
 async fn check_serves(host: &TestHost, sentence: &str) {
     let request = Request::get("/hello").header("x-request-id", "greeting").body(Full::default()).unwrap();
-    let answer = host.connect().await.send(request).await.unwrap();
-    assert_eq!((answer.status(), &answer.body[..]), (200, sentence.as_bytes()));
-    assert_eq!((answer.field("content-type"), answer.field("x-request-id")), ("text/plain", "greeting"));
+    let response = host.connect().await.send(request).await.unwrap();
+    assert_eq!((response.status(), &response.body[..]), (200, sentence.as_bytes()));
+    assert_eq!((response.field("content-type"), response.field("x-request-id")), ("text/plain", "greeting"));
     assert_eq!(host.log().access("greeting").await["end"], "whole");
     assert_eq!(host.get("/elsewhere").await.status(), 404);
 
@@ -92,9 +92,9 @@ async fn check_serves(host: &TestHost, sentence: &str) {
             for round in 0..5_u8 {
                 let body: Vec<u8> = (0..100_000_u32).map(|at| number ^ round ^ at.to_le_bytes()[0]).collect();
                 let request = Request::post("/echo").body(Full::new(body.clone().into())).unwrap();
-                let answer = client.send(request).await.unwrap();
-                assert_eq!(answer.status(), 200, "{answer:?}");
-                assert!(answer.body == body, "the echo differs from the request body");
+                let response = client.send(request).await.unwrap();
+                assert_eq!(response.status(), 200, "{response:?}");
+                assert!(response.body == body, "the echo differs from the request body");
             }
         }));
     }
@@ -105,14 +105,14 @@ async fn check_serves(host: &TestHost, sentence: &str) {
     assert_eq!(failures, 0, "{:#?}", host.log().lines());
 }
 
-/// The component imports all of WASI 0.2, but sees no variable, argument, folder, input or network.
+/// The component imports all of WASI 0.2, but has no variable, argument, folder, input or network.
 #[tokio::test]
 async fn a_component_gets_no_access_to_its_environment() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = server.local_addr().unwrap().port();
     let options = ["--allow-outbound", &format!("127.0.0.1:{port}")];
     let host = Python.serve_with(&options, &[("SECRET", "of the host")]).await;
-    let answer = host.get(&format!("/world?port={port}")).await;
+    let response = host.get(&format!("/world?port={port}")).await;
     let nothing = json!({
         "variables": [],
         "arguments": [],
@@ -125,7 +125,7 @@ async fn a_component_gets_no_access_to_its_environment() {
         // The error for every name, because no name is looked up.
         "name": "PERMANENT_RESOLVER_FAILURE",
     });
-    assert_eq!(answer.json(), nothing);
+    assert_eq!(response.json(), nothing);
 }
 
 #[tokio::test]
@@ -134,12 +134,12 @@ async fn only_a_server_that_the_operator_allows_is_reached() {
         let mut upstream = Upstream::start().await;
         let server = format!("localhost:{}", upstream.port);
         let path = format!("/fetch?url=http://{server}/there");
-        let refused = language.serve(&[]).await.get(&path).await;
-        assert_eq!(refused.status(), 502, "{refused:?}");
+        let rejected = language.serve(&[]).await.get(&path).await;
+        assert_eq!(rejected.status(), 502, "{rejected:?}");
         upstream.check_unseen();
 
-        let answer = language.serve(&["--allow-outbound", &server]).await.get(&path).await;
-        assert_eq!((answer.status(), &answer.body[..]), (203, &b"hello"[..]));
+        let response = language.serve(&["--allow-outbound", &server]).await.get(&path).await;
+        assert_eq!((response.status(), &response.body[..]), (203, &b"hello"[..]));
         assert!(upstream.request().await.starts_with("GET /there HTTP/1.1\r\n"));
     }
 }

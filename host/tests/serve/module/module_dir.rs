@@ -57,9 +57,9 @@ impl Folder {
 }
 
 async fn body(host: &TestHost) -> Vec<u8> {
-    let answer = host.get("/").await;
-    assert_eq!(answer.status(), 200);
-    answer.body.to_vec()
+    let response = host.get("/").await;
+    assert_eq!(response.status(), 200);
+    response.body.to_vec()
 }
 
 async fn serve_pushed(host: &TestHost, name: &str) -> String {
@@ -130,7 +130,7 @@ async fn a_changed_component_overrides_a_pushed_module() {
 }
 
 #[tokio::test]
-async fn damaged_code_is_compiled_again_and_a_damaged_component_is_refused() {
+async fn damaged_code_is_compiled_again_and_a_damaged_component_is_rejected() {
     let folder = Folder::new();
     let host = folder.start(&[]).await;
     let module = serve_pushed(&host, "remembers").await;
@@ -148,14 +148,14 @@ async fn damaged_code_is_compiled_again_and_a_damaged_component_is_refused() {
     let (component, modules) =
         (folder.component().display().to_string(), folder.modules().display().to_string());
     let serve = ["serve", "--component", &component, "--module-dir", &modules, "--store", "memory:"];
-    let refused = run(serve.iter().chain(&["--listen", "127.0.0.1:0", "--admin-listen", "off"])).await;
-    assert_eq!((refused.code, refused.stdout.contains("\"serving\"")), (Some(2), false));
+    let rejected = run(serve.iter().chain(&["--listen", "127.0.0.1:0", "--admin-listen", "off"])).await;
+    assert_eq!((rejected.code, rejected.stdout.contains("\"serving\"")), (Some(2), false));
     assert!(
-        refused.stderr.contains(&folder.file(&module, "wasm").display().to_string()),
+        rejected.stderr.contains(&folder.file(&module, "wasm").display().to_string()),
         "{}",
-        refused.stderr
+        rejected.stderr
     );
-    assert!(refused.stderr.contains("restore the same component there"), "{}", refused.stderr);
+    assert!(rejected.stderr.contains("restore the same component there"), "{}", rejected.stderr);
     fs::copy(fixture("remembers"), folder.file(&module, "wasm")).unwrap();
     assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
 }

@@ -62,7 +62,7 @@ impl Signed {
     }
 }
 
-fn check_refused(ran: &CommandOutput, code: i32, expected: &[&str]) {
+fn check_rejected(ran: &CommandOutput, code: i32, expected: &[&str]) {
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{}", ran.stderr);
     assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
     for part in expected {
@@ -74,7 +74,7 @@ fn check_refused(ran: &CommandOutput, code: i32, expected: &[&str]) {
 async fn check_not_served(component: &str, options: &[&str], expected: &[&str]) {
     let serve = ["serve", "--component", component, "--store", "memory:", "--listen", "127.0.0.1:0"];
     for command in [&serve[..], &["inspect", component]] {
-        check_refused(&run(command.iter().chain(options)).await, 2, expected);
+        check_rejected(&run(command.iter().chain(options)).await, 2, expected);
     }
 }
 
@@ -100,12 +100,12 @@ async fn an_existing_key_is_not_overwritten() {
         (at("new"), at("new"), at("new")),
     ] {
         let ran = run(["module", "keygen", "--secret", &secret, "--public", &public]).await;
-        check_refused(&ran, 1, &[&expected, "already exists", "choose another file"]);
+        check_rejected(&ran, 1, &[&expected, "already exists", "choose another file"]);
     }
     for path in ["no/such/folder", "/"] {
         let path = signed.folder.path().join(path).display().to_string();
         let ran = run(["module", "keygen", "--secret", &at("new"), "--public", &path]).await;
-        check_refused(&ran, 1, &[&path, "cannot write"]);
+        check_rejected(&ran, 1, &[&path, "cannot write"]);
     }
     assert_eq!(["secret", "public"].map(|name| fs::read(signed.path(name)).unwrap()), before);
     assert_eq!(names(signed.folder.path()), BTreeSet::from(["public".to_owned(), "secret".to_owned()]));
@@ -124,7 +124,7 @@ async fn a_signed_component_is_verified() {
 
     // Another key does not verify it; a file with both keys does, and the variable can name this file.
     let ran = signed.verify(&component, &signed.path("next-public")).await;
-    check_refused(&ran, 1, &[&component, "none of the trusted keys"]);
+    check_rejected(&ran, 1, &[&component, "none of the trusted keys"]);
     fs::write(signed.path("both"), format!("{key}\n{public}")).unwrap();
     let mut command = Command::new(binary());
     command.env_clear().env("ORDERS_TRUSTED_KEYS", signed.path("both"));
@@ -136,7 +136,7 @@ async fn a_signed_component_is_verified() {
 
 /// Each error is one line, and the exit code tells an invalid signature from an invalid file.
 #[tokio::test]
-async fn an_unsigned_or_changed_component_is_refused() {
+async fn an_unsigned_or_changed_component_is_rejected() {
     let signed = Signed::new().await;
     let keys = signed.path("public");
     let whole = fs::read(signed.path("orders.wasm")).unwrap();
@@ -155,14 +155,14 @@ async fn an_unsigned_or_changed_component_is_refused() {
         (Vec::new(), 2, "empty"),
     ] {
         let path = signed.with("other.wasm", &bytes);
-        check_refused(&signed.verify(&path, &keys).await, code, &[&path, expected]);
+        check_rejected(&signed.verify(&path, &keys).await, code, &[&path, expected]);
         check_not_served(&path, &["--trusted-keys", &keys], &[&path, expected]).await;
     }
-    check_refused(&signed.verify("/nowhere.wasm", &keys).await, 2, &["/nowhere.wasm", "No such file"]);
+    check_rejected(&signed.verify("/nowhere.wasm", &keys).await, 2, &["/nowhere.wasm", "No such file"]);
 }
 
 #[tokio::test]
-async fn a_key_file_that_cannot_be_read_is_refused() {
+async fn a_key_file_that_cannot_be_read_is_rejected() {
     let signed = Signed::new().await;
     let component = signed.path("orders.wasm");
     fs::write(signed.path("empty"), "# no key\n").unwrap();
@@ -178,7 +178,7 @@ async fn a_key_file_that_cannot_be_read_is_refused() {
         ("orders.wasm", "the maximum of 65536 bytes"),
     ] {
         let keys = signed.path(keys);
-        check_refused(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, expected]);
+        check_rejected(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, expected]);
         check_not_served(&component, &["--trusted-keys", &keys], &["trusted keys", &keys, expected]).await;
     }
     let before = names(signed.folder.path());
@@ -190,7 +190,7 @@ async fn a_key_file_that_cannot_be_read_is_refused() {
     ] {
         let key = signed.path(key);
         let ran = run(["module", "sign", &component, "--key", &key]).await;
-        check_refused(&ran, 2, &["secret key", &key, expected]);
+        check_rejected(&ran, 2, &["secret key", &key, expected]);
     }
     assert_eq!(names(signed.folder.path()), before);
 }
@@ -211,12 +211,12 @@ async fn an_invalid_component_is_not_signed() {
         ),
     ] {
         let before = fs::read(&component).ok();
-        check_refused(&signed.sign(Path::new(&component), &[]).await, code, &[&component, expected]);
+        check_rejected(&signed.sign(Path::new(&component), &[]).await, code, &[&component, expected]);
         assert_eq!(fs::read(&component).ok(), before);
     }
     for output in [signed.path("no/such/folder.wasm"), signed.path("."), "/dev/null".to_owned()] {
         let ran = signed.sign(&orders(), &["--output", &output]).await;
-        check_refused(&ran, 1, &["cannot write", &output]);
+        check_rejected(&ran, 1, &["cannot write", &output]);
     }
     let files = ["core.wasm", "orders.wasm", "other.wasm", "public", "secret"].map(str::to_owned);
     assert_eq!(names(signed.folder.path()), BTreeSet::from(files));
@@ -260,7 +260,7 @@ async fn a_signed_component_is_served() {
 
 /// A signature does not cover native code.
 #[tokio::test]
-async fn native_code_is_refused_where_a_signature_is_required() {
+async fn native_code_is_rejected_where_a_signature_is_required() {
     let signed = Signed::new().await;
     let compiled = Compiled::orders().await;
     let keys = signed.path("public");

@@ -22,26 +22,26 @@ pub const HELLO: &[u8] = b"hello\n";
 /// Terms of a trial that lasts until a verdict.
 const LONG_TRIAL: &str = "canary=10%25&window=10m";
 
-/// Sends one request to the operators' API.
+/// Sends one request to the admin API.
 pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> TestResponse {
-    let mut client = Client::connect(host.admin.expect("the operators' API is on")).await.unwrap();
+    let mut client = Client::connect(host.admin.expect("the admin API is on")).await.unwrap();
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
-    client.send(request).await.expect("an answer")
+    client.send(request).await.expect("a response")
 }
 
 /// Pushes a component, and returns its hash.
 pub async fn push(host: &TestHost, component: &Path, terms: &str) -> String {
     let bytes = std::fs::read(component).unwrap();
-    let answer = ask(host, "PUT", &format!("/v1/modules?{terms}"), bytes).await;
-    assert_eq!(answer.status(), 202, "{:?}", answer.body);
-    answer.json()["module"].as_str().unwrap().to_owned()
+    let response = ask(host, "PUT", &format!("/v1/modules?{terms}"), bytes).await;
+    assert_eq!(response.status(), 202, "{:?}", response.body);
+    response.json()["module"].as_str().unwrap().to_owned()
 }
 
 /// The record of a module.
 pub async fn record_of(host: &TestHost, module: &str) -> Value {
-    let answer = ask(host, "GET", &format!("/v1/modules/{module}"), "").await;
-    assert_eq!(answer.status(), 200, "{:?}", answer.body);
-    answer.json()
+    let response = ask(host, "GET", &format!("/v1/modules/{module}"), "").await;
+    assert_eq!(response.status(), 200, "{:?}", response.body);
+    response.json()
 }
 
 /// The hash of the serving module.
@@ -100,9 +100,9 @@ impl Load {
                 let mut responses = Vec::new();
                 while !done.load(Ordering::Relaxed) {
                     let began = Instant::now();
-                    let answer = client.get("/").await;
+                    let response = client.get("/").await;
                     let duration = began.elapsed();
-                    responses.push(Response { status: answer.status(), body: answer.body, duration });
+                    responses.push(Response { status: response.status(), body: response.body, duration });
                 }
                 responses
             }));

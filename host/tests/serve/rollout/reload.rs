@@ -1,4 +1,4 @@
-//! Hangups, each of which asks for a reload of the component.
+//! SIGHUP: each one requests a reload of the component.
 
 use rustix::process::Signal;
 use serde_json::Value;

@@ -40,10 +40,10 @@ async fn an_operator_rolls_back_immediately() {
     promoted(&host, &module).await;
     let mut client = host.connect().await;
     assert_eq!(client.get("/").await.body, "request 1 of this instance");
-    let answer = ask(&host, "POST", "/v1/rollback", "").await;
+    let response = ask(&host, "POST", "/v1/rollback", "").await;
     // The very next request gets the previous module.
     assert_eq!(client.get("/").await.body, HELLO);
-    assert_eq!((answer.status(), answer.json()["module"].as_str()), (200, Some(&*before)));
+    assert_eq!((response.status(), response.json()["module"].as_str()), (200, Some(&*before)));
     // There is no rollback to the module that was rolled back.
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
     assert_eq!(record_of(&host, &module).await["state"], "rolled-back");
@@ -61,9 +61,9 @@ async fn an_operator_ends_a_trial() {
     let refused = ask(&host, "PUT", "/v1/modules", bytes).await;
     assert_eq!(refused.status(), 409);
     assert!(refused.json()["detail"].as_str().unwrap().contains(module.split_at(12).0), "{:?}", refused.body);
-    let answer = ask(&host, "POST", "/v1/rollback", "").await;
+    let response = ask(&host, "POST", "/v1/rollback", "").await;
     assert_eq!(client.get("/").await.body, HELLO);
-    assert_eq!(answer.json()["module"].as_str(), Some(&*before));
+    assert_eq!(response.json()["module"].as_str(), Some(&*before));
     let rollback = rolled_back(&host, &module).await;
     assert_eq!(rollback["why"], "operator request");
     // The next push is accepted.

@@ -123,9 +123,9 @@ fn short(hash: &Value) -> &str {
 
 /// Sends a request, and returns the body of the response.
 pub async fn body(client: &mut Client) -> Vec<u8> {
-    let answer = client.get("/").await;
-    assert_eq!(answer.status(), 200);
-    answer.body.to_vec()
+    let response = client.get("/").await;
+    assert_eq!(response.status(), 200);
+    response.body.to_vec()
 }
 
 #[tokio::test]
@@ -162,9 +162,9 @@ async fn no_request_fails_during_swaps_under_load() {
         clients.push(tokio::spawn(async move {
             let mut seen = Vec::new();
             while !done.load(Ordering::Relaxed) {
-                let answer = client.get("/").await;
-                assert_eq!(answer.status(), 200);
-                seen.push((answer.field("x-request-id").to_owned(), answer.body));
+                let response = client.get("/").await;
+                assert_eq!(response.status(), 200);
+                seen.push((response.field("x-request-id").to_owned(), response.body));
             }
             seen
         }));
@@ -242,8 +242,8 @@ async fn idle_instances_make_room_for_the_next_module() {
         tokio::join!(one.get("/"), other.get("/"));
         swap_host.swap(&fixture("answers")).await;
         let (one, other) = tokio::join!(one.get("/"), other.get("/"));
-        for answer in [one, other] {
-            assert_eq!((answer.status(), &answer.body[..]), (200, HELLO));
+        for response in [one, other] {
+            assert_eq!((response.status(), &response.body[..]), (200, HELLO));
         }
         swap_host.swap(&fixture("remembers")).await;
     }
@@ -256,7 +256,7 @@ async fn a_long_response_ends_on_the_module_that_began_it() {
     let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
     let mut client = swap_host.host.connect().await;
     let request = Request::get("/").header("x-request-id", "long").body(Full::default()).unwrap();
-    let mut answer = client.head(request).await.unwrap().into_body();
+    let mut response = client.head(request).await.unwrap().into_body();
     // After two swaps it is not the previous module any more, which stays loaded.
     swap_host.swap(&fixture("answers")).await;
     swap_host.swap(&fixture("remembers")).await;
@@ -264,7 +264,7 @@ async fn a_long_response_ends_on_the_module_that_began_it() {
     assert!(!swap_host.host.log().lines().iter().any(freed), "freed before its response ended");
     assert_eq!(body(&mut swap_host.host.connect().await).await, REQUEST_1);
     let mut length = 0;
-    while let Some(frame) = within("more of the answer", answer.frame()).await {
+    while let Some(frame) = within("more of the response", response.frame()).await {
         let frame = frame.unwrap();
         let data = frame.data_ref().unwrap();
         assert!(data.iter().all(|byte| *byte == b'x'));

@@ -22,11 +22,11 @@ const CLIENTS: usize = 32;
 /// Creates an order, reads it, and lists orders. Returns the ids of the requests.
 async fn create_and_read(client: &mut Client) -> Vec<String> {
     let mut ids = Vec::new();
-    let mut checked = |answer: &crate::harness::TestResponse, status: u16| {
-        assert_eq!(answer.status(), status, "{:?}", answer.body);
-        ids.push(answer.field("x-request-id").to_owned());
+    let mut checked = |response: &crate::harness::TestResponse, status: u16| {
+        assert_eq!(response.status(), status, "{:?}", response.body);
+        ids.push(response.field("x-request-id").to_owned());
     };
-    let created = client.create().await.expect("an answer");
+    let created = client.create().await.expect("a response");
     checked(&created, 201);
     let order = created.json();
     assert_eq!((&order["status"], &order["total"]), (&"pending".into(), &900.into()));

@@ -148,7 +148,7 @@ async fn an_incomplete_response_is_cut() {
     check_cause(&host, "unfinished", "before its response was complete").await;
 }
 
-/// In HTTP/1.0 only the end of the connection ends a response, so only a reset says that the response is cut.
+/// In HTTP/1.0 only the end of the connection ends a response, so only a reset shows that the response is incomplete.
 #[tokio::test]
 async fn a_cut_response_resets_an_http_1_0_connection() {
     let host = TestHost::fixture("fails_after_head", &[]).await;

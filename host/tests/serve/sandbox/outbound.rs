@@ -19,7 +19,7 @@ pub struct Upstream {
     seen: mpsc::Receiver<Seen>,
 }
 
-/// What the server sees of a connection.
+/// What the server receives on a connection.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     /// The head of a request.

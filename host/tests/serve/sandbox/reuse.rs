@@ -113,7 +113,7 @@ async fn output_of_a_reused_instance_has_the_id_of_its_request() {
     }
 }
 
-/// There are more threads than processors, each with idle instances of its own.
+/// There are more threads than processors, each with its own idle instances.
 #[tokio::test]
 async fn an_idle_instance_of_another_thread_is_used_before_a_new_one_is_created() {
     let host = TestHost::fixture("remembers", &["--instance-reuse", "1000", "--threads", "5"]).await;

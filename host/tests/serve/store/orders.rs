@@ -103,10 +103,10 @@ async fn a_store_that_cannot_commit_yields_503_and_never_a_false_201() {
 
     let lock_holder = rusqlite::Connection::open(&path).unwrap();
     lock_holder.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let refused = client.create().await.unwrap();
-    assert_eq!((refused.status(), refused.field("retry-after")), (503, "1"), "{refused:?}");
-    assert_eq!(refused.json()["type"], "/problems/store-unavailable");
-    let id = refused.field("x-request-id");
+    let rejected = client.create().await.unwrap();
+    assert_eq!((rejected.status(), rejected.field("retry-after")), (503, "1"), "{rejected:?}");
+    assert_eq!(rejected.json()["type"], "/problems/store-unavailable");
+    let id = rejected.field("x-request-id");
     host.log().wait_for("the cause", |line| line["request_id"] == id && line["target"] == "guest").await;
     assert_eq!(host.get("/ready").await.status(), 503);
     // Requests without a commit still work.

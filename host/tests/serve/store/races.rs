@@ -14,7 +14,7 @@ use crate::harness::{Client, ORDER, TestHost, TestResponse, post, within};
 /// The number of clients that do the same at the same time.
 const CLIENTS: usize = 64;
 
-/// Starts a host with an SQLite store of its own.
+/// Starts a host with its own SQLite store.
 async fn host(folder: &tempfile::TempDir) -> TestHost {
     TestHost::orders(&["--store", &format!("sqlite:{}", folder.path().join("orders.db").display())]).await
 }

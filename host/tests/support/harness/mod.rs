@@ -85,12 +85,12 @@ pub struct TestHost {
     log: Log,
     /// Its public address.
     pub address: SocketAddr,
-    /// The address of its operators' API.
+    /// The address of its admin API.
     pub admin: Option<SocketAddr>,
 }
 
 impl TestHost {
-    /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the operators' API on a free
+    /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the admin API on a free
     /// port, and without trials. `options` are added, and replace these defaults.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         Self::start_with(component, options, &[]).await
@@ -143,16 +143,14 @@ impl TestHost {
         Self::start(&fixture(name), options).await
     }
 
-    /// Like [`TestHost::start`], with an operators' token.
+    /// Like [`TestHost::start`], with an admin token.
     pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
         Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
     }
 
-    /// A new connection to its operators' API.
+    /// A new connection to its admin API.
     pub async fn operator(&self) -> Client {
-        Client::connect(self.admin.expect("the operators' API is on"))
-            .await
-            .expect("the host accepts connections")
+        Client::connect(self.admin.expect("the admin API is on")).await.expect("the host accepts connections")
     }
 
     /// The log of the host.
