@@ -8,8 +8,8 @@ use std::{fmt::Write, time::Duration};
 
 use crate::sandbox::tally::{Counts, Fault};
 
-/// The probability below which counts end a trial early, if they came from a module as good as the control. It is
-/// this low because the test is repeated ten times a second, with counts that depend on each other.
+/// The probability below which counts end a trial early, if they came from a module as good as the control. It is this low
+/// because the test is repeated ten times a second, with counts that depend on each other.
 const EARLY_PROBABILITY: f64 = 1e-4;
 /// The same probability at the end of a trial, for response times, which also vary with the load of the machine.
 const FINAL_PROBABILITY: f64 = 0.01;
@@ -21,7 +21,7 @@ const PRIOR_REQUESTS: f64 = 100.0;
 const P99: u64 = 990;
 const BEYOND_P99: f64 = 0.01;
 /// Added to the limit that is derived from p99: a difference this small never makes a response slow.
-const UNNOTICED: Duration = Duration::from_millis(1);
+const NEGLIGIBLE_DIFFERENCE: Duration = Duration::from_millis(1);
 /// Minimum number of requests for a meaningful p99; with fewer, a single response makes up more than 1 %.
 const MIN_P99_REQUESTS: u64 = 100;
 
@@ -64,7 +64,7 @@ impl Criteria {
             return None;
         }
         let control_p99 = control.quantile(P99)?;
-        let limit = control_p99.saturating_mul(self.slowdown).saturating_add(UNNOTICED);
+        let limit = control_p99.saturating_mul(self.slowdown).saturating_add(NEGLIGIBLE_DIFFERENCE);
         let slow = candidate.longer_than(limit);
         let requests = candidate.requests();
         (tail(count(slow), count(requests), BEYOND_P99) < probability).then(|| {

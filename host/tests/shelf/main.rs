@@ -1,4 +1,4 @@
-//! The module folder: what it stores, what it refuses to open or load, and what is left when the process is killed.
+//! The module folder: what it stores, what it rejects, and what is left when the process is killed.
 //!
 //! Some tests need a child process, with other limits or to be killed: they run this binary again with one of the ignored
 //! tests in [`children`].

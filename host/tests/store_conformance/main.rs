@@ -1,7 +1,7 @@
 //! What every store backend must do, tested through the public interface only.
 //!
-//! One suite runs against each backend: see `conformance!`. The files: [`contract`], [`concurrency`], [`histories`]
-//! (checked against a model), [`snapshots`], and [`lifetime`].
+//! One suite runs against each backend: see `conformance!`. The files: [`contract`], [`limits`], [`concurrency`],
+//! [`histories`] (checked against a model), [`snapshots`], and [`lifetime`].
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,8 +15,9 @@ mod concurrency;
 mod contract;
 mod histories;
 mod lifetime;
+mod limits;
 mod model;
-#[path = "../support/postgres.rs"]
+#[path = "../support/postgres/mod.rs"]
 mod postgres_server;
 mod snapshots;
 
@@ -40,12 +41,14 @@ macro_rules! conformance {
                 the_last_write_to_a_key_wins,
                 deleting_an_absent_key_succeeds,
                 a_commit_without_writes_only_checks,
+                every_call_after_close_is_unavailable,
+            );
+            conformance!(@with_store_of $backend, limits:
                 key_and_value_sizes_are_limited,
                 scan_limits_and_item_counts_are_limited,
                 the_bytes_of_a_commit_are_limited,
                 the_bytes_of_a_scan_are_limited,
                 the_bytes_of_a_get_are_limited,
-                every_call_after_close_is_unavailable,
             );
             conformance!(@with_shared_store $backend, concurrency:
                 readers_see_whole_commits,

@@ -1,4 +1,4 @@
-//! Tests specific to SQLite: which files it refuses to open, how it batches commits, and how it fails and recovers.
+//! Tests specific to SQLite: which files it rejects, how it batches commits, and how it fails and recovers.
 //!
 //! Some tests need a separate process, with other privileges or one that is killed: they run this binary again with
 //! one of the ignored tests in [`children`], and communicate over its standard input and output.

@@ -1,4 +1,4 @@
-//! What SQLite opens, and what it refuses to open.
+//! The files that SQLite opens, and those that it rejects.
 
 use std::{
     collections::BTreeMap,

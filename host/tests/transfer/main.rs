@@ -12,7 +12,7 @@
 
 #[path = "../support/harness/mod.rs"]
 mod harness;
-#[path = "../support/postgres.rs"]
+#[path = "../support/postgres/mod.rs"]
 mod postgres;
 
 mod interrupted;

@@ -177,7 +177,7 @@ async fn a_client_gets_100_only_if_its_body_will_be_read() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_a_body_blocks_nothing() {
+async fn a_client_that_disconnects_in_the_middle_of_a_body_blocks_nothing() {
     let host = TestHost::orders(&["--max-concurrent", "1", "--max-connections", "2"]).await;
     for framing in [
         format!("Content-Length: {}\r\n\r\n{{", ORDER.len()),
@@ -201,7 +201,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_blocks_nothing() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_while_the_component_works_frees_its_instance() {
+async fn a_client_that_disconnects_while_the_component_works_frees_its_instance() {
     let host = TestHost::fixture("blocks", &["--max-concurrent", "1", "--request-timeout", "10m"]).await;
     for round in 1..=3 {
         // The previous request releases its permit when the host has noticed that its client has disconnected.

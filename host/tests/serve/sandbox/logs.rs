@@ -1,4 +1,4 @@
-//! The access log and the request id.
+//! The access log, the request id, and the output of components.
 
 use http::Request;
 use http_body_util::Full;
@@ -60,4 +60,37 @@ async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() {
         assert!(uuid::Uuid::parse_str(id).is_ok(), "{id} for {bad}");
         host.log().access(id).await;
     }
+}
+
+#[tokio::test]
+async fn component_output_is_logged_with_the_request_id() {
+    let host = TestHost::fixture("prints", &[]).await;
+    let mut client = host.connect().await;
+    let request = Request::get("/").header("x-request-id", "printing").body(Full::default()).unwrap();
+    client.send(request).await.unwrap();
+    host.log().access("printing").await;
+    let printed: Vec<_> = host
+        .log()
+        .lines()
+        .into_iter()
+        .filter(|line| line["target"] == "guest" && line["request_id"] == "printing")
+        .map(|line| {
+            (line["level"].as_str().unwrap().to_owned(), line["message"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    let expected = [("INFO", "first line"), ("INFO", "second line"), ("WARN", "no newline")];
+    assert_eq!(printed, expected.map(|(level, line)| (level.to_owned(), line.to_owned())));
+}
+
+#[tokio::test]
+async fn a_component_cannot_flood_the_log() {
+    let host = TestHost::fixture("floods_log", &[]).await;
+    let response = host.get("/").await;
+    assert_eq!(response.status(), 200);
+    host.log().access(response.field("x-request-id")).await;
+    let lines: Vec<_> = host.log().lines().into_iter().filter(|line| line["target"] == "guest").collect();
+    let bytes: usize = lines.iter().map(|line| line["message"].as_str().unwrap().len()).sum();
+    assert!(bytes < 64 * 1024 && lines.len() < 300, "{bytes} bytes in {} lines are logged", lines.len());
+    let last = lines.last().unwrap()["message"].as_str().unwrap();
+    assert!(last.contains("output limit of a request exceeded"), "{last}");
 }
