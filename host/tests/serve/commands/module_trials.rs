@@ -101,7 +101,7 @@ async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
         &["rolled back", &bad, "trapped), against 0 of", "serving", &good],
     );
     let page = module(&host, &["status", &bad]).await;
-    check_said(&page, &["state   rolled back", "why", "compared for", "it", "failed", "other", "0 failed"]);
+    check_said(&page, &["state   rolled back", "why", "compared for", "this", "failed", "other", "0 failed"]);
     load.end().await;
 }
 

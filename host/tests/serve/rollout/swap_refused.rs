@@ -43,7 +43,7 @@ async fn a_candidate_must_pass_its_smoke_requests() {
     let swap_host = SwapHost::start(&fixture("answers"), &options).await;
     swap_host.check_refused(&fixture("traps"), &["smoke request GET /: ", "unreachable"]).await;
     swap_host.check_refused(&fixture("traps_on_demand"), &["smoke request GET /trap: ", "unreachable"]).await;
-    swap_host.check_refused(&fixture("never_answers"), &["without an answer"]).await;
+    swap_host.check_refused(&fixture("never_answers"), &["without a response"]).await;
     swap_host.check_refused(&fixture("writes"), &["smoke request GET /: ", "write to the store"]).await;
     swap_host.check_refused(&fixture("leaves_unfinished"), &["before its response was complete"]).await;
     let passed = |line: &Value| line["event"] == "rollout.smoke_request_passed" && line["status"] == 200;
