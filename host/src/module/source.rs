@@ -161,7 +161,10 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, ModuleError> {
     let bytes = if path == Path::new(STDIO_PATH) { read_all(io::stdin().lock(), 0) } else { read(path) };
     let bytes = bytes.map_err(|why| file_error(path, &why))?;
     if is_compiled(&bytes) {
-        return Err(file_error(path, &"it is already compiled; name the component that it was compiled from"));
+        return Err(file_error(
+            path,
+            &"it is already compiled; name the component that it was compiled from",
+        ));
     }
     Ok(bytes)
 }

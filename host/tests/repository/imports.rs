@@ -204,7 +204,8 @@ fn a_module_imports_only_modules_above_it() {
 /// Shown by `cargo test -p orders-host --test repository imports -- --nocapture`.
 fn print_layers(order: &[String], imports: &BTreeMap<String, BTreeSet<String>>) {
     for layer in order {
-        let imported = order.iter().filter(|other| imports.get(layer).is_some_and(|all| all.contains(*other)));
+        let imported =
+            order.iter().filter(|other| imports.get(layer).is_some_and(|all| all.contains(*other)));
         println!("{layer:>10} -> {}", imported.map(String::as_str).collect::<Vec<_>>().join(", "));
     }
 }
