@@ -43,7 +43,7 @@ pub(crate) fn check(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
         let serving = start(&mut serve(kind))?;
         suite(python, &serving, HOST)?;
         writers(&serving)?;
-        let what = "the whole suite; four writers at once lose no order and create none twice";
+        let what = "the whole suite; four writers at once lose no order and make none twice";
         rows.push(Row::new(HOST, kind.composed(), what));
     }
     let folder = fresh("orders")?;

@@ -41,6 +41,6 @@ pub(crate) fn command(python: &Path) -> Result<impl Fn() -> Result<Command, Fail
 pub(crate) fn check(python: &Path) -> Result<Row, Failed> {
     let serving = start(&mut command(python)?()?)?;
     suite(python, &serving, "jco")?;
-    let what = "the whole suite, except for two requests that would make jco exit";
+    let what = "the whole suite, but two requests that would end jco";
     Ok(Row::new("jco serve", Adapter::Memory.composed(), what))
 }

@@ -1,10 +1,10 @@
-//! `cargo xtask portability`: the component, composed with an adapter of its store, on other hosts.
+//! `cargo xtask portability`: the component, composed with an adapter of its store, in hosts of others.
 //!
-//! The suite is `tests/contract/http_lint.py`, which our own host must pass, too. It lists by name where a host differs, with the
-//! reason. For a host that cannot be installed here, the component's imports must be those that the host documents, and the
-//! component runs in a small host of our own with the same interfaces.
+//! The suite is `tests/contract/http_lint.py`, the one that our own host is held to; what is otherwise in a host stands there, by
+//! name and with its reason. Hosts that cannot be had here are looked at as far as that goes: what the component imports
+//! must be what they say they have, and it is run in a small host of our own with the same interfaces.
 //!
-//! Hosts that package registries have are part of `cargo xtask test`. `wasmtime serve` is not, because it takes long to build.
+//! What package registries have is part of `cargo xtask test`. `wasmtime serve` takes long to build, and is not.
 
 mod adapters;
 mod compose;
@@ -125,9 +125,9 @@ fn everywhere() -> Result<(PathBuf, Vec<Row>), Failed> {
     Ok((python, rows))
 }
 
-/// The rows of the hosts that are not run: `compose` has checked the imports.
+/// What only the imports say; `compose` has looked at them.
 fn structural() -> Vec<Row> {
-    let what = "its imports are those that docs/portability.md names for the host; not run: no package registry has it";
+    let what = "its imports are those that docs/portability.md names for the host; not run: it cannot be had from a registry";
     vec![
         Row::new("Spin 3", Adapter::Spin.composed(), what),
         Row::new("wasmCloud", Adapter::Keyvalue.composed(), what),
@@ -138,6 +138,6 @@ fn in_python(python: &Path) -> Result<Row, Failed> {
     let mut script = Command::new(python);
     script.arg("-B").arg(workspace().join("tests/contract/wasmtime_python.py")).arg(Adapter::Memory.path());
     Process::run(&mut script, SUITE)?;
-    let what = "linked and instantiated; the package cannot send it a request";
+    let what = "linked and instantiated; the package has no way to ask it";
     Ok(Row::new("wasmtime for Python", Adapter::Memory.composed(), what))
 }

@@ -37,7 +37,7 @@ pub(crate) fn markdown(rows: &[Row], rates: Option<&[Rate]>) -> Result<String, F
         let _ = writeln!(text, "| {} | {bytes} | {beyond} |", adapter.composed());
     }
     if let Some(rates) = rates {
-        text.push_str("\n| host | component | orders are kept | creates/s | creates in all | ratio |\n");
+        text.push_str("\n| host | component | orders are kept | creates/s | of so many | to our host's |\n");
         text.push_str("|---|---|---|--:|--:|--:|\n");
         for Rate { host, component, store, round } in rates {
             // Our host comes first, with each of the two.

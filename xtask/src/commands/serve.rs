@@ -11,10 +11,10 @@ use xtask::{
     workspace,
 };
 
-/// The options of `cargo xtask serve`.
+/// What to serve with.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Build with the release profile: slower to build, faster to run
+    /// With the release profile: slower to build, fast to run
     #[arg(long)]
     release: bool,
     /// Options for `orders-host serve`
@@ -22,7 +22,7 @@ pub(crate) struct Options {
     options: Vec<String>,
 }
 
-/// Builds what is needed, and replaces this process with the host.
+/// Builds what is needed, no more, and becomes the host.
 ///
 /// # Errors
 ///
@@ -34,11 +34,11 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failed> {
     if binary.exists() {
         println!("Building the host…");
     } else {
-        println!("Building the host: the first build takes some minutes, most of them for wasmtime…");
+        println!("Building the host: the first build takes some minutes, most of it wasmtime…");
     }
     if options.release {
         run(&mut cargo(["build", "--locked", "--package", HOST, "--profile", "release"]))?;
-        // It runs only for a moment and is not worth a release build.
+        // It runs for a moment: it is not worth a release build.
         components::build_encoder()?;
     } else {
         build_programs(&[HOST, components::ENCODER])?;
@@ -47,7 +47,7 @@ pub(crate) fn serve(options: &Options) -> Result<(), Failed> {
     let data = workspace().join("data");
     fs::create_dir_all(&data).map_err(|error| failed(&data, &error))?;
 
-    println!("\nOnce the log says `serving`, try (on the default address):\n");
+    println!("\nOnce it is serving (here: on its default address), try:\n");
     println!("  curl -i http://127.0.0.1:8080/api/v1/orders -H 'Content-Type: application/json' \\");
     println!(
         r#"    -d '{{"customer":"ada","currency":"EUR","items":[{{"sku":"tea-1","quantity":2,"unit_price":450}}]}}'"#

@@ -16,7 +16,7 @@ use xtask::{
     workspace,
 };
 
-/// How often the sources are checked for a change.
+/// How often is looked for a change.
 const LOOK: Duration = Duration::from_millis(300);
 /// What the orders component is made of.
 const SOURCES: [&str; 5] = ["guest/src", "guest/openapi.json", "guest/build.rs", "guest/Cargo.toml", "wit"];
@@ -29,12 +29,11 @@ pub(crate) struct Options {
     options: Vec<String>,
 }
 
-/// Builds and pushes after each change, until it is interrupted. If a build or a push fails, it prints the reason and waits for
-/// the next change.
+/// Builds and pushes, until it is interrupted. What does not build or is refused is said, and waits for the next change.
 ///
 /// # Errors
 ///
-/// [`Failed`] if the host does not build, or the sources cannot be read.
+/// [`Failed`] if the host does not build, or the sources cannot be looked at.
 pub(crate) fn forever(options: &Options) -> Result<(), Failed> {
     build_programs(&[HOST])?;
     let options = match options.options.as_slice() {
@@ -49,7 +48,7 @@ pub(crate) fn forever(options: &Options) -> Result<(), Failed> {
             if let Err(Failed(why)) = build_and_push(options) {
                 eprintln!("xtask: {why}");
             }
-            eprintln!("waiting for a change in the guest's sources");
+            eprintln!("waiting for a change of the guest");
         }
         pause(LOOK);
     }
