@@ -1,59 +1,47 @@
-//! A component of another toolchain, in our host and in `wasmtime serve`: the same answer.
+//! Compares the responses of a JavaScript component on our host and on `wasmtime serve`.
 
 use std::process::Command;
 
 use orders_bench::client::{Answer, Connection};
 use xtask::{
-    command::{Failed, built},
+    command::{TaskError, debug_program},
     host::{self, HOST},
     target,
 };
 
-use crate::{languages, results::Row, suite::start, wasmtime};
+use crate::{languages, report::TestResult, suite::start, wasmtime};
 
-/// Fields that our host has and `wasmtime serve` has not, each with its reason.
-const OURS: [&str; 2] = [
-    // Names the request in the log, too.
-    "x-request-id",
-    // Set on every answer: no browser takes a body for what it is not said to be.
-    "x-content-type-options",
-];
-/// A field of both whose value is the moment's.
-const MOMENT: &str = "date";
+/// Header fields that only our host adds. The request ID is also in the log; `nosniff` keeps browsers from guessing the
+/// type of a body.
+const ADDED: [&str; 2] = ["x-request-id", "x-content-type-options"];
 
-/// Compares the answers: status, fields and body.
-///
-/// # Errors
-///
-/// [`Failed`] if they differ otherwise than is said here, or one did not come.
-pub(crate) fn check() -> Result<Row, Failed> {
+/// Compares status, header fields and body.
+pub(crate) fn test() -> Result<TestResult, TaskError> {
     languages::components()?;
     let component = target().join("components/languages/javascript/component.wasm");
-    let mut ours = Command::new(built(HOST));
-    let ours = ask(host::serve(&mut ours, &component, "memory:"))?;
-    let theirs = ask(&mut wasmtime::serve(&["-S", "cli"], &component))?;
-    let added = OURS.iter().all(|name| ours.fields.iter().any(|(field, _)| field == name));
-    if !added || ours.body.is_empty() || without(ours.clone(), &OURS) != without(theirs.clone(), &[]) {
-        return Err(Failed(format!("our host answers {ours:?}, wasmtime serve {theirs:?}")));
+    let mut ours = Command::new(debug_program(HOST));
+    let mut ours = response(host::serve(&mut ours, &component, "memory:"))?;
+    let theirs = response(&mut wasmtime::serve(&["-S", "cli"], &component))?;
+    let before = ours.fields.len();
+    ours.fields.retain(|(name, _)| !ADDED.contains(&name.as_str()));
+    let added = before - ours.fields.len();
+    if added != ADDED.len() || ours.body.is_empty() || ours != theirs {
+        return Err(TaskError(format!(
+            "{added} header fields added to {ours:?}; wasmtime serve: {theirs:?}"
+        )));
     }
-    let what = "the same status, fields and body as from wasmtime serve, but for `x-request-id` and `x-content-type-options`, \
-                which this host adds";
-    Ok(Row::new("orders-host", "a `fetch` handler in JavaScript", what))
+    let passed = "the same status, header fields and body as from wasmtime serve, except `x-request-id` and \
+                  `x-content-type-options`, which this host adds";
+    Ok(TestResult { host: "orders-host", component: "a `fetch` handler in JavaScript", passed })
 }
 
-fn ask(command: &mut Command) -> Result<Answer, Failed> {
+/// The response of a host, with an empty `date`.
+fn response(command: &mut Command) -> Result<Answer, TaskError> {
     let serving = start(command)?;
-    let answer = Connection::open(serving.address).and_then(|mut to| to.look_whole("/hello"));
-    answer.map_err(|error| Failed(format!("hello: {error}")))
-}
-
-/// The answer without these fields, and without the moment; of that only whether it is there.
-fn without(mut answer: Answer, names: &[&str]) -> Answer {
-    answer.fields.retain(|(name, _)| !names.contains(&name.as_str()));
-    for (name, value) in &mut answer.fields {
-        if name == MOMENT {
-            value.clear();
-        }
+    let response = Connection::open(serving.address).and_then(|mut to| to.look_whole("/hello"));
+    let mut response = response.map_err(|error| TaskError(format!("GET /hello: {error}")))?;
+    for (_, value) in response.fields.iter_mut().filter(|(name, _)| name == "date") {
+        value.clear();
     }
-    answer
+    Ok(response)
 }

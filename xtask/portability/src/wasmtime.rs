@@ -1,4 +1,4 @@
-//! `wasmtime serve`, where it has been built: an instance for each request.
+//! Tests `wasmtime serve`, if it is installed. It creates an instance for each request.
 
 use std::{fs::read_dir, path::Path, process::Command};
 
@@ -8,46 +8,41 @@ use orders_bench::{
 };
 use xtask::{
     adapters::Adapter,
-    command::{Failed, failed},
+    command::{TaskError, file_error},
     serving::Serving,
 };
 
 use crate::{
-    adapters,
-    results::Row,
-    suite::{fresh, start, suite},
+    adapters::{order_ids, orders, require_same_orders},
+    report::TestResult,
+    suite::{run_suite, scratch_folder, start},
 };
 
-/// Runs the suite with the component that keeps its orders in a folder, and sees what becomes of one that keeps them in
-/// memory.
-///
-/// # Errors
-///
-/// [`Failed`] if anything is not as it should be.
-pub(crate) fn check(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
-    let folder = fresh("wasmtime")?;
-    let serve_folder = || start(&mut serve_in(&folder));
+const NAME: &str = "wasmtime serve";
+
+/// Runs the suite with orders in a folder, and checks that orders in memory do not outlive their request.
+pub(crate) fn test(python: &Path, results: &mut Vec<TestResult>) -> Result<(), TaskError> {
+    let folder = scratch_folder("wasmtime")?;
     let before = {
-        let serving = serve_folder()?;
-        suite(python, &serving, "wasmtime")?;
-        adapters::orders(&serving)?
-        // Killed here, without a word.
+        let serving = start(&mut serve_folder(&folder))?;
+        run_suite(python, &serving, "wasmtime")?;
+        orders(&serving)?
+        // Killed here, without a signal that it could handle.
     };
-    let after = adapters::orders(&serve_folder()?)?;
-    if before != after || before.is_empty() {
-        return Err(Failed(format!("orders before the restart: {before:?}\nand after it: {after:?}")));
+    require_same_orders(&before, &orders(&start(&mut serve_folder(&folder))?)?)?;
+    if read_dir(&folder).map_err(|error| file_error(&folder, &error))?.next().is_none() {
+        return Err(TaskError("the granted folder does not contain the orders".into()));
     }
-    if read_dir(&folder).map_err(|error| failed(&folder, &error))?.next().is_none() {
-        return Err(Failed("the orders are not in the folder that was granted".into()));
-    }
-    let what = "the whole suite; the same orders after it was killed and started again";
-    rows.push(Row::new("wasmtime serve", Adapter::Filesystem.composed(), what));
-    rows.push(stateless(&start(&mut serve(&[], &Adapter::Memory.path()))?)?);
+    let passed = "the whole suite; the same orders after it was killed and restarted";
+    results.push(TestResult { host: NAME, component: Adapter::Filesystem.composed(), passed });
+    forgets_orders(&start(&mut serve(&[], &Adapter::Memory.path()))?)?;
+    let passed = "a create; as expected, the next request does not find the order: it has another instance";
+    results.push(TestResult { host: NAME, component: Adapter::Memory.composed(), passed });
     Ok(())
 }
 
-/// `wasmtime serve` with the component that keeps its orders in this folder.
-pub(crate) fn serve_in(folder: &Path) -> Command {
+/// `wasmtime serve` with the component that stores orders in this folder.
+pub(crate) fn serve_folder(folder: &Path) -> Command {
     let granted = format!("{}::/orders", folder.display());
     serve(&["-S", "cli", "--dir", &granted], &Adapter::Filesystem.path())
 }
@@ -59,16 +54,15 @@ pub(crate) fn serve(options: &[&str], component: &Path) -> Command {
     command
 }
 
-/// What a host does that makes an instance for each request: it creates, and the next request knows nothing of it.
-fn stateless(serving: &Serving) -> Result<Row, Failed> {
-    let mut connection = Connection::open(serving.address).map_err(|error| Failed(error.to_string()))?;
-    let order = connection.create(ORDER);
-    let order = order.map_err(|error| Failed(format!("a create: {error}")))?;
-    let id = adapters::ids(&order).next().unwrap_or_default();
-    let page = connection.get("/api/v1/orders").map_err(|error| Failed(format!("a list: {error}")))?;
-    if id.len() != 36 || page.contains(id) {
-        return Err(Failed(format!("an instance for each request has kept an order: {page}")));
+fn forgets_orders(serving: &Serving) -> Result<(), TaskError> {
+    let created = Connection::open(serving.address).and_then(|mut connection| {
+        let order = connection.create(ORDER)?;
+        Ok((order, connection.get("/api/v1/orders")?))
+    });
+    let (order, page) = created.map_err(|error| TaskError(format!("{NAME}: {error}")))?;
+    let id = order_ids(&order).next().unwrap_or_default();
+    if id.len() == 36 && !page.contains(id) {
+        return Ok(());
     }
-    let what = "a create; as expected, the next request finds nothing: it has another instance";
-    Ok(Row::new("wasmtime serve", Adapter::Memory.composed(), what))
+    Err(TaskError(format!("an instance created {order}, and another one lists {page}")))
 }
