@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a machine without PostgreSQL is told.
 const MISSING: &str = "PostgreSQL is not on this machine, and these tests need a server of their own: install it \
-    (Debian: apt-get install postgresql), or put initdb, postgres and psql on the PATH";
+    (on Debian and Ubuntu, `./dev test` does), or put initdb, postgres and psql on the PATH";
 
 /// A server that runs; stopped when dropped, or when this process ends in any way.
 pub struct Server {
