@@ -12,7 +12,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::command::TaskError;
+use crate::command::{TaskError, announce};
 
 /// How long a killed process may take to exit.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub struct Process {
 impl Process {
     /// Runs a command to its end, in a group of its own. It inherits standard output and standard error.
     pub fn run(command: &mut Command, limit: Duration) -> Result<(), TaskError> {
-        eprintln!("+ {command:?}");
+        announce(command);
         Self::start(command, Group::Own)?.succeed_within(limit)
     }
 

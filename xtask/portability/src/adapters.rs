@@ -48,16 +48,12 @@ pub(crate) fn test(python: &Path, results: &mut Vec<TestResult>) -> Result<(), T
         results.push(TestResult { host: HOST, component: adapter.composed(), passed });
     }
     let folder = scratch_folder("orders")?;
-    let serve_folder = || start(serve(Adapter::Filesystem).arg("--folder").arg(&folder));
     create_temporary_files(&folder)?;
-    let before = {
-        let serving = serve_folder()?;
-        run_suite(python, &serving, HOST)?;
-        write_concurrently(&serving)?;
-        orders(&serving)?
-        // Killed here, without a signal that it could handle.
-    };
-    require_same_orders(&before, &orders(&serve_folder()?)?)?;
+    let mut command = serve(Adapter::Filesystem);
+    test_restart(command.arg("--folder").arg(&folder), |serving| {
+        run_suite(python, serving, HOST)?;
+        write_concurrently(serving)
+    })?;
     check_temporary_files(&folder)?;
     let passed =
         "all of that; the same orders after it was killed and restarted; files of killed writers are removed";
@@ -111,7 +107,7 @@ fn write(address: SocketAddr, writer: usize) -> io::Result<BTreeSet<String>> {
 }
 
 /// The IDs of all orders. Fails if an order is on two pages.
-pub(crate) fn orders(serving: &Serving) -> Result<BTreeSet<String>, TaskError> {
+fn orders(serving: &Serving) -> Result<BTreeSet<String>, TaskError> {
     let listed = Connection::open(serving.address).and_then(|mut connection| {
         let mut all = BTreeSet::new();
         let mut page = connection.get("/api/v1/orders?limit=100")?;
@@ -126,11 +122,17 @@ pub(crate) fn orders(serving: &Serving) -> Result<BTreeSet<String>, TaskError> {
     listed.map_err(|error| TaskError(format!("the list of orders: {error}")))
 }
 
-/// Checks that a restart has changed nothing.
-pub(crate) fn require_same_orders(
-    before: &BTreeSet<String>,
-    after: &BTreeSet<String>,
+/// Starts a host, runs a test, kills the host, and checks that it has the same orders after a restart.
+pub(crate) fn test_restart(
+    host: &mut Command,
+    test: impl FnOnce(&Serving) -> Result<(), TaskError>,
 ) -> Result<(), TaskError> {
+    let serving = start(host)?;
+    test(&serving)?;
+    let before = orders(&serving)?;
+    // SIGKILL, so that the host cannot write anything before it exits.
+    drop(serving);
+    let after = orders(&start(host)?)?;
     if before == after && !before.is_empty() {
         return Ok(());
     }

@@ -7,9 +7,8 @@
 //! | `suite` | starts a host, and runs the test suite |
 //! | `adapters` | tests adapters in `orders-adapter-host` |
 //! | `jco` | tests `jco serve` |
-//! | `wasmtime` | tests `wasmtime serve` |
 //! | `languages` | builds test components in other languages |
-//! | `hello` | compares our host with `wasmtime serve` |
+//! | `wasmtime` | tests `wasmtime serve`, and compares it with our host |
 //! | `rates` | measures how fast each host is |
 //!
 //! Every host must pass `tests/contract/http_lint.py`, as our own host does; a table there lists where a host differs, with
@@ -21,7 +20,6 @@
 
 mod adapters;
 mod compose;
-mod hello;
 mod jco;
 mod languages;
 mod rates;
@@ -103,7 +101,6 @@ fn test_everything(options: &Options) -> Result<(), TaskError> {
     let (python, mut results) = test_registry_hosts()?;
     if wasmtime_cli::wasmtime().exists() {
         wasmtime::test(&python, &mut results)?;
-        results.push(hello::test()?);
     } else {
         println!("wasmtime serve is not installed: --with-wasmtime-serve builds it");
     }

@@ -16,34 +16,14 @@ use xtask::{
 /// The limit for one step. A whole build needs a third of it on two slow cores.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// The programs that run containers on a network of their own, the load balancer and the database, as PROGRAM:PACKAGE.
-const PROGRAMS: [&str; 6] = [
-    "podman:podman",
-    "runc:runc",
-    "conmon:conmon",
-    "iptables:iptables",
-    "pg_lsclusters:postgresql",
-    "haproxy:haproxy",
-];
-
 /// The folder with images, containers and settings.
 pub(crate) fn folder() -> PathBuf {
     target().join("image")
 }
 
-/// Runs a script of `xtask/image`: `prepare` installs missing programs, `build` builds the image.
-fn script(name: &str, arguments: &[&str]) -> Result<(), TaskError> {
+/// Runs a script of `xtask/image`.
+pub(crate) fn script(name: &str, arguments: &[&str]) -> Result<(), TaskError> {
     run(Command::new(workspace().join("xtask/image").join(name)).args(arguments))
-}
-
-/// Installs the packages of missing programs, and writes the settings. Fails if this is not the root user.
-pub(crate) fn prepare() -> Result<(), TaskError> {
-    script("prepare", &PROGRAMS)
-}
-
-/// Builds the image; returns its name.
-pub(crate) fn build_image() -> Result<&'static str, TaskError> {
-    script("build", &[]).map(|()| "localhost/orders:built")
 }
 
 /// A command that uses our settings.

@@ -57,6 +57,15 @@ struct Options {
     image: Option<String>,
 }
 
+/// The programs that run containers on a network of their own, the database and the load balancer, as PROGRAM:PACKAGE.
+const PROGRAMS: [&str; 6] = [
+    "podman:podman",
+    "runc:runc",
+    "conmon:conmon",
+    "iptables:iptables",
+    "pg_lsclusters:postgresql",
+    "haproxy:haproxy",
+];
 /// Tasks per version.
 const TASKS: u8 = 2;
 /// How long the load runs before and after the replacement.
@@ -71,11 +80,11 @@ fn main() -> ExitCode {
 
 /// Fails if a request fails, a task exits with another code than 0, or the new version does not serve at the end.
 fn test(options: &Options) -> Result<(), TaskError> {
-    containers::prepare()?;
-    let image = match &options.image {
-        Some(image) => image,
-        None => containers::build_image()?,
-    };
+    containers::script("prepare", &PROGRAMS)?;
+    if options.image.is_none() {
+        containers::script("build", &[])?;
+    }
+    let image = options.image.as_deref().unwrap_or("localhost/orders:built");
     let folder = containers::folder().join("rollout");
     empty_folder(&folder)?;
     let new = components::another_version(&components::orders()?, 2, &folder)?;
@@ -163,15 +172,15 @@ fn sha256(component: &Path) -> Result<String, TaskError> {
     Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
 }
 
-/// The number of requests in the access logs of these tasks. Fails if a task has served none, or used more than one module,
-/// or another one than that with this hash.
+/// The number of requests in the access logs of these tasks. Fails if a task has not served with exactly one module, or not
+/// with the one with this hash.
 fn logged_requests(tasks: &[Task], hash: Option<&str>) -> Result<usize, TaskError> {
     let mut all = 0;
     for task in tasks {
         let (module, requests) = task.logged_requests()?;
         println!("{:<16}{requests:>8} requests by module {:.12}", task.name, module);
-        if requests == 0 || hash.is_some_and(|hash| !hash.starts_with(&module)) {
-            return Err(TaskError(format!("{} served no request, or used another module", task.name)));
+        if hash.is_some_and(|hash| !hash.starts_with(&module)) {
+            return Err(TaskError(format!("{} served requests with another module", task.name)));
         }
         all += requests;
     }
