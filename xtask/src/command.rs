@@ -17,7 +17,7 @@ pub struct TaskError(
     pub String,
 );
 
-// The names that `bench/` uses.
+// `bench/` uses these names.
 pub use self::{TaskError as Failed, file_error as failed};
 
 /// The exit code of a program; prints why its task failed.

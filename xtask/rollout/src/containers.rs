@@ -22,8 +22,8 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Runs a script of `xtask/image`.
-pub(crate) fn script(name: &str, arguments: &[&str]) -> Result<(), TaskError> {
-    run(Command::new(workspace().join("xtask/image").join(name)).args(arguments))
+pub(crate) fn script(name: &str, arguments: &str) -> Result<(), TaskError> {
+    run(Command::new(workspace().join("xtask/image").join(name)).args(arguments.split_whitespace()))
 }
 
 /// A command that uses our settings.

@@ -58,14 +58,8 @@ struct Options {
 }
 
 /// The programs that run containers on a network of their own, the database and the load balancer, as PROGRAM:PACKAGE.
-const PROGRAMS: [&str; 6] = [
-    "podman:podman",
-    "runc:runc",
-    "conmon:conmon",
-    "iptables:iptables",
-    "pg_lsclusters:postgresql",
-    "haproxy:haproxy",
-];
+const PROGRAMS: &str =
+    "podman:podman runc:runc conmon:conmon iptables:iptables pg_lsclusters:postgresql haproxy:haproxy";
 /// Tasks per version.
 const TASKS: u8 = 2;
 /// How long the load runs before and after the replacement.
@@ -80,9 +74,9 @@ fn main() -> ExitCode {
 
 /// Fails if a request fails, a task exits with another code than 0, or the new version does not serve at the end.
 fn test(options: &Options) -> Result<(), TaskError> {
-    containers::script("prepare", &PROGRAMS)?;
+    containers::script("prepare", PROGRAMS)?;
     if options.image.is_none() {
-        containers::script("build", &[])?;
+        containers::script("build", "")?;
     }
     let image = options.image.as_deref().unwrap_or("localhost/orders:built");
     let folder = containers::folder().join("rollout");
