@@ -77,7 +77,8 @@ impl Server {
     }
 
     fn make(address: Option<Ipv4Addr>) -> Result<Self, Failed> {
-        let missing = || Failed("PostgreSQL is missing; `./dev test` installs it on Debian and Ubuntu".to_owned());
+        let missing =
+            || Failed("PostgreSQL is missing; `./dev test` installs it on Debian and Ubuntu".to_owned());
         let programs = programs().ok_or_else(missing)?;
         let folder = env::temp_dir().join(format!("orders-postgres-{}", std::process::id()));
         fs::create_dir(&folder).map_err(|error| failed(&folder, &error))?;
