@@ -34,17 +34,18 @@ exists() {
 
 # prepare PROGRAM:PACKAGE…: installs the packages of missing programs, and writes the settings.
 prepare() {
-  local pair missing=() more=()
+  local pair missing=()
   [ "$(id -u)" -eq 0 ] || fail "this needs the root user: containers need networks and mounts"
   for pair in "$@"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
+  # The network backend that the settings below name. buildah and podman only recommend these packages.
+  [ -x /usr/lib/podman/netavark ] || missing+=(netavark)
+  [ -x /usr/lib/podman/aardvark-dns ] || missing+=(aardvark-dns)
   if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || fail "programs are missing; their Debian packages are: ${missing[*]}"
-    # podman only recommends these packages, but its networks need them.
-    [[ " ${missing[*]} " != *" podman "* ]] || more=(aardvark-dns netavark)
     apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" "${more[@]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
   fi
   mkdir -p "$folder"
   # These settings also work without systemd, and where control groups v1 and v2 are mounted side by side.
