@@ -1,4 +1,4 @@
-//! The release build of our host with SQLite: what `load`, `pages` and `swaps` measure.
+//! Starts contenders, and the release build of our host with SQLite, which `load`, `pages` and `swaps` measure.
 
 use std::{
     fs,
@@ -18,12 +18,21 @@ use xtask::{
     target,
 };
 
-/// How long the host may take to end, and a line of its log to come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Lines of the log that may wait: more than there are of those that are needed.
+/// How long the host may take to write a line of its log, and to exit.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most log lines that wait to be read: there are fewer of the kind that is read.
 const LINES: usize = 16;
 
-/// Builds host and component; gives the path of the component.
+/// Starts a command and waits until it prints its address.
+///
+/// # Errors
+///
+/// [`Failed`] if it does not.
+pub(crate) fn start(command: &mut Command) -> Result<Serving, Failed> {
+    Serving::start(command, Group::Ours, |_| ())
+}
+
+/// Builds host and component; returns the path of the component.
 ///
 /// # Errors
 ///
@@ -34,11 +43,11 @@ pub(crate) fn build() -> Result<PathBuf, Failed> {
     Ok(component)
 }
 
-/// An empty folder of this name.
+/// Creates an empty folder in the target folder.
 ///
 /// # Errors
 ///
-/// [`Failed`] if it cannot be made.
+/// [`Failed`] if it cannot be created.
 pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
     let folder = target().join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -46,19 +55,28 @@ pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
     Ok(folder)
 }
 
+/// The location of an empty SQLite database in a folder of this name, as `--store` takes it.
+///
+/// # Errors
+///
+/// [`Failed`] if the folder cannot be created.
+pub(crate) fn empty_database(name: &str) -> Result<String, Failed> {
+    Ok(format!("sqlite:{}", empty_folder(name)?.join("orders.db").display()))
+}
+
 /// A host that serves on a free port, with SQLite in a folder of its own.
 pub(crate) struct Host {
     serving: Serving,
-    /// The lines of its log that are needed: that it serves, and that its store is closed.
+    /// The log lines with the host's addresses and with its numbers of commits.
     log: Receiver<String>,
-    /// Where it hears operators.
+    /// The address of the operators' API, if it is on.
     pub(crate) admin: Option<SocketAddr>,
-    /// The file of strace's summary, if it runs under strace.
+    /// The file with strace's summary, if the host runs under strace.
     strace: Option<PathBuf>,
 }
 
 impl Host {
-    /// Starts it with more options.
+    /// Starts the host with further options.
     ///
     /// # Errors
     ///
@@ -73,11 +91,8 @@ impl Host {
         let summary = strace.then(|| folder.join("strace"));
         let mut command = Command::new(if strace { Path::new("strace") } else { &binary });
         if let Some(summary) = &summary {
-            command
-                .args(["--follow-forks", "--quiet=attach,exit", "--summary-only", "--trace=fsync,fdatasync"])
-                .arg("--output")
-                .arg(summary)
-                .arg(&binary);
+            command.args(["--follow-forks", "--quiet=attach,exit", "--summary-only"]);
+            command.arg("--trace=fsync,fdatasync").arg("--output").arg(summary).arg(&binary);
         }
         let store = format!("sqlite:{}", folder.join("orders.db").display());
         host::serve(&mut command, component, &store).args(options);
@@ -89,36 +104,36 @@ impl Host {
                 eprintln!("{line}");
             }
         })?;
-        let line = log.recv_timeout(PATIENCE).unwrap_or_default();
+        let line = log.recv_timeout(TIMEOUT).unwrap_or_default();
         let admin = field(&line, "admin_address").and_then(|address| address.parse().ok());
         Ok(Self { serving, log, admin, strace: summary })
     }
 
-    /// Where it listens.
+    /// The address that it serves on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.serving.address
     }
 
-    /// Ends it, and gives the commits and transactions that its store made.
+    /// Stops the host; returns the numbers of commits and transactions of its store.
     ///
     /// # Errors
     ///
-    /// [`Failed`] if it does not end in order, or does not say how many they were.
+    /// [`Failed`] if it does not exit with 0, or does not log these numbers.
     pub(crate) fn stop(&mut self) -> Result<(usize, usize), Failed> {
         if let Some(summary) = &self.strace {
-            // The host is the child of strace.
+            // The host is strace's child.
             run(Command::new("pkill").args(["-TERM", "-P", &self.serving.process.id().to_string()]))?;
-            self.serving.process.succeed_within(PATIENCE)?;
+            self.serving.process.succeed_within(TIMEOUT)?;
             eprint!("{}", fs::read_to_string(summary).map_err(|error| failed(summary, &error))?);
         } else {
             self.serving.stop()?;
         }
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
             if let (Some(commits), Some(made)) = (number(&line, "commits"), number(&line, "transactions")) {
                 return Ok((commits, made));
             }
         }
-        Err(Failed("the host did not say what its store has made".into()))
+        Err(Failed("the host did not log the number of its commits".into()))
     }
 }
 

@@ -102,13 +102,15 @@ fn write(address: SocketAddr, writer: usize) -> io::Result<BTreeSet<String>> {
     let mut made = BTreeSet::new();
     for number in 0..EACH {
         let key = format!("writer-{writer}-{number}");
-        let mut answers = (0..ATTEMPTS).map(|_| connection.create_once(ORDER, &key));
+        let mut answers = (0..ATTEMPTS).map(|_| connection.create_with_key(ORDER, &key));
         // Unavailable is what an adapter may answer: then it is not known whether the order was made.
-        let answer = answers.find(|answer| !matches!(answer, Ok((status, _)) if status == "503"));
-        match answer.unwrap_or_else(|| Err(io::Error::other("unavailable, however often it asked")))? {
-            (status, order) if status == "201" => made.extend(ids(&order).next().map(str::to_owned)),
-            (status, problem) => return Err(io::Error::other(format!("{status}: {problem}"))),
+        let answer = answers.find(|answer| !matches!(answer, Ok(response) if response.status == 503));
+        let answer =
+            answer.unwrap_or_else(|| Err(io::Error::other("unavailable, however often it asked")))?;
+        if answer.status != 201 {
+            return Err(io::Error::other(format!("{}: {}", answer.status, answer.body)));
         }
+        made.extend(ids(&answer.body).next().map(str::to_owned));
     }
     Ok(made)
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use orders_bench::client::{Answer, Connection};
+use orders_bench::client::{Connection, Response};
 use xtask::{
     command::{Failed, built},
     host::{self, HOST},
@@ -41,14 +41,14 @@ pub(crate) fn check() -> Result<Row, Failed> {
     Ok(Row::new("orders-host", "a `fetch` handler in JavaScript", what))
 }
 
-fn ask(command: &mut Command) -> Result<Answer, Failed> {
+fn ask(command: &mut Command) -> Result<Response, Failed> {
     let serving = start(command)?;
-    let answer = Connection::open(serving.address).and_then(|mut to| to.look_whole("/hello"));
+    let answer = Connection::open(serving.address).and_then(|mut to| to.fetch("/hello"));
     answer.map_err(|error| Failed(format!("hello: {error}")))
 }
 
 /// The answer without these fields, and without the moment; of that only whether it is there.
-fn without(mut answer: Answer, names: &[&str]) -> Answer {
+fn without(mut answer: Response, names: &[&str]) -> Response {
     answer.fields.retain(|(name, _)| !names.contains(&name.as_str()));
     for (name, value) in &mut answer.fields {
         if name == MOMENT {

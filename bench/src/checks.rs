@@ -1,0 +1,25 @@
+//! The checks of a measurement: their verdicts, and the faults that fail the command.
+
+use xtask::command::Failed;
+
+/// The faults found so far.
+#[derive(Default)]
+pub(crate) struct Checks(Vec<String>);
+
+impl Checks {
+    /// The verdict to print; a check that does not hold adds its fault.
+    pub(crate) fn verdict(&mut self, holds: bool, fault: impl Into<String>) -> &'static str {
+        if holds {
+            return "reached";
+        }
+        self.0.push(fault.into());
+        "NOT REACHED"
+    }
+
+    /// # Errors
+    ///
+    /// [`Failed`] with all faults, if there are any.
+    pub(crate) fn result(self) -> Result<(), Failed> {
+        if self.0.is_empty() { Ok(()) } else { Err(Failed(self.0.join("; "))) }
+    }
+}
