@@ -16,9 +16,7 @@ impl Checks {
         "NOT REACHED"
     }
 
-    /// # Errors
-    ///
-    /// [`Failed`] with all faults, if there are any.
+    /// An error with all faults, if there are any.
     pub(crate) fn result(self) -> Result<(), Failed> {
         if self.0.is_empty() { Ok(()) } else { Err(Failed(self.0.join("; "))) }
     }

@@ -1,10 +1,12 @@
-//! A blocking HTTP client with one kept-alive connection, and the order that the measurements create.
+//! A blocking HTTP client with one kept-alive connection, which records latencies, and the order that the measurements create.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use xtask::host::field;
 
 use crate::response::{Framing, Head};
 
@@ -20,6 +22,8 @@ pub struct Connection {
     address: SocketAddr,
     /// What was received of the current response.
     received: Vec<u8>,
+    /// The latency of each request that got a response.
+    pub latencies: Vec<Duration>,
 }
 
 impl Connection {
@@ -32,7 +36,7 @@ impl Connection {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(TIMEOUT))?;
-        Ok(Self { socket, address, received: Vec::new() })
+        Ok(Self { socket, address, received: Vec::new(), latencies: Vec::new() })
     }
 
     /// Creates an order and returns it as JSON.
@@ -71,7 +75,22 @@ impl Connection {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
     }
 
+    /// Creates an order, reads it back, and compares the two.
+    ///
+    /// # Errors
+    ///
+    /// No response, an unexpected status, or another order.
+    pub fn create_and_get(&mut self) -> io::Result<()> {
+        let created = self.create(ORDER)?;
+        let read = self.get(&format!("/api/v1/orders/{}", field(&created, "id").unwrap_or_default()))?;
+        if read == created {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("created {created}, but read {read}")))
+    }
+
     fn send(&mut self, request: &str) -> io::Result<Response> {
+        let sent = Instant::now();
         self.socket.write_all(request.as_bytes())?;
         self.received.clear();
         let mut fields = Vec::new();
@@ -86,6 +105,7 @@ impl Connection {
             Framing::Length(length) => self.body(head.length, length)?,
             Framing::Chunked => self.chunks(head.length)?,
         };
+        self.latencies.push(sent.elapsed());
         fields.sort_unstable();
         let body = String::from_utf8(body).map_err(io::Error::other)?;
         Ok(Response { status: head.status, fields, body })

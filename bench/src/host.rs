@@ -24,19 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const LINES: usize = 16;
 
 /// Starts a command and waits until it prints its address.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not.
 pub(crate) fn start(command: &mut Command) -> Result<Serving, Failed> {
     Serving::start(command, Group::Ours, |_| ())
 }
 
 /// Builds host and component; returns the path of the component.
-///
-/// # Errors
-///
-/// [`Failed`] if one does not build.
 pub(crate) fn build() -> Result<PathBuf, Failed> {
     let component = components::orders()?;
     run(&mut cargo(["build", "--package", "orders-host", "--profile", "release", "--locked"]))?;
@@ -44,10 +36,6 @@ pub(crate) fn build() -> Result<PathBuf, Failed> {
 }
 
 /// Creates an empty folder in the target folder.
-///
-/// # Errors
-///
-/// [`Failed`] if it cannot be created.
 pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
     let folder = target().join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -56,10 +44,6 @@ pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
 }
 
 /// The location of an empty SQLite database in a folder of this name, as `--store` takes it.
-///
-/// # Errors
-///
-/// [`Failed`] if the folder cannot be created.
 pub(crate) fn empty_database(name: &str) -> Result<String, Failed> {
     Ok(format!("sqlite:{}", empty_folder(name)?.join("orders.db").display()))
 }
@@ -77,10 +61,6 @@ pub(crate) struct Host {
 
 impl Host {
     /// Starts the host with further options.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not serve.
     pub(crate) fn start(
         component: &Path,
         folder: &Path,
@@ -115,10 +95,6 @@ impl Host {
     }
 
     /// Stops the host; returns the numbers of commits and transactions of its store.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not exit with 0, or does not log these numbers.
     pub(crate) fn stop(&mut self) -> Result<(usize, usize), Failed> {
         if let Some(summary) = &self.strace {
             // The host is strace's child.

@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use xtask::{command::Failed, host::field};
+use xtask::command::Failed;
 
-use crate::client::{Connection, ORDER};
+use crate::client::Connection;
 
 /// Latencies in ascending order.
 #[derive(Debug, Default)]
@@ -69,68 +69,6 @@ impl Load {
     }
 }
 
-/// A client that records the latency of each request.
-pub struct Client {
-    connection: Connection,
-    latencies: Vec<Duration>,
-}
-
-impl Client {
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// The connection is refused.
-    pub fn connect(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self { connection: Connection::open(address)?, latencies: Vec::new() })
-    }
-
-    /// Creates an order and returns it as JSON.
-    ///
-    /// # Errors
-    ///
-    /// No response, or any other than 201.
-    pub fn create(&mut self, order: &str) -> io::Result<String> {
-        self.timed(|connection| connection.create(order))
-    }
-
-    /// Gets the body at a path.
-    ///
-    /// # Errors
-    ///
-    /// No response, or any other than 200.
-    pub fn get(&mut self, path: &str) -> io::Result<String> {
-        self.timed(|connection| connection.get(path))
-    }
-
-    /// Creates an order, reads it back, and compares the two.
-    ///
-    /// # Errors
-    ///
-    /// No response, an unexpected status, or another order.
-    pub fn create_and_get(&mut self) -> io::Result<()> {
-        let created = self.create(ORDER)?;
-        let read = self.get(&format!("/api/v1/orders/{}", field(&created, "id").unwrap_or_default()))?;
-        if read == created {
-            return Ok(());
-        }
-        Err(io::Error::other(format!("created {created}, but read {read}")))
-    }
-
-    /// The latencies of all requests.
-    #[must_use]
-    pub fn into_latencies(self) -> Latencies {
-        self.latencies.into()
-    }
-
-    fn timed<T>(&mut self, request: impl FnOnce(&mut Connection) -> io::Result<T>) -> io::Result<T> {
-        let began = Instant::now();
-        let response = request(&mut self.connection)?;
-        self.latencies.push(began.elapsed());
-        Ok(response)
-    }
-}
-
 /// Runs `client` on `count` threads, numbered from 0, and `meanwhile` on this one. Returns when all have ended.
 ///
 /// # Errors
@@ -162,14 +100,14 @@ pub fn run_clients<C: Send, T>(
 pub fn closed_loop<T>(
     address: SocketAddr,
     connections: usize,
-    step: impl Fn(&mut Client) -> io::Result<bool> + Sync,
+    step: impl Fn(&mut Connection) -> io::Result<bool> + Sync,
     meanwhile: impl FnOnce() -> Result<T, Failed>,
 ) -> Result<(Load, T), Failed> {
     let began = Instant::now();
     let run = |_| {
-        let mut client = Client::connect(address)?;
-        while step(&mut client)? {}
-        Ok(client.latencies)
+        let mut connection = Connection::open(address)?;
+        while step(&mut connection)? {}
+        Ok(connection.latencies)
     };
     let (latencies, result) = run_clients(connections, run, meanwhile)?;
     Ok((Load { latencies: latencies.concat().into(), elapsed: began.elapsed() }, result))
@@ -187,9 +125,9 @@ pub fn create_all(
     order: impl Fn(usize) -> String + Sync,
 ) -> Result<Load, Failed> {
     let left = AtomicUsize::new(creates);
-    let step = |client: &mut Client| {
+    let step = |connection: &mut Connection| {
         let number = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
-        number.map(|number| client.create(&order(number))).transpose().map(|created| created.is_some())
+        number.map(|number| connection.create(&order(number))).transpose().map(|created| created.is_some())
     };
     closed_loop(address, connections, step, || Ok(())).map(|(load, ())| load)
 }
@@ -205,8 +143,8 @@ pub fn under_load<T>(
     meanwhile: impl FnOnce() -> Result<T, Failed>,
 ) -> Result<(Load, T), Failed> {
     let done = AtomicBool::new(false);
-    let step = |client: &mut Client| {
-        client.create_and_get()?;
+    let step = |connection: &mut Connection| {
+        connection.create_and_get()?;
         Ok(!done.load(Ordering::Relaxed))
     };
     closed_loop(address, connections, step, || {

@@ -3,20 +3,17 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{BufRead, BufReader, Write},
     net::Ipv4Addr,
-    os::unix::{
-        fs::{MetadataExt, chown},
-        process::CommandExt,
-    },
-    path::{Path, PathBuf},
+    os::unix::{fs::chown, process::CommandExt},
+    path::PathBuf,
     process::{Child, ChildStderr, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getuid, kill_process};
 
 use xtask::command::{Failed, ask, failed, output, pause};
 
@@ -289,35 +286,25 @@ fn follow(log: ChildStderr) -> Receiver<Result<(), String>> {
 }
 
 /// The folder of the server's programs. On Debian they are not in the PATH, but in a folder per version: the newest is used.
-pub fn programs() -> Option<PathBuf> {
+fn programs() -> Option<PathBuf> {
     const NEEDED: [&str; 4] = ["initdb", "pg_ctl", "postgres", "psql"];
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
-        })
-        .collect();
-    debian.sort_unstable();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = versions.map(|version| version.path());
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let mut debian: Vec<PathBuf> = versions.filter(|path| number(path).is_some()).collect();
+    debian.sort_by_key(number);
     env::split_paths(&path)
-        .chain(debian.into_iter().rev().map(|(_, folder)| folder))
+        .chain(debian.into_iter().rev().map(|folder| folder.join("bin")))
         .find(|folder| NEEDED.iter().all(|name| folder.join(name).exists()))
 }
 
 /// The user and group to run a server as, if this process runs as root: the package's user, or `nobody`.
 fn unprivileged_user() -> Result<Option<(u32, u32)>, Failed> {
-    let read = |error| failed(Path::new("/etc/passwd"), &error);
-    if fs::metadata("/proc/self").map_err(read)?.uid() != 0 {
+    if !getuid().is_root() {
         return Ok(None);
     }
-    let users = fs::read_to_string("/etc/passwd").map_err(read)?;
-    let find = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2).map(|field| field.parse().ok());
-        Some((fields.next()??, fields.next()??))
-    };
-    let found = find("postgres").or_else(|| find("nobody"));
-    found.map(Some).ok_or_else(|| read(ErrorKind::NotFound.into()))
+    let id = |option, user| output(Command::new("id").args([option, user]))?.parse().ok();
+    let ids = ["postgres", "nobody"].into_iter().find_map(|user| Some((id("-u", user)?, id("-g", user)?)));
+    ids.map(Some).ok_or_else(|| Failed("there is no user postgres or nobody".to_owned()))
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orders_bench::load::{Client, closed_loop};
+use orders_bench::{client::Connection, load::closed_loop};
 use xtask::{
     command::{Failed, cargo, output, run},
     components, host, target, workspace,
@@ -29,10 +29,6 @@ const LOAD: Duration = Duration::from_secs(5);
 const ORDERS_PER_PAGE: usize = 8;
 
 /// Builds the host; returns the path of the program.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build, or a request of the load failed.
 pub(crate) fn build() -> Result<PathBuf, Failed> {
     let raw = folder().join("raw");
     let instrumented = compile("instrumented", "-Cprofile-generate=", &raw)?;
@@ -70,11 +66,11 @@ fn record_profile(program: &Path, raw: &Path, profile: &Path) -> Result<(), Fail
         host::serve(&mut command, &component, store).args(["--instance-reuse", reuse]);
         let mut serving = start(&mut command)?;
         let end = Instant::now() + LOAD;
-        let step = |client: &mut Client| {
+        let step = |connection: &mut Connection| {
             for _ in 0..ORDERS_PER_PAGE {
-                client.create_and_get()?;
+                connection.create_and_get()?;
             }
-            client.get("/api/v1/orders?limit=20")?;
+            connection.get("/api/v1/orders?limit=20")?;
             Ok(Instant::now() < end)
         };
         closed_loop(serving.address, CONNECTIONS, step, || Ok(()))?;

@@ -26,10 +26,6 @@ pub(crate) struct Options {
 }
 
 /// Generates the load and prints the measurements.
-///
-/// # Errors
-///
-/// [`Failed`] if the host does not start or stop, or a response is not 201.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let component = build()?;
     let folder = empty_folder("load")?;

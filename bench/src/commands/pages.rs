@@ -7,7 +7,10 @@ use std::io;
 
 use clap::Args;
 
-use orders_bench::load::{Client, Latencies, create_all};
+use orders_bench::{
+    client::Connection,
+    load::{Latencies, create_all},
+};
 use xtask::command::Failed;
 
 use crate::{
@@ -47,10 +50,6 @@ pub(crate) struct Options {
 }
 
 /// Fills both stores, reads the pages, prints the medians and their ratio.
-///
-/// # Errors
-///
-/// [`Failed`] if a request failed, or a page is slower in the large store.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let component = build()?;
     let mut hosts = Vec::new();
@@ -98,14 +97,14 @@ fn order(number: usize) -> String {
 
 /// Reads a page from each host in turn; returns the latencies of each.
 fn read(hosts: &[Host], path: &str, reads: usize) -> io::Result<Vec<Latencies>> {
-    let clients = hosts.iter().map(|host| Client::connect(host.address()));
-    let mut clients = clients.collect::<io::Result<Vec<_>>>()?;
+    let connections = hosts.iter().map(|host| Connection::open(host.address()));
+    let mut connections = connections.collect::<io::Result<Vec<_>>>()?;
     for _ in 0..reads {
-        for client in &mut clients {
-            if client.get(path)?.len() < MIN_PAGE {
+        for connection in &mut connections {
+            if connection.get(path)?.len() < MIN_PAGE {
                 return Err(io::Error::other("the page is too short"));
             }
         }
     }
-    Ok(clients.into_iter().map(Client::into_latencies).collect())
+    Ok(connections.into_iter().map(|connection| connection.latencies.into()).collect())
 }

@@ -38,10 +38,6 @@ pub(crate) struct Options {
 }
 
 /// Measures the load without and with swaps, and prints the comparison.
-///
-/// # Errors
-///
-/// [`Failed`] if a push failed, or a response is not 201 or 200.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let component = build()?;
     let folder = empty_folder("swaps")?;

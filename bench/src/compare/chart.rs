@@ -17,9 +17,8 @@ const TITLE: f64 = 30.0;
 pub(crate) fn svg(results: &Results) -> String {
     let mut bars = String::new();
     let mut top = 0.0;
-    for workload in Workload::ALL {
-        let rates: Vec<_> = Contender::ALL
-            .into_iter()
+    for workload in Workload::all() {
+        let rates: Vec<_> = Contender::all()
             .filter_map(|contender| Some((contender, results.figure(workload, contender, |f| f.rate)?)))
             .collect();
         let max = rates.iter().map(|(_, rate)| rate.max).fold(0.0, f64::max);

@@ -39,10 +39,6 @@ pub(crate) struct Figures {
 }
 
 /// Starts a contender and measures a workload. The inner error says why the measurement is void.
-///
-/// # Errors
-///
-/// [`Failed`] if the contender does not start, or responds wrongly before the load.
 pub(crate) fn workload(
     setup: &Setup,
     contender: Contender,
@@ -105,10 +101,6 @@ fn prepare(address: SocketAddr, workload: Workload, ids: &Path) -> io::Result<f6
 }
 
 /// Milliseconds from the start of the program to its first 201.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not start, or responds otherwise.
 pub(crate) fn cold_start(setup: &Setup, start: Start) -> Result<f64, Failed> {
     // The program prints its address once it listens, so no attempts to connect take processor time.
     let serving = host::start(&mut start.command(&setup.programs))?;

@@ -35,15 +35,11 @@ use self::{options::Options, results::Results, workload::Workload};
 use crate::contender::{Contender, Start, setup::Setup};
 
 /// Measures, and prints the report. A measurement with a wrong response is void and left out.
-///
-/// # Errors
-///
-/// [`Failed`] if a tool is missing, or a contender does not start.
 pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let host = options.host.as_deref();
     let includes = |contender| options.includes(contender);
     let mut setup = Setup::prepare(includes, options.with_wasmtime_serve, host)?;
-    if Workload::ALL.into_iter().any(|workload| workload.needs_postgres() && options.measures(workload)) {
+    if Workload::all().any(|workload| workload.needs_postgres() && options.measures(workload)) {
         setup.server = Some(Server::start()?);
     }
     let (mut results, mut targets) = (Results::default(), Vec::new());
@@ -68,9 +64,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
 
 fn measure_all(options: &Options, setup: &Setup, round: u32, results: &mut Results) -> Result<(), Failed> {
     let measured = |contender| options.includes(contender) && setup.unavailable(contender).is_none();
-    for workload in Workload::ALL.into_iter().filter(|workload| options.measures(*workload)) {
+    for workload in Workload::all().filter(|workload| options.measures(*workload)) {
         let suits = |contender: &Contender| workload.suits(*contender) && measured(*contender);
-        for contender in Contender::ALL.into_iter().filter(suits) {
+        for contender in Contender::all().filter(suits) {
             let figures = measure::workload(setup, contender, workload, options.seconds)?;
             let outcome = match &figures {
                 Ok(figures) => format!(

@@ -44,7 +44,7 @@ memory are those of the service, not of the server.
 
 /// All tables: the measurements of the last run, and the targets of all runs.
 pub(crate) fn markdown(setup: &Setup, results: &Results, runs: &[Vec<Target>]) -> String {
-    let workloads = Workload::ALL.into_iter().filter(|workload| results.has(*workload));
+    let workloads = Workload::all().filter(|workload| results.has(*workload));
     let mut page: String = workloads.map(|workload| workload_section(setup, results, workload)).collect();
     page += &starts(setup, results);
     page += &targets(runs);
@@ -69,7 +69,7 @@ fn workload_section(setup: &Setup, results: &Results, workload: Workload) -> Str
         header.push("of native");
     }
     let mut table = Table::new(header);
-    for contender in Contender::ALL.into_iter().filter(|contender| workload.suits(*contender)) {
+    for contender in Contender::all().filter(|contender| workload.suits(*contender)) {
         let figure = |figure: fn(&Figures) -> f64| results.figure(workload, contender, figure);
         let Some(rate) = figure(|f| f.rate) else {
             if let Some(why) = setup.unavailable(contender) {

@@ -28,16 +28,9 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Create,
-        Self::Get,
-        Self::List,
-        Self::Mix,
-        Self::Wide,
-        Self::Durable,
-        Self::PostgresCreate,
-        Self::PostgresGet,
-    ];
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
+    }
 
     /// The title in the report, the script for wrk, and the number of connections.
     fn parameters(self) -> (&'static str, &'static str, u32) {

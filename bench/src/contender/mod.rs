@@ -42,8 +42,9 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Native, Self::Gin, Self::WasmtimeServe, Self::Host, Self::HostReuse];
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
+    }
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {

@@ -37,10 +37,6 @@ pub(crate) fn compiled() -> PathBuf {
 }
 
 /// The location of an empty SQLite database, as `--store` takes it.
-///
-/// # Errors
-///
-/// [`Failed`] if its folder cannot be created.
 pub(crate) fn fresh_database() -> Result<String, Failed> {
     empty_database("bench/database")
 }

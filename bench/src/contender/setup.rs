@@ -35,10 +35,6 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// Checks the tools and builds the wanted contenders. Does not build our host if `host` names a program.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if a tool is missing, or a contender does not build.
     pub(crate) fn prepare(
         wanted: impl Fn(Contender) -> bool,
         with_wasmtime: bool,
@@ -82,10 +78,6 @@ impl Setup {
     }
 
     /// The PostgreSQL server.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it was not started.
     pub(crate) fn server(&self) -> Result<&Server, Failed> {
         self.server.as_ref().ok_or_else(|| Failed("PostgreSQL was not started".to_owned()))
     }

@@ -33,10 +33,6 @@ impl Load {
 }
 
 /// Runs a script with one thread. `ids` is a file with the ids of orders to read.
-///
-/// # Errors
-///
-/// [`Failed`] if wrk does not run, or prints no figures.
 pub(crate) fn run(
     script: &str,
     address: SocketAddr,

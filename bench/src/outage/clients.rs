@@ -19,30 +19,19 @@ const RETRY_LIMIT: Duration = Duration::from_secs(60);
 /// The interval between two requests for `/ready`.
 const READY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Numbers of requests by how they ended: 201, 200, 503, any other status, no response.
-pub(super) type Outcomes = [u32; 5];
-
-fn outcome(status: Option<u16>) -> Outcomes {
-    match status {
-        Some(201) => [1, 0, 0, 0, 0],
-        Some(200) => [0, 1, 0, 0, 0],
-        Some(503) => [0, 0, 1, 0, 0],
-        Some(_) => [0, 0, 0, 1, 0],
-        None => [0, 0, 0, 0, 1],
-    }
+/// A request that ended.
+pub(super) struct Request {
+    /// Since the beginning.
+    pub(super) ended: Duration,
+    pub(super) latency: Duration,
+    /// None without a response.
+    pub(super) status: Option<u16>,
 }
 
-fn add(sum: &mut Outcomes, outcomes: Outcomes) {
-    sum.iter_mut().zip(outcomes).for_each(|(sum, count)| *sum += count);
-}
-
-/// What one client, or all of them, recorded.
+/// What clients recorded.
 #[derive(Default)]
 pub(super) struct Record {
-    /// By the second in which the request ended.
-    pub(super) seconds: Vec<Outcomes>,
-    /// The longest latency.
-    pub(super) longest: Duration,
+    pub(super) requests: Vec<Request>,
     /// Ids of the orders whose creation was acknowledged.
     pub(super) acknowledged: Vec<String>,
     /// Creates that were given up without a known result.
@@ -52,29 +41,28 @@ pub(super) struct Record {
 impl Record {
     /// Adds the record of another client.
     pub(super) fn merge(mut self, other: Self) -> Self {
-        for (second, outcomes) in other.seconds.into_iter().enumerate() {
-            self.count(second, outcomes);
-        }
-        self.longest = self.longest.max(other.longest);
+        self.requests.extend(other.requests);
         self.acknowledged.extend(other.acknowledged);
         self.unsettled += other.unsettled;
         self
     }
 
-    /// The sum over all seconds.
-    pub(super) fn total(&self) -> Outcomes {
-        let mut total = Outcomes::default();
-        self.seconds.iter().for_each(|outcomes| add(&mut total, *outcomes));
-        total
-    }
-
-    fn count(&mut self, second: usize, outcomes: Outcomes) {
-        if self.seconds.len() <= second {
-            self.seconds.resize(second + 1, Outcomes::default());
+    /// The number of requests that ended with 201, 200, 503, any other status, and without a response: in one second since
+    /// the beginning, or in all.
+    pub(super) fn outcomes(&self, second: Option<u64>) -> [usize; 5] {
+        let mut outcomes = [0; 5];
+        let ended_in = |request: &&Request| second.is_none_or(|second| request.ended.as_secs() == second);
+        for request in self.requests.iter().filter(ended_in) {
+            let [created, read, unavailable, others, unanswered] = &mut outcomes;
+            *match request.status {
+                Some(201) => created,
+                Some(200) => read,
+                Some(503) => unavailable,
+                Some(_) => others,
+                None => unanswered,
+            } += 1;
         }
-        if let Some(sum) = self.seconds.get_mut(second) {
-            add(sum, outcomes);
-        }
+        outcomes
     }
 }
 
@@ -125,9 +113,9 @@ impl Client {
     ) -> Option<String> {
         let sent = Instant::now();
         let response = self.connect().and_then(send);
-        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap_or(usize::MAX);
-        self.record.longest = self.record.longest.max(sent.elapsed());
-        self.record.count(second, outcome(response.as_ref().ok().map(|response| response.status)));
+        let status = response.as_ref().ok().map(|response| response.status);
+        let (ended, latency) = (self.began.elapsed(), sent.elapsed());
+        self.record.requests.push(Request { ended, latency, status });
         match response {
             Ok(response) if response.status == expected => return Some(response.body),
             Ok(_) => {}
@@ -160,10 +148,6 @@ pub(super) fn watch_ready(address: SocketAddr, began: Instant, done: &AtomicBool
 }
 
 /// The ids of all orders of a customer.
-///
-/// # Errors
-///
-/// No response, or any other than 200.
 pub(super) fn orders_of(address: SocketAddr, customer: &str) -> io::Result<Vec<String>> {
     let mut connection = Connection::open(address)?;
     let path = format!("/api/v1/orders?customer={customer}&limit=100");
@@ -201,15 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn records_are_merged_by_second() {
-        let record = |second: usize, status| {
-            let mut record = Record::default();
-            record.count(second, outcome(status));
-            record
+    fn outcomes_are_counted_by_second() {
+        let request = |second, status| {
+            let request = Request { ended: Duration::from_secs(second), latency: Duration::ZERO, status };
+            Record { requests: vec![request], ..Record::default() }
         };
-        let others = [record(2, Some(503)), record(2, None), record(2, Some(500))];
-        let all = others.into_iter().fold(record(0, Some(201)), Record::merge);
-        assert_eq!(all.seconds, [[1, 0, 0, 0, 0], [0; 5], [0, 0, 1, 1, 1]]);
-        assert_eq!(all.total(), [1, 0, 1, 1, 1]);
+        let others = [request(2, Some(503)), request(2, None), request(2, Some(500))];
+        let all = others.into_iter().fold(request(0, Some(201)), Record::merge);
+        assert_eq!(
+            [0, 1, 2].map(|second| all.outcomes(Some(second))),
+            [[1, 0, 0, 0, 0], [0; 5], [0, 0, 1, 1, 1]]
+        );
+        assert_eq!(all.outcomes(None), [1, 0, 1, 1, 1]);
     }
 }

@@ -44,10 +44,6 @@ struct Event {
 }
 
 /// Runs both outages and prints the measurements. Each phase lasts `seconds`.
-///
-/// # Errors
-///
-/// [`Failed`] if a check does not hold.
 pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), Failed> {
     let mut server = Server::start()?;
     let serving = host::start(&mut Contender::Host.command(&setup.programs, &server.fresh_database()?))?;
@@ -105,12 +101,13 @@ fn print_seconds(events: &[Event], ready: &[(Duration, bool)], record: &Record) 
     log.extend(ready.iter().map(|(at, ready)| (*at, format!("/ready is {}", status(*ready)))));
     log.sort();
     let mut table = Table::new(["  second", "201", "200", "503", "other", "none"]);
-    for (second, outcomes) in (0_u64..).zip(&record.seconds) {
+    let last = record.requests.iter().map(|request| request.ended.as_secs()).max().unwrap_or_default();
+    for second in 0..=last {
         let of_second = log.iter().filter(|(at, _)| at.as_secs() == second);
         let of_second: Vec<_> =
             of_second.map(|(at, what)| format!("{:.2} s: {what}", at.as_secs_f64())).collect();
         let mut row = vec![format!("  {second:>6}")];
-        row.extend(outcomes.iter().map(u32::to_string));
+        row.extend(record.outcomes(Some(second)).map(|count| count.to_string()));
         row.push(of_second.join("; "));
         table.row(row);
     }
@@ -136,17 +133,18 @@ fn print_events(events: &[Event], changes: &[(Duration, bool)], checks: &mut Che
 }
 
 fn print_totals(record: &Record, stored: &[String], checks: &mut Checks) {
-    let [created, read, unavailable, others, unanswered] = record.total();
+    let [created, read, unavailable, others, unanswered] = record.outcomes(None);
     let wrong = others + unanswered;
     println!(
         "  all: {created} × 201, {read} × 200, {unavailable} × 503; anything else {wrong}: {}",
         checks.verdict(wrong == 0, "there were responses other than 201, 200 and 503, or none")
     );
+    let longest = record.requests.iter().map(|request| request.latency).max().unwrap_or_default();
     println!(
         "  longest latency {:.2} s; ≤ {} s: {}",
-        record.longest.as_secs_f64(),
+        longest.as_secs_f64(),
         LATENCY.as_secs(),
-        checks.verdict(record.longest <= LATENCY, "a response was late")
+        checks.verdict(longest <= LATENCY, "a response was late")
     );
     let (missing, surplus) = clients::compare(&record.acknowledged, stored);
     let complete = missing + surplus == 0 && record.unsettled == 0 && !record.acknowledged.is_empty();

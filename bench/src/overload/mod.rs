@@ -48,10 +48,6 @@ const MEMORY: f64 = 25.0 + 256.0 * 1.25 + 2_000.0 / 32.0;
 const WARM_UP: u32 = 1;
 
 /// Overloads the host with each store, and prints the measurements.
-///
-/// # Errors
-///
-/// [`Failed`] if a check does not hold.
 pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), Failed> {
     let mut checks = Checks::default();
     for store in [programs::fresh_database()?, "memory:".to_owned()] {

@@ -77,10 +77,6 @@ impl Outcome {
 }
 
 /// Sends requests that create orders, and waits for the last response.
-///
-/// # Errors
-///
-/// The first connections are refused.
 pub(crate) fn run(offer: Offer) -> io::Result<Outcome> {
     raise_open_file_limit(offer.connections)?;
     Builder::new_current_thread().enable_all().build()?.block_on(async {
