@@ -45,7 +45,11 @@ pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
 
 /// The location of an empty SQLite database in a folder of this name, as `--store` takes it.
 pub(crate) fn empty_database(name: &str) -> Result<String, Failed> {
-    Ok(format!("sqlite:{}", empty_folder(name)?.join("orders.db").display()))
+    Ok(database_in(&empty_folder(name)?))
+}
+
+fn database_in(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("orders.db").display())
 }
 
 /// A host that serves on a free port, with SQLite in a folder of its own.
@@ -74,7 +78,7 @@ impl Host {
             command.args(["--follow-forks", "--quiet=attach,exit", "--summary-only"]);
             command.arg("--trace=fsync,fdatasync").arg("--output").arg(summary).arg(&binary);
         }
-        let store = format!("sqlite:{}", folder.join("orders.db").display());
+        let store = database_in(folder);
         host::serve(&mut command, component, &store).args(options);
         let (sender, log) = sync_channel(LINES);
         let serving = Serving::start(&mut command, Group::Ours, move |line| {

@@ -52,27 +52,12 @@ struct Running {
 }
 
 impl Server {
-    /// Starts a server that listens on its socket.
+    /// Starts a server that listens on its socket, and with a password on an address of this machine if there is one.
     ///
     /// # Errors
     ///
     /// [`Failed`] if PostgreSQL is not installed, or does not start.
-    pub fn start() -> Result<Self, Failed> {
-        Self::create(None)
-    }
-
-    /// Starts a server that also listens on an address of this machine, with a password.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if PostgreSQL is not installed, or does not start.
-    pub fn start_on(address: Ipv4Addr) -> Result<Self, Failed> {
-        let server = Self::create(Some(address))?;
-        server.sql(&format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"))?;
-        Ok(server)
-    }
-
-    fn create(address: Option<Ipv4Addr>) -> Result<Self, Failed> {
+    pub fn start(address: Option<Ipv4Addr>) -> Result<Self, Failed> {
         let missing = || Failed("PostgreSQL is missing: apt-get install postgresql".to_owned());
         let programs = programs().ok_or_else(missing)?;
         let folder = env::temp_dir().join(format!("orders-postgres-{}", std::process::id()));
@@ -88,6 +73,7 @@ impl Server {
         fs::write(&access, ACCESS).map_err(|error| failed(&access, &error))?;
         server.resume()?;
         server.sql("CREATE EXTENSION pg_stat_statements")?;
+        server.sql(&format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"))?;
         Ok(server)
     }
 

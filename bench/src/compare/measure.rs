@@ -10,7 +10,13 @@ use xtask::{command::Failed, host::field};
 
 use super::workload::Workload;
 use crate::{
-    contender::{Contender, Start, programs, setup::Setup, usage::Usage, wrk},
+    contender::{
+        Contender, Start,
+        programs::{self, DATABASE},
+        setup::Setup,
+        usage::Usage,
+        wrk,
+    },
     host,
 };
 
@@ -46,7 +52,7 @@ pub(crate) fn workload(
     seconds: u32,
 ) -> Result<Result<Figures, String>, Failed> {
     let store = match workload {
-        Workload::Durable => programs::fresh_database()?,
+        Workload::Durable => host::empty_database(DATABASE)?,
         Workload::PostgresCreate | Workload::PostgresGet => setup.server()?.fresh_database()?,
         _ => "memory:".to_owned(),
     };

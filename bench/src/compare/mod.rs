@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     let includes = |contender| options.includes(contender);
     let mut setup = Setup::prepare(includes, options.with_wasmtime_serve, host)?;
     if Workload::all().any(|workload| workload.needs_postgres() && options.measures(workload)) {
-        setup.server = Some(Server::start()?);
+        setup.server = Some(Server::start(None)?);
     }
     let (mut results, mut targets) = (Results::default(), Vec::new());
     for run in 1..=options.runs {

@@ -117,25 +117,24 @@ impl Start {
         Self::HostAhead,
     ];
 
-    /// The contender that starts.
-    pub(crate) fn contender(self) -> Contender {
+    /// The contender that starts, and the name in tables.
+    fn parameters(self) -> (Contender, &'static str) {
         match self {
-            Self::Native => Contender::Native,
-            Self::Gin => Contender::Gin,
-            Self::WasmtimeServe | Self::WasmtimeServeCached => Contender::WasmtimeServe,
-            Self::Host | Self::HostAhead => Contender::Host,
+            Self::Native => (Contender::Native, "native axum"),
+            Self::Gin => (Contender::Gin, "Gin"),
+            Self::WasmtimeServe => (Contender::WasmtimeServe, "wasmtime serve, compiling"),
+            Self::WasmtimeServeCached => (Contender::WasmtimeServe, "wasmtime serve, from its cache"),
+            Self::Host => (Contender::Host, "orders-host, compiling"),
+            Self::HostAhead => (Contender::Host, "orders-host, compiled ahead of time"),
         }
     }
 
-    /// The name in tables.
+    pub(crate) fn contender(self) -> Contender {
+        self.parameters().0
+    }
+
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Native | Self::Gin => self.contender().name(),
-            Self::WasmtimeServe => "wasmtime serve, compiling",
-            Self::WasmtimeServeCached => "wasmtime serve, from its cache",
-            Self::Host => "orders-host, compiling",
-            Self::HostAhead => "orders-host, compiled ahead of time",
-        }
+        self.parameters().1
     }
 
     /// The command that starts it.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use xtask::{command::Failed, target};
+use xtask::target;
 
-use crate::host::empty_database;
+/// The folder in the target folder for SQLite databases.
+pub(crate) const DATABASE: &str = "bench/database";
 
 /// What was built for the contenders that take part; all other paths are empty.
 pub(crate) struct Programs {
@@ -34,9 +35,4 @@ pub(crate) fn gin() -> PathBuf {
 /// The component, compiled ahead of time.
 pub(crate) fn compiled() -> PathBuf {
     folder().join("orders.cwasm")
-}
-
-/// The location of an empty SQLite database, as `--store` takes it.
-pub(crate) fn fresh_database() -> Result<String, Failed> {
-    empty_database("bench/database")
 }

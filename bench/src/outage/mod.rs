@@ -45,7 +45,7 @@ struct Event {
 
 /// Runs both outages and prints the measurements. Each phase lasts `seconds`.
 pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), Failed> {
-    let mut server = Server::start()?;
+    let mut server = Server::start(None)?;
     let serving = host::start(&mut Contender::Host.command(&setup.programs, &server.fresh_database()?))?;
     let (address, began, done) = (serving.address, Instant::now(), AtomicBool::new(false));
     let customer = |number| format!("client-{}", number + 1);

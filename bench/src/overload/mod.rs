@@ -21,7 +21,13 @@ use xtask::{command::Failed, serving::Serving};
 use self::open_loop::{Offer, Outcome};
 use crate::{
     checks::Checks,
-    contender::{Contender, programs, setup::Setup, usage::Usage, wrk},
+    contender::{
+        Contender,
+        programs::{self, DATABASE},
+        setup::Setup,
+        usage::Usage,
+        wrk,
+    },
     host,
 };
 
@@ -50,7 +56,7 @@ const WARM_UP: u32 = 1;
 /// Overloads the host with each store, and prints the measurements.
 pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), Failed> {
     let mut checks = Checks::default();
-    for store in [programs::fresh_database()?, "memory:".to_owned()] {
+    for store in [host::empty_database(DATABASE)?, "memory:".to_owned()] {
         let name = store.split(':').next().unwrap_or_default();
         let serving = host::start(&mut Contender::Host.command(&setup.programs, &store))?;
         Overload::measure(&serving, seconds)?.print(name, &mut checks);
