@@ -190,3 +190,35 @@ impl Response {
         Err(io::Error::other(format!("status {} instead of {status}", self.status)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, thread};
+
+    use super::*;
+
+    #[test]
+    fn a_response_may_arrive_in_any_pieces() {
+        const RESPONSES: [&[u8]; 2] = [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\ndefghijklm\r\n0\r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\nX-Name: value\r\nContent-Length: 4\r\n\r\nnone",
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            for response in RESPONSES {
+                assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
+                response.iter().for_each(|byte| socket.write_all(&[*byte]).unwrap());
+            }
+        });
+        let mut connection = Connection::open(address).unwrap();
+        assert_eq!(connection.get("/").unwrap(), "abcdefghijklm");
+        let response = connection.fetch("/").unwrap();
+        assert_eq!((response.status, response.body.as_str()), (404, "none"));
+        assert!(response.fields.contains(&("x-name".to_owned(), "value".to_owned())));
+        assert_eq!(connection.latencies.len(), 2);
+        server.join().unwrap();
+    }
+}
