@@ -17,9 +17,6 @@ pub struct TaskError(
     pub String,
 );
 
-// `bench/` uses these names.
-pub use self::{TaskError as Failed, file_error as failed};
-
 /// The exit code of a program; prints why its task failed.
 #[must_use]
 pub fn exit(outcome: Result<(), TaskError>) -> ExitCode {

@@ -95,13 +95,14 @@ fn write(address: SocketAddr, writer: usize) -> io::Result<BTreeSet<String>> {
     let mut created = BTreeSet::new();
     for number in 0..ORDERS_PER_WRITER {
         let key = format!("writer-{writer}-{number}");
-        let mut responses = (0..ATTEMPTS).map(|_| connection.create_once(ORDER, &key));
+        let mut responses = (0..ATTEMPTS).map(|_| connection.create_with_key(ORDER, &key));
         // An adapter may respond with 503. Then it is unknown whether the order was created.
-        let response = responses.find(|response| !matches!(response, Ok((status, _)) if status == "503"));
-        match response.unwrap_or_else(|| Err(io::Error::other("503 in every attempt")))? {
-            (status, order) if status == "201" => created.extend(order_ids(&order).next().map(str::to_owned)),
-            (status, problem) => return Err(io::Error::other(format!("{status}: {problem}"))),
+        let response = responses.find(|response| !matches!(response, Ok(response) if response.status == 503));
+        let response = response.unwrap_or_else(|| Err(io::Error::other("503 in every attempt")))?;
+        if response.status != 201 {
+            return Err(io::Error::other(format!("{}: {}", response.status, response.body)));
         }
+        created.extend(order_ids(&response.body).next().map(str::to_owned));
     }
     Ok(created)
 }

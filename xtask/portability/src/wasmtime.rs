@@ -3,7 +3,7 @@
 use std::{fs::read_dir, path::Path, process::Command};
 
 use orders_bench::{
-    client::{Answer, Connection, ORDER},
+    client::{Connection, ORDER, Response},
     wasmtime_cli,
 };
 use xtask::{
@@ -89,9 +89,9 @@ fn compare_with_our_host() -> Result<(), TaskError> {
 }
 
 /// The response of a host, with an empty `date`.
-fn response(command: &mut Command) -> Result<Answer, TaskError> {
+fn response(command: &mut Command) -> Result<Response, TaskError> {
     let serving = start(command)?;
-    let response = Connection::open(serving.address).and_then(|mut to| to.look_whole("/hello"));
+    let response = Connection::open(serving.address).and_then(|mut to| to.fetch("/hello"));
     let mut response = response.map_err(|error| TaskError(format!("GET /hello: {error}")))?;
     for (_, value) in response.fields.iter_mut().filter(|(name, _)| name == "date") {
         value.clear();

@@ -86,7 +86,7 @@ fn test(options: &Options) -> Result<(), TaskError> {
     let new_image = tasks::with_component(image, &new, &folder)?;
 
     let network = Network::create(image)?;
-    let database = Server::start_on(network.gateway)?;
+    let database = Server::start(Some(network.gateway))?;
     let url = database.fresh_database()?;
     let old: Vec<Task> =
         (0..TASKS).map(|number| Task::start(&network, image, number, &url)).collect::<Result<_, _>>()?;
