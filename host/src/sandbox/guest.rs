@@ -5,7 +5,7 @@
 //! by the reader of the body ([`GuestBody`]).
 //!
 //! Each call gets an instance of its own. With instance reuse, an instance whose call succeeded is kept for another
-//! call ([`IdleInstances`]).
+//! call (`IdleInstances`).
 
 use std::{pin::Pin, sync::Arc, task::Poll};
 
