@@ -1,8 +1,7 @@
-// What a user would otherwise have: create, get and list of orders with Gin, and a map in memory or a table in
-// PostgreSQL.
+// The conventional alternative: create, get and list of orders with Gin, and a map in memory or a table in PostgreSQL.
 //
-// It follows the contract as far as the benchmark asks for it: the same fields, the same rules for them, ids of
-// version 7, the newest first. It has no idempotency keys, no conditions and no pages beyond the first.
+// It implements the part of the contract that the benchmark uses: the same fields with the same rules, UUIDs of version 7,
+// the newest order first. It has no idempotency keys, no conditional requests and no pages after the first.
 package main
 
 import (
@@ -68,14 +67,14 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// Where orders are kept. What it gives of an order is what is sent of it.
+// Stores orders. The Render that it returns for an order is the response body.
 type store interface {
 	put(context.Context, *order) (render.Render, error)
 	get(context.Context, string) (found, error)
 	newest(context.Context, int) (any, error)
 }
 
-// An order that is there.
+// A stored order.
 type found struct {
 	version int
 	body    render.Render
@@ -132,7 +131,7 @@ func (s service) create(c *gin.Context) {
 	now := time.Now().UTC()
 	id, err := newID(now)
 	if err != nil {
-		fail(c, http.StatusInternalServerError, "There is no randomness.")
+		fail(c, http.StatusInternalServerError, "No random numbers are available.")
 		return
 	}
 	o.ID, o.Status, o.Version = id, "pending", 1
@@ -147,7 +146,7 @@ func (s service) create(c *gin.Context) {
 		return
 	}
 	c.Header("Location", path+"/"+o.ID)
-	answer(c, http.StatusCreated, found{o.Version, body})
+	respond(c, http.StatusCreated, found{o.Version, body})
 }
 
 func (s service) read(c *gin.Context) {
@@ -160,7 +159,7 @@ func (s service) read(c *gin.Context) {
 		unavailable(c)
 		return
 	}
-	answer(c, http.StatusOK, o)
+	respond(c, http.StatusOK, o)
 }
 
 func unavailable(c *gin.Context) {
@@ -168,7 +167,7 @@ func unavailable(c *gin.Context) {
 	fail(c, http.StatusServiceUnavailable, "The store is unavailable.")
 }
 
-func answer(c *gin.Context, status int, o found) {
+func respond(c *gin.Context, status int, o found) {
 	c.Header("ETag", `"`+strconv.Itoa(o.version)+`"`)
 	c.Header("Cache-Control", "private, no-cache")
 	c.Render(status, o.body)
@@ -192,8 +191,8 @@ func (s service) list(c *gin.Context) {
 	c.JSON(http.StatusOK, gin.H{"items": items})
 }
 
-// What every answer has.
-func common(c *gin.Context) {
+// Sets the header fields of every response.
+func setHeaders(c *gin.Context) {
 	id := c.GetHeader("X-Request-Id")
 	if id == "" || len(id) > 128 {
 		id, _ = newID(time.Now())
@@ -205,7 +204,7 @@ func common(c *gin.Context) {
 func rules() error {
 	rules, ok := binding.Validator.Engine().(*validator.Validate)
 	if !ok {
-		return errors.New("Gin has another validator than expected")
+		return errors.New("Gin has an unexpected validator")
 	}
 	sku := regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	if err := rules.RegisterValidation("sku", func(field validator.FieldLevel) bool {
@@ -239,7 +238,7 @@ func serve(address, url string, connections int) error {
 		orders.orders = database
 	}
 	router := gin.New()
-	router.Use(gin.Recovery(), common)
+	router.Use(gin.Recovery(), setHeaders)
 	router.POST(path, orders.create)
 	router.GET(path, orders.list)
 	router.GET(path+"/:id", orders.read)
@@ -249,14 +248,14 @@ func serve(address, url string, connections int) error {
 		return err
 	}
 	server := &http.Server{Handler: router, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}
-	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	signalled, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	drained := make(chan error, 1)
 	go func() {
-		<-told.Done()
-		patience, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		<-signalled.Done()
+		deadline, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		drained <- server.Shutdown(patience)
+		drained <- server.Shutdown(deadline)
 	}()
 	fmt.Printf("listening on %s\n", listener.Addr())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -266,9 +265,9 @@ func serve(address, url string, connections int) error {
 }
 
 func main() {
-	address := flag.String("listen", "127.0.0.1:0", "the address and port to serve on; port 0 takes a free one")
+	address := flag.String("listen", "127.0.0.1:0", "the address and port to serve on; port 0 picks a free one")
 	url := flag.String("store", "", "a PostgreSQL database, postgres://…; without it orders are in memory")
-	connections := flag.Int("store-connections", 8, "the most connections to the database")
+	connections := flag.Int("store-connections", 8, "the maximum number of connections to the database")
 	flag.Parse()
 	if err := serve(*address, *url, *connections); err != nil {
 		fmt.Fprintln(os.Stderr, "orders-bench-gin:", err)

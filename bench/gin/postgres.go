@@ -13,18 +13,18 @@ import (
 	"github.com/jackc/pgx/v4/pgxpool"
 )
 
-// One row for an order, the cheapest for the server: its JSON as bytes that are never looked into, and no index but that
-// of the primary key. Ids rise with time, so that it gives the newest too.
+// One row per order, in the cheapest form for the server: the JSON as opaque bytes, and no index except the primary key.
+// Ids increase with time, so the same index finds the newest orders.
 const schema = `CREATE TABLE IF NOT EXISTS orders (id uuid PRIMARY KEY, version integer NOT NULL, body bytea NOT NULL)`
 
-// How long the database may take to answer, as with our host.
+// The deadline of a statement, as in our host.
 const storeTimeout = 5 * time.Second
 
-// The server's word for text that is no UUID (invalid_text_representation).
+// The server's error code for text that is not a UUID (invalid_text_representation).
 const notAnID = "22P02"
 
-// Orders in a table. The driver prepares each statement once a connection: after that a call is one round trip. A
-// statement outside a transaction is a transaction by itself, and durable when it is answered.
+// Orders in a table. The driver prepares each statement once per connection; after that a call is one round trip. A
+// statement outside a transaction is its own transaction, and durable when the server responds.
 type database struct {
 	*pgxpool.Pool
 }

@@ -1,179 +1,224 @@
-//! A client of the service: one kept-alive connection, and the order that measurements are made with.
+//! A blocking HTTP client with one kept-alive connection, which records latencies, and the order that the measurements create.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+use xtask::host::field;
+
+use crate::response::{Framing, Head};
+
+/// How long the next bytes of a response may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An order of three lines.
 pub const ORDER: &str = r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450},{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}"#;
 
 /// One kept-alive connection.
 pub struct Connection {
-    socket: BufReader<TcpStream>,
+    socket: TcpStream,
     address: SocketAddr,
+    /// What was received of the current response.
+    received: Vec<u8>,
+    /// The latency of each request that got a response.
+    pub latencies: Vec<Duration>,
 }
 
 impl Connection {
+    /// Connects.
+    ///
     /// # Errors
     ///
-    /// If nobody listens there.
-    pub fn open(address: SocketAddr) -> std::io::Result<Self> {
+    /// The connection is refused.
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { socket: BufReader::new(socket), address })
+        socket.set_read_timeout(Some(TIMEOUT))?;
+        Ok(Self { socket, address, received: Vec::new(), latencies: Vec::new() })
     }
 
-    /// Creates an order; gives it as JSON.
+    /// Creates an order and returns it as JSON.
     ///
     /// # Errors
     ///
-    /// Any answer but 201.
-    pub fn create(&mut self, order: &str) -> std::io::Result<String> {
-        self.post(order, "")?;
-        expect("201", self.answer()?)
+    /// No response, or any other than 201.
+    pub fn create(&mut self, order: &str) -> io::Result<String> {
+        self.send(&create_request(self.address, "", order))?.expect(201)
     }
 
-    /// Asks for an order to be created, once however often it is asked with the same key. Gives any answer: its status,
-    /// and what it holds.
+    /// Creates an order with an idempotency key. Returns any response.
     ///
     /// # Errors
     ///
-    /// None came.
-    pub fn create_once(&mut self, order: &str, key: &str) -> std::io::Result<(String, String)> {
-        self.post(order, &format!("Idempotency-Key: \"{key}\"\r\n"))?;
-        self.answer()
+    /// No response.
+    pub fn create_with_key(&mut self, order: &str, key: &str) -> io::Result<Response> {
+        self.send(&create_request(self.address, &format!("Idempotency-Key: \"{key}\"\r\n"), order))
     }
 
-    /// Gets what lies at a path.
+    /// Gets the body at a path.
     ///
     /// # Errors
     ///
-    /// Any answer but 200.
-    pub fn get(&mut self, path: &str) -> std::io::Result<String> {
-        expect("200", self.look(path)?)
+    /// No response, or any other than 200.
+    pub fn get(&mut self, path: &str) -> io::Result<String> {
+        self.fetch(path)?.expect(200)
     }
 
-    /// Asks for what lies at a path. Gives any answer: its status, and what it holds.
+    /// Requests a path. Returns any response.
     ///
     /// # Errors
     ///
-    /// None came.
-    pub fn look(&mut self, path: &str) -> std::io::Result<(String, String)> {
-        self.ask(path)?;
-        self.answer()
+    /// No response.
+    pub fn fetch(&mut self, path: &str) -> io::Result<Response> {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address))
     }
 
-    /// The same, with all of the answer's fields.
+    /// Creates an order, reads it back, and compares the two.
     ///
     /// # Errors
     ///
-    /// None came.
-    pub fn look_whole(&mut self, path: &str) -> std::io::Result<Answer> {
-        self.ask(path)?;
+    /// No response, an unexpected status, or another order.
+    pub fn create_and_get(&mut self) -> io::Result<()> {
+        let created = self.create(ORDER)?;
+        let read = self.get(&format!("/api/v1/orders/{}", field(&created, "id").unwrap_or_default()))?;
+        if read == created {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("created {created}, but read {read}")))
+    }
+
+    fn send(&mut self, request: &str) -> io::Result<Response> {
+        let sent = Instant::now();
+        self.socket.write_all(request.as_bytes())?;
+        self.received.clear();
         let mut fields = Vec::new();
-        let (status, body) = self.answer_with(|line| fields.extend(field(line)))?;
+        let head = loop {
+            self.receive()?;
+            let visit = |name: &str, value: &str| fields.push((name.to_ascii_lowercase(), value.to_owned()));
+            if let Some(head) = Head::parse(&self.received, visit)? {
+                break head;
+            }
+        };
+        let body = match head.body {
+            Framing::Length(length) => self.body(head.length, length)?,
+            Framing::Chunked => self.chunks(head.length)?,
+        };
+        self.latencies.push(sent.elapsed());
         fields.sort_unstable();
-        Ok(Answer { status, fields, body })
+        let body = String::from_utf8(body).map_err(io::Error::other)?;
+        Ok(Response { status: head.status, fields, body })
     }
 
-    /// Sends an order, with more fields, each with the end of its line.
-    fn post(&mut self, order: &str, fields: &str) -> std::io::Result<()> {
-        let request = format!(
-            "POST /api/v1/orders HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n{fields}\
-             Content-Length: {}\r\n\r\n{order}",
-            self.address,
-            order.len()
-        );
-        self.socket.get_mut().write_all(request.as_bytes())
+    /// Receives some bytes.
+    fn receive(&mut self) -> io::Result<()> {
+        let mut bytes = [0; 16 * 1024];
+        let read = self.socket.read(&mut bytes)?;
+        self.received.extend_from_slice(bytes.get(..read).unwrap_or_default());
+        if read == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    fn ask(&mut self, path: &str) -> std::io::Result<()> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
-        self.socket.get_mut().write_all(request.as_bytes())
-    }
-
-    fn answer(&mut self) -> std::io::Result<(String, String)> {
-        self.answer_with(|_| ())
-    }
-
-    /// Reads an answer; `see` is shown each line of its fields.
-    fn answer_with(&mut self, mut see: impl FnMut(&str)) -> std::io::Result<(String, String)> {
-        let mut line = String::new();
-        self.socket.read_line(&mut line)?;
-        let status = line.split(' ').nth(1).ok_or(std::io::ErrorKind::UnexpectedEof)?.to_owned();
-        let mut body = Body::Nothing;
-        while line != "\r\n" {
-            line.clear();
-            if self.socket.read_line(&mut line)? == 0 {
-                return Err(std::io::ErrorKind::UnexpectedEof.into());
+    fn body(&mut self, start: usize, length: usize) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(body) = self.received.get(start..start + length) {
+                return Ok(body.to_vec());
             }
-            see(&line);
-            let field = line.to_ascii_lowercase();
-            if let Some(value) = field.strip_prefix("content-length:") {
-                body = Body::Bytes(value.trim().parse().map_err(std::io::Error::other)?);
-            } else if field.starts_with("transfer-encoding:") {
-                body = Body::Chunks;
+            self.receive()?;
+        }
+    }
+
+    /// Decodes chunks (RFC 9112, section 7.1). No server here sends trailers.
+    fn chunks(&mut self, mut start: usize) -> io::Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let chunk = self.received.get(start..).unwrap_or_default();
+            let size = httparse::parse_chunk_size(chunk).map_err(|_| ErrorKind::InvalidData)?;
+            let Some((from, size)) = complete(size) else {
+                self.receive()?;
+                continue;
+            };
+            body.append(&mut self.body(start + from, size + 2)?);
+            body.truncate(body.len() - 2);
+            if size == 0 {
+                return Ok(body);
             }
+            start += from + size + 2;
         }
-        let mut bytes = Vec::new();
-        match body {
-            Body::Nothing => {}
-            Body::Bytes(length) => self.read_onto(&mut bytes, length)?,
-            Body::Chunks => while self.chunk_onto(&mut bytes)? {},
-        }
-        Ok((status, String::from_utf8(bytes).map_err(std::io::Error::other)?))
-    }
-
-    fn read_onto(&mut self, bytes: &mut Vec<u8>, length: u64) -> std::io::Result<()> {
-        let read = self.socket.by_ref().take(length).read_to_end(bytes)?;
-        if u64::try_from(read).is_ok_and(|read| read == length) {
-            Ok(())
-        } else {
-            Err(std::io::ErrorKind::UnexpectedEof.into())
-        }
-    }
-
-    /// Whether there are more chunks. Nobody here sends trailers.
-    fn chunk_onto(&mut self, bytes: &mut Vec<u8>) -> std::io::Result<bool> {
-        let mut line = String::new();
-        self.socket.read_line(&mut line)?;
-        let length = u64::from_str_radix(line.trim(), 16).map_err(std::io::Error::other)?;
-        self.read_onto(bytes, length)?;
-        self.socket.read_line(&mut line)?;
-        Ok(length > 0)
     }
 }
 
-/// A whole answer.
+/// Where a chunk's data starts and how long it is, if its size line is complete.
+fn complete(size: httparse::Status<(usize, u64)>) -> Option<(usize, usize)> {
+    match size {
+        httparse::Status::Complete((from, size)) => Some((from, usize::try_from(size).ok()?)),
+        httparse::Status::Partial => None,
+    }
+}
+
+/// A request that creates an order; each of `fields` ends with CRLF.
+#[must_use]
+pub fn create_request(host: SocketAddr, fields: &str, order: &str) -> String {
+    format!(
+        "POST /api/v1/orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{fields}\
+         Content-Length: {}\r\n\r\n{order}",
+        order.len()
+    )
+}
+
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// Three digits.
-    pub status: String,
-    /// Names in lower case, and values; in order.
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields, sorted; names in lower case.
     pub fields: Vec<(String, String)>,
-    /// What follows the fields.
+    /// The decoded body.
     pub body: String,
 }
 
-fn field(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.split_once(':')?;
-    Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+impl Response {
+    /// The body of a response with this status.
+    ///
+    /// # Errors
+    ///
+    /// The response has another status.
+    pub fn expect(self, status: u16) -> io::Result<String> {
+        if self.status == status {
+            return Ok(self.body);
+        }
+        Err(io::Error::other(format!("status {} instead of {status}", self.status)))
+    }
 }
 
-/// What an answer holds, if it has this status.
-fn expect(status: &str, (given, body): (String, String)) -> std::io::Result<String> {
-    if given == status { Ok(body) } else { Err(std::io::Error::other(format!("answered with {given}"))) }
-}
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpListener, thread};
 
-/// How a body is framed.
-enum Body {
-    Nothing,
-    Bytes(u64),
-    Chunks,
+    use super::*;
+
+    #[test]
+    fn a_response_may_arrive_in_any_pieces() {
+        const RESPONSES: [&[u8]; 2] = [
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\ndefghijklm\r\n0\r\n\r\n",
+            b"HTTP/1.1 404 Not Found\r\nX-Name: value\r\nContent-Length: 4\r\n\r\nnone",
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            for response in RESPONSES {
+                assert!(socket.read(&mut [0; 1024]).unwrap() > 0);
+                response.iter().for_each(|byte| socket.write_all(&[*byte]).unwrap());
+            }
+        });
+        let mut connection = Connection::open(address).unwrap();
+        assert_eq!(connection.get("/").unwrap(), "abcdefghijklm");
+        let response = connection.fetch("/").unwrap();
+        assert_eq!((response.status, response.body.as_str()), (404, "none"));
+        assert!(response.fields.contains(&("x-name".to_owned(), "value".to_owned())));
+        assert_eq!(connection.latencies.len(), 2);
+        server.join().unwrap();
+    }
 }

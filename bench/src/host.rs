@@ -1,4 +1,4 @@
-//! The release build of our host with SQLite: what `load`, `pages` and `swaps` measure.
+//! Starts contenders, and the release build of our host with SQLite, which `load`, `pages` and `swaps` measure.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 };
 
 use xtask::{
-    command::{Failed, cargo, failed, run},
+    command::{TaskError, cargo, file_error, run},
     components,
     host::{self, field},
     process::Group,
@@ -18,68 +18,67 @@ use xtask::{
     target,
 };
 
-/// How long the host may take to end, and a line of its log to come.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Lines of the log that may wait: more than there are of those that are needed.
+/// How long the host may take to write a line of its log, and to exit.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The most log lines that wait to be read: there are fewer of the kind that is read.
 const LINES: usize = 16;
 
-/// Builds host and component; gives the path of the component.
-///
-/// # Errors
-///
-/// [`Failed`] if one does not build.
-pub(crate) fn build() -> Result<PathBuf, Failed> {
+/// Starts a command and waits until it prints its address.
+pub(crate) fn start(command: &mut Command) -> Result<Serving, TaskError> {
+    Serving::start(command, Group::Ours, |_| ())
+}
+
+/// Builds host and component; returns the path of the component.
+pub(crate) fn build() -> Result<PathBuf, TaskError> {
     let component = components::orders()?;
     run(&mut cargo(["build", "--package", "orders-host", "--profile", "release", "--locked"]))?;
     Ok(component)
 }
 
-/// An empty folder of this name.
-///
-/// # Errors
-///
-/// [`Failed`] if it cannot be made.
-pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, Failed> {
+/// Creates an empty folder in the target folder.
+pub(crate) fn empty_folder(name: &str) -> Result<PathBuf, TaskError> {
     let folder = target().join(name);
     let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    fs::create_dir_all(&folder).map_err(|error| file_error(&folder, &error))?;
     Ok(folder)
+}
+
+/// The location of an empty SQLite database in a folder of this name, as `--store` takes it.
+pub(crate) fn empty_database(name: &str) -> Result<String, TaskError> {
+    Ok(database_in(&empty_folder(name)?))
+}
+
+fn database_in(folder: &Path) -> String {
+    format!("sqlite:{}", folder.join("orders.db").display())
 }
 
 /// A host that serves on a free port, with SQLite in a folder of its own.
 pub(crate) struct Host {
     serving: Serving,
-    /// The lines of its log that are needed: that it serves, and that its store is closed.
+    /// The log lines with the host's addresses and with its numbers of commits.
     log: Receiver<String>,
-    /// Where it hears operators.
+    /// The address of the operators' API, if it is on.
     pub(crate) admin: Option<SocketAddr>,
-    /// The file of strace's summary, if it runs under strace.
+    /// The file with strace's summary, if the host runs under strace.
     strace: Option<PathBuf>,
 }
 
 impl Host {
-    /// Starts it with more options.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not serve.
+    /// Starts the host with further options.
     pub(crate) fn start(
         component: &Path,
         folder: &Path,
         strace: bool,
         options: &[&str],
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, TaskError> {
         let binary = host::binary();
         let summary = strace.then(|| folder.join("strace"));
         let mut command = Command::new(if strace { Path::new("strace") } else { &binary });
         if let Some(summary) = &summary {
-            command
-                .args(["--follow-forks", "--quiet=attach,exit", "--summary-only", "--trace=fsync,fdatasync"])
-                .arg("--output")
-                .arg(summary)
-                .arg(&binary);
+            command.args(["--follow-forks", "--quiet=attach,exit", "--summary-only"]);
+            command.arg("--trace=fsync,fdatasync").arg("--output").arg(summary).arg(&binary);
         }
-        let store = format!("sqlite:{}", folder.join("orders.db").display());
+        let store = database_in(folder);
         host::serve(&mut command, component, &store).args(options);
         let (sender, log) = sync_channel(LINES);
         let serving = Serving::start(&mut command, Group::Ours, move |line| {
@@ -89,36 +88,32 @@ impl Host {
                 eprintln!("{line}");
             }
         })?;
-        let line = log.recv_timeout(PATIENCE).unwrap_or_default();
+        let line = log.recv_timeout(TIMEOUT).unwrap_or_default();
         let admin = field(&line, "admin_address").and_then(|address| address.parse().ok());
         Ok(Self { serving, log, admin, strace: summary })
     }
 
-    /// Where it listens.
+    /// The address that it serves on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.serving.address
     }
 
-    /// Ends it, and gives the commits and transactions that its store made.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not end in order, or does not say how many they were.
-    pub(crate) fn stop(&mut self) -> Result<(usize, usize), Failed> {
+    /// Stops the host; returns the numbers of commits and transactions of its store.
+    pub(crate) fn stop(&mut self) -> Result<(usize, usize), TaskError> {
         if let Some(summary) = &self.strace {
-            // The host is the child of strace.
+            // The host is strace's child.
             run(Command::new("pkill").args(["-TERM", "-P", &self.serving.process.id().to_string()]))?;
-            self.serving.process.succeed_within(PATIENCE)?;
-            eprint!("{}", fs::read_to_string(summary).map_err(|error| failed(summary, &error))?);
+            self.serving.process.succeed_within(TIMEOUT)?;
+            eprint!("{}", fs::read_to_string(summary).map_err(|error| file_error(summary, &error))?);
         } else {
             self.serving.stop()?;
         }
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
             if let (Some(commits), Some(made)) = (number(&line, "commits"), number(&line, "transactions")) {
                 return Ok((commits, made));
             }
         }
-        Err(Failed("the host did not say what its store has made".into()))
+        Err(TaskError("the host did not log the number of its commits".into()))
     }
 }
 

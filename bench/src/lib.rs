@@ -1,14 +1,15 @@
-//! What the program of the benchmark has in common with those that run the component elsewhere (`xtask/rollout`,
-//! `xtask/portability`).
+//! The parts of the benchmark that `xtask/rollout` and `xtask/portability` use, too.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | `client` | a client of the service |
-//! | `load` | clients that create and read orders all at once |
-//! | `postgres` | a PostgreSQL server of our own |
-//! | `wasmtime_cli` | the stock host |
+//! | `response` | parses the header of a response |
+//! | `client` | a blocking HTTP client with one connection |
+//! | `load` | a closed-loop load generator, and its latencies |
+//! | `postgres` | a temporary PostgreSQL server |
+//! | `wasmtime_cli` | installs `wasmtime serve` |
 
 pub mod client;
 pub mod load;
 pub mod postgres;
+pub mod response;
 pub mod wasmtime_cli;

@@ -1,137 +1,168 @@
-//! Clients that ask all at once: each has a connection, and sends its next request when it has the answer to the last.
+//! A closed-loop load generator: each client has one connection, and sends its next request once it has the response to the
+//! last.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use xtask::{command::Failed, host::field};
+use xtask::command::TaskError;
 
-use crate::client::{Connection, ORDER};
+use crate::client::Connection;
 
-/// Creates orders on all connections until there are enough; gives the time each took. `order` makes the body of each,
-/// from its number, which counts down.
+/// Latencies in ascending order.
+#[derive(Debug, Default)]
+pub struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// The nearest-rank percentile, in tenths: 999 is p99.9. Zero if there are no latencies.
+    #[must_use]
+    pub fn percentile(&self, tenths: usize) -> Duration {
+        let rank = (self.0.len() * tenths).div_ceil(1000);
+        self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+
+    /// The number of requests.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl From<Vec<Duration>> for Latencies {
+    fn from(mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+}
+
+/// What a load generator measured.
+pub struct Load {
+    /// One for each request.
+    pub latencies: Latencies,
+    /// How long the load lasted.
+    pub elapsed: Duration,
+}
+
+impl Load {
+    /// The measurements of both loads.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let latencies = [self.latencies.0, other.latencies.0].concat().into();
+        Self { latencies, elapsed: self.elapsed + other.elapsed }
+    }
+
+    /// The number of requests.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.latencies.count()
+    }
+
+    /// Requests per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let requests = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        f64::from(requests) / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Runs `client` on `count` threads, numbered from 0, and `meanwhile` on this one. Returns when all have ended.
 ///
 /// # Errors
 ///
-/// [`Failed`] if an answer is not 201, or none comes.
+/// [`TaskError`] if a client failed or panicked, or with the error of `meanwhile`.
+pub fn run_clients<C: Send, T>(
+    count: usize,
+    client: impl Fn(usize) -> io::Result<C> + Sync,
+    meanwhile: impl FnOnce() -> Result<T, TaskError>,
+) -> Result<(Vec<C>, T), TaskError> {
+    let client = &client;
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..count).map(|number| scope.spawn(move || client(number))).collect();
+        let result = meanwhile();
+        let ended = clients.into_iter().map(|client| {
+            let ended = client.join().unwrap_or_else(|_| Err(io::Error::other("the client panicked")));
+            ended.map_err(|error| TaskError(format!("a request failed: {error}")))
+        });
+        let ended = ended.collect::<Result<_, _>>()?;
+        Ok((ended, result?))
+    })
+}
+
+/// Has clients repeat `step` until it returns false, while `meanwhile` runs.
+///
+/// # Errors
+///
+/// [`TaskError`] if a step failed, or with the error of `meanwhile`.
+pub fn closed_loop<T>(
+    address: SocketAddr,
+    connections: usize,
+    step: impl Fn(&mut Connection) -> io::Result<bool> + Sync,
+    meanwhile: impl FnOnce() -> Result<T, TaskError>,
+) -> Result<(Load, T), TaskError> {
+    let began = Instant::now();
+    let run = |_| {
+        let mut connection = Connection::open(address)?;
+        while step(&mut connection)? {}
+        Ok(connection.latencies)
+    };
+    let (latencies, result) = run_clients(connections, run, meanwhile)?;
+    Ok((Load { latencies: latencies.concat().into(), elapsed: began.elapsed() }, result))
+}
+
+/// Creates a number of orders. `order` returns the body for a number, which counts down.
+///
+/// # Errors
+///
+/// [`TaskError`] if a response is not 201, or is missing.
 pub fn create_all(
     address: SocketAddr,
     creates: usize,
     connections: usize,
     order: impl Fn(usize) -> String + Sync,
-) -> Result<Vec<Duration>, Failed> {
+) -> Result<Load, TaskError> {
     let left = AtomicUsize::new(creates);
-    let take_one =
-        || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
-    let (order, take_one) = (&order, &take_one);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..connections)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut connection = Connection::open(address)?;
-                    let mut times = Vec::new();
-                    while let Some(number) = take_one() {
-                        let order = order(number);
-                        let began = Instant::now();
-                        connection.create(&order)?;
-                        times.push(began.elapsed());
-                    }
-                    Ok(times)
-                })
-            })
-            .collect();
-        let mut all = Vec::with_capacity(creates);
-        for client in clients {
-            let times: Result<Vec<Duration>, std::io::Error> =
-                client.join().unwrap_or_else(|_| Err(std::io::Error::other("a client panicked")));
-            all.extend(times.map_err(|error| Failed(format!("a create failed: {error}")))?);
-        }
-        Ok(all)
-    })
+    let step = |connection: &mut Connection| {
+        let number = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).ok();
+        number.map(|number| connection.create(&order(number))).transpose().map(|created| created.is_some())
+    };
+    closed_loop(address, connections, step, || Ok(())).map(|(load, ())| load)
 }
 
-/// The times of all requests, and how long they went on.
-pub struct Times {
-    times: Vec<Duration>,
-    elapsed: Duration,
-}
-
-impl Times {
-    /// Adds those of a later load.
-    pub fn extend(&mut self, later: Self) {
-        self.times.extend(later.times);
-        self.elapsed += later.elapsed;
-    }
-
-    /// The time within which this part of 1000 lies.
-    pub fn within(&mut self, part: usize) -> Duration {
-        within(&mut self.times, part)
-    }
-
-    /// How many requests they were.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.times.len()
-    }
-
-    /// How many a second.
-    #[must_use]
-    pub fn rate(&self) -> f64 {
-        let requests = u32::try_from(self.times.len()).unwrap_or(u32::MAX);
-        f64::from(requests) / self.elapsed.as_secs_f64()
-    }
-}
-
-/// Has all connections create and read for as long as `meanwhile` takes.
+/// Has clients create orders and read them back while `meanwhile` runs.
 ///
 /// # Errors
 ///
-/// [`Failed`] if a request failed, or what `meanwhile` says.
+/// [`TaskError`] if a request failed, or with the error of `meanwhile`.
 pub fn under_load<T>(
     address: SocketAddr,
     connections: usize,
-    meanwhile: impl FnOnce() -> Result<T, Failed>,
-) -> Result<(Times, T), Failed> {
+    meanwhile: impl FnOnce() -> Result<T, TaskError>,
+) -> Result<(Load, T), TaskError> {
     let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let began = Instant::now();
-        let clients: Vec<_> =
-            (0..connections).map(|_| scope.spawn(|| create_and_read(address, &done))).collect();
+    let step = |connection: &mut Connection| {
+        connection.create_and_get()?;
+        Ok(!done.load(Ordering::Relaxed))
+    };
+    closed_loop(address, connections, step, || {
         let result = meanwhile();
         done.store(true, Ordering::Relaxed);
-        let elapsed = began.elapsed();
-        let mut times = Vec::new();
-        for client in clients {
-            let seen = client.join().unwrap_or_else(|_| Err(std::io::Error::other("a client panicked")));
-            times.extend(seen.map_err(|error| Failed(format!("a request failed: {error}")))?);
-        }
-        Ok((Times { times, elapsed }, result?))
+        result
     })
 }
 
-fn create_and_read(address: SocketAddr, done: &AtomicBool) -> std::io::Result<Vec<Duration>> {
-    let mut connection = Connection::open(address)?;
-    let mut times = Vec::new();
-    while !done.load(Ordering::Relaxed) {
-        let began = Instant::now();
-        let created = connection.create(ORDER)?;
-        times.push(began.elapsed());
-        let id = field(&created, "id").unwrap_or_default();
-        let began = Instant::now();
-        let read = connection.get(&format!("/api/v1/orders/{id}"))?;
-        times.push(began.elapsed());
-        if read != created {
-            return Err(std::io::Error::other(format!("{read} was created as {created}")));
-        }
-    }
-    Ok(times)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The time within which this part of 1000 lies.
-pub fn within(times: &mut [Duration], part: usize) -> Duration {
-    times.sort_unstable();
-    times.get((times.len() * part).div_ceil(1000).saturating_sub(1)).copied().unwrap_or_default()
+    #[test]
+    fn a_percentile_is_the_latency_at_the_nearest_rank() {
+        let latencies = Latencies::from((1..=200).rev().map(Duration::from_millis).collect::<Vec<_>>());
+        let at = |tenths| latencies.percentile(tenths).as_millis();
+        assert_eq!([at(0), at(500), at(990), at(999), at(1000)], [1, 100, 198, 200, 200]);
+        assert_eq!(Latencies::default().percentile(500), Duration::ZERO);
+    }
 }

@@ -1,15 +1,18 @@
-//! `orders-bench`: everything that measures. `cargo xtask bench | load | pages | swaps` run it.
+//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | swaps` run it.
 //!
-//! | file or folder | what it does |
+//! | file or folder | contents |
 //! |---|---|
-//! | `compare/` | `bench`: the service beside others |
-//! | `overload/` | `bench --overload`: what becomes of far too many requests |
-//! | `outage/` | `bench --outage`: what becomes of requests while PostgreSQL is away |
+//! | `table` | tables in Markdown and as text |
+//! | `checks` | the verdicts of a measurement |
+//! | `host` | starts what is measured |
+//! | `profiled` | `build-host`: the build of our host that `bench` measures and `cargo xtask build` distributes |
+//! | `contender/` | the contenders of `bench`, and how each is built, started and loaded |
+//! | `compare/` | `bench`: the contenders compared |
+//! | `overload/` | `bench --overload`: four times the load that the host sustains |
+//! | `outage/` | `bench --outage`: PostgreSQL goes away and comes back |
 //! | `commands/` | `load`, `pages`, `swaps`: our host alone |
-//! | `contender/` | who takes part in `bench`, and how each is started and loaded |
-//! | `host` | the release build of our host, for `commands/` |
-//! | `profiled` | `build-host`: the build of our host that `bench` measures, and `cargo xtask build` gives away |
 
+mod checks;
 mod commands;
 mod compare;
 mod contender;
@@ -17,12 +20,13 @@ mod host;
 mod outage;
 mod overload;
 mod profiled;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use xtask::command::{Failed, exit};
+use xtask::command::{TaskError, exit};
 
 use commands::{load, pages, swaps};
 use compare::options::Options;
@@ -38,30 +42,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Create orders as fast as some connections can, and count the fsyncs that took
+    /// Create orders over several connections as fast as possible, and count the fsyncs
     Load(load::Options),
-    /// Replace the component again and again under load, and see what requests notice of it
+    /// Replace the component repeatedly under load, and measure the effect on requests
     Swaps(swaps::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
-    /// Measure the service beside others: throughput, latency, memory, cold start
+    /// Compare the service with other implementations: throughput, latency, memory, cold start
     Bench(Options),
-    /// Build our host with a profile of itself under load
+    /// Build our host with profile-guided optimization
     #[command(hide = true)]
     BuildHost,
 }
 
 fn main() -> ExitCode {
     exit(match Cli::parse().task {
-        Task::Load(options) => load::measure(&options),
-        Task::Swaps(options) => swaps::measure(&options),
-        Task::Pages(options) => pages::measure(&options),
+        Task::Load(options) => load::run(&options),
+        Task::Swaps(options) => swaps::run(&options),
+        Task::Pages(options) => pages::run(&options),
         Task::Bench(options) => bench(&options),
         Task::BuildHost => profiled::build().map(drop),
     })
 }
 
-fn bench(options: &Options) -> Result<(), Failed> {
+fn bench(options: &Options) -> Result<(), TaskError> {
     if !options.overload && !options.outage {
         return compare::run(options);
     }

@@ -1,40 +1,36 @@
-//! A PostgreSQL server for measurements and for the roll-out: a real one with its own settings, in a temporary folder,
-//! that does not outlive us. It is durable, as a server is as it comes: the tests' server (`host/tests/support`) is not,
-//! and need not be.
+//! A temporary PostgreSQL server for measurements and for the roll-out. It ends with this process. Unlike the tests' server
+//! (`host/tests/support`) it is durable, as a server is by default.
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{BufRead, BufReader, Write},
     net::Ipv4Addr,
-    os::unix::{
-        fs::{MetadataExt, chown},
-        process::CommandExt,
-    },
-    path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdin, Command, Output, Stdio},
+    os::unix::{fs::chown, process::CommandExt},
+    path::PathBuf,
+    process::{Child, ChildStderr, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getuid, kill_process};
 
-use xtask::command::{Failed, failed, output, pause};
+use xtask::command::{TaskError, capture, file_error, output, pause};
 
-/// How long a server may take to start. Far above what it needs.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Has the server count what its clients have it execute.
+/// How long a server may take to start, and its clients to disconnect: far longer than they need.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The server counts the calls that it executes.
 const SETTINGS: [&str; 4] = ["-c", "shared_preload_libraries=pg_stat_statements", "-c", "track_functions=pl"];
-/// The database that is measured.
+/// The database of the contender.
 const DATABASE: &str = "orders";
-/// The password of those who come over the network: for data which nobody else reaches and which go at the end.
+/// The password for connections over the network. The data is temporary, and the network is local to this machine.
 const PASSWORD: &str = "image-test";
-/// Who may come: all over the socket, and those of its own network with the password.
-const ADMITTED: &str = "local all all trust\nhost all all samenet scram-sha-256\n";
+/// `pg_hba.conf`: all may connect over the socket, and with the password from the server's own network.
+const ACCESS: &str = "local all all trust\nhost all all samenet scram-sha-256\n";
 
-/// Runs its arguments until it is told to keep the folder, or until its standard input ends with us; then the folder goes.
-/// A server that was frozen has to go on to end.
-const WATCH: &str = r#"folder=$1; shift; "$@" <&- & server=$!; read -r keep
+/// A shell script that runs the server until its standard input ends, which happens at the latest when this process ends, and
+/// then removes the folder; a line on standard input keeps the folder. A frozen server has to be thawed to end.
+const SUPERVISOR: &str = r#"folder=$1; shift; "$@" <&- & server=$!; read -r keep
     kill -QUIT $server 2>/dev/null; kill -CONT $server 2>/dev/null; wait $server
     test -n "$keep" || rm -rf "$folder""#;
 
@@ -42,126 +38,113 @@ const WATCH: &str = r#"folder=$1; shift; "$@" <&- & server=$!; read -r keep
 pub struct Server {
     folder: PathBuf,
     programs: PathBuf,
-    /// Whom it runs as: it refuses to be root.
+    /// The user and group that it runs as: it refuses to run as root.
     user: Option<(u32, u32)>,
-    /// Where it listens beside its socket.
+    /// The address that it listens on in addition to its socket.
     address: Option<Ipv4Addr>,
     running: Option<Running>,
 }
 
-/// The shell that watches over the server, and the pipe by which it knows that we are there.
+/// The shell that supervises the server, and the pipe to it.
 struct Running {
     shell: Child,
     alive: Option<ChildStdin>,
 }
 
 impl Server {
-    /// Makes a server that is reached over its socket, and starts it.
+    /// Starts a server that listens on its socket, and with a password on an address of this machine if there is one.
     ///
     /// # Errors
     ///
-    /// [`Failed`] if there is no PostgreSQL, or it does not start.
-    pub fn start() -> Result<Self, Failed> {
-        Self::make(None)
-    }
-
-    /// Makes a server that is reached over an address of this machine, too, with a password, and starts it.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if there is no PostgreSQL, or it does not start.
-    pub fn start_on(address: Ipv4Addr) -> Result<Self, Failed> {
-        let server = Self::make(Some(address))?;
+    /// [`TaskError`] if PostgreSQL is not installed, or does not start.
+    pub fn start(address: Option<Ipv4Addr>) -> Result<Self, TaskError> {
+        let missing =
+            || TaskError("PostgreSQL is missing; `./dev test` installs it on Debian and Ubuntu".to_owned());
+        let programs = programs().ok_or_else(missing)?;
+        let folder = env::temp_dir().join(format!("orders-postgres-{}", std::process::id()));
+        fs::create_dir(&folder).map_err(|error| file_error(&folder, &error))?;
+        let mut server = Self { folder, programs, user: unprivileged_user()?, address, running: None };
+        if let Some((user, group)) = server.user {
+            chown(&server.folder, Some(user), Some(group))
+                .map_err(|error| file_error(&server.folder, &error))?;
+        }
+        let mut initdb = server.command("initdb");
+        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--pgdata"]);
+        capture(initdb.arg(server.data()))?;
+        let access = server.data().join("pg_hba.conf");
+        fs::write(&access, ACCESS).map_err(|error| file_error(&access, &error))?;
+        server.resume()?;
+        server.sql("CREATE EXTENSION pg_stat_statements")?;
         server.sql(&format!("ALTER ROLE postgres PASSWORD '{PASSWORD}'"))?;
         Ok(server)
     }
 
-    fn make(address: Option<Ipv4Addr>) -> Result<Self, Failed> {
-        let missing = || Failed("there is no PostgreSQL here: apt-get install postgresql".to_owned());
-        let programs = programs().ok_or_else(missing)?;
-        let folder = env::temp_dir().join(format!("orders-postgres-{}", std::process::id()));
-        fs::create_dir(&folder).map_err(|error| failed(&folder, &error))?;
-        let mut server = Self { folder, programs, user: other_user()?, address, running: None };
-        if let Some((user, group)) = server.user {
-            chown(&server.folder, Some(user), Some(group)).map_err(|error| failed(&server.folder, &error))?;
-        }
-        let mut initdb = server.command("initdb");
-        initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--pgdata"]);
-        succeed(initdb.arg(server.data()))?;
-        let admitted = server.data().join("pg_hba.conf");
-        fs::write(&admitted, ADMITTED).map_err(|error| failed(&admitted, &error))?;
-        server.resume()?;
-        server.sql("CREATE EXTENSION pg_stat_statements")?;
-        Ok(server)
-    }
-
-    /// Starts it again after it was stopped; it takes connections then.
+    /// Starts the server after it was stopped, and waits until it accepts connections.
     ///
     /// # Errors
     ///
-    /// [`Failed`] with what it said, if it does not.
-    pub fn resume(&mut self) -> Result<(), Failed> {
+    /// [`TaskError`] with its log if it does not start.
+    pub fn resume(&mut self) -> Result<(), TaskError> {
         let mut command = Command::new("sh");
-        self.in_its_place(&mut command);
-        command.args(["-c", WATCH, "sh"]).arg(&self.folder);
+        self.confine(&mut command);
+        command.args(["-c", SUPERVISOR, "sh"]).arg(&self.folder);
         command.arg(self.programs.join("postgres")).arg("-D").arg(self.data()).args(SETTINGS);
         command.arg("-c").arg(format!("unix_socket_directories={}", self.folder.display()));
         let address = self.address.map(|address| address.to_string()).unwrap_or_default();
         command.arg("-c").arg(format!("listen_addresses={address}"));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut shell = command.spawn().map_err(|error| Failed(format!("cannot run sh: {error}")))?;
+        let mut shell = command.spawn().map_err(|error| TaskError(format!("cannot run sh: {error}")))?;
         let (alive, log) = (shell.stdin.take(), shell.stderr.take());
         self.running = Some(Running { shell, alive });
-        match log.map(|log| follow(log).recv_timeout(PATIENCE)) {
+        match log.map(|log| follow(log).recv_timeout(TIMEOUT)) {
             Some(Ok(Ok(()))) => Ok(()),
-            Some(Ok(Err(log))) => Err(Failed(format!("PostgreSQL did not start:\n{log}"))),
-            Some(Err(_)) | None => Err(Failed("PostgreSQL does not say that it is ready".to_owned())),
+            Some(Ok(Err(log))) => Err(TaskError(format!("PostgreSQL did not start:\n{log}"))),
+            Some(Err(_)) | None => Err(TaskError("PostgreSQL did not become ready".to_owned())),
         }
     }
 
-    /// Stops it as an administrator does who is in a hurry ("fast"): connections are cut, what was committed is kept.
+    /// Stops the server in "fast" mode: it cuts connections and keeps what was committed.
     ///
     /// # Errors
     ///
-    /// [`Failed`] if it does not end.
-    pub fn stop(&mut self) -> Result<(), Failed> {
+    /// [`TaskError`] if it does not stop.
+    pub fn stop(&mut self) -> Result<(), TaskError> {
         let mut command = self.command("pg_ctl");
-        succeed(command.args(["stop", "--mode=fast", "--pgdata"]).arg(self.data()))?;
+        capture(command.args(["stop", "--mode=fast", "--pgdata"]).arg(self.data()))?;
         if let Some(alive) = self.running.as_mut().and_then(|running| running.alive.as_mut()) {
-            writeln!(alive, "keep").map_err(|error| failed(&self.folder, &error))?;
+            writeln!(alive, "keep").map_err(|error| file_error(&self.folder, &error))?;
         }
         self.running = None;
         Ok(())
     }
 
-    /// Freezes all of its processes, until what this gives is dropped: connections stay, and nobody answers on them.
+    /// Freezes all processes of the server until the returned value is dropped: connections stay open, without responses.
     ///
     /// # Errors
     ///
-    /// [`Failed`] if they are not all found.
-    pub fn freeze(&self) -> Result<Frozen, Failed> {
+    /// [`TaskError`] if a process is not found.
+    pub fn freeze(&self) -> Result<Frozen, TaskError> {
         let file = self.data().join("postmaster.pid");
-        let text = fs::read_to_string(&file).map_err(|error| failed(&file, &error))?;
+        let text = fs::read_to_string(&file).map_err(|error| file_error(&file, &error))?;
         let main = text.lines().next().unwrap_or_default();
         let mut frozen = Frozen(Vec::new());
-        // It makes no others once it is frozen itself.
-        frozen.add(main)?;
+        // Once frozen, it starts no further processes.
+        frozen.freeze(main)?;
         let file = PathBuf::from(format!("/proc/{main}/task/{main}/children"));
-        let children = fs::read_to_string(&file).map_err(|error| failed(&file, &error))?;
-        children.split_whitespace().try_for_each(|child| frozen.add(child))?;
+        let children = fs::read_to_string(&file).map_err(|error| file_error(&file, &error))?;
+        children.split_whitespace().try_for_each(|child| frozen.freeze(child))?;
         Ok(frozen)
     }
 
-    /// An empty database in place of the one before. Gives its URL, over the server's socket or the address that it
-    /// listens on.
+    /// Replaces the database by an empty one. Returns its URL, over the address if the server listens on one.
     ///
     /// # Errors
     ///
-    /// [`Failed`] with what the server says.
-    pub fn fresh_database(&self) -> Result<String, Failed> {
+    /// [`TaskError`] with the server's message.
+    pub fn fresh_database(&self) -> Result<String, TaskError> {
         self.sql(&format!("DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"))?;
         self.sql(&format!("CREATE DATABASE {DATABASE}"))?;
-        // What the one before has left to be written does not weigh on this one.
+        // The checkpoint of the previous database must not slow this one down.
         self.sql("CHECKPOINT")?;
         Ok(match self.address {
             None => format!("postgres:///{DATABASE}?host={}&user=postgres", self.folder.display()),
@@ -169,21 +152,21 @@ impl Server {
         })
     }
 
-    /// How often clients have had something executed in the database, until they were gone: each time is a round trip.
-    /// Waits for the last of them to go, for only then has the server counted all.
+    /// The number of calls that the server executed in the database, each a round trip. Waits until all clients have
+    /// disconnected, because only then has the server counted everything.
     ///
-    /// Its statistics count a statement each time it is executed, but a `CALL` that was prepared only the first time. So
-    /// calls are counted where procedures are.
+    /// `pg_stat_statements` counts each execution of a statement, but only the first of a prepared `CALL`. Procedures are
+    /// therefore counted by `pg_stat_user_functions`.
     ///
     /// # Errors
     ///
-    /// [`Failed`] with what the server says, or if clients stay.
-    pub fn round_trips(&self) -> Result<f64, Failed> {
-        let there = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{DATABASE}'");
-        let asked = Instant::now();
-        while self.sql(&there)? != "0" {
-            if asked.elapsed() > PATIENCE {
-                return Err(Failed("clients of PostgreSQL do not go".to_owned()));
+    /// [`TaskError`] with the server's message, or if clients stay connected.
+    pub fn round_trips(&self) -> Result<f64, TaskError> {
+        let clients = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{DATABASE}'");
+        let began = Instant::now();
+        while self.sql(&clients)? != "0" {
+            if began.elapsed() > TIMEOUT {
+                return Err(TaskError("clients of PostgreSQL did not disconnect".to_owned()));
             }
             pause(Duration::from_millis(20));
         }
@@ -193,21 +176,20 @@ impl Server {
         );
         let procedures = "SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions";
         let number = |counted: String| {
-            counted.parse::<f64>().map_err(|_| Failed(format!("PostgreSQL has counted {counted:?}")))
+            counted.parse::<f64>().map_err(|_| TaskError(format!("PostgreSQL counted {counted:?} calls")))
         };
         Ok(number(self.sql(&statements)?)? + number(self.sql_in(DATABASE, procedures)?)?)
     }
 
-    /// Runs SQL in a database that is not measured; gives what it answers.
-    fn sql(&self, sql: &str) -> Result<String, Failed> {
+    /// Runs SQL in the server's own database; returns what psql prints.
+    fn sql(&self, sql: &str) -> Result<String, TaskError> {
         self.sql_in("postgres", sql)
     }
 
-    fn sql_in(&self, database: &str, sql: &str) -> Result<String, Failed> {
+    fn sql_in(&self, database: &str, sql: &str) -> Result<String, TaskError> {
         let mut psql = self.command("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database]);
-        let answered = succeed(psql.args(["-c", sql, "-h"]).arg(&self.folder))?;
-        Ok(String::from_utf8_lossy(&answered.stdout).trim().to_owned())
+        capture(psql.args(["-c", sql, "-h"]).arg(&self.folder))
     }
 
     fn data(&self) -> PathBuf {
@@ -216,11 +198,11 @@ impl Server {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.programs.join(program));
-        self.in_its_place(&mut command);
+        self.confine(&mut command);
         command
     }
 
-    fn in_its_place(&self, command: &mut Command) {
+    fn confine(&self, command: &mut Command) {
         command.current_dir(&self.folder).env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
@@ -231,7 +213,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.running = None;
-        // What has never run is still there.
+        // The supervisor has not removed the folder of a server that never ran.
         let _ = fs::remove_dir_all(&self.folder);
     }
 }
@@ -239,19 +221,19 @@ impl Drop for Server {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.alive.take());
-        // The shell ends once the server has.
+        // The shell ends after the server.
         let _ = self.shell.wait();
     }
 }
 
-/// Processes that stand still; they go on when this is dropped.
+/// Frozen processes; they are thawed when this is dropped.
 pub struct Frozen(Vec<Pid>);
 
 impl Frozen {
-    fn add(&mut self, id: &str) -> Result<(), Failed> {
+    fn freeze(&mut self, id: &str) -> Result<(), TaskError> {
         let pid = id.parse().ok().and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| Failed(format!("{id:?} is no process")))?;
-        kill_process(pid, Signal::STOP).map_err(|error| Failed(format!("process {id}: {error}")))?;
+        let pid = pid.ok_or_else(|| TaskError(format!("{id:?} is not a process id")))?;
+        kill_process(pid, Signal::STOP).map_err(|error| TaskError(format!("process {id}: {error}")))?;
         self.0.push(pid);
         Ok(())
     }
@@ -260,76 +242,57 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         for pid in self.0.iter().rev() {
-            // It may have ended meanwhile.
+            // The process may have ended.
             let _ = kill_process(*pid, Signal::CONT);
         }
     }
 }
 
-/// Which version there is, in its own words.
+/// The installed version, as `postgres --version` prints it.
 pub fn version() -> Option<String> {
     output(Command::new(programs()?.join("postgres")).arg("--version"))
 }
 
-fn succeed(command: &mut Command) -> Result<Output, Failed> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let ran = command.stdin(Stdio::null()).output();
-    let ran = ran.map_err(|error| Failed(format!("cannot run {name}: {error}")))?;
-    if ran.status.success() {
-        return Ok(ran);
-    }
-    Err(Failed(format!("{name} failed: {}", String::from_utf8_lossy(&ran.stderr).trim())))
-}
-
-/// Reads a server's log to its end, lest it wait for a reader; says once that it is ready, or what it said instead.
+/// Reads the server's log to its end, so that the server never waits for a reader. Sends once that the server is ready, or its
+/// log if it ended before.
 fn follow(log: ChildStderr) -> Receiver<Result<(), String>> {
-    let (say, said) = sync_channel(1);
+    let (sender, receiver) = sync_channel(1);
     thread::spawn(move || {
         let (mut ready, mut lines) = (false, Vec::new());
         for line in BufReader::new(log).lines().map_while(Result::ok) {
             if line.contains("database system is ready to accept") {
                 ready = true;
-                let _ = say.try_send(Ok(()));
+                let _ = sender.try_send(Ok(()));
             }
             if !ready {
                 lines.push(line);
             }
         }
-        let _ = say.try_send(Err(lines.join("\n")));
+        let _ = sender.try_send(Err(lines.join("\n")));
     });
-    said
+    receiver
 }
 
-/// Where the server's programs are. Debian keeps them off the PATH, by version: the newest is taken.
-pub fn programs() -> Option<PathBuf> {
+/// The folder of the server's programs. On Debian they are not in the PATH, but in a folder per version: the newest is used.
+fn programs() -> Option<PathBuf> {
     const NEEDED: [&str; 4] = ["initdb", "pg_ctl", "postgres", "psql"];
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut debian: Vec<(u32, PathBuf)> = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin")))
-        })
-        .collect();
-    debian.sort_unstable();
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let versions = versions.map(|version| version.path());
+    let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+    let mut debian: Vec<PathBuf> = versions.filter(|path| number(path).is_some()).collect();
+    debian.sort_by_key(number);
     env::split_paths(&path)
-        .chain(debian.into_iter().rev().map(|(_, folder)| folder))
+        .chain(debian.into_iter().rev().map(|folder| folder.join("bin")))
         .find(|folder| NEEDED.iter().all(|name| folder.join(name).exists()))
 }
 
-/// Whom to run a server as, if we are root: the user that its package has made, or the one that owns nothing.
-fn other_user() -> Result<Option<(u32, u32)>, Failed> {
-    let read = |error| failed(Path::new("/etc/passwd"), &error);
-    if fs::metadata("/proc/self").map_err(read)?.uid() != 0 {
+/// The user and group to run a server as, if this process runs as root: the package's user, or `nobody`.
+fn unprivileged_user() -> Result<Option<(u32, u32)>, TaskError> {
+    if !getuid().is_root() {
         return Ok(None);
     }
-    let users = fs::read_to_string("/etc/passwd").map_err(read)?;
-    let find = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-        let mut fields = line.split(':').skip(2).map(|field| field.parse().ok());
-        Some((fields.next()??, fields.next()??))
-    };
-    let found = find("postgres").or_else(|| find("nobody"));
-    found.map(Some).ok_or_else(|| read(ErrorKind::NotFound.into()))
+    let id = |option, user| output(Command::new("id").args([option, user]))?.parse().ok();
+    let ids = ["postgres", "nobody"].into_iter().find_map(|user| Some((id("-u", user)?, id("-g", user)?)));
+    ids.map(Some).ok_or_else(|| TaskError("there is no user postgres or nobody".to_owned()))
 }

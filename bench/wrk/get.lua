@@ -1,4 +1,4 @@
--- Reads single orders, one after another.
+-- Gets single orders in turn.
 local report = require("report")
 
 function init(arguments)

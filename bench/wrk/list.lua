@@ -1,4 +1,4 @@
--- Lists the newest twenty orders.
+-- Lists the newest 20 orders.
 local report = require("report")
 
 wrk.path = report.path .. "?limit=20"

@@ -1,4 +1,4 @@
--- Nine reads of single orders, then one that creates an order.
+-- Nine gets to one create.
 local report = require("report")
 
 function init(arguments)

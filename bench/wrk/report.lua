@@ -1,4 +1,4 @@
--- What every workload has in common: its orders, and one line of figures at the end that `cargo xtask bench` reads.
+-- Shared by all workloads: the orders, and the line of figures at the end that `cargo xtask bench` parses.
 -- Times are in microseconds.
 
 local M = {}
@@ -7,7 +7,7 @@ M.order = '{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity"
   .. '{"sku":"pot-7","quantity":1,"unit_price":2900},{"sku":"cup-2","quantity":6,"unit_price":800}]}'
 M.path = "/api/v1/orders"
 
--- Has every request create an order: wrk then makes it once, and runs no Lua to send it.
+-- Makes every request a create. wrk then builds the request once, and runs no Lua to send it.
 function M.create_only()
   wrk.method, wrk.path, wrk.body = "POST", M.path, M.order
   wrk.headers["Content-Type"] = "application/json"
@@ -18,7 +18,7 @@ function M.create()
   return wrk.format("POST", M.path, { ["Content-Type"] = "application/json" }, M.order)
 end
 
--- Requests that read the orders whose ids are in a file, one a line.
+-- Requests that get the orders whose ids are in a file, one per line.
 function M.gets(file)
   local requests = {}
   for id in io.lines(file) do
@@ -27,7 +27,7 @@ function M.gets(file)
   return requests
 end
 
--- Sends the requests one after another, again and again.
+-- Sends the requests in turn, repeatedly.
 function M.cycle(requests)
   local next, count = 0, #requests
   return function()

@@ -1,6 +1,6 @@
 //! The wiring of the service: what is built in which order, what runs, and how it drains.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Display, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -69,10 +69,7 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
     let (mut signals, hangup) =
         handlers.map_err(|error| CouldNotRun(format!("cannot install signal handlers: {error}")))?;
     tokio::select! {
-        started = start(&config) => {
-            let running = started?;
-            Ok(running.run(&mut signals, hangup, &config.shutdown).await)
-        }
+        started = start(&config) => Ok(started?.run(&mut signals, hangup, &config.shutdown).await),
         signal = signals.next() => {
             tracing::info!(event = "service.start_aborted", signal, "start aborted by a signal");
             Ok(Ending::Orderly)
@@ -98,8 +95,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
     listener::raise_open_file_limit(config.limits.max_connections).map_err(CouldNotRun)?;
-    let refused =
-        |why: &dyn fmt::Display| CommandError::could_not_run(source::file_error(&config.component, why));
+    let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
     let InitialModule { module, source, from, archive } = initial_module(config).await?;
@@ -128,8 +124,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     roster.record(module, Step::Promoted { trial: None, replaced: None, duration_ms });
 
-    let component = config.component.clone();
-    let (trust, terms) = (config.trust.clone(), config.terms.clone());
+    let (component, trust, terms) = (config.component.clone(), config.trust.clone(), config.terms.clone());
     let (queue, offers) = OfferQueue::new();
     let serving = Arc::clone(&slot);
     let swapper = Swapper { component, trust, builder, smoke, reach, slot: serving, roster, archive, terms };

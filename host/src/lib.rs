@@ -1,11 +1,11 @@
 //! Serves a `wasi:http` component, and owns everything that must survive a faulty or outdated one: the socket, the health
 //! endpoints, the state and the shutdown.
 //!
-//! A room (folder) imports only rooms above it in this table, and a file imports only files above it in the table of its
-//! room; `tests/repository/imports.rs` enforces both. A request enters in `http` and reaches its component in `sandbox`,
+//! A layer (folder) imports only layers above it in this table, and a file imports only files above it in the table of its
+//! layer; `tests/repository/imports.rs` enforces both. A request enters in `http` and reaches its component in `sandbox`,
 //! which reads and writes the state through `store`.
 //!
-//! | room | what it contains |
+//! | layer | what it contains |
 //! |---|---|
 //! | [`config`] | every option: meaning, unit, default, environment variable |
 //! | [`lifecycle`] | the phases of the service, and its signals |
@@ -16,7 +16,7 @@
 //! | [`http`] | the public side: connections, limits, the steps of a request |
 //! | [`admin`] | the admin API, on its own port |
 //! | [`commands`] | the other commands of the program |
-//! | [`app`] | `serve`: the only place that wires the rooms together |
+//! | [`app`] | `serve`: the only place that wires the layers together |
 
 pub mod admin;
 pub mod app;

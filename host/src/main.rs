@@ -2,7 +2,7 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use orders_host::{
     app::{self, Ending},
     commands::{compile, error::CommandError, healthcheck, inspect, module, sign, state},
@@ -102,9 +102,17 @@ fn one_line(error: &clap::Error) -> String {
     let what = what.strip_prefix("error: ").unwrap_or(&what);
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(unwrap);
     let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
-    // The usage line names the command: `Usage: orders-host state import [OPTIONS]`.
-    let usage = text.lines().find_map(|line| line.strip_prefix("Usage: ")).unwrap_or("orders-host");
-    let is_name = |word: &&str| word.starts_with(|first: char| first.is_ascii_lowercase());
-    let command = usage.split_whitespace().take_while(is_name).collect::<Vec<_>>().join(" ");
-    format!("{what}{tip}; see `{command} --help`")
+    format!("{what}{tip}; see `{} --help`", command_name())
+}
+
+/// The command that the arguments name, such as `orders-host state import`. An error about a value does not contain it.
+fn command_name() -> String {
+    let mut command = &Cli::command();
+    let mut names = vec![command.get_name()];
+    for argument in std::env::args_os().skip(1) {
+        let Some(subcommand) = command.find_subcommand(argument) else { break };
+        command = subcommand;
+        names.push(command.get_name());
+    }
+    names.join(" ")
 }

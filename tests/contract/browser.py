@@ -74,7 +74,7 @@ def start_browser():
 def find_program(program):
     path = shutil.which(program)
     if path is None:
-        raise CheckFailed(f"{program} is not installed (Debian: apt-get install chromium chromium-driver)")
+        raise CheckFailed(f"{program} is missing; `./dev test` installs it on Debian and Ubuntu")
     return path
 
 

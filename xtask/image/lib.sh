@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# What the scripts of this folder have in common. They build the image with buildah, on Debian, as root, without a registry.
+# Shared by the scripts in this folder. They build the image with buildah, on Debian, as root, without a registry.
 #
-# Images, containers and settings lie under target/image: nothing of the machine's is seen or changed.
+# Images, containers and settings are in target/image. Those of the machine are neither used nor changed.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root" || exit
@@ -10,9 +10,9 @@ folder=${CARGO_TARGET_DIR:-target}/image
 export CONTAINERS_CONF=$folder/containers.conf
 export CONTAINERS_STORAGE_CONF=$folder/storage.conf
 
-# The name of the image. The roll-out (xtask/rollout) knows it, too.
+# The name of the image. xtask/rollout uses it, too.
 export IMAGE=localhost/orders:built
-# Local images in the place of the two that the Dockerfile builds on.
+# Local images that replace the two base images of the Dockerfile.
 build_base=localhost/orders-build-base
 run_base=localhost/orders-run-base
 
@@ -21,33 +21,34 @@ fail() {
   exit 1
 }
 
-# finish PROGRAM ARGUMENT…: one step. A whole build on two slow cores needs a third of this time.
-finish() {
+# run_step PROGRAM ARGUMENT…: one step. A whole build needs a third of this limit on two slow cores.
+run_step() {
   echo "+ $*" >&2
   timeout --foreground 1h "$@" || fail "$1 failed, or took more than an hour"
 }
 
-# exists NAME: whether there is such an image.
+# exists NAME: succeeds if there is such an image.
 exists() {
   buildah inspect --type image --format '{{.FromImageID}}' "$1" >/dev/null 2>&1
 }
 
-# prepare PROGRAM:PACKAGE…: installs what is missing, and writes the settings.
+# prepare PROGRAM:PACKAGE…: installs the packages of missing programs, and writes the settings.
 prepare() {
-  local pair missing=() more=()
-  [ "$(id -u)" -eq 0 ] || fail "images are built and run as root here: containers need networks and mounts"
+  local pair missing=()
+  [ "$(id -u)" -eq 0 ] || fail "this needs the root user: containers need networks and mounts"
   for pair in "$@"; do
     command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
   done
+  # The network backend that the settings below name. buildah and podman only recommend these packages.
+  [ -x /usr/lib/podman/netavark ] || missing+=(netavark)
+  [ -x /usr/lib/podman/aardvark-dns ] || missing+=(aardvark-dns)
   if [ ${#missing[@]} -gt 0 ]; then
-    command -v apt-get >/dev/null || fail "install ${missing[*]} and try again"
-    # What podman only recommends, but its networks need.
-    [[ " ${missing[*]} " != *" podman "* ]] || more=(aardvark-dns netavark)
+    command -v apt-get >/dev/null || fail "programs are missing; their Debian packages are: ${missing[*]}"
     apt-get update -q
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" "${more[@]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
   fi
   mkdir -p "$folder"
-  # For where there is no systemd, and control groups of two versions are side by side.
+  # These settings also work without systemd, and where control groups v1 and v2 are mounted side by side.
   cat >"$CONTAINERS_CONF" <<'SETTINGS'
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
@@ -68,8 +69,8 @@ runroot = "$folder/run"
 SETTINGS
 }
 
-# build_as NAME OPTION…: builds the image of the commit that is checked out.
+# build_as NAME OPTION…: builds the image of the current commit.
 build_as() {
-  ORDERS_BUILDER=buildah finish deploy/build-image "$@" \
+  ORDERS_BUILDER=buildah run_step deploy/build-image "$@" \
     --build-arg "BUILD_BASE=$build_base" --build-arg "RUN_BASE=$run_base"
 }

@@ -1,4 +1,4 @@
-//! The adapters of the store: the orders component together with one of them runs in hosts of others.
+//! The adapters of the store. Composed with one of them, the orders component runs on other hosts.
 
 use std::path::PathBuf;
 
@@ -7,43 +7,42 @@ use crate::target;
 /// An adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Adapter {
-    /// Keeps orders in the instance's memory.
+    /// Stores orders in the memory of the instance.
     Memory,
-    /// Keeps orders in a folder that the host grants.
+    /// Stores orders in a folder that the host grants.
     Filesystem,
-    /// Over `wasi:keyvalue@0.2.0-draft`.
+    /// Stores orders with `wasi:keyvalue@0.2.0-draft`.
     Keyvalue,
-    /// Over `wasi:keyvalue@0.2.0-draft2`, which Spin has.
+    /// Stores orders with `wasi:keyvalue@0.2.0-draft2`, which Spin provides.
     Spin,
 }
 
 impl Adapter {
-    /// All of them.
+    /// All adapters.
     pub const ALL: [Self; 4] = [Self::Memory, Self::Filesystem, Self::Keyvalue, Self::Spin];
 
-    /// Its package.
+    /// The cargo package.
     #[must_use]
     pub fn package(self) -> &'static str {
-        match self {
-            Self::Memory => "orders-adapter-memory",
-            Self::Filesystem => "orders-adapter-filesystem",
-            Self::Keyvalue => "orders-adapter-keyvalue",
-            Self::Spin => "orders-adapter-keyvalue-draft2",
-        }
+        self.names().0
     }
 
-    /// The name of the composed component.
+    /// The file name of the composed component.
     #[must_use]
     pub fn composed(self) -> &'static str {
+        self.names().1
+    }
+
+    fn names(self) -> (&'static str, &'static str) {
         match self {
-            Self::Memory => "orders-memory.wasm",
-            Self::Filesystem => "orders-filesystem.wasm",
-            Self::Keyvalue => "orders-keyvalue.wasm",
-            Self::Spin => "orders-spin.wasm",
+            Self::Memory => ("orders-adapter-memory", "orders-memory.wasm"),
+            Self::Filesystem => ("orders-adapter-filesystem", "orders-filesystem.wasm"),
+            Self::Keyvalue => ("orders-adapter-keyvalue", "orders-keyvalue.wasm"),
+            Self::Spin => ("orders-adapter-keyvalue-draft2", "orders-spin.wasm"),
         }
     }
 
-    /// Where the composed component is built.
+    /// The path of the composed component.
     #[must_use]
     pub fn path(self) -> PathBuf {
         target().join("components").join(self.composed())

@@ -1,7 +1,8 @@
-//! Running other programs: said before, checked after.
+//! Runs programs: prints the command line first, checks the exit status afterwards.
 
 use std::{
     ffi::{OsStr, OsString},
+    fs, io,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
@@ -10,130 +11,113 @@ use std::{
 
 use crate::{target, workspace};
 
-/// Why a task ended: one line for the developer.
-pub struct Failed(
-    /// What the developer is told.
+/// Why a task failed: one line for the developer.
+pub struct TaskError(
+    /// The line.
     pub String,
 );
 
-/// Ends a program: says why its task failed, if it did.
+/// The exit code of a program; prints why its task failed.
 #[must_use]
-pub fn exit(outcome: Result<(), Failed>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed(what)) => {
-            eprintln!("xtask: {what}");
-            ExitCode::FAILURE
-        }
-    }
+pub fn exit(outcome: Result<(), TaskError>) -> ExitCode {
+    let Err(TaskError(reason)) = outcome else { return ExitCode::SUCCESS };
+    eprintln!("xtask: {reason}");
+    ExitCode::FAILURE
 }
 
-/// The cargo that runs us, in the folder of this repository.
+/// The cargo that runs this program, in the root folder of this repository.
 pub fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     command.current_dir(workspace()).args(arguments);
     command
 }
 
-/// Builds programs of this repository for development. Their dependencies have the features that the whole workspace gives
-/// them, so that wasmtime and all else that programs and tests have in common is compiled once.
-///
-/// # Errors
-///
-/// [`Failed`] if one does not build.
-pub fn build_programs(names: &[&str]) -> Result<(), Failed> {
+/// Builds programs of this repository with the `dev` profile. `--workspace` gives their dependencies the same features as
+/// `cargo test --workspace`, so that wasmtime is compiled only once.
+pub fn build_programs(names: &[&str]) -> Result<(), TaskError> {
     let names = names.iter().flat_map(|name| ["--bin", name]);
     run(cargo(["build", "--locked", "--workspace"]).args(names))
 }
 
-/// A program of this repository that [`build_programs`] has built.
+/// A program that [`build_programs`] has built.
 #[must_use]
-pub fn built(name: &str) -> PathBuf {
+pub fn debug_program(name: &str) -> PathBuf {
     target().join("debug").join(name)
 }
 
-/// Builds a program of this repository and gives the command to run it.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub fn program(name: &str) -> Result<Command, Failed> {
+/// Builds a program of this repository and returns the command that runs it.
+pub fn program(name: &str) -> Result<Command, TaskError> {
     build_programs(&[name])?;
-    Ok(Command::new(built(name)))
+    Ok(Command::new(debug_program(name)))
 }
 
-/// Builds a program of this repository and runs it in the place of this process: signals reach it, and its exit code is the
-/// one seen.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build or cannot be run. Otherwise this does not return.
-pub fn become_program(name: &str, arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failed> {
-    let error = program(name)?.args(arguments).exec();
-    Err(Failed(format!("{name} cannot be run: {error}")))
+/// Builds a program of this repository and replaces this process with it, so that it receives the terminal's signals and
+/// its exit code is the one reported. Returns only on failure.
+pub fn exec_program(name: &str, arguments: impl IntoIterator<Item = OsString>) -> Result<(), TaskError> {
+    exec(program(name)?.args(arguments))
 }
 
-/// Runs a command to its end, with its output where ours goes.
-///
-/// # Errors
-///
-/// [`Failed`] if it cannot be started or does not succeed.
-pub fn run(command: &mut Command) -> Result<(), Failed> {
-    let words = announce(command);
+/// Replaces this process with a command. Returns only on failure.
+pub fn exec(command: &mut Command) -> Result<(), TaskError> {
+    let error = command.exec();
+    Err(TaskError(format!("cannot run {}: {error}", Path::new(command.get_program()).display())))
+}
+
+/// Runs a command to its end. It inherits standard output and standard error.
+pub fn run(command: &mut Command) -> Result<(), TaskError> {
+    let line = announce(command);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failed(format!("`{words}` failed: {status}"))),
-        Err(error) => Err(Failed(format!("`{words}` cannot be run: {error}"))),
+        Ok(status) => Err(TaskError(format!("`{line}` failed: {status}"))),
+        Err(error) => Err(TaskError(format!("cannot run `{line}`: {error}"))),
     }
 }
 
-/// Says which command is run; gives its words.
+/// Prints and returns the command line.
 pub fn announce(command: &Command) -> String {
-    let words = words(command);
-    eprintln!("+ {words}");
-    words
+    let line = command_line(command);
+    eprintln!("+ {line}");
+    line
 }
 
-/// Lets time go by: something is measured for so long, or looked at so often.
-#[allow(clippy::disallowed_methods, reason = "here the time itself is what is waited for")]
+/// Sleeps: for the length of a measurement, or between two polls.
+#[allow(clippy::disallowed_methods, reason = "the callers measure or poll")]
 pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// What a command prints, or nothing if it cannot be run or fails.
+/// The trimmed standard output of a command; `None` if it cannot be run or fails.
 #[must_use]
 pub fn output(command: &mut Command) -> Option<String> {
-    let output = command.stderr(Stdio::null()).output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    capture(command.stderr(Stdio::null())).ok()
 }
 
-/// What a command prints, which has to succeed.
-///
-/// # Errors
-///
-/// [`Failed`] with what it says, if it does not succeed.
-pub fn ask(command: &mut Command) -> Result<String, Failed> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let answer = command.output().map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
-    if answer.status.success() {
-        return Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned());
+/// The trimmed standard output of a command that must succeed. The error contains its standard error.
+pub fn capture(command: &mut Command) -> Result<String, TaskError> {
+    let line = command_line(command);
+    let output = command.output().map_err(|error| TaskError(format!("cannot run `{line}`: {error}")))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(TaskError(format!("`{line}` failed: {}", text(&output.stderr))))
     }
-    let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
-    let said = String::from_utf8_lossy(&answer.stderr);
-    Err(Failed(format!("`{name} {}` failed: {}", arguments.join(" "), said.trim())))
 }
 
-fn words(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("?"));
-    std::iter::once(program)
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// What went wrong with a file or a folder.
+/// Creates an empty folder, in place of an existing one.
+pub fn empty_folder(path: &Path) -> Result<(), TaskError> {
+    let _ = fs::remove_dir_all(path);
+    fs::create_dir_all(path).map_err(|error| file_error(path, &error))
+}
+
+/// An error that names the file or folder.
 #[must_use]
-pub fn failed(path: &Path, error: &std::io::Error) -> Failed {
-    Failed(format!("{}: {error}", path.display()))
+pub fn file_error(path: &Path, error: &io::Error) -> TaskError {
+    TaskError(format!("{}: {error}", path.display()))
 }

@@ -1,146 +1,86 @@
-//! Builds components: a core module by rustc for `wasm32-unknown-unknown`, then a component by `xtask/componentize`.
+//! Builds components: rustc builds a core module for `wasm32-unknown-unknown`, `xtask/componentize` encodes it as a component.
 //!
-//! That target has no operating system to import, so a component imports only what its code calls.
+//! This target has no operating system, so a component imports only what its code calls.
 
 use std::{
     env,
     ffi::OsString,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use crate::{
-    command::{self, Failed, ask, build_programs, cargo, failed, output, run},
+    command::{TaskError, build_programs, capture, cargo, debug_program, file_error, output, run},
     target, workspace,
 };
 
-/// What our components are compiled for.
+/// The target of our components.
 pub const TARGET: &str = "wasm32-unknown-unknown";
-/// The profile in Cargo.toml that they are compiled with.
+/// Their profile in Cargo.toml.
 const PROFILE: &str = "component";
-/// The package and the name of the program that makes a core module a component.
+/// The package and the program that encodes a core module as a component.
 pub const ENCODER: &str = "orders-componentize";
 
-/// Builds the orders component; gives the path of the file.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub fn orders() -> Result<PathBuf, Failed> {
-    compile_orders()?;
-    build_encoder()?;
-    encode_orders()
+/// Builds the orders component; returns its path.
+pub fn orders() -> Result<PathBuf, TaskError> {
+    compile(&["--package", "orders-guest", "--lib"])?;
+    encode("orders_guest.wasm", "orders.wasm")
 }
 
-/// Compiles the core module of the orders component: the first half of [`orders`].
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub fn compile_orders() -> Result<(), Failed> {
-    compile(&["--package", "orders-guest", "--lib"])
-}
-
-/// Makes the core module of the orders component a component, with the [`ENCODER`], which has to be built; gives the path
-/// of the file.
-///
-/// # Errors
-///
-/// [`Failed`] if it is no such module.
-pub fn encode_orders() -> Result<PathBuf, Failed> {
-    let component = target().join("components/orders.wasm");
-    encode(&built().join("orders_guest.wasm"), &component)?;
-    Ok(component)
-}
-
-/// The same component as another version: a custom section says which, and nothing else differs.
-///
-/// # Errors
-///
-/// [`Failed`] if it cannot be read or written.
-pub fn another_version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, Failed> {
-    let path = folder.join(format!("orders-{number}.wasm"));
-    let written = fs::read(component).and_then(|mut bytes| {
-        // Section 0, its size, the size of its name, its name, what it holds.
-        bytes.extend_from_slice(b"\x00\x09\x07version");
-        bytes.push(number);
-        fs::write(&path, bytes)
-    });
-    written.map_err(|error| failed(&path, &error)).map(|()| path)
-}
-
-/// The SHA-256 of a component, which hosts know it by, in hexadecimal digits.
-///
-/// # Errors
-///
-/// [`Failed`] if it cannot be read.
-pub fn hash(component: &Path) -> Result<String, Failed> {
-    let line = ask(Command::new("sha256sum").arg(component))?;
-    Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
-}
-
-/// Builds an adapter of the store; gives the path of the file.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub fn adapter(package: &str) -> Result<PathBuf, Failed> {
+/// Builds an adapter of the store; returns its path.
+pub fn adapter(package: &str) -> Result<PathBuf, TaskError> {
     compile(&["--package", package])?;
-    build_encoder()?;
     let module = format!("{}.wasm", package.replace('-', "_"));
-    let component = target().join("components/adapters").join(&module);
-    encode(&built().join(&module), &component)?;
-    Ok(component)
+    encode(&module, &format!("adapters/{module}"))
 }
 
-/// Builds the components that the host's tests need, into `components/fixtures`.
-///
-/// # Errors
-///
-/// [`Failed`] if one does not build.
-pub fn fixtures() -> Result<(), Failed> {
+/// Builds the components that the host's tests need, into `target/components/fixtures`.
+pub fn fixtures() -> Result<(), TaskError> {
     compile(&["--package", "orders-fixtures", "--examples"])?;
-    build_encoder()?;
-    let sources = workspace().join("host/tests/guests/examples");
-    let sources = fs::read_dir(&sources).map_err(|error| failed(&sources, &error))?;
-    for source in sources {
-        let source = source.map_err(|error| Failed(error.to_string()))?;
-        let module = Path::new(&source.file_name()).with_extension("wasm");
-        let component = target().join("components/fixtures").join(&module);
-        encode(&built().join("examples").join(&module), &component)?;
+    let folder = workspace().join("host/tests/guests/examples");
+    let sources = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    for source in sources.map_err(|error| file_error(&folder, &error))? {
+        let module = Path::new(&source.file_name()).with_extension("wasm").display().to_string();
+        encode(&format!("examples/{module}"), &format!("fixtures/{module}"))?;
     }
     Ok(())
 }
 
-/// Adds the target to the toolchain if it is not there.
-///
-/// # Errors
-///
-/// [`Failed`] if rustup cannot.
-pub fn ensure_target() -> Result<(), Failed> {
-    let libraries = output(Command::new("rustc").current_dir(workspace()).args([
-        "--print",
-        "target-libdir",
-        "--target",
-        TARGET,
-    ]));
+/// Writes a copy of a component to a folder. It has another hash, because a custom section contains `number`.
+pub fn another_version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, TaskError> {
+    let path = folder.join(format!("orders-{number}.wasm"));
+    let written = fs::read(component).and_then(|mut bytes| {
+        // Section 0, its size, the size of its name, its name, its content.
+        bytes.extend_from_slice(b"\x00\x09\x07version");
+        bytes.push(number);
+        fs::write(&path, bytes)
+    });
+    written.map_err(|error| file_error(&path, &error)).map(|()| path)
+}
+
+/// Adds the target to the toolchain if it is missing.
+pub fn ensure_target() -> Result<(), TaskError> {
+    let rustc = ["--print", "target-libdir", "--target", TARGET];
+    let libraries = output(Command::new("rustc").current_dir(workspace()).args(rustc));
     if libraries.is_some_and(|folder| Path::new(&folder).is_dir()) {
         return Ok(());
     }
     run(Command::new("rustup").current_dir(workspace()).args(["target", "add", TARGET]))
 }
 
-fn compile(what: &[&str]) -> Result<(), Failed> {
+/// Builds core modules, and the [`ENCODER`].
+fn compile(packages: &[&str]) -> Result<(), TaskError> {
     ensure_target()?;
     run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
-        .args(what)
-        .env("CARGO_ENCODED_RUSTFLAGS", without_home()))
+        .args(packages)
+        .env("CARGO_ENCODED_RUSTFLAGS", remap_cargo_home()))?;
+    build_programs(&[ENCODER])
 }
 
-/// Flags of rustc by which a panic names its place without the folder of this machine's cargo: a component is then the same
+/// Flags of rustc that replace cargo's home folder in the file names of panic messages, so that a component is the same
 /// wherever it is built.
-fn without_home() -> OsString {
+fn remap_cargo_home() -> OsString {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
     let mut flag = OsString::from("--remap-path-prefix=");
@@ -149,19 +89,9 @@ fn without_home() -> OsString {
     flag
 }
 
-fn built() -> PathBuf {
-    target().join(TARGET).join(PROFILE)
-}
-
-/// Builds the [`ENCODER`].
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub fn build_encoder() -> Result<(), Failed> {
-    build_programs(&[ENCODER])
-}
-
-fn encode(module: &Path, component: &Path) -> Result<(), Failed> {
-    ask(Command::new(command::built(ENCODER)).arg(module).arg(component)).map(drop)
+/// Encodes a core module as a component; returns the path of the component.
+fn encode(module: &str, component: &str) -> Result<PathBuf, TaskError> {
+    let module = target().join(TARGET).join(PROFILE).join(module);
+    let component = target().join("components").join(component);
+    capture(Command::new(debug_program(ENCODER)).args([&module, &component])).map(|_| component)
 }

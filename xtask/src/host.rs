@@ -1,4 +1,4 @@
-//! A host for tests and measurements: how it is started on a free port, and what its log says.
+//! How our host is started on a free port, for tests and measurements, and how its log is read.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::target;
 
-/// The package and the name of our host's program.
+/// The package and the program of our host.
 pub const HOST: &str = "orders-host";
 
 /// The release build.
@@ -16,30 +16,18 @@ pub fn binary() -> PathBuf {
     target().join("release/orders-host")
 }
 
-/// The release build, made with a profile of itself under load.
+/// The release build that was optimised with a profile of itself under load.
 #[must_use]
 pub fn profiled() -> PathBuf {
     target().join("profiled/optimized/release/orders-host")
 }
 
-/// The arguments to serve with. The access log is off: no other contender of the benchmark writes one.
+/// Adds the arguments to serve with. The access log is off, because no other server in the benchmark writes one.
 pub fn serve<'a>(command: &'a mut Command, component: &Path, store: &str) -> &'a mut Command {
     command
-        .arg("serve")
-        .arg("--component")
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--drain-delay", "0s"])
+        .args(["--log", "info,access=warn", "--log-format", "json", "--store", store, "--component"])
         .arg(component)
-        .args(["--store", store])
-        .args([
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            "off",
-            "--drain-delay",
-            "0s",
-            "--log-format",
-            "json",
-        ])
-        .args(["--log", "info,access=warn"])
 }
 
 /// The text value of a member of a flat JSON object.

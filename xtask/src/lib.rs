@@ -1,14 +1,19 @@
 //! What the developer's programs share: `xtask` itself, the benchmark (`bench/`), and the programs under `xtask/`.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | `command` | runs other programs: said before, checked after |
-//! | `process` | runs a program that may take so long, and no longer |
-//! | `serving` | starts a program that serves, and waits until it does |
-//! | `host` | how our host is started on a free port, and what its log says |
+//! | `command` | runs programs: prints the command line first, checks the exit status afterwards |
+//! | `process` | runs a program with a deadline |
+//! | `host` | how our host is started on a free port, and how its log is read |
+//! | `serving` | starts a server and waits until it listens |
+//! | `tools` | installs pinned third-party tools under `target/tools` |
 //! | `components` | builds components |
-//! | `adapters` | which adapters of the store there are |
-//! | `tools` | installs pinned Python and npm packages |
+//! | `adapters` | the adapters of the store |
+
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "every error is a TaskError: one line that names the command or file that failed"
+)]
 
 pub mod adapters;
 pub mod command;
@@ -20,17 +25,14 @@ pub mod tools;
 
 use std::path::{Path, PathBuf};
 
-/// The folder of this repository.
+/// The root folder of this repository.
 #[must_use]
 pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Where cargo builds to.
+/// Cargo's target folder.
 #[must_use]
 pub fn target() -> PathBuf {
-    match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => workspace().join(folder),
-        None => workspace().join("target"),
-    }
+    workspace().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or("target".into()))
 }

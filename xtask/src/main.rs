@@ -1,13 +1,14 @@
 //! The developer's commands: `cargo xtask serve | watch | test | contract | fuzz | build | check | infra`, and for the
-//! pipeline `component | sbom | advisories`. `load | swaps | pages | bench` are commands of the program in `bench/`,
-//! `portability`, `image` and `image-test` of what lies in the folders beside this one's sources.
+//! pipeline `component | sbom | advisories`. The other commands are programs of their own: `bench/`, and the folders
+//! beside `xtask/src`.
 //!
-//! Each sets up what it needs and says what it runs, so that any step can be run by hand as well.
+//! Each command prints the commands that it runs, so that any step can also be run by hand.
 
 mod commands;
 
 use std::{
     ffi::OsString,
+    fs,
     iter::once,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
@@ -17,13 +18,13 @@ use clap::{Args, Parser, Subcommand};
 
 use xtask::{
     adapters::Adapter,
-    command::{Failed, become_program, cargo, exit, failed, program, run},
+    command::{TaskError, cargo, exec_program, exit, file_error, program, run},
     components, host, target, workspace,
 };
 
-use commands::{check, contract, fuzz, infra, sbom, serve, watch};
+use commands::{check, contract, fuzz, sbom, serve, watch};
 
-/// The developer's commands.
+/// The developer's commands
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -34,70 +35,76 @@ struct Cli {
 enum Task {
     /// Build the host and the component, and serve on 127.0.0.1:8080, with SQLite in ./data
     Serve(serve::Options),
-    /// Build the guest whenever its sources change, and push it to the host that runs
+    /// Build the component whenever its sources change, and push it to the running host
     Watch(watch::Options),
-    /// Run all tests; what follows `--` goes to `cargo test`, and then only that is run
+    /// Run all tests; with options after `--`, run only `cargo test` with these options
+    ///
+    /// Select tests by test target (`cargo xtask test -- --test api`) or by name (`cargo xtask test -- canary`). -p is
+    /// rejected: it would compile wasmtime again with other features.
     Test {
-        /// Options for `cargo test`
+        /// Options for `cargo test --workspace`
         #[arg(last = true)]
         options: Vec<String>,
     },
-    /// Run the contract tests alone: the API description against the service, and the service against HTTP
+    /// Run only the contract tests: the API description against the service, and the service against HTTP
     Contract,
-    /// Give the guest's parsers and handlers random input for some minutes
-    Fuzz(fuzz::Options),
-    /// Build for release, with a profile: target/dist/orders-host and target/dist/orders.wasm
+    /// Test the component's parsers and handlers with random input
+    Fuzz {
+        /// Minutes after which no further round starts
+        #[arg(long, default_value_t = 3)]
+        minutes: u64,
+    },
+    /// Build for release, with a profile of the host: target/dist/orders-host and target/dist/*.wasm
     Build,
-    /// Create orders as fast as some connections can, and count the fsyncs that took
+    /// Create orders as fast as possible over some connections, and count the fsyncs
     #[command(disable_help_flag = true)]
-    Load(Others),
-    /// Replace the component again and again under load, and see what requests notice of it
+    Load(RawOptions),
+    /// Replace the component repeatedly under load, and show the effect on requests
     #[command(disable_help_flag = true)]
-    Swaps(Others),
-    /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
+    Swaps(RawOptions),
+    /// Compare the time of a page in a store of 1 000 orders and in one of 1 000 000
     #[command(disable_help_flag = true)]
-    Pages(Others),
-    /// Measure the service beside others: throughput, latency, memory, cold start
+    Pages(RawOptions),
+    /// Compare the service with other servers: throughput, latency, memory, cold start
     #[command(disable_help_flag = true)]
-    Bench(Others),
-    /// Build the component for hosts of others, and run it in those that can be had
+    Bench(RawOptions),
+    /// Build the component for other hosts, and run it on those that can be installed
     #[command(disable_help_flag = true)]
-    Portability(Others),
+    Portability(RawOptions),
     /// Check formatting, lints, documentation, dependencies and infrastructure
     Check,
-    /// Check the infrastructure alone: terraform/, .github/, deploy/ and the Dockerfile
+    /// Check only the infrastructure: terraform/, .github/, deploy/ and the Dockerfile
     Infra,
-    /// Build the container image without a registry, check it, and build it again to see that it is the same
+    /// Build the container image without a registry, check it, and build it again to compare
     Image {
-        /// Build it once only, and do not see whether a second build is the same
+        /// Skip the second build
         #[arg(long)]
         once: bool,
     },
-    /// Replace an image by another one under load, task by task, behind a load balancer and over PostgreSQL
+    /// Replace an image under load, task by task, behind a load balancer and over PostgreSQL
     #[command(disable_help_flag = true)]
-    ImageTest(Others),
-    /// Build the component alone: target/dist/orders.wasm
+    ImageTest(RawOptions),
+    /// Build only the component: target/dist/orders.wasm
     Component,
-    /// List what program and component are made of: target/dist/*.cdx.json
+    /// Write the bills of materials of program and component: target/dist/*.cdx.json
     Sbom,
-    /// Look for known vulnerabilities of dependencies, in a database from the network
+    /// Check dependencies for known vulnerabilities, with a database from the network
     Advisories,
 }
 
-/// What another program is given as it is.
+/// Options that another program parses.
 #[derive(Args)]
-struct Others {
+struct RawOptions {
     /// Options of this command: `cargo xtask COMMAND --help` lists them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<OsString>,
 }
 
-/// With this feature tests can have the host killed at named points. No dependency has other features for it, so that
-/// only the host is compiled once more.
+/// Lets tests kill the host at named points. It changes no feature of a dependency, so only the host is compiled again.
 const FAULTS: &str = "orders-host/fault-injection";
 /// The program that measures.
 const BENCH: &str = "orders-bench";
-/// The program that composes the component for other hosts, and runs it in them.
+/// The program that composes the component for other hosts and runs it there.
 const PORTABILITY: &str = "orders-portability";
 /// The program that replaces an image under load.
 const ROLLOUT: &str = "orders-rollout";
@@ -105,77 +112,81 @@ const ROLLOUT: &str = "orders-rollout";
 fn main() -> ExitCode {
     exit(match Cli::parse().task {
         Task::Serve(options) => serve::serve(&options),
-        Task::Watch(options) => watch::forever(&options),
+        Task::Watch(options) => watch::build_and_push_forever(&options),
         Task::Test { options } => test(&options),
         Task::Contract => contract::test(),
-        Task::Fuzz(options) => fuzz::all(&options),
+        Task::Fuzz { minutes } => fuzz::run_rounds(minutes),
         Task::Build => build(),
-        Task::Load(others) => hand_on(BENCH, "load", others),
-        Task::Swaps(others) => hand_on(BENCH, "swaps", others),
-        Task::Pages(others) => hand_on(BENCH, "pages", others),
-        Task::Bench(others) => hand_on(BENCH, "bench", others),
-        Task::Portability(others) => hand_on(PORTABILITY, "portability", others),
+        Task::Load(raw) => exec_command(BENCH, "load", raw),
+        Task::Swaps(raw) => exec_command(BENCH, "swaps", raw),
+        Task::Pages(raw) => exec_command(BENCH, "pages", raw),
+        Task::Bench(raw) => exec_command(BENCH, "bench", raw),
+        Task::Portability(raw) => exec_command(PORTABILITY, "portability", raw),
         Task::Check => check::all(),
-        Task::Infra => infra::check(),
+        Task::Infra => check::infrastructure(),
         Task::Image { once } => image(once),
-        Task::ImageTest(others) => hand_on(ROLLOUT, "image-test", others),
-        Task::Component => component(),
+        Task::ImageTest(raw) => exec_command(ROLLOUT, "image-test", raw),
+        Task::Component => components::orders().and_then(|path| distribute(&[(path, "orders.wasm")])),
         Task::Sbom => sbom::write(),
         Task::Advisories => check::advisories(),
     })
 }
 
-/// Becomes the program whose command this is.
-fn hand_on(package: &str, command: &str, others: Others) -> Result<(), Failed> {
-    become_program(package, once(command.into()).chain(others.options))
+/// Replaces this process with a command of another program.
+fn exec_command(package: &str, command: &str, raw: RawOptions) -> Result<(), TaskError> {
+    exec_program(package, once(command.into()).chain(raw.options))
 }
 
-fn test(options: &[String]) -> Result<(), Failed> {
-    // Who picks some tests means those alone.
+fn test(options: &[String]) -> Result<(), TaskError> {
+    let mut cargo_options = options.iter().take_while(|option| *option != "--");
+    if let Some(option) =
+        cargo_options.find(|option| option.starts_with("-p") || option.starts_with("--package"))
+    {
+        return Err(TaskError(format!(
+            "{option} is not supported, because it would compile wasmtime again with other features; select tests by \
+             target (--test api) or by name (canary), or run `cargo test -p orders-guest` for the guest alone"
+        )));
+    }
     let all = options.is_empty();
     if all {
         contract::check_tools()?;
     }
-    // The orders component, too.
+    // This also builds the orders component.
     run(program(PORTABILITY)?.arg("components"))?;
     components::fixtures()?;
     run(cargo(["test", "--workspace", "--locked", "--features", FAULTS]).args(options))?;
-    if !all {
-        return Ok(());
+    if all {
+        contract::test()?;
+        run(program(PORTABILITY)?.arg("test"))?;
     }
-    contract::test()?;
-    run(program(PORTABILITY)?.arg("test"))
+    Ok(())
 }
 
-fn build() -> Result<(), Failed> {
+fn build() -> Result<(), TaskError> {
     let component = components::orders()?;
     run(program(PORTABILITY)?.arg("compose"))?;
     run(program(BENCH)?.arg("build-host"))?;
     let mut copies = vec![(host::profiled(), "orders-host"), (component, "orders.wasm")];
-    copies.extend(Adapter::ALL.into_iter().map(|adapter| (adapter.path(), adapter.composed())));
+    copies.extend(Adapter::ALL.map(|adapter| (adapter.path(), adapter.composed())));
     distribute(&copies)
 }
 
-fn component() -> Result<(), Failed> {
-    distribute(&[(components::orders()?, "orders.wasm")])
-}
-
-fn image(once: bool) -> Result<(), Failed> {
+fn image(once: bool) -> Result<(), TaskError> {
     let component = components::orders()?;
     let mut check = Command::new(workspace().join("xtask/image/check"));
     run(check.arg(component).args(once.then_some("--once")))
 }
 
-/// Copies what was built to `target/dist`, under these names.
-fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), Failed> {
+/// Copies files to `target/dist`, under these names.
+fn distribute(copies: &[(PathBuf, &str)]) -> Result<(), TaskError> {
     let dist = target().join("dist");
     let copy = |from: &Path, name: &str| {
         let to = dist.join(name);
-        std::fs::copy(from, &to)?;
-        println!("{:>10} bytes  {}", std::fs::metadata(&to)?.len(), to.display());
+        let bytes = fs::copy(from, &to)?;
+        println!("{bytes:>10} bytes  {}", to.display());
         Ok(())
     };
-    std::fs::create_dir_all(&dist)
+    fs::create_dir_all(&dist)
         .and_then(|()| copies.iter().try_for_each(|(from, name)| copy(from, name)))
-        .map_err(|error| failed(&dist, &error))
+        .map_err(|error| file_error(&dist, &error))
 }

@@ -1,9 +1,10 @@
-//! Programs that may take so long, and no longer.
+//! Runs a program with a deadline.
 
 use std::{
+    io,
     os::unix::process::CommandExt,
     path::Path,
-    process::{Child, Command, ExitStatus},
+    process::{Command, ExitStatus},
     sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
     thread,
     time::Duration,
@@ -11,101 +12,78 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::command::Failed;
+use crate::command::{TaskError, announce};
 
-/// How long a process that was killed may take to be gone.
-const GONE: Duration = Duration::from_secs(10);
+/// How long a killed process may take to exit.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Which processes a program is grouped with.
+/// The process group of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// A group of its own, so that whatever it starts is signalled with it.
+    /// A group of its own: signals also reach the processes that the program starts.
     Own,
-    /// Ours: a terminal that interrupts us interrupts it, too.
+    /// The group of this process: a terminal interrupts both.
     Ours,
 }
 
-/// A program that is waited for with a deadline, and killed if it is not waited for.
+/// A running program; killed when dropped.
 pub struct Process {
     name: String,
     id: Pid,
     group: Group,
-    ended: Receiver<std::io::Result<ExitStatus>>,
-    has_ended: bool,
+    status: Receiver<io::Result<ExitStatus>>,
+    has_exited: bool,
 }
 
 impl Process {
-    /// Runs a command to its end, in a group of its own, with its output where ours goes.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it cannot be started, does not end in time or does not succeed.
-    pub fn run(command: &mut Command, limit: Duration) -> Result<(), Failed> {
-        eprintln!("+ {command:?}");
+    /// Runs a command to its end, in a group of its own. It inherits standard output and standard error.
+    pub fn run(command: &mut Command, limit: Duration) -> Result<(), TaskError> {
+        announce(command);
         Self::start(command, Group::Own)?.succeed_within(limit)
     }
 
     /// Starts a command.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it cannot be started.
-    pub fn start(command: &mut Command, group: Group) -> Result<Self, Failed> {
+    pub fn start(command: &mut Command, group: Group) -> Result<Self, TaskError> {
         let name = Path::new(command.get_program()).file_name().unwrap_or_default();
         let name = name.to_string_lossy().into_owned();
         if group == Group::Own {
             command.process_group(0);
         }
-        let mut child: Child =
-            command.spawn().map_err(|error| Failed(format!("{name} cannot be run: {error}")))?;
+        let mut child = command.spawn().map_err(|error| TaskError(format!("cannot run {name}: {error}")))?;
         let id = Pid::from_child(&child);
-        let (sender, ended) = sync_channel(1);
+        let (sender, status) = sync_channel(1);
         thread::spawn(move || sender.send(child.wait()));
-        Ok(Self { name, id, group, ended, has_ended: false })
+        Ok(Self { name, id, group, status, has_exited: false })
     }
 
-    /// The number of the process.
+    /// The process ID.
     #[must_use]
     pub fn id(&self) -> i32 {
         self.id.as_raw_nonzero().get()
     }
 
-    /// Waits for its end.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not end in time.
-    pub fn end_within(&mut self, limit: Duration) -> Result<ExitStatus, Failed> {
-        let name = &self.name;
-        match self.ended.recv_timeout(limit) {
-            Ok(outcome) => {
-                self.has_ended = true;
-                outcome.map_err(|error| Failed(format!("{name}: {error}")))
+    /// Waits for the exit status.
+    pub fn exit_within(&mut self, limit: Duration) -> Result<ExitStatus, TaskError> {
+        let reason = match self.status.recv_timeout(limit) {
+            Ok(status) => {
+                self.has_exited = true;
+                return status.map_err(|error| TaskError(format!("{}: {error}", self.name)));
             }
-            Err(RecvTimeoutError::Timeout) => {
-                Err(Failed(format!("{name} did not end in {} s", limit.as_secs())))
-            }
-            Err(RecvTimeoutError::Disconnected) => Err(Failed(format!("{name} was not waited for"))),
-        }
+            Err(RecvTimeoutError::Timeout) => format!("did not exit within {} s", limit.as_secs()),
+            Err(RecvTimeoutError::Disconnected) => "exited earlier".to_owned(),
+        };
+        Err(TaskError(format!("{} {reason}", self.name)))
     }
 
-    /// Waits for it to succeed.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not end in time or does not succeed.
-    pub fn succeed_within(&mut self, limit: Duration) -> Result<(), Failed> {
-        let status = self.end_within(limit)?;
-        if status.success() { Ok(()) } else { Err(Failed(format!("{} failed: {status}", self.name))) }
+    /// Waits for exit status 0.
+    pub fn succeed_within(&mut self, limit: Duration) -> Result<(), TaskError> {
+        let status = self.exit_within(limit)?;
+        if status.success() { Ok(()) } else { Err(TaskError(format!("{} failed: {status}", self.name))) }
     }
 
-    /// Asks it to end, and whatever it has started in a group of its own: SIGTERM.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it is not there any more.
-    pub fn terminate(&self) -> Result<(), Failed> {
-        self.signal(Signal::TERM).map_err(|error| Failed(format!("{}: {error}", self.name)))
+    /// Sends SIGTERM to the program, and to its group if that is its own.
+    pub fn terminate(&self) -> Result<(), TaskError> {
+        self.signal(Signal::TERM).map_err(|error| TaskError(format!("{}: {error}", self.name)))
     }
 
     fn signal(&self, signal: Signal) -> rustix::io::Result<()> {
@@ -118,9 +96,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if !self.has_ended && self.ended.try_recv().is_err() {
+        if !self.has_exited && self.status.try_recv().is_err() {
             let _ = self.signal(Signal::KILL);
-            let _ = self.ended.recv_timeout(GONE);
+            let _ = self.status.recv_timeout(KILL_LIMIT);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A program that serves on a free port, for tests and measurements.
+//! Starts a server on a free port, for tests and measurements, and waits until it listens.
 
 use std::{
-    io::{BufRead, BufReader, PipeReader},
+    io::{self, BufRead, BufReader, PipeReader},
     net::SocketAddr,
     process::{Command, Stdio},
     sync::mpsc::{Receiver, sync_channel},
@@ -10,72 +10,64 @@ use std::{
 };
 
 use crate::{
-    command::Failed,
+    command::TaskError,
     host::field,
     process::{Group, Process},
 };
 
-/// How long a program may take to say where it listens, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to log its address, and to shut down.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// A program that serves; killed when this is dropped.
+/// A server that listens; killed when dropped.
 pub struct Serving {
-    /// Its process.
+    /// The process of the server.
     pub process: Process,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     /// When it was started.
     pub began: Instant,
 }
 
 impl Serving {
-    /// Starts a command and waits until it says where it listens, on either output. `see` is given each line, until the
-    /// last.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it cannot be started, or does not say where it listens.
+    /// Starts a command and waits until it logs its address, on standard output or standard error. `on_line` receives
+    /// every line of both, as long as the server runs.
     pub fn start(
         command: &mut Command,
         group: Group,
-        see: impl FnMut(&str) + Send + 'static,
-    ) -> Result<Self, Failed> {
+        on_line: impl FnMut(&str) + Send + 'static,
+    ) -> Result<Self, TaskError> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let failed = |error: std::io::Error| Failed(format!("cannot run {name}: {error}"));
-        let (log, output) = std::io::pipe().map_err(failed)?;
+        let failed = |error: io::Error| TaskError(format!("cannot run {name}: {error}"));
+        let (log, output) = io::pipe().map_err(failed)?;
         command.stdin(Stdio::null()).stderr(output.try_clone().map_err(failed)?).stdout(output);
         let began = Instant::now();
         let process = Process::start(command, group)?;
-        // The command holds the writing end, and the log has no end as long as it does.
+        // Closes our copies of the pipe's writing end; without this, reading the log never ends.
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        match follow(log, see).recv_timeout(PATIENCE) {
+        match follow(log, on_line).recv_timeout(LIMIT) {
             Ok(Ok(address)) => Ok(Self { process, address, began }),
-            Ok(Err(last)) => Err(Failed(format!("{name} ended; the last it said: {last}"))),
-            Err(_) => Err(Failed(format!("{name} did not say where it listens"))),
+            Ok(Err(last)) => Err(TaskError(format!("{name} exited; its last line: {last}"))),
+            Err(_) => Err(TaskError(format!("{name} did not log its address within {} s", LIMIT.as_secs()))),
         }
     }
 
-    /// Asks it to end, and waits for that.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it does not end in time, or not in order.
-    pub fn stop(&mut self) -> Result<(), Failed> {
+    /// Shuts the server down: sends SIGTERM and waits for exit status 0.
+    pub fn stop(&mut self) -> Result<(), TaskError> {
         self.process.terminate()?;
-        self.process.succeed_within(PATIENCE)
+        self.process.succeed_within(LIMIT)
     }
 }
 
-/// Reads a log to its end, so that its writer never waits; gives the first address in it, or its last line.
+/// Reads a log to its end, so that its writer never blocks. Sends the first address in it, or its last line.
 fn follow(
     log: PipeReader,
-    mut see: impl FnMut(&str) + Send + 'static,
+    mut on_line: impl FnMut(&str) + Send + 'static,
 ) -> Receiver<Result<SocketAddr, String>> {
     let (sender, receiver) = sync_channel(1);
     thread::spawn(move || {
         let mut last = String::new();
         for line in BufReader::new(log).lines().map_while(Result::ok) {
-            see(&line);
+            on_line(&line);
             if let Some(address) = address_in(&line) {
                 let _ = sender.try_send(Ok(address));
             }
@@ -86,7 +78,7 @@ fn follow(
     receiver
 }
 
-/// The address that a line of our host's log has; the first address on loopback in any other.
+/// The address in a log line: the field `address` of our host's log, otherwise the first loopback address.
 #[must_use]
 pub fn address_in(line: &str) -> Option<SocketAddr> {
     const LOOPBACK: &str = "127.0.0.1:";

@@ -1,4 +1,4 @@
-//! The host's own store for SQLite, called from handlers that wait for it.
+//! The host's own store, called from blocking handlers.
 
 use std::sync::Arc;
 
@@ -11,18 +11,14 @@ use orders_host::{
 };
 use tokio::runtime::Handle;
 
-/// A store of the host. It has to be called outside the runtime's own threads.
+/// A store of the host. Call it on blocking threads only.
 pub(crate) struct DurableStore {
     store: Arc<dyn host::Store>,
     runtime: Handle,
 }
 
 impl DurableStore {
-    /// Opens it; has to be called on the runtime that will wait for it.
-    ///
-    /// # Errors
-    ///
-    /// What the host would say.
+    /// Opens the store. Later calls wait on the current runtime.
     pub(crate) async fn open(location: &StoreLocation) -> Result<Self, OpenError> {
         Ok(Self { store: host::open(location).await?, runtime: Handle::current() })
     }

@@ -1,4 +1,4 @@
-//! A request of axum as the handlers see it, and their response as axum sends it.
+//! Converts between axum's requests and responses and those of the handlers.
 
 use axum::{
     body::{Body, Bytes, to_bytes},
@@ -8,10 +8,10 @@ use axum::{
 };
 use orders_guest::platform::{BodyError, Request, Response};
 
-/// The largest body that is read, as the host has it by default.
+/// The host's default limit of a request body.
 const MAX_BODY: usize = 1 << 20;
 
-/// A request with all of its body: as in the host, a slow client holds up nobody.
+/// A request with its complete body: as in the host, a slow upload does not occupy a handler.
 pub(crate) struct Incoming {
     head: Parts,
     body: Result<Bytes, BodyError>,
@@ -40,7 +40,7 @@ impl Request for Incoming {
     }
 
     fn body(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
-        let read_before = Err(BodyError::Interrupted("the body was read before".into()));
+        let read_before = Err(BodyError::Interrupted("the body was already read".into()));
         match std::mem::replace(&mut self.body, read_before)? {
             body if body.len() > limit => Err(BodyError::TooLarge(u64::try_from(limit).unwrap_or(u64::MAX))),
             body => Ok(body.into()),
@@ -48,21 +48,21 @@ impl Request for Incoming {
     }
 }
 
-/// What axum sends.
-pub(crate) fn send(answer: Response) -> response::Response {
-    let mut response = response::Response::new(Body::from(answer.body));
-    let Ok(status) = StatusCode::from_u16(answer.status) else { return failed() };
-    *response.status_mut() = status;
-    for (name, value) in answer.headers {
+/// Converts the handlers' response.
+pub(crate) fn send(response: Response) -> response::Response {
+    let Ok(status) = StatusCode::from_u16(response.status) else { return failed() };
+    let mut sent = response::Response::new(Body::from(response.body));
+    *sent.status_mut() = status;
+    for (name, value) in response.headers {
         match (HeaderName::try_from(&*name), HeaderValue::try_from(value)) {
-            (Ok(name), Ok(value)) => _ = response.headers_mut().append(name, value),
+            (Ok(name), Ok(value)) => _ = sent.headers_mut().append(name, value),
             _ => return failed(),
         }
     }
-    response
+    sent
 }
 
-/// The answer where the handlers made one that cannot be sent: it ends the benchmark.
+/// The response if a handler panicked, or its response is invalid. It makes the measurement void.
 pub(crate) fn failed() -> response::Response {
     let mut response = response::Response::new(Body::empty());
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -1,12 +1,14 @@
-//! The limit that the benchmark holds the sandbox against: the guest's own handlers, linked natively behind axum.
+//! The benchmark's upper limit: the guest's own handlers, without a sandbox, linked natively behind axum.
 //!
-//! - `http`: a request of axum as the handlers see it, and their response as axum sends it;
-//! - `memory`, `durable`: the two stores;
-//! - `world`: the clock and randomness.
+//! | file | contents |
+//! |---|---|
+//! | `http` | converts between axum's requests and responses and those of the handlers |
+//! | `memory` | the store in memory |
+//! | `durable` | the host's store |
+//! | `world` | the clock and randomness |
 //!
-//! It has no deadline, no admission and no access log: what those cost is part of what is measured.
-//!
-//! It uses the same allocator as the host, so that the difference is the sandbox and nothing else.
+//! It has no deadlines, no admission control and no access log, so the benchmark measures their cost, too. It uses the host's
+//! allocator, so that the allocator makes no difference.
 
 mod durable;
 mod http;
@@ -26,17 +28,17 @@ use tokio::net::TcpListener;
 
 use crate::{durable::DurableStore, http::Incoming, memory::MemoryStore, world::World};
 
-/// That of the host.
+/// The host's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The orders service without a sandbox, for the benchmark.
 #[derive(Parser)]
 struct Options {
-    /// The address and port to serve on; port 0 takes a free one
+    /// The address and port to serve on; port 0 picks a free one
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Where the state is kept: `sqlite:PATH`, `postgres://…` or `memory:`
+    /// The store of the orders: `sqlite:PATH`, `postgres://…` or `memory:`
     #[arg(long, default_value = "memory:")]
     store: StoreLocation,
 }
@@ -55,47 +57,47 @@ async fn main() -> ExitCode {
 async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     let app = match &options.store {
         StoreLocation::Memory => {
-            Router::new().fallback(answer_at_once).with_state(Arc::new(MemoryStore::default()))
+            Router::new().fallback(respond_inline).with_state(Arc::new(MemoryStore::default()))
         }
         location @ (StoreLocation::Sqlite(_) | StoreLocation::Postgres(_)) => {
             let store = DurableStore::open(location).await?;
-            Router::new().fallback(answer_aside).with_state(Arc::new(store))
+            Router::new().fallback(respond_on_blocking_thread).with_state(Arc::new(store))
         }
     };
     let listener = TcpListener::bind(options.listen).await?;
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
     let listener = listener.tap_io(|socket| {
-        // Only a matter of speed.
+        // A failure only costs speed.
         let _ = socket.set_nodelay(true);
     });
-    axum::serve(listener, app).with_graceful_shutdown(told_to_end()).await?;
+    axum::serve(listener, app).with_graceful_shutdown(shutdown_signal()).await?;
     Ok(())
 }
 
-/// A store that answers at once needs no other thread: the handler runs in the task of its connection.
-async fn answer_at_once(
+/// A store in memory does not block: the handler runs in its connection's task.
+async fn respond_inline(
     State(store): State<Arc<MemoryStore>>,
     request: axum::extract::Request,
 ) -> axum::response::Response {
     respond(&mut Incoming::receive(request).await, &*store)
 }
 
-/// A store that waits for the disk would hold up the connections of its thread.
-async fn answer_aside(
+/// A store that waits for the disk would block the other connections of its thread: the handler runs on another one.
+async fn respond_on_blocking_thread(
     State(store): State<Arc<DurableStore>>,
     request: axum::extract::Request,
 ) -> axum::response::Response {
     let mut request = Incoming::receive(request).await;
-    let answered = tokio::task::spawn_blocking(move || respond(&mut request, &*store)).await;
-    answered.unwrap_or_else(|_panicked| http::failed())
+    let response = tokio::task::spawn_blocking(move || respond(&mut request, &*store)).await;
+    response.unwrap_or_else(|_panicked| http::failed())
 }
 
 fn respond(request: &mut Incoming, store: &dyn Store) -> axum::response::Response {
     http::send(handle(request, &Services { store, clock: &World, random: &World }))
 }
 
-async fn told_to_end() {
+async fn shutdown_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))

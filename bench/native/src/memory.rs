@@ -6,11 +6,11 @@ use orders_guest::store::{
     Check, Direction, Entry, KeyRange, Outcome, Store, StoreError, Stored, Write, memory::Records,
 };
 
-/// One map behind one lock. It is held for moments: keys and values are made before, and let go after.
+/// One map behind one lock. The lock is held briefly: keys and values are allocated before and freed after.
 #[derive(Default)]
 pub(crate) struct MemoryStore(RwLock<Records>);
 
-// A poisoned lock is taken all the same: after a panic the figures are void, but the run ends in order.
+// A poisoned lock is used all the same: after a panic the measurement is void, but the run ends normally.
 impl Store for MemoryStore {
     fn get(&self, keys: Vec<String>) -> Result<Vec<Option<Stored>>, StoreError> {
         Ok(self.0.read().unwrap_or_else(PoisonError::into_inner).get(&keys))

@@ -1,10 +1,10 @@
-//! The clock and the randomness of this process.
+//! The clock and randomness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use orders_guest::platform::{Clock, Random};
 
-/// What the handlers see of the world.
+/// The system clock, and random numbers.
 pub(crate) struct World;
 
 impl Clock for World {
@@ -16,7 +16,7 @@ impl Clock for World {
 
 impl Random for World {
     fn bytes16(&self) -> [u8; 16] {
-        // Of this thread, cryptographically secure and seeded by the operating system.
+        // A generator per thread, cryptographically secure and seeded by the operating system.
         rand::random()
     }
 }

@@ -1,24 +1,23 @@
-//! `cargo xtask load`: durable creates as fast as some connections can ask for them, and what they cost.
+//! `cargo xtask load`: durable creates as fast as several connections can send them, and how many commits share one fsync.
 //!
-//! It measures the release build over a real socket and a real disk. Ratios against other services are the
-//! business of a benchmark; here the question is how many commits share one fsync.
+//! It measures the release build over a socket and a disk. `bench` compares it with other implementations.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 
 use orders_bench::{client::ORDER, load::create_all};
-use xtask::command::Failed;
+use xtask::command::TaskError;
 
 use crate::host::{Host, build, empty_folder};
 
-/// How much load.
+/// The load to generate.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Orders to create in all
+    /// Orders to create in total
     #[arg(long, default_value_t = 10_000)]
     creates: usize,
-    /// Connections that create at once
+    /// Concurrent connections
     #[arg(long, default_value_t = 64)]
     connections: usize,
     /// Run the host under strace and count its system calls as well; slower
@@ -26,32 +25,25 @@ pub(crate) struct Options {
     strace: bool,
 }
 
-/// Runs the load and prints what came of it.
-///
-/// # Errors
-///
-/// [`Failed`] if anything did not go as it should: an answer other than 201 counts as that.
-pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
+/// Generates the load and prints the measurements.
+pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let component = build()?;
     let folder = empty_folder("load")?;
     let mut host = Host::start(&component, &folder, options.strace, &[])?;
-    let began = Instant::now();
-    let mut times = create_all(host.address(), options.creates, options.connections, |_| ORDER.to_owned())?;
-    let elapsed = began.elapsed();
+    let load = create_all(host.address(), options.creates, options.connections, |_| ORDER.to_owned())?;
     let (commits, transactions) = host.stop()?;
-
-    times.sort_unstable();
-    let at =
-        |share: usize| times.get(times.len().saturating_sub(1) * share / 100).copied().unwrap_or_default();
-    println!("creates        {} over {} connections, in {:.2?}", times.len(), options.connections, elapsed);
-    println!("creates/s      {}", per_second(times.len(), elapsed));
-    println!("fsyncs/s       {} (one a transaction)", per_second(transactions, elapsed));
+    let hundredths = commits * 100 / transactions.max(1);
     println!(
-        "creates/fsync  {}.{:02}",
-        commits / transactions.max(1),
-        commits * 100 / transactions.max(1) % 100
+        "creates        {} over {} connections, in {:.2?}",
+        load.count(),
+        options.connections,
+        load.elapsed
     );
-    println!("time           median {:.2?}, 99th percentile {:.2?}", at(50), at(99));
+    println!("creates/s      {}", per_second(load.count(), load.elapsed));
+    println!("fsyncs/s       {} (one per transaction)", per_second(transactions, load.elapsed));
+    println!("creates/fsync  {}.{:02}", hundredths / 100, hundredths % 100);
+    let [p50, p99] = [500, 990].map(|tenths| load.latencies.percentile(tenths));
+    println!("time           median {p50:.2?}, 99th percentile {p99:.2?}");
     Ok(())
 }
 

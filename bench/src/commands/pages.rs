@@ -1,28 +1,35 @@
 //! `cargo xtask pages`: whether a page costs the same in a small store and in a large one.
 //!
-//! Two hosts serve at the same time, one on each store, and are asked in turns, so that whatever else the machine does
-//! meets both alike. What counts is the ratio of the medians.
+//! Two hosts serve at the same time, one for each store, and get requests in turn, so that other work on the machine affects
+//! both alike. The result is the ratio of the medians.
 
-use std::time::{Duration, Instant};
+use std::io;
 
 use clap::Args;
 
-use orders_bench::{client::Connection, load::create_all};
-use xtask::command::Failed;
+use orders_bench::{
+    client::Connection,
+    load::{Latencies, create_all},
+};
+use xtask::command::TaskError;
 
-use crate::host::{Host, build, empty_folder};
+use crate::{
+    host::{Host, build, empty_folder},
+    table::Table,
+};
 
 /// Orders in the small store.
 const SMALL: usize = 1_000;
-/// One order in so many is of the customer whose orders are asked for.
-const ONE_IN: usize = 40;
+/// One order in this many belongs to the customer whose orders are listed.
+const ORDERS_PER_MATCH: usize = 40;
 /// Connections that fill a store.
-const FILLERS: usize = 64;
+const CONNECTIONS: usize = 64;
+/// The bound of the ratio, in hundredths: noise alone stays below it.
+const MAX_RATIO: u128 = 150;
+/// Fewer bytes than a page of twenty of the smallest orders has.
+const MIN_PAGE: usize = 4_000;
 
-/// How much dearer a page may be in the large store, in hundredths: what noise makes of 1.
-const MOST_HUNDREDTHS: u128 = 150;
-
-/// What is asked for, by name.
+/// The pages to read.
 const PAGES: [(&str, &str); 5] = [
     ("newest 20", "/api/v1/orders?limit=20"),
     ("oldest 20", "/api/v1/orders?limit=20&sort=created_at"),
@@ -37,78 +44,67 @@ pub(crate) struct Options {
     /// Orders in the large store
     #[arg(long, default_value_t = 1_000_000)]
     orders: usize,
-    /// How often each page is read from each store
+    /// How often to read each page from each store
     #[arg(long, default_value_t = 1_000)]
     reads: usize,
 }
 
 /// Fills both stores, reads the pages, prints the medians and their ratio.
-///
-/// # Errors
-///
-/// [`Failed`] if anything did not go as it should.
-pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
+pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let component = build()?;
     let mut hosts = Vec::new();
     for orders in [SMALL, options.orders] {
         let folder = empty_folder(&format!("pages/{orders}"))?;
         let host = Host::start(&component, &folder, false, &[])?;
-        let began = Instant::now();
-        create_all(host.address(), orders, FILLERS, order)?;
-        println!("{orders} orders made in {:.0?}", began.elapsed());
+        let filled = create_all(host.address(), orders, CONNECTIONS, order)?;
+        println!("{orders} orders created in {:.0?}", filled.elapsed);
         hosts.push(host);
     }
-    let mut dearer = Vec::new();
-    println!("{:<20}{:>12}{:>12}{:>8}", "page", SMALL, options.orders, "ratio");
-    for (name, target) in PAGES {
-        let [small, large] = medians(&hosts, target, options.reads)?;
-        let hundredths = large.as_nanos() * 100 / small.as_nanos().max(1);
-        if hundredths > MOST_HUNDREDTHS {
-            dearer.push(name);
+    let mut slower = Vec::new();
+    let mut table =
+        Table::new(["page".to_owned(), SMALL.to_string(), options.orders.to_string(), "ratio".into()]);
+    for (name, path) in PAGES {
+        let latencies = read(&hosts, path, options.reads);
+        let latencies = latencies.map_err(|error| TaskError(format!("{path}: {error}")))?;
+        let medians: Vec<_> = latencies.iter().map(|latencies| latencies.percentile(500)).collect();
+        let [small, large] = *medians.as_slice() else { continue };
+        let ratio = large.as_nanos() * 100 / small.as_nanos().max(1);
+        if ratio > MAX_RATIO {
+            slower.push(name);
         }
-        println!("{name:<20}{small:>12.1?}{large:>12.1?}{:>5}.{:02}", hundredths / 100, hundredths % 100);
+        let ratio = format!("{}.{:02}", ratio / 100, ratio % 100);
+        table.row([name.to_owned(), format!("{small:.1?}"), format!("{large:.1?}"), ratio]);
     }
+    print!("{}", table.text());
     for host in &mut hosts {
         host.stop()?;
     }
-    if dearer.is_empty() {
-        Ok(())
-    } else {
-        Err(Failed(format!("dearer in the large store: {}", dearer.join(", "))))
+    if slower.is_empty() {
+        return Ok(());
     }
+    Err(TaskError(format!("slower in the large store: {}", slower.join(", "))))
 }
 
 fn order(number: usize) -> String {
-    let customer = if number.is_multiple_of(ONE_IN) {
+    let customer = if number.is_multiple_of(ORDERS_PER_MATCH) {
         "ada".to_owned()
     } else {
         format!("customer {}", number % 10_000)
     };
-    format!(
-        r#"{{"customer":"{customer}","currency":"EUR","items":[{{"sku":"tea-1","quantity":2,"unit_price":450}}]}}"#
-    )
+    let items = r#"[{"sku":"tea-1","quantity":2,"unit_price":450}]"#;
+    format!(r#"{{"customer":"{customer}","currency":"EUR","items":{items}}}"#)
 }
 
-/// The median time of reading a page from each host, in turns.
-fn medians(hosts: &[Host], target: &str, reads: usize) -> Result<[Duration; 2], Failed> {
-    let mut times = [Vec::new(), Vec::new()];
-    let mut connections = Vec::new();
-    for host in hosts {
-        connections.push(Connection::open(host.address()).map_err(|error| Failed(error.to_string()))?);
-    }
+/// Reads a page from each host in turn; returns the latencies of each.
+fn read(hosts: &[Host], path: &str, reads: usize) -> io::Result<Vec<Latencies>> {
+    let connections = hosts.iter().map(|host| Connection::open(host.address()));
+    let mut connections = connections.collect::<io::Result<Vec<_>>>()?;
     for _ in 0..reads {
-        for (connection, times) in connections.iter_mut().zip(&mut times) {
-            let began = Instant::now();
-            let page = connection.get(target).map_err(|error| Failed(format!("{target}: {error}")))?;
-            times.push(began.elapsed());
-            // Twenty of the smallest orders are more than this.
-            if page.len() < 4_000 {
-                return Err(Failed(format!("{target} gave a short page")));
+        for connection in &mut connections {
+            if connection.get(path)?.len() < MIN_PAGE {
+                return Err(io::Error::other("the page is too short"));
             }
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_unstable();
-        times.get(times.len() / 2).copied().unwrap_or_default()
-    }))
+    Ok(connections.into_iter().map(|connection| connection.latencies.into()).collect())
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask swaps`: what requests notice of it when the component is replaced again and again.
+//! `cargo xtask swaps`: how requests are affected when the component is replaced repeatedly.
 //!
-//! Two versions of the orders component, the release build, SQLite, and clients that create orders and read them back
-//! without a pause. The same clients without swaps, before and after, are the measure.
+//! Two versions of the orders component, the release build of the host, SQLite, and clients that continuously create orders
+//! and read them back. The baseline is the same load without swaps, before and after.
 
 use std::{
     path::Path,
@@ -11,101 +11,109 @@ use std::{
 
 use clap::Args;
 
-use orders_bench::load::{under_load, within};
+use orders_bench::load::{Latencies, Load, under_load};
 use xtask::{
-    command::{Failed, pause},
+    command::{TaskError, pause},
     components::another_version,
     host,
 };
 
-use crate::host::{Host, build, empty_folder};
+use crate::{
+    host::{Host, build, empty_folder},
+    table::Table,
+};
 
-/// How much of it.
+/// How much to measure.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// How often the component is replaced
+    /// How often to replace the component
     #[arg(long, default_value_t = 100)]
     swaps: u32,
-    /// In how many seconds
+    /// The duration of the load with swaps, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u32,
-    /// Connections that create and read at once
+    /// Concurrent connections
     #[arg(long, default_value_t = 32)]
     connections: usize,
 }
 
-/// Runs it and prints what came of it.
-///
-/// # Errors
-///
-/// [`Failed`] if anything did not go as it should: an answer other than 201 or 200 counts as that.
-pub(crate) fn measure(options: &Options) -> Result<(), Failed> {
+/// Measures the load without and with swaps, and prints the comparison.
+pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let component = build()?;
     let folder = empty_folder("swaps")?;
-    let [first, second] = [1, 2].map(|number| another_version(&component, number, &folder));
-    let (first, second) = (first?, second?);
+    let first = another_version(&component, 1, &folder)?;
+    let second = another_version(&component, 2, &folder)?;
 
     let modules = folder.join("modules").display().to_string();
     let serve = ["--admin-listen", "127.0.0.1:0", "--module-dir", &modules, "--watch", "0s"];
     let mut host = Host::start(&first, &folder, false, &serve)?;
-    // Each was compiled once before, as it is when a version comes back.
+    // From here on each version is compiled already, as one is that comes back.
     push(&host, &second)?;
     push(&host, &first)?;
 
-    let half = Duration::from_secs(u64::from(options.seconds)) / 2;
-    let address = host.address();
-    let calm = |time: Duration| {
-        under_load(address, options.connections, || {
-            pause(time);
+    let (address, duration) = (host.address(), Duration::from_secs(options.seconds.into()));
+    let baseline = || {
+        let half = under_load(address, options.connections, || {
+            pause(duration / 2);
             Ok(())
-        })
+        });
+        half.map(|(load, ())| load)
     };
-    let (mut without, ()) = calm(half)?;
-    let interval = Duration::from_secs(u64::from(options.seconds)) / options.swaps.max(1);
-    let (mut with, mut pushes) = under_load(address, options.connections, || {
+    let before = baseline()?;
+    let interval = duration / options.swaps.max(1);
+    let (with, pushes) = under_load(address, options.connections, || {
         let began = Instant::now();
         let mut pushes = Vec::new();
-        for number in 0..options.swaps {
+        for (number, component) in (0..options.swaps).zip([&second, &first].into_iter().cycle()) {
             pause((interval * number).saturating_sub(began.elapsed()));
             let pushed = Instant::now();
-            push(&host, if number % 2 == 0 { &second } else { &first })?;
+            push(&host, component)?;
             pushes.push(pushed.elapsed());
         }
         pause((interval * options.swaps).saturating_sub(began.elapsed()));
         Ok(pushes)
     })?;
-    let (after, ()) = calm(half)?;
-    without.extend(after);
+    let without = before.merge(baseline()?);
     host.stop()?;
+    print(options, &Latencies::from(pushes), &without, &with);
+    Ok(())
+}
 
+fn print(options: &Options, pushes: &Latencies, without: &Load, with: &Load) {
     println!(
         "{} swaps in {} s, {} connections; a push takes {:.1?} (median) and {:.1?} (longest)",
         options.swaps,
         options.seconds,
         options.connections,
-        within(&mut pushes, 500),
-        within(&mut pushes, 1000)
+        pushes.percentile(500),
+        pushes.percentile(1000)
     );
-    println!("{:<14}{:>12}{:>12}{:>8}", "", "without", "with", "ratio");
-    let rates = [without.rate(), with.rate()];
-    println!("{:<14}{:>12.0}{:>12.0}{:>8.2}", "requests/s", rates[0], rates[1], rates[1] / rates[0]);
-    for (name, part) in [("p50", 500), ("p99", 990), ("p99.9", 999), ("longest", 1000)] {
-        let (without, with) = (without.within(part), with.within(part));
+    let mut table = Table::new(["", "without", "with", "ratio"]);
+    let rates = [without, with].map(Load::rate);
+    let ratio = rates[1] / rates[0];
+    table.row([
+        "requests/s".to_owned(),
+        format!("{:.0}", rates[0]),
+        format!("{:.0}", rates[1]),
+        format!("{ratio:.2}"),
+    ]);
+    for (name, tenths) in [("p50", 500), ("p99", 990), ("p99.9", 999), ("longest", 1000)] {
+        let [without, with] = [without, with].map(|load| load.latencies.percentile(tenths));
         let ratio = with.as_secs_f64() / without.as_secs_f64();
-        println!("{name:<14}{:>12}{:>12}{ratio:>8.2}", format!("{without:.2?}"), format!("{with:.2?}"));
+        table.row([name.to_owned(), format!("{without:.2?}"), format!("{with:.2?}"), format!("{ratio:.2}")]);
     }
-    println!("{} requests during the swaps, each answered as it should be", with.count());
-    Ok(())
+    print!("{}", table.text());
+    println!("{} requests during the swaps, all with the expected response", with.count());
 }
 
-fn push(host: &Host, component: &Path) -> Result<(), Failed> {
-    let mut command = Command::new(host::binary());
-    command.args(["module", "push"]).arg(component).args(["--canary", "0", "--admin"]);
+fn push(host: &Host, component: &Path) -> Result<(), TaskError> {
     let admin = host.admin.map(|admin| format!("http://{admin}")).unwrap_or_default();
-    let output = command.arg(admin).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| Failed(format!("{}: {error}", host::binary().display())))?;
+    let mut command = Command::new(host::binary());
+    command.args(["module", "push"]).arg(component).args(["--canary", "0", "--admin", &admin]);
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| TaskError(format!("{}: {error}", host::binary().display())))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(Failed(format!("a push failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
+    Err(TaskError(format!("a push failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
 }

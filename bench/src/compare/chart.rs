@@ -1,11 +1,11 @@
-//! Bars in SVG: requests a second, by workload and contender.
+//! A bar chart in SVG: throughput by workload and contender.
 
 use std::fmt::Write;
 
-use super::{measure::Workload, results::Results};
+use super::{results::Results, workload::Workload};
 use crate::contender::Contender;
 
-/// Pixels: where bars begin, and the length of the longest.
+/// In pixels: where bars begin, the longest bar, the width of the chart, and the heights of its lines.
 const LEFT: f64 = 150.0;
 const LONGEST: f64 = 420.0;
 const WIDTH: f64 = 720.0;
@@ -13,52 +13,33 @@ const BAR: f64 = 16.0;
 const GAP: f64 = 4.0;
 const TITLE: f64 = 30.0;
 
-/// A chart of all workloads, each with a scale of its own.
+/// A chart of all workloads, each with its own scale.
 pub(crate) fn svg(results: &Results) -> String {
     let mut bars = String::new();
     let mut top = 0.0;
-    for workload in Workload::ALL {
-        let rates: Vec<_> = Contender::ALL
-            .into_iter()
-            .filter_map(|contender| {
-                Some((contender, results.of(workload, contender, |figures| figures.rate)?))
-            })
+    for workload in Workload::all() {
+        let rates: Vec<_> = Contender::all()
+            .filter_map(|contender| Some((contender, results.figure(workload, contender, |f| f.rate)?)))
             .collect();
-        let most = rates.iter().map(|(_, rate)| rate.most).fold(0.0, f64::max);
-        if most == 0.0 {
+        let max = rates.iter().map(|(_, rate)| rate.max).fold(0.0, f64::max);
+        if max == 0.0 {
             continue;
         }
         top += TITLE;
-        add(
-            &mut bars,
-            format_args!(r#"<text x="8" y="{:.0}" class="title">{}</text>"#, top - 8.0, workload.title()),
-        );
+        let title = workload.title();
+        // Writing to a string cannot fail.
+        let _ = writeln!(bars, r#"<text x="8" y="{:.0}" class="title">{title}</text>"#, top - 8.0);
         for (contender, rate) in rates {
-            let [length, least, most] =
-                [rate.median, rate.least, rate.most].map(|rate| rate / most * LONGEST);
-            let (middle, text) = (top + BAR / 2.0, top + BAR - 4.0);
-            add(
-                &mut bars,
-                format_args!(r#"<text x="{:.0}" y="{text:.0}" class="name">{contender}</text>"#, LEFT - 8.0),
-            );
-            add(
-                &mut bars,
-                format_args!(
-                    r#"<rect x="{LEFT:.0}" y="{top:.0}" width="{length:.0}" height="{BAR:.0}" fill="{}"/>"#,
-                    colour(contender)
-                ),
-            );
-            add(
-                &mut bars,
-                format_args!(
-                    r##"<path d="M{:.0} {middle:.0}H{:.0}" stroke="#444" stroke-width="2"/>"##,
-                    LEFT + least,
-                    LEFT + most
-                ),
-            );
-            add(
-                &mut bars,
-                format_args!(r#"<text x="{:.0}" y="{text:.0}">{:.0}</text>"#, LEFT + most + 8.0, rate.median),
+            let [length, from, to] = [rate.median, rate.min, rate.max].map(|rate| rate / max * LONGEST);
+            let (from, to, middle, text) = (LEFT + from, LEFT + to, top + BAR / 2.0, top + BAR - 4.0);
+            let (name, value, colour) = (LEFT - 8.0, to + 8.0, colour(contender));
+            let _ = writeln!(
+                bars,
+                r##"<text x="{name:.0}" y="{text:.0}" class="name">{contender}</text>
+<rect x="{LEFT:.0}" y="{top:.0}" width="{length:.0}" height="{BAR:.0}" fill="{colour}"/>
+<path d="M{from:.0} {middle:.0}H{to:.0}" stroke="#444" stroke-width="2"/>
+<text x="{value:.0}" y="{text:.0}">{:.0}</text>"##,
+                rate.median
             );
             top += BAR + GAP;
         }
@@ -72,11 +53,6 @@ pub(crate) fn svg(results: &Results) -> String {
 "##,
         height = top + TITLE
     )
-}
-
-fn add(bars: &mut String, element: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(bars, "{element}");
 }
 
 fn colour(contender: Contender) -> &'static str {

@@ -1,4 +1,4 @@
-//! What it ran on, and in which versions.
+//! The machine and the versions of a run.
 
 use std::{fs, process::Command, thread::available_parallelism};
 
@@ -7,40 +7,37 @@ use xtask::{command::output, workspace};
 
 use super::options::Options;
 
-/// How busy the machine was in the last minute: the first figure of `/proc/loadavg`. What is there before the first
-/// round is others' work.
+/// The load average of the last minute: the first figure of `/proc/loadavg`. Before the first round it shows other work.
 pub(crate) fn load_average() -> String {
     let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     averages.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// A list in Markdown.
+/// The last section of the page.
 pub(crate) fn markdown(options: &Options) -> String {
     let Options { runs, rounds, seconds, .. } = options;
-    let unknown = || "unknown".to_owned();
-    let model = fs::read_to_string("/proc/cpuinfo").ok().and_then(|cpus| {
-        let line = cpus.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(": ")?.1.to_owned())
-    });
-    let cores = available_parallelism().map_or_else(|_| unknown(), |cores| cores.to_string());
+    let known = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find(|line| line.starts_with("model name"));
+    let model = known(model.and_then(|line| Some(line.split_once(": ")?.1.to_owned())));
+    let cores = known(available_parallelism().ok().map(|cores| cores.to_string()));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let package = |name| output(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", name]));
-    let gin = package("golang-github-gin-gonic-gin-dev").unwrap_or_else(unknown);
-    let pgx = package("golang-github-jackc-pgx-v4-dev").unwrap_or_else(unknown);
-    let postgres = postgres::version().unwrap_or_else(unknown);
-    let wrk = package("wrk").unwrap_or_else(unknown);
-    let go = output(Command::new("go").arg("version")).unwrap_or_else(unknown);
-    let rustc =
-        output(Command::new("rustc").arg("--version").current_dir(workspace())).unwrap_or_else(unknown);
+    let package =
+        |name| known(output(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", name])));
     format!(
         "## The run\n\n\
          - `cargo xtask bench --runs {runs} --rounds {rounds} --seconds {seconds} --write`\n\
-         - {}, {cores} cores, Linux {}; the load generator on the same machine\n\
-         - {rustc}; wasmtime {}; axum {}; {go}; Gin {gin}; pgx {pgx}; {postgres}; wrk {wrk}\n",
-        model.unwrap_or_else(unknown),
+         - {model}, {cores} cores, Linux {}; the load generator on the same machine\n\
+         - {}; wasmtime {}; axum {}; {}; Gin {}; pgx {}; {}; wrk {}\n",
         kernel.trim(),
-        locked("wasmtime").unwrap_or_else(unknown),
-        locked("axum").unwrap_or_else(unknown),
+        known(output(Command::new("rustc").arg("--version").current_dir(workspace()))),
+        known(locked("wasmtime")),
+        known(locked("axum")),
+        known(output(Command::new("go").arg("version"))),
+        package("golang-github-gin-gonic-gin-dev"),
+        package("golang-github-jackc-pgx-v4-dev"),
+        known(postgres::version()),
+        package("wrk"),
     )
 }
 

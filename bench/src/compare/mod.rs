@@ -1,48 +1,46 @@
-//! `cargo xtask bench`: the service beside others, on this machine, in one run.
+//! `cargo xtask bench`: the service compared with other implementations, on this machine, in one run.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
+//! | `workload` | the workloads |
 //! | `options` | what to measure |
-//! | `measure` | one measurement of one contender: a workload, or a cold start |
+//! | `measure` | one measurement of one contender |
 //! | `results` | all measurements; medians and ratios |
-//! | `targets` | what is to be reached |
-//! | `report` | tables in Markdown |
-//! | `chart` | bars in SVG |
-//! | `machine` | what it ran on, and in which versions |
+//! | `targets` | the targets |
+//! | `report` | the report in Markdown |
+//! | `chart` | a bar chart in SVG |
+//! | `machine` | the machine and the versions of a run |
 //!
-//! Contenders take turns within each round, so that whatever else the machine does meets all of them. A ratio is taken
-//! within a round, and its median and spread over the rounds.
-
-pub(crate) mod measure;
-pub(crate) mod options;
+//! Contenders take turns within each round, so that other work on the machine affects all of them. A ratio is computed within
+//! a round; its median, minimum and maximum are those over all rounds.
 
 mod chart;
 mod machine;
+pub(crate) mod measure;
+pub(crate) mod options;
 mod report;
 mod results;
 mod targets;
+pub(crate) mod workload;
 
 use std::{fs, path::Path};
 
+use orders_bench::postgres::Server;
 use xtask::{
-    command::{Failed, failed},
+    command::{TaskError, file_error},
     workspace,
 };
 
-use self::{measure::Workload, options::Options, results::Results};
+use self::{options::Options, results::Results, workload::Workload};
 use crate::contender::{Contender, Start, setup::Setup};
 
-/// Measures, and prints what came of it.
-///
-/// # Errors
-///
-/// [`Failed`] if something is missing, or a contender does not start. A measurement with a wrong answer in it is void
-/// and left out.
-pub(crate) fn run(options: &Options) -> Result<(), Failed> {
+/// Measures, and prints the report. A measurement with a wrong response is void and left out.
+pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let host = options.host.as_deref();
-    let mut setup = Setup::prepare(|contender| options.takes(contender), options.with_wasmtime_serve, host)?;
-    if Workload::ALL.into_iter().any(|workload| workload.needs_postgres() && options.measures(workload)) {
-        setup.start_server()?;
+    let includes = |contender| options.includes(contender);
+    let mut setup = Setup::prepare(includes, options.with_wasmtime_serve, host)?;
+    if Workload::all().any(|workload| workload.needs_postgres() && options.measures(workload)) {
+        setup.server = Some(Server::start(None)?);
     }
     let (mut results, mut targets) = (Results::default(), Vec::new());
     for run in 1..=options.runs {
@@ -64,37 +62,35 @@ pub(crate) fn run(options: &Options) -> Result<(), Failed> {
     Ok(())
 }
 
-fn measure_all(options: &Options, setup: &Setup, round: u32, results: &mut Results) -> Result<(), Failed> {
-    for workload in Workload::ALL.into_iter().filter(|workload| options.measures(*workload)) {
-        for contender in Contender::ALL.into_iter().filter(|contender| options.takes(*contender)) {
-            if !workload.suits(contender) || setup.missing(contender).is_some() {
-                continue;
-            }
+fn measure_all(options: &Options, setup: &Setup, round: u32, results: &mut Results) -> Result<(), TaskError> {
+    let measured = |contender| options.includes(contender) && setup.unavailable(contender).is_none();
+    for workload in Workload::all().filter(|workload| options.measures(*workload)) {
+        let suits = |contender: &Contender| workload.suits(*contender) && measured(*contender);
+        for contender in Contender::all().filter(suits) {
             let figures = measure::workload(setup, contender, workload, options.seconds)?;
-            match &figures {
-                Ok(figures) => eprintln!(
-                    "round {round}  {workload:<15} {contender:<22} {:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms",
+            let outcome = match &figures {
+                Ok(figures) => format!(
+                    "{:>8.0} requests/s  p50 {:>7.2} ms  p99 {:>7.2} ms",
                     figures.rate,
                     figures.p50 / 1000.0,
                     figures.p99 / 1000.0
                 ),
-                Err(why) => eprintln!("round {round}  {workload:<15} {contender:<22} void: {why}"),
-            }
+                Err(why) => format!("void: {why}"),
+            };
+            eprintln!("round {round}  {workload:<15} {contender:<22} {outcome}");
             results.add(workload, contender, figures.ok());
         }
     }
     if !options.no_cold_start {
-        for start in Start::ALL.into_iter().filter(|start| options.takes(start.contender())) {
-            if setup.cannot(start).is_none() {
-                results.add_start(start, measure::cold_start(setup, start)?);
-            }
+        for start in Start::ALL.into_iter().filter(|start| measured(start.contender())) {
+            results.add_start(start, measure::cold_start(setup, start)?);
         }
     }
     Ok(())
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failed> {
-    fs::write(path, text).map_err(|error| failed(path, &error))?;
+fn write(path: &Path, text: &str) -> Result<(), TaskError> {
+    fs::write(path, text).map_err(|error| file_error(path, &error))?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }

@@ -1,15 +1,17 @@
-//! Tables in Markdown.
-
-use std::fmt::Write;
+//! The report in Markdown.
 
 use super::{
-    measure::Workload,
+    measure::Figures,
     results::Results,
     targets::{Bound, Target},
+    workload::Workload,
 };
-use crate::contender::{Contender, STORE_CONNECTIONS, Start, setup::Setup};
+use crate::{
+    contender::{Contender, STORE_CONNECTIONS, Start, setup::Setup},
+    table::Table,
+};
 
-/// What stands above the tables on the page.
+/// The introduction of the page.
 pub(crate) const HEAD: &str = "# Benchmarks
 
 `cargo xtask bench --write` writes this page. `bench/src/compare/mod.rs` describes the method.
@@ -30,7 +32,7 @@ memory; a faster contender therefore shows a higher peak.
 
 ";
 
-/// What stands above the tables with PostgreSQL.
+/// The introduction of the tables with PostgreSQL.
 const POSTGRES: &str = "One server with default settings, so every acknowledged commit is on the disk. It runs on the same machine, is reached
 over its Unix socket, and gets an empty database for each measurement. Each contender has CONNECTIONS connections to it.
 Gin's create inserts one row with id, version and the order's JSON; its get reads that row by its primary key and sends the
@@ -40,117 +42,92 @@ memory are those of the service, not of the server.
 
 ";
 
-/// All tables: of one run, and the targets of all.
+/// All tables: the measurements of the last run, and the targets of all runs.
 pub(crate) fn markdown(setup: &Setup, results: &Results, runs: &[Vec<Target>]) -> String {
-    let mut page = String::new();
-    for workload in Workload::ALL.into_iter().filter(|workload| results.has(*workload)) {
-        page += &table(setup, results, workload);
-    }
+    let workloads = Workload::all().filter(|workload| results.has(*workload));
+    let mut page: String = workloads.map(|workload| workload_section(setup, results, workload)).collect();
     page += &starts(setup, results);
-    page += &reached(runs);
+    page += &targets(runs);
     if results.void() > 0 {
-        line(
-            &mut page,
-            format_args!(
-                "{} measurements were void and are left out: they had wrong answers.",
-                results.void()
-            ),
-        );
+        page +=
+            &format!("{} measurements are void and left out: they had wrong responses.\n", results.void());
     }
     page
 }
 
-fn line(page: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(page, "{text}");
-}
-
-fn table(setup: &Setup, results: &Results, workload: Workload) -> String {
-    let mut page = format!("## {}\n\n", workload.title());
-    let (mut column, mut line_below, mut compared) = ("", "", "native");
+fn workload_section(setup: &Setup, results: &Results, workload: Workload) -> String {
+    let mut header =
+        vec!["", "requests/s", "p50, ms", "p99, ms", "processor, µs a request", "idle, MiB", "peak, MiB"];
+    let mut introduction = String::new();
     if workload.needs_postgres() {
-        // The other table follows this one.
+        header.extend(["round trips", "of Gin"]);
+        // The section with the other PostgreSQL table follows this one.
         if workload == Workload::PostgresCreate {
-            page += &POSTGRES.replace("CONNECTIONS", STORE_CONNECTIONS);
+            introduction = POSTGRES.replace("CONNECTIONS", STORE_CONNECTIONS);
         }
-        (column, line_below, compared) = (" round trips |", "--:|", "Gin");
+    } else {
+        header.push("of native");
     }
-    line(
-        &mut page,
-        format_args!(
-            "| | requests/s | p50, ms | p99, ms | processor, µs a request | idle, MiB | peak, MiB |{column} of {compared} |\n\
-             |---|--:|--:|--:|--:|--:|--:|{line_below}--:|"
-        ),
-    );
-    for contender in Contender::ALL.into_iter().filter(|contender| workload.suits(*contender)) {
-        let of = |figure: fn(&super::measure::Figures) -> f64| results.of(workload, contender, figure);
-        let (Some(rate), Some(p50), Some(p99)) =
-            (of(|f| f.rate), of(|f| f.p50 / 1000.0), of(|f| f.p99 / 1000.0))
-        else {
-            if let Some(why) = setup.missing(contender) {
-                line(&mut page, format_args!("| {contender} | not available: {why} | | | | | | |"));
+    let mut table = Table::new(header);
+    for contender in Contender::all().filter(|contender| workload.suits(*contender)) {
+        let figure = |figure: fn(&Figures) -> f64| results.figure(workload, contender, figure);
+        let Some(rate) = figure(|f| f.rate) else {
+            if let Some(why) = setup.unavailable(contender) {
+                table.row([contender.to_string(), format!("not available: {why}")]);
             }
             continue;
         };
-        let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
-        let round_trips = results.round_trips(workload, contender);
-        let round_trips = round_trips.map_or(String::new(), |round_trips| format!(" {round_trips:.2} |"));
-        let ratio = results.ratio(workload, contender, workload.measure());
-        let ratio = ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
-        line(
-            &mut page,
-            format_args!(
-                "| {contender} | {rate} | {p50:.2} | {p99:.2} | {:.1} | {:.0} | {:.0} |{round_trips} {ratio} |",
-                median(|f| f.processor),
-                median(|f| f.idle),
-                median(|f| f.peak)
-            ),
-        );
+        let mut row = vec![contender.to_string(), rate.to_string()];
+        let latencies = [figure(|f| f.p50 / 1000.0), figure(|f| f.p99 / 1000.0)];
+        row.extend(latencies.into_iter().flatten().map(|latency| format!("{latency:.2}")));
+        row.extend(figure(|f| f.processor).map(|time| format!("{:.1}", time.median)));
+        let memory = [figure(|f| f.idle), figure(|f| f.peak)];
+        row.extend(memory.into_iter().flatten().map(|memory| format!("{:.0}", memory.median)));
+        let round_trips = results.figure(workload, contender, |f| f.round_trips);
+        row.extend(round_trips.map(|round_trips| format!("{round_trips:.2}")));
+        let ratio = results.ratio(workload, contender, workload.baseline());
+        row.extend(ratio.map(|ratio| format!("{ratio:.2}")));
+        table.row(row);
     }
-    page.push('\n');
-    page
+    format!("## {}\n\n{introduction}{}", workload.title(), table.markdown())
 }
 
 fn starts(setup: &Setup, results: &Results) -> String {
-    let mut page = String::from(
-        "## Cold start\n\nFrom the start of the program to its first 201.\n\n| | ms |\n|---|--:|\n",
-    );
+    let mut table = Table::new(["", "ms"]);
     for start in Start::ALL {
-        let name = start.name();
-        match (results.start(start), setup.cannot(start)) {
-            (Some(time), _) => line(&mut page, format_args!("| {name} | {time:.1} |")),
-            (None, Some(why)) => line(&mut page, format_args!("| {name} | not available: {why} |")),
-            (None, None) => {}
+        if let Some(time) = results.start(start) {
+            table.row([start.name().to_owned(), format!("{time:.1}")]);
+        } else if let Some(why) = setup.unavailable(start.contender()) {
+            table.row([start.name().to_owned(), format!("not available: {why}")]);
         }
     }
-    page.push('\n');
-    page
+    format!("## Cold start\n\nFrom the start of the program to its first 201.\n\n{}", table.markdown())
 }
 
-/// The targets, with what each run has measured of them.
-fn reached(runs: &[Vec<Target>]) -> String {
-    let mut page = format!(
-        "## Targets\n\nThe median of each run, with the minimum and maximum of its rounds. Bold: target missed.\n\n\
-         | | target |{}\n|---|--:|{}\n",
-        (1..=runs.len()).map(|run| format!(" run {run} |")).collect::<String>(),
-        "--:|".repeat(runs.len())
-    );
+/// The targets, with the measurements of each run.
+fn targets(runs: &[Vec<Target>]) -> String {
+    let mut header = vec![String::new(), "target".to_owned()];
+    header.extend((1..=runs.len()).map(|run| format!("run {run}")));
+    let mut table = Table::new(header);
     for (index, target) in runs.first().into_iter().flatten().enumerate() {
-        let (sign, bound) = match target.bound {
-            Bound::AtLeast(bound) => ("≥", bound),
-            Bound::AtMost(bound) => ("≤", bound),
+        let bound = match target.bound {
+            Bound::AtLeast(bound) => format!("≥ {bound}{}", target.unit),
+            Bound::AtMost(bound) => format!("≤ {bound}{}", target.unit),
         };
-        let measured = runs.iter().filter_map(|run| run.get(index)).map(verdict).collect::<String>();
-        line(&mut page, format_args!("| {} | {sign} {bound}{} |{measured}", target.what, target.unit));
+        let mut row = vec![target.name.to_owned(), bound];
+        row.extend(runs.iter().filter_map(|run| run.get(index)).map(verdict));
+        table.row(row);
     }
-    page.push('\n');
-    page
+    format!(
+        "## Targets\n\nThe median of each run, with the minimum and maximum of its rounds. Bold: target missed.\n\n{}",
+        table.markdown()
+    )
 }
 
 fn verdict(target: &Target) -> String {
     match (&target.measured, target.reached()) {
-        (Some(spread), Some(false)) => format!(" **{spread:.2}** |"),
-        (Some(spread), _) => format!(" {spread:.2} |"),
-        (None, _) => " not available |".to_owned(),
+        (Some(spread), Some(false)) => format!("**{spread:.2}**"),
+        (Some(spread), _) => format!("{spread:.2}"),
+        (None, _) => "not available".to_owned(),
     }
 }

@@ -1,24 +1,23 @@
-//! What is to be reached.
+//! The targets.
 
 use super::{
-    measure::Workload,
     results::{Results, Spread},
+    workload::Workload,
 };
 use crate::contender::{Contender, Start};
 
-/// One target, and what was measured of it.
+/// One target, and its measurement.
 pub(crate) struct Target {
-    /// What is compared with what.
-    pub(crate) what: &'static str,
-    /// What was measured, if it could be.
+    /// What is measured, or compared with what.
+    pub(crate) name: &'static str,
+    /// The measurement, if there is one.
     pub(crate) measured: Option<Spread>,
-    /// The bound.
+    /// The bound of the median.
     pub(crate) bound: Bound,
-    /// Its unit; empty for a ratio.
+    /// The unit; empty for a ratio.
     pub(crate) unit: &'static str,
 }
 
-/// A bound of the median.
 #[derive(Clone, Copy)]
 pub(crate) enum Bound {
     AtLeast(f64),
@@ -26,11 +25,7 @@ pub(crate) enum Bound {
 }
 
 impl Target {
-    fn new(what: &'static str, measured: Option<Spread>, bound: Bound, unit: &'static str) -> Self {
-        Self { what, measured, bound, unit }
-    }
-
-    /// Whether the median reaches it; none if nothing was measured.
+    /// Whether the median reaches the bound; `None` without a measurement.
     pub(crate) fn reached(&self) -> Option<bool> {
         let median = self.measured?.median;
         Some(match self.bound {
@@ -42,60 +37,33 @@ impl Target {
 
 /// All targets.
 pub(crate) fn all(results: &Results) -> Vec<Target> {
-    use Bound::{AtLeast, AtMost};
     use Contender::{Gin, Host, HostReuse, Native, WasmtimeServe};
     use Workload::{Create, Durable, PostgresCreate, PostgresGet, Wide};
-    let ratio = |workload, of, to| results.ratio(workload, of, to);
-    let ahead = results.start_ratio(Start::HostAhead, Start::Gin);
-    let compiling = results.start_ratio(Start::Host, Start::WasmtimeServe);
+    let ratio = |name, workload, of, to, bound| {
+        let measured = results.ratio(workload, of, to);
+        Target { name, measured, bound: Bound::AtLeast(bound), unit: "" }
+    };
+    let start = |name, of, to| {
+        let measured = results.start_ratio(of, to);
+        Target { name, measured, bound: Bound::AtMost(1.0), unit: "" }
+    };
+    let at_most = |name, measured, bound, unit| Target { name, measured, bound: Bound::AtMost(bound), unit };
+    let idle = results.figure(Create, Host, |figures| figures.idle);
+    let wide = results.figure(Wide, Host, |figures| figures.peak);
+    let tail = results.figure(Create, Host, |figures| figures.p99 / figures.p50);
     vec![
-        Target::new("create: fresh instance / Gin", ratio(Create, Host, Gin), AtLeast(1.25), ""),
-        Target::new(
-            "create: fresh instance / wasmtime serve",
-            ratio(Create, Host, WasmtimeServe),
-            AtLeast(5.0),
-            "",
-        ),
-        Target::new("create: reused instance / native", ratio(Create, HostReuse, Native), AtLeast(0.75), ""),
-        Target::new("durable create: orders-host / native", ratio(Durable, Host, Native), AtLeast(0.85), ""),
-        Target::new(
-            "create, PostgreSQL: fresh instance / Gin",
-            ratio(PostgresCreate, Host, Gin),
-            AtLeast(1.0),
-            "",
-        ),
-        Target::new(
-            "create, PostgreSQL: reused instance / Gin",
-            ratio(PostgresCreate, HostReuse, Gin),
-            AtLeast(1.0),
-            "",
-        ),
-        Target::new("get, PostgreSQL: fresh instance / Gin", ratio(PostgresGet, Host, Gin), AtLeast(1.0), ""),
-        Target::new(
-            "get, PostgreSQL: reused instance / Gin",
-            ratio(PostgresGet, HostReuse, Gin),
-            AtLeast(1.0),
-            "",
-        ),
-        Target::new("cold start: compiled ahead of time / Gin", ahead, AtMost(1.0), ""),
-        Target::new("cold start: compiling / wasmtime serve, compiling", compiling, AtMost(1.0), ""),
-        Target::new(
-            "resident memory, idle",
-            results.of(Create, Host, |figures| figures.idle),
-            AtMost(25.0),
-            " MiB",
-        ),
-        Target::new(
-            "resident memory, 256 connections",
-            results.of(Wide, Host, |figures| figures.peak),
-            AtMost(80.0),
-            " MiB",
-        ),
-        Target::new(
-            "create: p99 / p50",
-            results.of(Create, Host, |figures| figures.p99 / figures.p50),
-            AtMost(8.0),
-            "",
-        ),
+        ratio("create: fresh instance / Gin", Create, Host, Gin, 1.25),
+        ratio("create: fresh instance / wasmtime serve", Create, Host, WasmtimeServe, 5.0),
+        ratio("create: reused instance / native", Create, HostReuse, Native, 0.75),
+        ratio("durable create: orders-host / native", Durable, Host, Native, 0.85),
+        ratio("create, PostgreSQL: fresh instance / Gin", PostgresCreate, Host, Gin, 1.0),
+        ratio("create, PostgreSQL: reused instance / Gin", PostgresCreate, HostReuse, Gin, 1.0),
+        ratio("get, PostgreSQL: fresh instance / Gin", PostgresGet, Host, Gin, 1.0),
+        ratio("get, PostgreSQL: reused instance / Gin", PostgresGet, HostReuse, Gin, 1.0),
+        start("cold start: compiled ahead of time / Gin", Start::HostAhead, Start::Gin),
+        start("cold start: compiling / wasmtime serve, compiling", Start::Host, Start::WasmtimeServe),
+        at_most("resident memory, idle", idle, 25.0, " MiB"),
+        at_most("resident memory, 256 connections", wide, 80.0, " MiB"),
+        at_most("create: p99 / p50", tail, 8.0, ""),
     ]
 }

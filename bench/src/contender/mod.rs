@@ -1,9 +1,9 @@
-//! Who takes part, and how each is started.
+//! The contenders, and how each is started.
 //!
-//! | file | what it does |
+//! | file | contents |
 //! |---|---|
-//! | `programs` | the programs that take part |
-//! | `setup` | builds what takes part, and finds out what cannot |
+//! | `programs` | the contenders' programs |
+//! | `setup` | builds the contenders, and records which are not available |
 //! | `usage` | memory and processor time of a running contender |
 //! | `wrk` | the load generator |
 
@@ -17,23 +17,23 @@ use std::{fmt, path::Path, process::Command};
 use clap::ValueEnum;
 
 use orders_bench::wasmtime_cli::wasmtime;
-use xtask::{command::Failed, host, process::Group, serving::Serving};
+use xtask::host;
 
 use self::programs::{Programs, compiled, gin, native};
 
-/// Connections to PostgreSQL, of each contender.
+/// Each contender's connections to PostgreSQL.
 pub(crate) const STORE_CONNECTIONS: &str = "8";
-/// After how many requests a reused instance is thrown away.
+/// The number of requests after which a reused instance is discarded.
 const REUSE: &str = "1000";
 
-/// Who takes part.
+/// An implementation of the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Contender {
-    /// The same handlers without a sandbox, behind axum: the limit
+    /// The same handlers without a sandbox, behind axum: the upper limit
     Native,
     /// The same service in Go
     Gin,
-    /// The same component in the stock host, as it comes
+    /// The same component in the stock host with its defaults
     WasmtimeServe,
     /// Our host: a fresh instance for every request
     Host,
@@ -42,10 +42,11 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Native, Self::Gin, Self::WasmtimeServe, Self::Host, Self::HostReuse];
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::value_variants().iter().copied()
+    }
 
-    /// How the tables call it.
+    /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Native => "native axum",
@@ -56,18 +57,19 @@ impl Contender {
         }
     }
 
-    /// What starts it on a free port over a store, `memory:`, `sqlite:PATH` or a URL of PostgreSQL. Not all know all:
-    /// see [`Workload::suits`](crate::compare::measure::Workload::suits).
+    /// The command that starts it on a free port with a store: `memory:`, `sqlite:PATH` or a URL of PostgreSQL. For the
+    /// stores that each supports, see [`Workload::suits`](crate::compare::workload::Workload::suits).
     pub(crate) fn command(self, programs: &Programs, store: &str) -> Command {
+        let listen = ["--listen", "127.0.0.1:0"];
         match self {
             Self::Native => {
                 let mut command = Command::new(native());
-                command.args(["--listen", "127.0.0.1:0", "--store", store]);
+                command.args(listen).args(["--store", store]);
                 command
             }
             Self::Gin => {
                 let mut command = Command::new(gin());
-                command.args(["--listen", "127.0.0.1:0"]);
+                command.args(listen);
                 if store.starts_with("postgres:") {
                     command.args(["--store", store, "--store-connections", STORE_CONNECTIONS]);
                 }
@@ -90,20 +92,18 @@ impl fmt::Display for Contender {
     }
 }
 
-/// A way to start from nothing.
+/// A cold start of a contender, with orders in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Start {
-    /// The process is all there is.
     Native,
-    /// The same.
     Gin,
-    /// Compiles the component first.
+    /// The host compiles the component.
     WasmtimeServe,
-    /// Finds the component in its cache of compiled ones.
+    /// The host loads the compiled component from its cache.
     WasmtimeServeCached,
-    /// Compiles the component first.
+    /// The host compiles the component.
     Host,
-    /// Loads a component that was compiled ahead of time.
+    /// The host loads a component that was compiled ahead of time.
     HostAhead,
 }
 
@@ -117,28 +117,27 @@ impl Start {
         Self::HostAhead,
     ];
 
-    /// Who starts.
+    /// The contender that starts, and the name in tables.
+    fn parameters(self) -> (Contender, &'static str) {
+        match self {
+            Self::Native => (Contender::Native, "native axum"),
+            Self::Gin => (Contender::Gin, "Gin"),
+            Self::WasmtimeServe => (Contender::WasmtimeServe, "wasmtime serve, compiling"),
+            Self::WasmtimeServeCached => (Contender::WasmtimeServe, "wasmtime serve, from its cache"),
+            Self::Host => (Contender::Host, "orders-host, compiling"),
+            Self::HostAhead => (Contender::Host, "orders-host, compiled ahead of time"),
+        }
+    }
+
     pub(crate) fn contender(self) -> Contender {
-        match self {
-            Self::Native => Contender::Native,
-            Self::Gin => Contender::Gin,
-            Self::WasmtimeServe | Self::WasmtimeServeCached => Contender::WasmtimeServe,
-            Self::Host | Self::HostAhead => Contender::Host,
-        }
+        self.parameters().0
     }
 
-    /// How the tables call it.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Native | Self::Gin => self.contender().name(),
-            Self::WasmtimeServe => "wasmtime serve, compiling",
-            Self::WasmtimeServeCached => "wasmtime serve, from its cache",
-            Self::Host => "orders-host, compiling",
-            Self::HostAhead => "orders-host, compiled ahead of time",
-        }
+        self.parameters().1
     }
 
-    /// What starts it, with orders in memory.
+    /// The command that starts it.
     pub(crate) fn command(self, programs: &Programs) -> Command {
         match self {
             Self::Native | Self::Gin | Self::HostAhead => self.contender().command(programs, "memory:"),
@@ -155,7 +154,7 @@ fn serve(programs: &Programs, component: &Path, store: &str) -> Command {
     command
 }
 
-/// As it is shipped: the component compiled ahead of time.
+/// Our host as it ships: with the component compiled ahead of time.
 fn serve_compiled(programs: &Programs, store: &str) -> Command {
     let mut command = serve(programs, &compiled(), store);
     command.args(["--trust-compiled", "--store-connections", STORE_CONNECTIONS]);
@@ -166,13 +165,4 @@ fn wasmtime_serve(programs: &Programs, options: &[&str]) -> Command {
     let mut command = Command::new(wasmtime());
     command.arg("serve").args(options).args(["--addr", "127.0.0.1:0"]).arg(&programs.portable);
     command
-}
-
-/// Starts a contender and waits until it says where it listens.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not.
-pub(crate) fn start(command: &mut Command) -> Result<Serving, Failed> {
-    Serving::start(command, Group::Ours, |_| ())
 }

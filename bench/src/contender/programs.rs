@@ -1,23 +1,23 @@
-//! The programs that take part, and where the benchmark keeps its files.
+//! The contenders' programs, and the benchmark's files.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use xtask::{
-    command::{Failed, failed},
-    target,
-};
+use xtask::target;
 
-/// What was built for the contenders that take part; the path of anything else is empty.
+/// The folder in the target folder for SQLite databases.
+pub(crate) const DATABASE: &str = "bench/database";
+
+/// What was built for the contenders that take part; all other paths are empty.
 pub(crate) struct Programs {
     /// Our host.
     pub(crate) host: PathBuf,
     /// The orders component.
     pub(crate) component: PathBuf,
-    /// The same composed with a store in its instance's memory.
+    /// The orders component composed with a store in its instance's memory.
     pub(crate) portable: PathBuf,
 }
 
-/// Where the benchmark keeps its files.
+/// The folder of the benchmark's files.
 pub(crate) fn folder() -> PathBuf {
     target().join("bench")
 }
@@ -35,16 +35,4 @@ pub(crate) fn gin() -> PathBuf {
 /// The component, compiled ahead of time.
 pub(crate) fn compiled() -> PathBuf {
     folder().join("orders.cwasm")
-}
-
-/// The place of an empty database, as the host's `--store` has it.
-///
-/// # Errors
-///
-/// [`Failed`] if the folder cannot be made.
-pub(crate) fn fresh_database() -> Result<String, Failed> {
-    let folder = folder().join("database");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
-    Ok(format!("sqlite:{}", folder.join("orders.db").display()))
 }

@@ -1,4 +1,4 @@
-//! Builds what takes part, and finds out what cannot.
+//! Builds the contenders, and records which are not available.
 
 use std::{
     fs,
@@ -12,41 +12,36 @@ use orders_bench::{
 };
 use xtask::{
     adapters::Adapter,
-    command::{Failed, cargo, failed, output, program, run},
+    command::{TaskError, cargo, file_error, output, program, run},
     components, workspace,
 };
 
 use super::{
-    Contender, Start,
+    Contender,
     programs::{Programs, compiled, folder, gin},
 };
 use crate::profiled;
 
-/// Where Debian keeps the sources of Go packages.
+/// Where Debian installs the sources of Go packages.
 const GO_PACKAGES: &str = "/usr/share/gocode";
 
-/// What takes part.
+/// Everything that was built and started for a run.
 pub(crate) struct Setup {
-    /// Its programs.
     pub(crate) programs: Programs,
     /// The PostgreSQL server, once it is started.
     pub(crate) server: Option<Server>,
-    missing: Vec<(Contender, &'static str)>,
+    unavailable: Option<(Contender, &'static str)>,
 }
 
 impl Setup {
-    /// Checks the tools and builds the contenders that are wanted; our host only if there is none yet.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] with what is missing, or does not build.
+    /// Checks the tools and builds the wanted contenders. Does not build our host if `host` names a program.
     pub(crate) fn prepare(
         wanted: impl Fn(Contender) -> bool,
         with_wasmtime: bool,
         host: Option<&Path>,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, TaskError> {
         check_tools(wanted(Contender::Gin))?;
-        fs::create_dir_all(folder()).map_err(|error| failed(&folder(), &error))?;
+        fs::create_dir_all(folder()).map_err(|error| file_error(&folder(), &error))?;
         let component = components::orders()?;
         let mut portable = PathBuf::new();
         let ours = [Contender::Host, Contender::HostReuse].into_iter().any(&wanted);
@@ -56,19 +51,13 @@ impl Setup {
             None => PathBuf::new(),
         };
         if wanted(Contender::Native) {
-            run(&mut cargo([
-                "build",
-                "--package",
-                "orders-bench-native",
-                "--profile",
-                "release",
-                "--locked",
-            ]))?;
+            let package = ["--package", "orders-bench-native", "--profile", "release", "--locked"];
+            run(cargo(["build"]).args(package))?;
         }
         if wanted(Contender::Gin) {
             build_gin()?;
         }
-        let mut missing = Vec::new();
+        let mut unavailable = None;
         if wanted(Contender::WasmtimeServe) {
             if with_wasmtime {
                 install_wasmtime()?;
@@ -77,77 +66,57 @@ impl Setup {
                 run(program("orders-portability")?.arg("compose"))?;
                 portable = Adapter::Memory.path();
             } else {
-                missing.push((Contender::WasmtimeServe, "not built; --with-wasmtime-serve builds it"));
+                let why = "not built; --with-wasmtime-serve builds it";
+                unavailable = Some((Contender::WasmtimeServe, why));
             }
         }
         if ours {
             let mut compile = Command::new(&host);
             run(compile.arg("compile").arg(&component).arg("--output").arg(compiled()))?;
         }
-        Ok(Self { programs: Programs { host, component, portable }, server: None, missing })
-    }
-
-    /// Starts a PostgreSQL server, which ends with this.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if there is none, or it does not start.
-    pub(crate) fn start_server(&mut self) -> Result<(), Failed> {
-        self.server = Some(Server::start()?);
-        Ok(())
+        Ok(Self { programs: Programs { host, component, portable }, server: None, unavailable })
     }
 
     /// The PostgreSQL server.
-    ///
-    /// # Errors
-    ///
-    /// [`Failed`] if it was not started.
-    pub(crate) fn server(&self) -> Result<&Server, Failed> {
-        self.server.as_ref().ok_or_else(|| Failed("PostgreSQL was not started".to_owned()))
+    pub(crate) fn server(&self) -> Result<&Server, TaskError> {
+        self.server.as_ref().ok_or_else(|| TaskError("PostgreSQL was not started".to_owned()))
     }
 
-    /// Why a contender does not take part, if it does not.
-    pub(crate) fn missing(&self, contender: Contender) -> Option<&'static str> {
-        self.missing.iter().find(|(missing, _)| *missing == contender).map(|(_, why)| *why)
-    }
-
-    /// Why something cannot be started, if it cannot.
-    pub(crate) fn cannot(&self, start: Start) -> Option<&'static str> {
-        self.missing(start.contender())
+    /// Why a wanted contender is not available, if it is not.
+    pub(crate) fn unavailable(&self, contender: Contender) -> Option<&'static str> {
+        self.unavailable.filter(|(unavailable, _)| *unavailable == contender).map(|(_, why)| why)
     }
 }
 
-fn check_tools(with_go: bool) -> Result<(), Failed> {
-    let mut missing = Vec::new();
-    // It says its version and ends with an error code.
-    if Command::new("wrk").arg("-v").output().is_err() {
-        missing.push("wrk");
+fn check_tools(with_go: bool) -> Result<(), TaskError> {
+    let go_package = |name| Path::new(GO_PACKAGES).join("src/github.com").join(name).exists();
+    let mut packages = vec![
+        // wrk prints its version and exits with 1.
+        (Command::new("wrk").arg("-v").output().is_ok(), "wrk"),
+        (output(Command::new("prlimit").arg("--version")).is_some(), "util-linux"),
+    ];
+    if with_go {
+        packages.extend([
+            (output(Command::new("go").arg("version")).is_some(), "golang-go"),
+            (go_package("gin-gonic/gin"), "golang-github-gin-gonic-gin-dev"),
+            (go_package("jackc/pgx/v4"), "golang-github-jackc-pgx-v4-dev"),
+        ]);
     }
-    if output(Command::new("prlimit").arg("--version")).is_none() {
-        missing.push("util-linux");
-    }
-    if with_go && output(Command::new("go").arg("version")).is_none() {
-        missing.push("golang-go");
-    }
-    if with_go && !Path::new(GO_PACKAGES).join("src/github.com/gin-gonic/gin").exists() {
-        missing.push("golang-github-gin-gonic-gin-dev");
-    }
-    if with_go && !Path::new(GO_PACKAGES).join("src/github.com/jackc/pgx/v4").exists() {
-        missing.push("golang-github-jackc-pgx-v4-dev");
-    }
+    let missing: Vec<_> =
+        packages.iter().filter(|(installed, _)| !installed).map(|(_, name)| *name).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Failed(format!("the benchmark needs what is not here: apt-get install {}", missing.join(" "))))
+    Err(TaskError(format!("the benchmark needs missing packages: apt-get install {}", missing.join(" "))))
 }
 
-fn build_gin() -> Result<(), Failed> {
+fn build_gin() -> Result<(), TaskError> {
     run(Command::new("go")
         .args(["build", "-o"])
         .arg(gin())
         .arg(".")
         .current_dir(workspace().join("bench/gin"))
-        // From Debian's packages, and without the network.
+        // With Debian's packages, without network access.
         .env("GO111MODULE", "off")
         .env("GOPATH", GO_PACKAGES))
 }

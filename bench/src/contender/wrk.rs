@@ -1,45 +1,45 @@
-//! The load generator: wrk with the scripts in `bench/wrk`.
+//! The closed-loop load generator: wrk with the scripts in `bench/wrk`.
 
 use std::{net::SocketAddr, path::Path, process::Command};
 
-use xtask::{command::Failed, workspace};
+use xtask::{command::TaskError, workspace};
 
-/// Open files that wrk may need: one a connection, and some more.
+/// The limit of open files for wrk: one per connection, and some room.
 const OPEN_FILES: &str = "--nofile=4096";
 
-/// What wrk has measured. Times in microseconds.
+/// What wrk measured. Times in microseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Load {
     pub(crate) requests: f64,
     pub(crate) duration: f64,
     pub(crate) p50: f64,
     pub(crate) p99: f64,
-    pub(crate) max: f64,
-    /// Answers with a status of 400 or more.
-    pub(crate) refused: f64,
-    /// Connections that failed, and requests without an answer.
+    /// Responses with a status of 400 or more.
+    pub(crate) rejected: f64,
+    /// TaskError connections, and requests without a response.
     pub(crate) broken: f64,
 }
 
 impl Load {
-    /// Answers a second.
+    /// Responses per second.
     pub(crate) fn rate(&self) -> f64 {
         self.requests * 1_000_000.0 / self.duration
     }
+
+    /// Requests that failed.
+    pub(crate) fn errors(&self) -> f64 {
+        self.rejected + self.broken
+    }
 }
 
-/// Runs a script with one thread; `ids` is a file with the orders that there are.
-///
-/// # Errors
-///
-/// [`Failed`] if wrk cannot be run, or does not print figures.
+/// Runs a script with one thread. `ids` is a file with the ids of orders to read.
 pub(crate) fn run(
     script: &str,
     address: SocketAddr,
     connections: u32,
     seconds: u32,
     ids: &Path,
-) -> Result<Load, Failed> {
+) -> Result<Load, TaskError> {
     let output = Command::new("prlimit")
         .args([OPEN_FILES, "wrk", "--threads", "1", "--timeout", "10s", "--script", script])
         .arg(format!("--connections={connections}"))
@@ -47,13 +47,13 @@ pub(crate) fn run(
         .arg(format!("http://{address}"))
         .arg("--")
         .arg(ids)
-        // Where the scripts find one another.
+        // The scripts load a module from here.
         .current_dir(workspace().join("bench/wrk"))
         .output()
-        .map_err(|error| Failed(format!("wrk cannot be run: {error}")))?;
+        .map_err(|error| TaskError(format!("wrk cannot be run: {error}")))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    parse(&printed).ok_or_else(|| Failed(format!("wrk printed no figures: {printed}{errors}")))
+    parse(&printed).ok_or_else(|| TaskError(format!("wrk printed no figures: {printed}{errors}")))
 }
 
 fn parse(printed: &str) -> Option<Load> {
@@ -67,8 +67,7 @@ fn parse(printed: &str) -> Option<Load> {
         duration: figure("duration")?,
         p50: figure("p50")?,
         p99: figure("p99")?,
-        max: figure("max")?,
-        refused: figure("status")?,
+        rejected: figure("status")?,
         broken: figure("connect")? + figure("read")? + figure("write")? + figure("timeout")?,
     })
 }

@@ -1,4 +1,5 @@
-//! Those who ask all the while, and remember what they were told.
+//! Clients that create orders during the outage and record every response, and the comparison of their orders with the
+//! stored ones.
 
 use std::{
     collections::HashSet,
@@ -8,158 +9,123 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orders_bench::client::{Connection, ORDER};
+use orders_bench::client::{Connection, ORDER, Response};
 use xtask::{command::pause, host::field};
 
-/// After an answer that was not what was asked for, a client holds off for so long: less than `Retry-After` says, lest
-/// there be little to see.
-const HOLD_OFF: Duration = Duration::from_millis(100);
-/// How long a create may be tried again and again.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is asked whether the service is ready.
-const WATCHED_EVERY: Duration = Duration::from_millis(20);
+/// The pause after a failed request: shorter than `Retry-After`, so that there are more requests to observe.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long a client retries a create.
+const RETRY_LIMIT: Duration = Duration::from_secs(60);
+/// The interval between two requests for `/ready`.
+const READY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How requests ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Outcomes {
-    /// 201.
-    pub(super) created: u32,
-    /// 200.
-    pub(super) read: u32,
-    /// 503.
-    pub(super) unavailable: u32,
-    /// Any other status.
-    pub(super) others: u32,
-    /// No answer at all.
-    pub(super) unanswered: u32,
+/// A request that ended.
+pub(super) struct Request {
+    /// Since the beginning.
+    pub(super) ended: Duration,
+    pub(super) latency: Duration,
+    /// None without a response.
+    pub(super) status: Option<u16>,
 }
 
-impl Outcomes {
-    /// One request that ended with this status, or without an answer.
-    fn one(status: Option<&str>) -> Self {
-        let mut one = Self::default();
-        *match status {
-            Some("201") => &mut one.created,
-            Some("200") => &mut one.read,
-            Some("503") => &mut one.unavailable,
-            Some(_) => &mut one.others,
-            None => &mut one.unanswered,
-        } = 1;
-        one
-    }
-
-    fn add(&mut self, other: Self) {
-        self.created += other.created;
-        self.read += other.read;
-        self.unavailable += other.unavailable;
-        self.others += other.others;
-        self.unanswered += other.unanswered;
-    }
-}
-
-/// What has been seen, by one client or by all.
+/// What clients recorded.
 #[derive(Default)]
-pub(super) struct Seen {
-    /// By the second in which the request ended.
-    pub(super) seconds: Vec<Outcomes>,
-    /// The longest that an answer took.
-    pub(super) longest: Duration,
+pub(super) struct Record {
+    pub(super) requests: Vec<Request>,
     /// Ids of the orders whose creation was acknowledged.
     pub(super) acknowledged: Vec<String>,
-    /// Creates whose fate is not known to the last.
+    /// Creates that were given up without a known result.
     pub(super) unsettled: u32,
 }
 
-impl Seen {
-    /// Adds what another client has seen.
-    pub(super) fn add(&mut self, other: Self) {
-        for (second, outcomes) in other.seconds.into_iter().enumerate() {
-            self.count(second, outcomes);
-        }
-        self.longest = self.longest.max(other.longest);
+impl Record {
+    /// Adds the record of another client.
+    pub(super) fn merge(mut self, other: Self) -> Self {
+        self.requests.extend(other.requests);
         self.acknowledged.extend(other.acknowledged);
         self.unsettled += other.unsettled;
+        self
     }
 
-    /// All outcomes together.
-    pub(super) fn total(&self) -> Outcomes {
-        self.seconds.iter().fold(Outcomes::default(), |mut total, second| {
-            total.add(*second);
-            total
-        })
-    }
-
-    fn count(&mut self, second: usize, outcomes: Outcomes) {
-        if self.seconds.len() <= second {
-            self.seconds.resize(second + 1, Outcomes::default());
+    /// The number of requests that ended with 201, 200, 503, any other status, and without a response: in one second since
+    /// the beginning, or in all.
+    pub(super) fn outcomes(&self, second: Option<u64>) -> [usize; 5] {
+        let mut outcomes = [0; 5];
+        let ended_in = |request: &&Request| second.is_none_or(|second| request.ended.as_secs() == second);
+        for request in self.requests.iter().filter(ended_in) {
+            let [created, read, unavailable, others, unanswered] = &mut outcomes;
+            *match request.status {
+                Some(201) => created,
+                Some(200) => read,
+                Some(503) => unavailable,
+                Some(_) => others,
+                None => unanswered,
+            } += 1;
         }
-        if let Some(there) = self.seconds.get_mut(second) {
-            there.add(outcomes);
-        }
+        outcomes
     }
 }
 
-/// A client with its connection, which it makes anew when it breaks.
+/// A client that reconnects when its connection breaks.
 pub(super) struct Client {
     address: SocketAddr,
     connection: Option<Connection>,
     began: Instant,
-    seen: Seen,
+    record: Record,
 }
 
 impl Client {
     pub(super) fn new(address: SocketAddr, began: Instant) -> Self {
-        Self { address, connection: None, began, seen: Seen::default() }
+        Self { address, connection: None, began, record: Record::default() }
     }
 
-    /// Creates orders and reads each back until it is done. A create that fails is repeated with its key, until it is
-    /// settled.
-    pub(super) fn work(mut self, name: &str, done: &AtomicBool) -> Seen {
-        let order = ORDER.replace("ada", name);
+    /// Creates orders for a customer and reads each back until `done`. Retries a failed create with the same
+    /// `Idempotency-Key` until it is acknowledged.
+    pub(super) fn run(mut self, customer: &str, done: &AtomicBool) -> Record {
+        let order = ORDER.replace("ada", customer);
         let mut number = 0_u32;
         while !done.load(Ordering::Relaxed) {
             number += 1;
-            let key = format!("{name}-{number}");
-            let deadline = Instant::now() + SETTLED_WITHIN;
+            let key = format!("{customer}-{number}");
+            let deadline = Instant::now() + RETRY_LIMIT;
             let created = loop {
-                let answer = self.ask("201", |connection| connection.create_once(&order, &key));
-                if answer.is_some() || Instant::now() > deadline {
-                    break answer;
+                let created = self.request(201, |connection| connection.create_with_key(&order, &key));
+                if created.is_some() || Instant::now() > deadline {
+                    break created;
                 }
             };
             let Some(created) = created else {
-                self.seen.unsettled += 1;
+                self.record.unsettled += 1;
                 continue;
             };
             let id = field(&created, "id").unwrap_or_default().to_owned();
-            self.ask("200", |connection| connection.look(&format!("/api/v1/orders/{id}")));
-            self.seen.acknowledged.push(id);
+            self.request(200, |connection| connection.fetch(&format!("/api/v1/orders/{id}")));
+            self.record.acknowledged.push(id);
         }
-        self.seen
+        self.record
     }
 
-    /// Asks for something; gives it if the answer has this status, and holds off if not.
-    fn ask(
+    /// Sends a request and records how it ended. Returns the body if the status is the expected one; pauses otherwise.
+    fn request(
         &mut self,
-        wanted: &str,
-        what: impl FnOnce(&mut Connection) -> io::Result<(String, String)>,
+        expected: u16,
+        send: impl FnOnce(&mut Connection) -> io::Result<Response>,
     ) -> Option<String> {
-        let asked = Instant::now();
-        let answer = self.connected().and_then(what);
-        let second = usize::try_from(self.began.elapsed().as_secs()).unwrap_or(usize::MAX);
-        self.seen.longest = self.seen.longest.max(asked.elapsed());
-        let status = answer.as_ref().ok().map(|(status, _)| status.as_str());
-        self.seen.count(second, Outcomes::one(status));
-        match answer {
-            Ok((status, body)) if status == wanted => return Some(body),
+        let sent = Instant::now();
+        let response = self.connect().and_then(send);
+        let status = response.as_ref().ok().map(|response| response.status);
+        let (ended, latency) = (self.began.elapsed(), sent.elapsed());
+        self.record.requests.push(Request { ended, latency, status });
+        match response {
+            Ok(response) if response.status == expected => return Some(response.body),
             Ok(_) => {}
             Err(_) => self.connection = None,
         }
-        pause(HOLD_OFF);
+        pause(RETRY_PAUSE);
         None
     }
 
-    fn connected(&mut self) -> io::Result<&mut Connection> {
+    fn connect(&mut self) -> io::Result<&mut Connection> {
         if self.connection.is_none() {
             self.connection = Some(Connection::open(self.address)?);
         }
@@ -167,26 +133,21 @@ impl Client {
     }
 }
 
-/// When `/ready` began to say something else, and whether that was 200.
-pub(super) fn watch(address: SocketAddr, began: Instant, done: &AtomicBool) -> Vec<(Duration, bool)> {
+/// Requests `/ready` until `done`. Returns when the response changed, and whether it was 200 then.
+pub(super) fn watch_ready(address: SocketAddr, began: Instant, done: &AtomicBool) -> Vec<(Duration, bool)> {
     let mut changes: Vec<(Duration, bool)> = Vec::new();
     while !done.load(Ordering::Relaxed) {
-        // A connection each, as load balancers do.
-        let answer = Connection::open(address).and_then(|mut connection| connection.look("/ready"));
-        let ready = answer.is_ok_and(|(status, _)| status == "200");
+        // On a new connection each time, as load balancers do.
+        let ready = Connection::open(address).and_then(|mut connection| connection.get("/ready")).is_ok();
         if changes.last().is_none_or(|(_, before)| *before != ready) {
             changes.push((began.elapsed(), ready));
         }
-        pause(WATCHED_EVERY);
+        pause(READY_INTERVAL);
     }
     changes
 }
 
 /// The ids of all orders of a customer.
-///
-/// # Errors
-///
-/// Any answer but 200.
 pub(super) fn orders_of(address: SocketAddr, customer: &str) -> io::Result<Vec<String>> {
     let mut connection = Connection::open(address)?;
     let path = format!("/api/v1/orders?customer={customer}&limit=100");
@@ -202,11 +163,12 @@ pub(super) fn orders_of(address: SocketAddr, customer: &str) -> io::Result<Vec<S
     }
 }
 
-/// Orders that were acknowledged and are not there, and orders that are there and were not acknowledged, or twice.
-pub(super) fn compare(acknowledged: &[String], there: &[String]) -> (usize, usize) {
-    let told: HashSet<&String> = acknowledged.iter().collect();
-    let kept: HashSet<&String> = there.iter().collect();
-    (told.difference(&kept).count(), there.len() - told.intersection(&kept).count())
+/// The number of acknowledged orders that are missing from the store, and of stored orders that were not acknowledged or are
+/// there twice.
+pub(super) fn compare(acknowledged: &[String], stored: &[String]) -> (usize, usize) {
+    let expected: HashSet<&String> = acknowledged.iter().collect();
+    let present: HashSet<&String> = stored.iter().collect();
+    (expected.difference(&present).count(), stored.len() - expected.intersection(&present).count())
 }
 
 #[cfg(test)]
@@ -214,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_and_what_is_too_much_is_counted() {
+    fn missing_and_surplus_orders_are_counted() {
         let ids = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(compare(&ids("a b c"), &ids("c b a")), (0, 0));
         assert_eq!(compare(&ids("a b c"), &ids("a c")), (1, 0));
@@ -223,21 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_of_all_clients_are_added_by_second() {
-        let client = |second: usize, status| {
-            let mut seen = Seen::default();
-            seen.count(second, Outcomes::one(status));
-            seen
+    fn outcomes_are_counted_by_second() {
+        let request = |second, status| {
+            let request = Request { ended: Duration::from_secs(second), latency: Duration::ZERO, status };
+            Record { requests: vec![request], ..Record::default() }
         };
-        let mut all = client(0, Some("201"));
-        all.add(client(2, Some("503")));
-        all.add(client(2, None));
-        all.add(client(2, Some("500")));
-        assert_eq!(all.seconds[1], Outcomes::default());
+        let others = [request(2, Some(503)), request(2, None), request(2, Some(500))];
+        let all = others.into_iter().fold(request(0, Some(201)), Record::merge);
         assert_eq!(
-            all.seconds[2],
-            Outcomes { unavailable: 1, others: 1, unanswered: 1, ..Outcomes::default() }
+            [0, 1, 2].map(|second| all.outcomes(Some(second))),
+            [[1, 0, 0, 0, 0], [0; 5], [0, 0, 1, 1, 1]]
         );
-        assert_eq!(all.total().created, 1);
+        assert_eq!(all.outcomes(None), [1, 0, 1, 1, 1]);
     }
 }

@@ -1,7 +1,10 @@
-//! What becomes of requests when PostgreSQL goes away and comes back: stopped and started, then frozen and thawed.
+//! `bench --outage`: PostgreSQL is stopped and started, then frozen and thawed, while clients create orders and read them
+//! back. They retry a failed create with the same Idempotency-Key until it is acknowledged. In the end the store must have
+//! each acknowledged order, and no other.
 //!
-//! Clients create orders and read them back all the while. A create that fails is repeated with its Idempotency-Key until it
-//! is acknowledged; at the end each acknowledged order must be there, and no other.
+//! | file | contents |
+//! |---|---|
+//! | `clients` | the clients, and what they record |
 
 mod clients;
 
@@ -11,181 +14,148 @@ use std::{
     time::{Duration, Instant},
 };
 
-use orders_bench::postgres::Server;
-use xtask::command::{Failed, pause};
+use orders_bench::{load::run_clients, postgres::Server};
+use xtask::command::{TaskError, pause};
 
-use self::clients::{Client, Seen};
-use crate::contender::{self, Contender, setup::Setup};
+use self::clients::{Client, Record};
+use crate::{
+    checks::Checks,
+    contender::{Contender, setup::Setup},
+    host,
+    table::Table,
+};
 
-/// Clients, each with a connection.
+/// Clients, each with one connection.
 const CLIENTS: usize = 32;
-/// `/ready` has to say that the service should not be asked within this.
+/// `/ready` has to become 503 within this time.
 const NOTICED_WITHIN: Duration = Duration::from_secs(1);
-/// And again that it should be within this: attempts to connect are at most 1 s apart.
-const BACK_WITHIN: Duration = Duration::from_secs(3);
-/// An answer may take as long as a request may, by default, and what the machine adds.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(31);
+/// `/ready` has to become 200 again within this time: attempts to connect are at most 1 s apart.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(3);
+/// The bound of the latency: the host's default deadline, and what a busy machine adds.
+const LATENCY: Duration = Duration::from_secs(31);
 
-/// A time in which the server was not there, from the first thing done to it to the last.
-struct Outage {
-    began: &'static str,
-    from: Duration,
-    ended: &'static str,
-    to: Duration,
+/// Something done to the server: what, and when it began or, if the server is back, ended. With the response that `/ready`
+/// has to change to, and how soon.
+struct Event {
+    name: &'static str,
+    at: Duration,
+    ready: bool,
+    within: Duration,
 }
 
-/// Runs it, and prints what came of it. Each part lasts so many seconds.
-///
-/// # Errors
-///
-/// [`Failed`] if it was not as it should be.
-pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), Failed> {
-    let mut server = Server::start()?;
-    let serving = contender::start(&mut Contender::Host.command(&setup.programs, &server.fresh_database()?))?;
+/// Runs both outages and prints the measurements. Each phase lasts `seconds`.
+pub(crate) fn run(setup: &Setup, seconds: u32) -> Result<(), TaskError> {
+    let mut server = Server::start(None)?;
+    let serving = host::start(&mut Contender::Host.command(&setup.programs, &server.fresh_database()?))?;
     let (address, began, done) = (serving.address, Instant::now(), AtomicBool::new(false));
-    let names: Vec<String> = (1..=CLIENTS).map(|number| format!("client-{number}")).collect();
-    let (outages, ready, seen) = thread::scope(|scope| {
-        let done = &done;
-        let watching = scope.spawn(move || clients::watch(address, began, done));
-        let working: Vec<_> = names
-            .iter()
-            .map(|name| scope.spawn(move || Client::new(address, began).work(name, done)))
-            .collect();
-        let outages = play(&mut server, began, Duration::from_secs(u64::from(seconds)));
-        done.store(true, Ordering::Relaxed);
-        let panicked = |_| Failed("a client panicked".to_owned());
-        let mut all = Seen::default();
-        for client in working {
-            all.add(client.join().map_err(panicked)?);
-        }
-        Ok((outages?, watching.join().map_err(panicked)?, all))
+    let customer = |number| format!("client-{}", number + 1);
+    let client = |number| Ok(Client::new(address, began).run(&customer(number), &done));
+    let (records, (events, ready)) = run_clients(CLIENTS, client, || {
+        thread::scope(|scope| {
+            let ready = scope.spawn(|| clients::watch_ready(address, began, &done));
+            let events = run_outages(&mut server, began, Duration::from_secs(seconds.into()));
+            done.store(true, Ordering::Relaxed);
+            let ready = ready.join().map_err(|_| TaskError("the watch of /ready panicked".to_owned()))?;
+            Ok((events?, ready))
+        })
     })?;
+    let record = records.into_iter().fold(Record::default(), Record::merge);
 
-    let mut there = Vec::new();
-    for name in &names {
-        let kept = clients::orders_of(address, name);
-        there.extend(kept.map_err(|error| Failed(format!("the orders of {name}: {error}")))?);
+    let mut stored = Vec::new();
+    for customer in (0..CLIENTS).map(customer) {
+        let orders = clients::orders_of(address, &customer);
+        stored.extend(orders.map_err(|error| TaskError(format!("the orders of {customer}: {error}")))?);
     }
-    print_seconds(&outages, &ready, &seen);
-    let mut faults = Vec::new();
-    for outage in &outages {
-        faults.extend(outage.print(&ready));
-    }
-    faults.extend(print_end(&seen, &there));
-    if faults.is_empty() { Ok(()) } else { Err(Failed(faults.join("; "))) }
+    print_seconds(&events, &ready, &record);
+    let mut checks = Checks::default();
+    print_events(&events, &ready, &mut checks);
+    print_totals(&record, &stored, &mut checks);
+    checks.result()
 }
 
-/// What is done to the server, and when.
-fn play(server: &mut Server, began: Instant, part: Duration) -> Result<Vec<Outage>, Failed> {
-    pause(part);
-    let from = began.elapsed();
+/// Stops and starts the server, then freezes and thaws it.
+fn run_outages(server: &mut Server, began: Instant, phase: Duration) -> Result<Vec<Event>, TaskError> {
+    let gone = |name| Event { name, at: began.elapsed(), ready: false, within: NOTICED_WITHIN };
+    let back = |name| Event { name, at: began.elapsed(), ready: true, within: RECOVERED_WITHIN };
+    pause(phase);
+    let stopped = gone("stopped");
     server.stop()?;
-    pause(part);
+    pause(phase);
     server.resume()?;
-    let stopped = Outage { began: "stopped", from, ended: "started", to: began.elapsed() };
-    pause(part);
-    let from = began.elapsed();
-    let frozen = server.freeze()?;
-    // Longer than a call may take, so that all of them are given up.
-    pause(part * 2);
-    drop(frozen);
-    let frozen = Outage { began: "frozen", from, ended: "thawed", to: began.elapsed() };
-    pause(part);
-    Ok(vec![stopped, frozen])
+    let started = back("started");
+    pause(phase);
+    let frozen = gone("frozen");
+    let processes = server.freeze()?;
+    // Longer than a call's deadline, so that all calls time out.
+    pause(phase * 2);
+    drop(processes);
+    let thawed = back("thawed");
+    pause(phase);
+    Ok(vec![stopped, started, frozen, thawed])
 }
 
-fn print_seconds(outages: &[Outage], ready: &[(Duration, bool)], seen: &Seen) {
+fn print_seconds(events: &[Event], ready: &[(Duration, bool)], record: &Record) {
     println!("PostgreSQL goes away and comes back: {CLIENTS} clients create orders and read them back");
-    println!("  second     201     200     503   other    none");
-    let events: Vec<(Duration, &str)> =
-        outages.iter().flat_map(|outage| [(outage.from, outage.began), (outage.to, outage.ended)]).collect();
-    for (second, outcomes) in (0_u64..).zip(&seen.seconds) {
-        let within = |time: &Duration| time.as_secs() == second;
-        let mut happened: Vec<(Duration, String)> = Vec::new();
-        for (time, what) in events.iter().filter(|(time, _)| within(time)) {
-            happened.push((*time, format!("the server is {what}")));
-        }
-        for (time, ready) in ready.iter().filter(|(time, _)| within(time)) {
-            happened.push((*time, format!("/ready says {}", if *ready { "200" } else { "503" })));
-        }
-        happened.sort();
-        let happened: Vec<_> =
-            happened.into_iter().map(|(time, what)| format!("{:.2} s: {what}", time.as_secs_f64())).collect();
+    let mut log: Vec<(Duration, String)> =
+        events.iter().map(|event| (event.at, format!("the server is {}", event.name))).collect();
+    log.extend(ready.iter().map(|(at, ready)| (*at, format!("/ready is {}", status(*ready)))));
+    log.sort();
+    let mut table = Table::new(["  second", "201", "200", "503", "other", "none"]);
+    let last = record.requests.iter().map(|request| request.ended.as_secs()).max().unwrap_or_default();
+    for second in 0..=last {
+        let of_second = log.iter().filter(|(at, _)| at.as_secs() == second);
+        let of_second: Vec<_> =
+            of_second.map(|(at, what)| format!("{:.2} s: {what}", at.as_secs_f64())).collect();
+        let mut row = vec![format!("  {second:>6}")];
+        row.extend(record.outcomes(Some(second)).map(|count| count.to_string()));
+        row.push(of_second.join("; "));
+        table.row(row);
+    }
+    print!("{}", table.text());
+}
+
+/// Prints how soon `/ready` followed each event.
+fn print_events(events: &[Event], changes: &[(Duration, bool)], checks: &mut Checks) {
+    for Event { name, at, ready, within } in events {
+        let change = changes.iter().find(|(changed, now)| now == ready && changed >= at);
+        let after = change.map(|(changed, _)| *changed - *at);
         println!(
-            "  {second:>6}{:>8}{:>8}{:>8}{:>8}{:>8}   {}",
-            outcomes.created,
-            outcomes.read,
-            outcomes.unavailable,
-            outcomes.others,
-            outcomes.unanswered,
-            happened.join("; ")
+            "  {name}: /ready is {} {}; ≤ {} s: {}",
+            status(*ready),
+            after.map_or("never".to_owned(), |after| format!("after {:.2} s", after.as_secs_f64())),
+            within.as_secs(),
+            checks.verdict(
+                after.is_some_and(|after| after <= *within),
+                format!("/ready was late when the server was {name}")
+            )
         );
     }
 }
 
-impl Outage {
-    /// Prints when it was noticed, and when its end was; gives what was too late.
-    fn print(&self, changes: &[(Duration, bool)]) -> Vec<String> {
-        let Self { began, from, ended, to } = *self;
-        let mut faults = Vec::new();
-        for (ready, event, happened, within) in
-            [(false, began, from, NOTICED_WITHIN), (true, ended, to, BACK_WITHIN)]
-        {
-            let after = changes.iter().find(|(time, says)| *says == ready && *time >= happened);
-            let after = after.map(|(time, _)| *time - happened);
-            let status = if ready { 200 } else { 503 };
-            let late = after.is_none_or(|after| after > within);
-            println!(
-                "  {event}: /ready says {status} {}; ≤ {} s: {}",
-                after.map_or("never".to_owned(), |after| format!("after {:.2} s", after.as_secs_f64())),
-                within.as_secs(),
-                if late { "NOT REACHED" } else { "reached" }
-            );
-            if late {
-                faults.push(format!("/ready was late when the server was {event}"));
-            }
-        }
-        faults
-    }
+fn print_totals(record: &Record, stored: &[String], checks: &mut Checks) {
+    let [created, read, unavailable, others, unanswered] = record.outcomes(None);
+    let wrong = others + unanswered;
+    println!(
+        "  all: {created} × 201, {read} × 200, {unavailable} × 503; anything else {wrong}: {}",
+        checks.verdict(wrong == 0, "there were responses other than 201, 200 and 503, or none")
+    );
+    let longest = record.requests.iter().map(|request| request.latency).max().unwrap_or_default();
+    println!(
+        "  longest latency {:.2} s; ≤ {} s: {}",
+        longest.as_secs_f64(),
+        LATENCY.as_secs(),
+        checks.verdict(longest <= LATENCY, "a response was late")
+    );
+    let (missing, surplus) = clients::compare(&record.acknowledged, stored);
+    let complete = missing + surplus == 0 && record.unsettled == 0 && !record.acknowledged.is_empty();
+    println!(
+        "  {} orders acknowledged, {} creates unsettled; {missing} orders missing, {surplus} surplus: {}",
+        record.acknowledged.len(),
+        record.unsettled,
+        checks.verdict(complete, "orders are missing, surplus or unsettled")
+    );
 }
 
-/// Prints what there is in the end; gives what should not be.
-fn print_end(seen: &Seen, there: &[String]) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut verdict = |holds: bool, fault: &str| {
-        if holds {
-            return "reached";
-        }
-        faults.push(fault.to_owned());
-        "NOT REACHED"
-    };
-    let total = seen.total();
-    println!(
-        "  all: {} × 201, {} × 200, {} × 503; anything else {}: {}",
-        total.created,
-        total.read,
-        total.unavailable,
-        total.others + total.unanswered,
-        verdict(
-            total.others + total.unanswered == 0,
-            "there were answers other than 201, 200 and 503, or none"
-        )
-    );
-    println!(
-        "  the longest answer took {:.2} s; ≤ {} s: {}",
-        seen.longest.as_secs_f64(),
-        ANSWERED_WITHIN.as_secs(),
-        verdict(seen.longest <= ANSWERED_WITHIN, "an answer was late")
-    );
-    let (missing, surplus) = clients::compare(&seen.acknowledged, there);
-    println!(
-        "  {} orders were acknowledged, {} creates were never settled; {missing} orders are missing, {surplus} too many: {}",
-        seen.acknowledged.len(),
-        seen.unsettled,
-        verdict(
-            missing + surplus == 0 && seen.unsettled == 0 && !seen.acknowledged.is_empty(),
-            "orders are missing, too many or unsettled"
-        )
-    );
-    faults
+fn status(ready: bool) -> u16 {
+    if ready { 200 } else { 503 }
 }

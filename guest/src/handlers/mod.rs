@@ -2,14 +2,14 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `services` | [`Services`]: what the handlers use: store, clock and randomness |
+//! | `services` | `Services`: what the handlers use: store, clock and randomness |
 //! | `input` | what several operations read from a request |
 //! | `output` | what several operations write to a response |
 //! | `documents` | the API description and the pages about problems |
 //! | `read` | getting and listing orders and events |
 //! | `create` | creating an order, with or without an idempotency key |
 //! | `change` | changing the status, the notes or the metadata of an order |
-//! | `dispatch` | [`handle`]: dispatches a request to its operation, and adds the headers of every response |
+//! | `dispatch` | `handle`: dispatches a request to its operation, and adds the headers of every response |
 
 mod change;
 mod create;

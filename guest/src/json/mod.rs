@@ -3,9 +3,9 @@
 //! | File | Contents |
 //! |---|---|
 //! | `name` | how error messages quote the name of a member |
-//! | `value` | [`Value`]: the tree |
-//! | `parse` | [`parse`]: text to a tree |
-//! | `errors` | [`FieldErrors`]: what is wrong with a document, with a JSON Pointer for each error |
+//! | `value` | `Value`: the tree |
+//! | `parse` | `parse`: text to a tree |
+//! | `errors` | `FieldErrors`: what is wrong with a document, with a JSON Pointer for each error |
 //! | `decode` | decoders that turn values into typed members and record every error |
 
 pub(crate) mod decode;

@@ -3,16 +3,16 @@
 //! | File | Contents |
 //! |---|---|
 //! | `text` | deserialization from a borrowed string |
-//! | `timestamp` | [`Timestamp`]: the points in time that the service writes |
+//! | `timestamp` | `Timestamp`: the points in time that the service writes |
 //! | `date_time` | `DateTime`: the points in time that clients send, in any form of RFC 3339 |
-//! | `currency` | [`Currency`]: ISO 4217 |
+//! | `currency` | `Currency`: ISO 4217 |
 //! | `fields` | the types of an order's members, each with its rule |
-//! | `identity` | [`OrderId`] and [`Version`] |
-//! | `status` | [`Status`] and [`Action`]: the state machine of an order |
-//! | `event` | [`Event`]: an entry in the history of an order |
-//! | `model` | [`Order`] and [`NewOrder`] |
-//! | `transition` | [`Transition`]: moving an order to another status |
-//! | `patch` | [`Patch`]: changing notes and metadata by a JSON merge patch |
+//! | `identity` | `OrderId` and [`Version`] |
+//! | `status` | `Status` and [`Action`]: the state machine of an order |
+//! | `event` | `Event`: an entry in the history of an order |
+//! | `model` | `Order` and [`NewOrder`] |
+//! | `transition` | `Transition`: moving an order to another status |
+//! | `patch` | `Patch`: changing notes and metadata by a JSON merge patch |
 //! | `decode` | the request bodies that describe a new order, a patch or a transition |
 
 mod currency;

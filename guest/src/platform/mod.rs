@@ -2,8 +2,8 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `clock` | [`Clock`] and [`Random`] |
-//! | `request` | [`Request`] and [`Response`]: HTTP as the handlers see it |
+//! | `clock` | `Clock` and [`Random`] |
+//! | `request` | `Request` and [`Response`]: HTTP as the handlers see it |
 //!
 //! The store has its own folder: [`crate::store`].
 

@@ -5,8 +5,8 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `kind` | [`Kind`]: the kinds of problem, and the page that explains each |
-//! | `document` | [`Problem`]: one error, and the conversions from the errors of other modules |
+//! | `kind` | `Kind`: the kinds of problem, and the page that explains each |
+//! | `document` | `Problem`: one error, and the conversions from the errors of other modules |
 
 mod document;
 mod kind;

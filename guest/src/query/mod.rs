@@ -5,7 +5,7 @@
 //! | `encoding` | percent-encoding |
 //! | `cursor` | cursors: where a page ended |
 //! | `parameters` | the parameters of a query and their values |
-//! | `pages` | [`ListQuery`] and [`EventQuery`] |
+//! | `pages` | `ListQuery` and [`EventQuery`] |
 
 pub(crate) mod cursor;
 mod encoding;

@@ -14,13 +14,13 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `error` | [`RepoError`] |
-//! | `id_range` | [`IdRange`]: a range of order ids, by time or by page; [`Sort`] |
+//! | `error` | `RepoError` |
+//! | `id_range` | `IdRange`: a range of order ids, by time or by page; [`Sort`] |
 //! | `keys` | the spelling of keys; [`RequestDigest`] |
-//! | `records` | [`OrderRecord`]: the stored form of orders and events |
-//! | `orders` | [`OrderRepo`]: finding, creating and changing one order |
-//! | `idempotency` | [`StoredResponse`]: responses under idempotency keys, and their removal |
-//! | `pages` | [`Filter`]: lists of orders and events, page by page |
+//! | `records` | `OrderRecord`: the stored form of orders and events |
+//! | `orders` | `OrderRepo`: finding, creating and changing one order |
+//! | `idempotency` | `StoredResponse`: responses under idempotency keys, and their removal |
+//! | `pages` | `Filter`: lists of orders and events, page by page |
 
 mod error;
 mod id_range;

@@ -2,7 +2,7 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `interface` | [`Store`]: the three calls of `orders:state/store`, and their types |
+//! | `interface` | `Store`: the three calls of `orders:state/store`, and their types |
 //! | `memory` | a store in process memory, for native builds only |
 
 mod interface;

@@ -3,7 +3,7 @@
 //! | File | Contents |
 //! |---|---|
 //! | `ascii` | `AsciiText`: ASCII text of bounded length, written without allocating |
-//! | `uuid` | [`Uuid`]: versions 4 and 7, and their one text form |
+//! | `uuid` | `Uuid`: versions 4 and 7, and their one text form |
 //! | `digest` | `Digest`: a truncated SHA-256 |
 
 mod ascii;

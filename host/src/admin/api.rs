@@ -7,7 +7,7 @@ use crate::{
     rollout::swap::{OfferQueue, Swapper},
 };
 
-/// Handles the requests of operators. Each file of this room adds its handlers.
+/// Handles the requests of operators. Each file of this layer adds its handlers.
 pub(super) struct AdminApi {
     pub(super) token: Option<Token>,
     pub(super) swapper: Arc<Swapper>,

@@ -205,7 +205,7 @@ impl AdminApi {
         let other = records.iter().find(|record| matches!(record.state, State::Checking | State::OnTrial));
         let other = other.map(|record| format!(" ({})", record.module.short())).unwrap_or_default();
         format!(
-            "Another module{other} is being prepared or on trial. Wait for its outcome, or end its trial with a rollback."
+            "Another module{other} is being prepared or on trial: wait for its outcome, or end its trial with a rollback."
         )
     }
 

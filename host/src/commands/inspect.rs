@@ -34,8 +34,8 @@ pub async fn run(config: &InspectConfig) -> Result<bool, CommandError> {
         }
     }
     match &verdict {
-        Ok(_) => println!("this host would run it"),
-        Err(why) => println!("this host would not run it: {why}"),
+        Ok(_) => println!("this host can run it"),
+        Err(why) => println!("this host cannot run it: {why}"),
     }
     Ok(verdict.is_ok())
 }

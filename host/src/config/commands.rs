@@ -16,7 +16,7 @@ pub struct HealthcheckConfig {
     #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// Path of the request
+    /// Path of the request, which begins with `/`
     #[arg(long, value_name = "PATH", default_value = "/health")]
     pub path: String,
 

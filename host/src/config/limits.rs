@@ -8,7 +8,7 @@ use super::values::{Period, Size, nonzero_period};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitsConfig {
-    /// Maximum time for one request in all. Beyond it the response is 408 if the body has not arrived, or 504 if the
+    /// Maximum total time of one request. Beyond it the response is 408 if the body has not arrived, or 504 if the
     /// component has not responded
     #[arg(long, env = "ORDERS_REQUEST_TIMEOUT", value_name = "TIME", value_parser = nonzero_period, default_value = "10s")]
     pub request_timeout: Period,

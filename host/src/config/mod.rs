@@ -89,9 +89,9 @@ pub enum Command {
     /// the component cannot be read or compiled.
     Compile(CompileConfig),
     /// Replace the serving module, show the state of modules, roll back; create keys and sign components
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Module(ModuleCommand),
     /// Move the state between stores of any kind: export it to a file, import it from one
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     State(StateCommand),
 }

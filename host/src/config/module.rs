@@ -37,7 +37,7 @@ pub enum ModuleCommand {
     Status(StatusConfig),
     /// Roll back the module on trial; or, if none is on trial, restore the previous module at once
     ///
-    /// Exit code: 0 after a rollback, 1 if there is no module to go back to, 2 if the service could not be reached.
+    /// Exit code: 0 if a module was rolled back, 1 if there is no module to roll back to, 2 if the service could not be reached.
     Rollback(RollbackConfig),
     /// Create a key pair: a secret key to sign with, and a public key to trust
     ///

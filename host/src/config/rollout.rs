@@ -47,8 +47,8 @@ pub struct TermsConfig {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Modules")]
 pub struct ModuleDirConfig {
-    /// Directory that keeps pushed modules and records which one serves; it is created if missing, and nobody else may
-    /// have write access to it. Without it, pushed modules are lost when the process exits
+    /// Directory that keeps pushed modules and records which one serves; it is created if missing, and no other user
+    /// may have write access to it. Without it, pushed modules are lost when the process exits
     #[arg(long, env = "ORDERS_MODULE_DIR", value_name = "DIR")]
     pub module_dir: Option<PathBuf>,
 

@@ -29,7 +29,7 @@ pub enum Trust<'a> {
     Signed(&'a Path),
 }
 
-/// Proof that compiled code comes from a place where nobody else can write. Loading native code requires one.
+/// Proof that compiled code comes from a place where no other user can write. Loading native code requires one.
 ///
 /// It exists only if the operator has said so ([`TrustConfig::trust`]) or the host has compiled the code itself
 /// ([`Trusted::compiled_by_ourselves`]).
@@ -38,7 +38,7 @@ pub struct Trusted(());
 
 impl Trusted {
     /// For code that this program has compiled in a process it started itself, and has received through a pipe or from a
-    /// folder where nobody else can write.
+    /// folder where no other user can write.
     pub fn compiled_by_ourselves() -> Self {
         Self(())
     }

@@ -55,7 +55,8 @@ impl Source {
             return Err(error(&why));
         }
         if !is_compiled(&file) {
-            return verify_required_signature(&file, trust)
+            let keys = required_keys(trust)?;
+            return verify_required_signature(&file, keys.as_ref())
                 .map_err(|why| error(&why))
                 .map(|()| Self::Component(file));
         }
@@ -64,12 +65,12 @@ impl Source {
                 .map(Self::Compiled)
                 .map_err(|why| error(&why)),
             Trust::Components => Err(error(
-                "it is compiled: native code, which runs outside the sandbox with all the permissions of this process; \
-                 if only trusted users can have written it, accept it with --trust-compiled",
+                "it is compiled: native code, which runs outside the sandbox with all permissions of this process; if \
+                 you trust its origin, accept it with --trust-compiled",
             )),
             Trust::Signed(_) => Err(error(
-                "it is compiled: native code, which no signature covers, and only signed components are accepted; \
-                 name the signed component that it was compiled from",
+                "it is compiled: native code cannot carry a signature, and only signed components are accepted; name the \
+                 signed component that it was compiled from",
             )),
         }
     }
@@ -88,7 +89,8 @@ impl Source {
                        compiles it";
             return Err(ModuleError(why.to_owned()));
         }
-        check_header(&bytes).and_then(|()| verify_required_signature(&bytes, trust)).map_err(ModuleError)?;
+        check_header(&bytes).map_err(ModuleError)?;
+        verify_required_signature(&bytes, required_keys(trust)?.as_ref()).map_err(ModuleError)?;
         Ok(Self::Component(bytes))
     }
 
@@ -129,11 +131,18 @@ impl Source {
     }
 }
 
+/// The keys that a signature is required of, if one is.
+fn required_keys(trust: Trust<'_>) -> Result<Option<TrustedKeys>, ModuleError> {
+    match trust {
+        Trust::Signed(keys) => TrustedKeys::read(keys).map(Some).map_err(ModuleError),
+        Trust::Components | Trust::Compiled(_) => Ok(None),
+    }
+}
+
 /// Verifies the signature of a component, if one is required.
-fn verify_required_signature(component: &[u8], trust: Trust<'_>) -> Result<(), String> {
-    if let Trust::Signed(keys) = trust {
-        let keys = TrustedKeys::read(keys)?;
-        let key = signature::verify(component, &keys).map_err(|error| error.to_string())?;
+fn verify_required_signature(component: &[u8], keys: Option<&TrustedKeys>) -> Result<(), String> {
+    if let Some(keys) = keys {
+        let key = signature::verify(component, keys).map_err(|error| error.to_string())?;
         let module = ModuleHash::digest(component);
         tracing::info!(event = "module.signature_verified", %module, %key, "signature verified");
     }
@@ -152,7 +161,10 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, ModuleError> {
     let bytes = if path == Path::new(STDIO_PATH) { read_all(io::stdin().lock(), 0) } else { read(path) };
     let bytes = bytes.map_err(|why| file_error(path, &why))?;
     if is_compiled(&bytes) {
-        return Err(file_error(path, &"it is compiled already; name the component's file"));
+        return Err(file_error(
+            path,
+            &"it is already compiled; name the component that it was compiled from",
+        ));
     }
     Ok(bytes)
 }
@@ -166,7 +178,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     // Checked before opening it, because opening a pipe would wait for its other end.
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
     if !metadata.is_file() {
-        return Err("it is not a regular file; name a component's file".to_owned());
+        return Err("it is not a regular file; name the file of a component".to_owned());
     }
     let file = File::open(path).map_err(|error| error.to_string())?;
     let expected = file.metadata().map_or(0, |metadata| metadata.len());

@@ -20,8 +20,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] for more than [`super::MAX_GET_KEYS`] keys, or if the
-    /// values exceed [`super::MAX_TRANSFER_BYTES`].
+    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] for more than [`MAX_GET_KEYS`] keys, or if the values
+    /// exceed [`MAX_TRANSFER_BYTES`].
+    ///
+    /// [`MAX_GET_KEYS`]: super::MAX_GET_KEYS
+    /// [`MAX_TRANSFER_BYTES`]: super::MAX_TRANSFER_BYTES
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError>;
 
     /// Returns the first entries of a range. The result is one consistent snapshot of everything that was committed
@@ -29,7 +32,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] if the entries exceed [`super::MAX_TRANSFER_BYTES`].
+    /// [`StoreError::Unavailable`]; [`StoreError::TooLarge`] if the entries exceed [`MAX_TRANSFER_BYTES`].
+    ///
+    /// [`MAX_TRANSFER_BYTES`]: super::MAX_TRANSFER_BYTES
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError>;
 
     /// Applies all writes if all checks hold. The commit is durable when this returns [`Outcome::Committed`].

@@ -1,4 +1,4 @@
-//! Imports go in one direction, between the rooms of a crate and between the files of a room.
+//! Imports go in one direction, between the layers (folders) of a crate and between the files of a layer.
 //!
 //! The table in the first comment of `lib.rs` and of each `mod.rs` is the order: a module imports only modules above it. The
 //! test also keeps each table complete, and rules out cycles.
@@ -195,17 +195,18 @@ fn a_module_imports_only_modules_above_it() {
                 }
             }
             if folder.0.is_empty() {
-                print_rooms(&order, &imports[&folder]);
+                print_layers(&order, &imports[&folder]);
             }
         }
     }
 }
 
 /// Shown by `cargo test -p orders-host --test repository imports -- --nocapture`.
-fn print_rooms(order: &[String], imports: &BTreeMap<String, BTreeSet<String>>) {
-    for room in order {
-        let imported = order.iter().filter(|other| imports.get(room).is_some_and(|all| all.contains(*other)));
-        println!("{room:>10} -> {}", imported.map(String::as_str).collect::<Vec<_>>().join(", "));
+fn print_layers(order: &[String], imports: &BTreeMap<String, BTreeSet<String>>) {
+    for layer in order {
+        let imported =
+            order.iter().filter(|other| imports.get(layer).is_some_and(|all| all.contains(*other)));
+        println!("{layer:>10} -> {}", imported.map(String::as_str).collect::<Vec<_>>().join(", "));
     }
 }
 
@@ -236,7 +237,7 @@ fn every_form_of_import_is_found() {
 
 #[test]
 fn a_table_is_read_row_by_row() {
-    let source = "//! A room.\n//!\n//! | file | what it does |\n//! |---|---|\n//! | `one` | first |\n\
+    let source = "//! A layer.\n//!\n//! | file | what it does |\n//! |---|---|\n//! | `one` | first |\n\
                   //! | [`two`](mod@two) | second |\n//! | `GET /` | no module |\n\nmod one;\n//! | `three` | late |\n";
     assert_eq!(table(source), ["one", "two"]);
 }

@@ -55,7 +55,7 @@ fn assert_says(error: &str, path: &Path, expected: &str) {
 async fn a_path_that_cannot_be_a_file_is_rejected() {
     let directory = TempDir::new().unwrap();
     let at = |name: &str| directory.path().join(name);
-    assert_rejected(&at("missing/orders.db"), "does not exist; create it or mount it").await;
+    assert_rejected(&at("missing/orders.db"), "does not exist; create or mount it").await;
     assert!(!at("missing").exists());
     fs::write(at("file"), "text").unwrap();
     assert_rejected(&at("file/orders.db"), "is not a directory").await;

@@ -1,5 +1,5 @@
-//! The adapters that keep what they are given, in a small host for tests (`guest/adapters/host`): the suite, several
-//! writers at once, and what a killed host leaves behind.
+//! Tests the adapters with persistent storage in a small host for tests, `guest/adapters/host`: the suite, concurrent
+//! writers, and recovery after the host is killed.
 
 use std::{
     collections::BTreeSet,
@@ -15,164 +15,154 @@ use std::{
 use orders_bench::client::{Connection, ORDER};
 use xtask::{
     adapters::Adapter,
-    command::{Failed, built, failed},
+    command::{TaskError, debug_program, file_error},
     host::field,
     serving::Serving,
 };
 
 use crate::{
-    results::Row,
-    suite::{fresh, start, suite},
+    report::TestResult,
+    suite::{run_suite, scratch_folder, start},
 };
 
-/// Writers at once, and orders that each makes: together some checkpoints' worth.
+/// Concurrent writers, and the orders that each creates: together enough for several checkpoints.
 const WRITERS: usize = 4;
-const EACH: usize = 50;
-/// How often a writer asks again that is told that the store is unavailable.
+const ORDERS_PER_WRITER: usize = 50;
+/// How often a writer sends a request while the response is 503.
 const ATTEMPTS: usize = 20;
 /// The host's name in the suite's table and in ours.
 pub(crate) const HOST: &str = "orders-adapter-host";
 
-/// Runs all that is said of them.
-///
-/// # Errors
-///
-/// [`Failed`] if anything is not as it should be.
-pub(crate) fn check(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
-    for kind in [Adapter::Keyvalue, Adapter::Spin] {
-        let serving = start(&mut serve(kind))?;
-        suite(python, &serving, HOST)?;
-        writers(&serving)?;
-        let what = "the whole suite; four writers at once lose no order and make none twice";
-        rows.push(Row::new(HOST, kind.composed(), what));
+/// A temporary file of a writer that was killed two hours ago: the adapter must remove it.
+const STALE: &str = "t00000000000000aa.tmp";
+/// Files that the adapter must not remove: a writer may still use the second one, and another program owns the first one.
+const PRESERVED: [&str; 2] = ["other.tmp", "t00000000000000bb.tmp"];
+
+/// Tests all these adapters.
+pub(crate) fn test(python: &Path, results: &mut Vec<TestResult>) -> Result<(), TaskError> {
+    for adapter in [Adapter::Keyvalue, Adapter::Spin] {
+        let serving = start(&mut serve(adapter))?;
+        run_suite(python, &serving, HOST)?;
+        write_concurrently(&serving)?;
+        let passed = "the whole suite; four concurrent writers lose no order and create no order twice";
+        results.push(TestResult { host: HOST, component: adapter.composed(), passed });
     }
-    let folder = fresh("orders")?;
-    let serve_folder = || start(serve(Adapter::Filesystem).arg("--folder").arg(&folder));
-    let left = Left::behind(&folder)?;
-    let before = {
-        let serving = serve_folder()?;
-        suite(python, &serving, HOST)?;
-        writers(&serving)?;
-        orders(&serving)?
-        // Killed here, without a word.
-    };
-    let after = orders(&serve_folder()?)?;
-    if before != after {
-        return Err(Failed(format!("orders before the restart: {before:?}\nand after it: {after:?}")));
-    }
-    left.check()?;
-    let what = "all of that; the same orders after it was killed and started again; files that killed writers left are removed";
-    rows.push(Row::new(HOST, Adapter::Filesystem.composed(), what));
+    let folder = scratch_folder("orders")?;
+    create_temporary_files(&folder)?;
+    let mut command = serve(Adapter::Filesystem);
+    test_restart(command.arg("--folder").arg(&folder), |serving| {
+        run_suite(python, serving, HOST)?;
+        write_concurrently(serving)
+    })?;
+    check_temporary_files(&folder)?;
+    let passed =
+        "all of that; the same orders after it was killed and restarted; files of killed writers are removed";
+    results.push(TestResult { host: HOST, component: Adapter::Filesystem.composed(), passed });
     Ok(())
 }
 
-fn serve(kind: Adapter) -> Command {
-    let mut command = Command::new(built(HOST));
-    command.arg(kind.path());
+fn serve(adapter: Adapter) -> Command {
+    let mut command = Command::new(debug_program(HOST));
+    command.arg(adapter.path());
     command
 }
 
-/// Several writers at once: whatever they are told, each order that they ask for is there once in the end.
-fn writers(serving: &Serving) -> Result<(), Failed> {
+/// Checks that each order that several writers create exists exactly once in the end, even after a 503.
+fn write_concurrently(serving: &Serving) -> Result<(), TaskError> {
     let (address, before) = (serving.address, orders(serving)?);
-    let made: Result<Vec<_>, Failed> = thread::scope(|scope| {
+    let created: io::Result<Vec<_>> = thread::scope(|scope| {
         let writers: Vec<_> =
             (0..WRITERS).map(|writer| scope.spawn(move || write(address, writer))).collect();
-        let made = writers.into_iter().map(|writer| {
-            let made = writer.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-            made.map_err(|error| Failed(format!("a writer: {error}")))
-        });
-        made.collect()
+        let joined = writers.into_iter().map(thread::ScopedJoinHandle::join);
+        joined.map(|created| created.unwrap_or_else(|_| Err(io::Error::other("panicked")))).collect()
     });
-    let mut expected: BTreeSet<String> = made?.into_iter().flatten().collect();
-    let asked_for = expected.len();
+    let created = created.map_err(|error| TaskError(format!("a writer: {error}")))?;
+    let mut expected: BTreeSet<String> = created.into_iter().flatten().collect();
+    let count = expected.len();
     expected.extend(before);
     let found = orders(serving)?;
-    if asked_for == WRITERS * EACH && found == expected {
+    if count == WRITERS * ORDERS_PER_WRITER && found == expected {
         return Ok(());
     }
     let lost = expected.difference(&found).count();
-    let more = found.difference(&expected).count();
-    Err(Failed(format!("{asked_for} orders were made at once; {lost} are lost, {more} were made twice")))
+    let twice = found.difference(&expected).count();
+    Err(TaskError(format!("{count} orders were created concurrently; {lost} are lost, {twice} exist twice")))
 }
 
-/// Makes orders one after another; gives their ids.
+/// Creates orders one after another; returns their IDs.
 fn write(address: SocketAddr, writer: usize) -> io::Result<BTreeSet<String>> {
     let mut connection = Connection::open(address)?;
-    let mut made = BTreeSet::new();
-    for number in 0..EACH {
+    let mut created = BTreeSet::new();
+    for number in 0..ORDERS_PER_WRITER {
         let key = format!("writer-{writer}-{number}");
-        let mut answers = (0..ATTEMPTS).map(|_| connection.create_once(ORDER, &key));
-        // Unavailable is what an adapter may answer: then it is not known whether the order was made.
-        let answer = answers.find(|answer| !matches!(answer, Ok((status, _)) if status == "503"));
-        match answer.unwrap_or_else(|| Err(io::Error::other("unavailable, however often it asked")))? {
-            (status, order) if status == "201" => made.extend(ids(&order).next().map(str::to_owned)),
-            (status, problem) => return Err(io::Error::other(format!("{status}: {problem}"))),
+        let mut responses = (0..ATTEMPTS).map(|_| connection.create_with_key(ORDER, &key));
+        // An adapter may respond with 503. Then it is unknown whether the order was created.
+        let response = responses.find(|response| !matches!(response, Ok(response) if response.status == 503));
+        let response = response.unwrap_or_else(|| Err(io::Error::other("503 in every attempt")))?;
+        if response.status != 201 {
+            return Err(io::Error::other(format!("{}: {}", response.status, response.body)));
         }
+        created.extend(order_ids(&response.body).next().map(str::to_owned));
     }
-    Ok(made)
+    Ok(created)
 }
 
-/// The ids of all orders.
-///
-/// # Errors
-///
-/// [`Failed`] if a page does not come, or an order stands on two.
-pub(crate) fn orders(serving: &Serving) -> Result<BTreeSet<String>, Failed> {
+/// The IDs of all orders. Fails if an order is on two pages.
+fn orders(serving: &Serving) -> Result<BTreeSet<String>, TaskError> {
     let listed = Connection::open(serving.address).and_then(|mut connection| {
         let mut all = BTreeSet::new();
         let mut page = connection.get("/api/v1/orders?limit=100")?;
         loop {
-            for id in ids(&page) {
-                if !all.insert(id.to_owned()) {
-                    return Err(io::Error::other(format!("{id} is listed twice")));
-                }
+            if let Some(id) = order_ids(&page).find(|id| !all.insert((*id).to_owned())) {
+                return Err(io::Error::other(format!("{id} is listed twice")));
             }
             let Some(cursor) = field(&page, "next_cursor") else { return Ok(all) };
             page = connection.get(&format!("/api/v1/orders?limit=100&cursor={cursor}"))?;
         }
     });
-    listed.map_err(|error| Failed(format!("the list of orders: {error}")))
+    listed.map_err(|error| TaskError(format!("the list of orders: {error}")))
 }
 
-/// The ids of the orders in an answer.
-pub(crate) fn ids(json: &str) -> impl Iterator<Item = &str> {
+/// Starts a host, runs a test, kills the host, and checks that it has the same orders after a restart.
+pub(crate) fn test_restart(
+    host: &mut Command,
+    test: impl FnOnce(&Serving) -> Result<(), TaskError>,
+) -> Result<(), TaskError> {
+    let serving = start(host)?;
+    test(&serving)?;
+    let before = orders(&serving)?;
+    // SIGKILL, so that the host cannot write anything before it exits.
+    drop(serving);
+    let after = orders(&start(host)?)?;
+    if before == after && !before.is_empty() {
+        return Ok(());
+    }
+    Err(TaskError(format!("orders before the restart: {before:?}\nand after it: {after:?}")))
+}
+
+/// The IDs of the orders in a response.
+pub(crate) fn order_ids(json: &str) -> impl Iterator<Item = &str> {
     json.split("\"id\":\"").skip(1).filter_map(|rest| rest.split('"').next())
 }
 
-/// Files as killed writers leave them, and others.
-struct Left<'a> {
-    folder: &'a Path,
+fn create_temporary_files(folder: &Path) -> Result<(), TaskError> {
+    let two_hours_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
+    let [foreign, recent] = PRESERVED;
+    for (name, is_old) in [(STALE, true), (foreign, true), (recent, false)] {
+        let path = folder.join(name);
+        File::create(&path)
+            .and_then(|file| if is_old { file.set_modified(two_hours_ago) } else { Ok(()) })
+            .map_err(|error| file_error(&path, &error))?;
+    }
+    Ok(())
 }
 
-impl<'a> Left<'a> {
-    /// To be removed: it is two hours old.
-    const STALE: &'static str = "t00000000000000aa.tmp";
-    /// To be kept: the one may have a writer, the other is nothing of ours.
-    const KEPT: [&'static str; 2] = ["t00000000000000bb.tmp", "other.tmp"];
-
-    fn behind(folder: &'a Path) -> Result<Self, Failed> {
-        let long_ago = SystemTime::now() - Duration::from_secs(2 * 60 * 60);
-        let [waiting, foreign] = Self::KEPT;
-        for (name, modified) in [(Self::STALE, Some(long_ago)), (waiting, None), (foreign, Some(long_ago))] {
-            let path = folder.join(name);
-            let file = File::create(&path);
-            let made = file.and_then(|file| modified.map_or(Ok(()), |modified| file.set_modified(modified)));
-            made.map_err(|error| failed(&path, &error))?;
-        }
-        Ok(Self { folder })
+fn check_temporary_files(folder: &Path) -> Result<(), TaskError> {
+    let entries = fs::read_dir(folder).map_err(|error| file_error(folder, &error))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let found: BTreeSet<_> = names.filter(|name| name.ends_with(".tmp")).collect();
+    if found == PRESERVED.map(str::to_owned).into() {
+        return Ok(());
     }
-
-    fn check(&self) -> Result<(), Failed> {
-        let entries = fs::read_dir(self.folder).map_err(|error| failed(self.folder, &error))?;
-        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut found: Vec<_> = names.filter(|name| name.ends_with(".tmp")).collect();
-        found.sort_unstable();
-        let mut kept = Self::KEPT;
-        kept.sort_unstable();
-        if found == kept {
-            return Ok(());
-        }
-        Err(Failed(format!("{} has {found:?}, not {kept:?}", self.folder.display())))
-    }
+    Err(TaskError(format!("{} contains {found:?} instead of {PRESERVED:?}", folder.display())))
 }

@@ -1,5 +1,4 @@
-//! The orders component together with an adapter of its store: what hosts of others run. Each is held to a list of what it
-//! imports.
+//! Composes the orders component with each adapter of its store, for other hosts, and checks the imports of the result.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -8,11 +7,11 @@ use wit_component::DecodedWasm;
 
 use xtask::{
     adapters::Adapter,
-    command::{Failed, failed},
+    command::{TaskError, file_error},
     components,
 };
 
-/// What every `wasi:http/proxy` host has, and the orders component and adapters use.
+/// The interfaces of `wasi:http/proxy`, which every host provides, that the orders component and the adapters use.
 const PROXY: [&str; 8] = [
     "wasi:cli/stderr@0.2.12",
     "wasi:clocks/monotonic-clock@0.2.12",
@@ -24,7 +23,7 @@ const PROXY: [&str; 8] = [
     "wasi:random/random@0.2.12",
 ];
 
-/// What a composed component imports beyond [`PROXY`]: all of these.
+/// What a composed component must import beyond [`PROXY`].
 pub(crate) fn storage(adapter: Adapter) -> &'static [&'static str] {
     match adapter {
         Adapter::Memory => &[],
@@ -34,57 +33,53 @@ pub(crate) fn storage(adapter: Adapter) -> &'static [&'static str] {
     }
 }
 
-/// Builds and composes all of them, into `components`.
-///
-/// # Errors
-///
-/// [`Failed`] if one does not build, or imports anything else than it should.
-pub(crate) fn all() -> Result<(), Failed> {
+/// Builds and composes all of them, into `target/components`.
+pub(crate) fn all() -> Result<(), TaskError> {
     let orders = components::orders()?;
-    Adapter::ALL
-        .into_iter()
-        .try_for_each(|adapter| compose(adapter, &orders, &components::adapter(adapter.package())?))
+    for adapter in Adapter::ALL {
+        let component = components::adapter(adapter.package())?;
+        let bytes = compose(&[("orders:component", &orders), ("orders:adapter", &component)])
+            .and_then(|bytes| check_imports(adapter, &imports(&bytes)?).map(|()| bytes))
+            .map_err(|reason| TaskError(format!("{}: {reason}", adapter.composed())))?;
+        let path = adapter.path();
+        fs::write(&path, bytes).map_err(|error| file_error(&path, &error))?;
+    }
+    Ok(())
 }
 
-fn compose(kind: Adapter, component: &Path, adapter: &Path) -> Result<(), Failed> {
-    let wrong = |what: &dyn std::fmt::Display| Failed(format!("{}: {what}", kind.composed()));
+/// Composes a component with another one that exports what it imports.
+fn compose(components: &[(&str, &Path); 2]) -> Result<Vec<u8>, String> {
     let mut graph = CompositionGraph::new();
     let mut packages = Vec::new();
-    for (name, file) in [("orders:component", component), ("orders:adapter", adapter)] {
-        let bytes = fs::read(file).map_err(|error| failed(file, &error))?;
+    for (name, file) in components {
+        let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let package = Package::from_bytes(name, None, bytes, graph.types_mut());
-        let package = package.map_err(|error| wrong(&format!("{error:#}")))?;
-        packages.push(graph.register_package(package).map_err(|error| wrong(&error))?);
+        let package = package.map_err(|error| format!("{error:#}"))?;
+        packages.push(graph.register_package(package).map_err(|error| error.to_string())?);
     }
-    if let [orders, adapter] = *packages {
-        plug(&mut graph, vec![adapter], orders).map_err(|error| wrong(&error))?;
+    if let [socket, plugged] = *packages {
+        plug(&mut graph, vec![plugged], socket).map_err(|error| error.to_string())?;
     }
-    let bytes = graph.encode(EncodeOptions::default()).map_err(|error| wrong(&error))?;
-    let imports = imports(&bytes).map_err(|what| wrong(&what))?;
-    check(kind, &imports).map_err(|what| wrong(&what))?;
-    let path = kind.path();
-    fs::write(&path, bytes).map_err(|error| failed(&path, &error))
+    graph.encode(EncodeOptions::default()).map_err(|error| error.to_string())
 }
 
-/// The names of what a component imports.
+/// The names of the imports of a component.
 fn imports(bytes: &[u8]) -> Result<BTreeSet<String>, String> {
     let decoded = wit_component::decode(bytes).map_err(|error| format!("{error:#}"))?;
     let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err("this is no component".into());
+        return Err("this is not a component".into());
     };
     let world = resolve.worlds.get(world).ok_or("this component has no world")?;
     Ok(world.imports.keys().map(|key| resolve.name_world_key(key)).collect())
 }
 
-/// Whether these are what a composed component should import: its storage, whole, and nothing but that and what every host
-/// has.
-fn check(kind: Adapter, imports: &BTreeSet<String>) -> Result<(), String> {
-    let allowed: BTreeSet<_> = PROXY.iter().chain(storage(kind)).copied().collect();
-    let beyond: Vec<_> = imports.iter().filter(|import| !allowed.contains(import.as_str())).collect();
-    if !beyond.is_empty() {
-        return Err(format!("it imports {beyond:?}"));
+/// Checks that a composed component imports all interfaces of its storage, and beyond them only those of [`PROXY`].
+fn check_imports(adapter: Adapter, imports: &BTreeSet<String>) -> Result<(), String> {
+    let is_allowed = |import: &&str| PROXY.contains(import) || storage(adapter).contains(import);
+    if let Some(import) = imports.iter().find(|import| !is_allowed(&import.as_str())) {
+        return Err(format!("it imports {import}"));
     }
-    let missing = storage(kind).iter().find(|import| !imports.contains(**import));
+    let missing = storage(adapter).iter().find(|import| !imports.contains(**import));
     missing.map_or(Ok(()), |import| Err(format!("it does not import {import}")))
 }
 
@@ -94,26 +89,29 @@ mod tests {
 
     use xtask::{adapters::Adapter, workspace};
 
-    use super::{PROXY, check, storage};
+    use super::{PROXY, check_imports, storage};
 
     const STORE: &str = "orders:state/store@0.1.0";
 
     #[test]
-    fn only_standard_interfaces_of_the_versions_named_are_let_through() {
+    fn only_the_listed_interfaces_and_versions_are_accepted() {
         let set = |names: &[&[&str]]| names.concat().into_iter().map(str::to_owned).collect::<BTreeSet<_>>();
-        for kind in Adapter::ALL {
-            assert_eq!(check(kind, &set(&[&PROXY, storage(kind)])), Ok(()));
+        for adapter in Adapter::ALL {
+            assert_eq!(check_imports(adapter, &set(&[&PROXY, storage(adapter)])), Ok(()));
             for other in
                 [STORE, "wasi:sockets/tcp@0.2.12", "wasi:io/poll@0.2.6", "wasi:keyvalue/batch@0.2.0-draft"]
             {
-                assert!(check(kind, &set(&[&PROXY, storage(kind), &[other]])).is_err(), "{other}");
+                assert!(
+                    check_imports(adapter, &set(&[&PROXY, storage(adapter), &[other]])).is_err(),
+                    "{other}"
+                );
             }
         }
-        assert!(check(Adapter::Spin, &set(&[&PROXY])).is_err(), "without its storage");
+        assert!(check_imports(Adapter::Spin, &set(&[&PROXY])).is_err(), "without its storage");
     }
 
     #[test]
-    fn the_run_files_name_what_is_composed_and_what_it_imports() {
+    fn the_examples_name_the_composed_components_and_their_imports() {
         let read = |name: &str| fs::read_to_string(workspace().join(name)).unwrap();
         let spin = read("examples/spin.toml");
         assert!(spin.contains(&format!("source = \"../target/dist/{}\"\n", Adapter::Spin.composed())));
@@ -129,7 +127,7 @@ mod tests {
             assert!(interfaces.split(", ").any(|named| named == interface), "{import}");
         }
         let page = read("docs/portability.md");
-        let (_, running) = page.split_once("## Running it").unwrap();
+        let (_, running) = page.split_once("## Run it").unwrap();
         let (running, _) = running.split_once("## ").unwrap();
         for named in [
             Adapter::Memory.composed(),

@@ -1,25 +1,35 @@
-//! `cargo xtask portability`: the component, composed with an adapter of its store, in hosts of others.
+//! `cargo xtask portability`: tests the component on other hosts, composed with an adapter of its store.
 //!
-//! The suite is `tests/contract/http_lint.py`, the one that our own host is held to; what is otherwise in a host stands there, by
-//! name and with its reason. Hosts that cannot be had here are looked at as far as that goes: what the component imports
-//! must be what they say they have, and it is run in a small host of our own with the same interfaces.
+//! | file | contents |
+//! |---|---|
+//! | `compose` | composes the orders component with each adapter, and checks the imports |
+//! | `report` | the results, and their tables in docs/portability.md |
+//! | `suite` | starts a host, and runs the test suite |
+//! | `adapters` | tests adapters in `orders-adapter-host` |
+//! | `jco` | tests `jco serve` |
+//! | `languages` | builds test components in other languages |
+//! | `wasmtime` | tests `wasmtime serve`, and compares it with our host |
+//! | `rates` | measures how fast each host is |
 //!
-//! What package registries have is part of `cargo xtask test`. `wasmtime serve` takes long to build, and is not.
+//! Every host must pass `tests/contract/http_lint.py`, as our own host does; a table there lists where a host differs, with
+//! the reason. For hosts that cannot be installed here, the imports of the component are compared with the interfaces that
+//! the host documents, and the component runs in a small host of our own with the same interfaces.
+//!
+//! `cargo xtask test` runs everything that package registries provide. `wasmtime serve` is not part of it, because it takes
+//! long to build.
 
 mod adapters;
 mod compose;
-mod hello;
 mod jco;
 mod languages;
 mod rates;
 mod report;
-mod results;
 mod suite;
 mod wasmtime;
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 
@@ -28,15 +38,14 @@ use clap::{Args, Parser, Subcommand};
 use orders_bench::wasmtime_cli;
 use xtask::{
     adapters::Adapter,
-    command::{Failed, build_programs, exit},
+    command::{TaskError, build_programs, exit},
     host::HOST,
-    process::Process,
-    tools, workspace,
+    tools,
 };
 
-use self::{results::Row, suite::SUITE};
+use self::report::TestResult;
 
-/// The component in other hosts.
+/// Tests the component on other hosts
 #[derive(Parser)]
 #[command(bin_name = "xtask")]
 struct Cli {
@@ -46,98 +55,82 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the component for hosts of others, and run it in those that can be had
+    /// Build the component for other hosts, and run it on those that can be installed
     Portability(Options),
     /// Compose the component with each adapter, into target/components
     #[command(hide = true)]
     Compose,
-    /// Build the components that tests need: the composed ones, and those of other languages
+    /// Build the components that tests need: the composed ones, and those in other languages
     #[command(hide = true)]
     Components,
-    /// Run the component in the hosts that package registries have
+    /// Run the component on the hosts from package registries
     #[command(hide = true)]
     Test,
 }
 
-/// What to run.
 #[derive(Args)]
 struct Options {
-    /// Build wasmtime-cli first, if it is not there: takes some minutes, and is kept outside target/
+    /// Build wasmtime-cli first, if it is missing: this takes some minutes; the program is stored outside target/
     #[arg(long)]
     with_wasmtime_serve: bool,
-    /// Measure, too: each host answers creates for so many seconds, five times
+    /// Also measure: each host creates orders for this many seconds, five times
     #[arg(long)]
     seconds: Option<u64>,
-    /// Measure this program as our host, rather than the release build that is there
+    /// Measure this program as our host, instead of the release build in target/
     #[arg(long, value_name = "PROGRAM", requires = "seconds")]
     host: Option<PathBuf>,
-    /// Write docs/portability.md's table
+    /// Write the tables to docs/portability.md
     #[arg(long)]
     write: bool,
 }
 
 fn main() -> ExitCode {
     exit(match Cli::parse().task {
-        Task::Portability(options) => run_all(&options),
+        Task::Portability(options) => test_everything(&options),
         Task::Compose => compose::all(),
         Task::Components => compose::all().and_then(|()| languages::components()),
-        Task::Test => everywhere().map(drop),
+        Task::Test => test_registry_hosts().map(drop),
     })
 }
 
-/// Runs all that can be run, and prints what passed.
-///
-/// # Errors
-///
-/// [`Failed`] with the first that does not do what it should.
-fn run_all(options: &Options) -> Result<(), Failed> {
+/// Runs all tests and prints the results.
+fn test_everything(options: &Options) -> Result<(), TaskError> {
     if options.with_wasmtime_serve {
         wasmtime_cli::install_wasmtime()?;
     }
-    let (python, mut rows) = everywhere()?;
+    let (python, mut results) = test_registry_hosts()?;
     if wasmtime_cli::wasmtime().exists() {
-        wasmtime::check(&python, &mut rows)?;
-        rows.push(hello::check()?);
+        wasmtime::test(&python, &mut results)?;
     } else {
-        println!("wasmtime serve is not here: --with-wasmtime-serve builds it");
+        println!("wasmtime serve is not installed: --with-wasmtime-serve builds it");
     }
-    let rates = options.seconds.map(|seconds| {
-        rates::measure(options.host.as_deref(), jco::command(&python)?, Duration::from_secs(seconds))
-    });
-    let table = report::markdown(&rows, rates.transpose()?.as_deref())?;
-    println!("\n{table}");
-    if options.write { report::write(&table) } else { Ok(()) }
+    let rates = match options.seconds.map(Duration::from_secs) {
+        Some(time) => rates::measure(options.host.as_deref(), jco::install(&python)?, time)?,
+        None => Vec::new(),
+    };
+    let tables = report::markdown(&results, &rates)?;
+    println!("\n{tables}");
+    if options.write { report::write(&tables) } else { Ok(()) }
 }
 
-/// The part for which package registries have everything; gives the Python that it was done with, too.
-///
-/// # Errors
-///
-/// [`Failed`] with the first that does not do what it should.
-fn everywhere() -> Result<(PathBuf, Vec<Row>), Failed> {
+/// Runs the tests that need only package registries; also returns the Python that ran them.
+fn test_registry_hosts() -> Result<(PathBuf, Vec<TestResult>), TaskError> {
     compose::all()?;
     build_programs(&[HOST, adapters::HOST])?;
     let python = tools::python("contract-venv", &tools::requirements())?;
-    let mut rows = structural();
-    adapters::check(&python, &mut rows)?;
-    rows.push(jco::check(&python)?);
-    rows.push(in_python(&python)?);
-    Ok((python, rows))
+    // `compose` has checked the imports.
+    let passed = "its imports are those that docs/portability.md lists for the host; not run, because no registry has the host";
+    let compared = [("Spin 3", Adapter::Spin), ("wasmCloud", Adapter::Keyvalue)];
+    let compared = compared.map(|(host, adapter)| TestResult { host, component: adapter.composed(), passed });
+    let mut results = Vec::from(compared);
+    adapters::test(&python, &mut results)?;
+    results.push(jco::test(&python)?);
+    results.push(test_wasmtime_for_python(&python)?);
+    Ok((python, results))
 }
 
-/// What only the imports say; `compose` has looked at them.
-fn structural() -> Vec<Row> {
-    let what = "its imports are those that docs/portability.md names for the host; not run: it cannot be had from a registry";
-    vec![
-        Row::new("Spin 3", Adapter::Spin.composed(), what),
-        Row::new("wasmCloud", Adapter::Keyvalue.composed(), what),
-    ]
-}
-
-fn in_python(python: &Path) -> Result<Row, Failed> {
-    let mut script = Command::new(python);
-    script.arg("-B").arg(workspace().join("tests/contract/wasmtime_python.py")).arg(Adapter::Memory.path());
-    Process::run(&mut script, SUITE)?;
-    let what = "linked and instantiated; the package has no way to ask it";
-    Ok(Row::new("wasmtime for Python", Adapter::Memory.composed(), what))
+fn test_wasmtime_for_python(python: &Path) -> Result<TestResult, TaskError> {
+    suite::run_script(python, "wasmtime_python.py", |command| command.arg(Adapter::Memory.path()))?;
+    let passed = "linked and instantiated; the package has no way to send it a request";
+    Ok(TestResult { host: "wasmtime for Python", component: Adapter::Memory.composed(), passed })
 }

@@ -1,7 +1,8 @@
-//! How many orders a second each host creates: over one connection, from an empty store on.
+//! Measures how many orders per second each host creates over one connection, starting with an empty store.
 
 use std::{
-    path::{Path, PathBuf},
+    io,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -10,33 +11,29 @@ use orders_bench::{
     client::{Connection, ORDER},
     wasmtime_cli,
 };
-use xtask::{adapters::Adapter, command::Failed, components, host, serving::Serving};
+use xtask::{adapters::Adapter, command::TaskError, components, host, serving::Serving};
 
 use crate::{
-    results::{Rate, Round, Store},
-    suite::{fresh, start},
+    report::{Rate, Storage},
+    suite::{scratch_folder, start},
     wasmtime,
 };
 
-/// How often hosts take turns in being measured.
+/// The hosts take turns in this many rounds.
 const ROUNDS: usize = 5;
 
-/// What makes a command that starts a host anew, with an empty store.
-type Start<'a> = Box<dyn Fn() -> Result<Command, Failed> + 'a>;
+/// Creates a command that starts a host with an empty store.
+type Start<'a> = Box<dyn Fn() -> Result<Command, TaskError> + 'a>;
 
-/// The medians of some rounds, in which all take turns.
-///
-/// # Errors
-///
-/// [`Failed`] if our host is not there, or one does not answer as it should.
+/// Measures all hosts; returns the median of each.
 pub(super) fn measure(
     program: Option<&Path>,
-    jco: impl Fn() -> Result<Command, Failed>,
+    jco: impl Fn() -> Result<Command, TaskError>,
     time: Duration,
-) -> Result<Vec<Rate>, Failed> {
+) -> Result<Vec<Rate>, TaskError> {
     let program = program.map_or_else(host::binary, Path::to_owned);
     if !program.exists() {
-        return Err(Failed(format!("{} is not there: build it, or name another", program.display())));
+        return Err(TaskError(format!("{} does not exist: build it, or use --host", program.display())));
     }
     let component = components::orders()?;
     let ours = |store: &str| {
@@ -44,38 +41,35 @@ pub(super) fn measure(
         host::serve(&mut command, &component, store);
         command
     };
-    let sqlite = || Ok(ours(&format!("sqlite:{}", database()?.display())));
-    let mut placed: Vec<(_, _, _, Start<'_>)> = vec![
-        ("orders-host", "orders.wasm", Store::Disk, Box::new(sqlite)),
-        ("orders-host", "orders.wasm", Store::Memory, Box::new(|| Ok(ours("memory:")))),
-        ("jco serve", Adapter::Memory.composed(), Store::Memory, Box::new(jco)),
+    let sqlite = || Ok(ours(&format!("sqlite:{}", scratch_folder("rate")?.join("orders.db").display())));
+    let mut hosts: Vec<(_, _, _, Start<'_>)> = vec![
+        ("orders-host", "orders.wasm", Storage::Disk, Box::new(sqlite)),
+        ("orders-host", "orders.wasm", Storage::Memory, Box::new(|| Ok(ours("memory:")))),
+        ("jco serve", Adapter::Memory.composed(), Storage::Memory, Box::new(jco)),
     ];
     if wasmtime_cli::wasmtime().exists() {
         let memory = || Ok(wasmtime::serve(&[], &Adapter::Memory.path()));
-        let folder = || Ok(wasmtime::serve_in(&fresh("rate")?));
-        placed.push(("wasmtime serve", Adapter::Memory.composed(), Store::Nowhere, Box::new(memory)));
-        placed.push(("wasmtime serve", Adapter::Filesystem.composed(), Store::Disk, Box::new(folder)));
+        let folder = || Ok(wasmtime::serve_folder(&scratch_folder("rate")?));
+        hosts.push(("wasmtime serve", Adapter::Memory.composed(), Storage::Nowhere, Box::new(memory)));
+        hosts.push(("wasmtime serve", Adapter::Filesystem.composed(), Storage::Disk, Box::new(folder)));
     }
-    let mut rounds = vec![Vec::new(); placed.len()];
+    let mut rounds = vec![Vec::new(); hosts.len()];
     for _ in 0..ROUNDS {
-        for ((host, _, _, command), rounds) in placed.iter().zip(&mut rounds) {
+        for ((host, _, _, command), rounds) in hosts.iter().zip(&mut rounds) {
             let serving = start(&mut command()?)?;
-            rounds.push(round(&serving, time).map_err(|error| Failed(format!("{host}: {error}")))?);
+            rounds.push(create(&serving, time).map_err(|error| TaskError(format!("{host}: {error}")))?);
         }
     }
-    let all = placed.into_iter().zip(rounds).filter_map(|((host, component, store, _), mut rounds)| {
-        rounds.sort_by(|one, other| one.rate.total_cmp(&other.rate));
-        let round = *rounds.get(ROUNDS / 2)?;
-        Some(Rate { host, component, store, round })
+    let rates = hosts.into_iter().zip(rounds).filter_map(|((host, component, storage, _), mut rounds)| {
+        rounds.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        let (rate, orders) = *rounds.get(ROUNDS / 2)?;
+        Some(Rate { host, component, storage, rate, orders })
     });
-    Ok(all.collect())
+    Ok(rates.collect())
 }
 
-fn database() -> Result<PathBuf, Failed> {
-    Ok(fresh("rate")?.join("orders.db"))
-}
-
-fn round(serving: &Serving, time: Duration) -> std::io::Result<Round> {
+/// Creates orders for some time, after one that is not measured; returns creates per second, and the number of orders.
+fn create(serving: &Serving, time: Duration) -> io::Result<(f64, u32)> {
     let mut connection = Connection::open(serving.address)?;
     connection.create(ORDER)?;
     let (began, mut count) = (Instant::now(), 0_u32);
@@ -83,5 +77,5 @@ fn round(serving: &Serving, time: Duration) -> std::io::Result<Round> {
         connection.create(ORDER)?;
         count += 1;
     }
-    Ok(Round { rate: f64::from(count) / began.elapsed().as_secs_f64(), orders: count + 1 })
+    Ok((f64::from(count) / began.elapsed().as_secs_f64(), count + 1))
 }

@@ -1,65 +1,85 @@
-//! What came of it, for docs/portability.md: the part of that page between two marks.
+//! The results, and the part of docs/portability.md that contains them.
 
 use std::{fmt::Write, fs};
 
 use xtask::{
     adapters::Adapter,
-    command::{Failed, failed},
+    command::{TaskError, file_error},
     workspace,
 };
 
-use crate::{
-    compose::storage,
-    results::{Rate, Row},
-};
+use crate::compose::storage;
 
-/// Between these lines the page is written by the run.
+/// The run replaces the part of the page between these lines.
 const MARKS: [&str; 2] = ["<!-- written by cargo xtask portability --write -->\n", "<!-- to here -->\n"];
 
-/// Tables: what passed, what the components are, and how fast each was.
-///
-/// # Errors
-///
-/// [`Failed`] if a component cannot be read.
-pub(crate) fn markdown(rows: &[Row], rates: Option<&[Rate]>) -> Result<String, Failed> {
+/// What passed with one component on one host.
+pub(crate) struct TestResult {
+    pub(crate) host: &'static str,
+    pub(crate) component: &'static str,
+    pub(crate) passed: &'static str,
+}
+
+/// Where orders are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// A response of 201 means that the order is on disk.
+    Disk,
+    Memory,
+    /// In the instance of the request: the next request does not find the order.
+    Nowhere,
+}
+
+/// How fast one host creates orders.
+pub(crate) struct Rate {
+    pub(crate) host: &'static str,
+    pub(crate) component: &'static str,
+    pub(crate) storage: Storage,
+    /// Creates per second.
+    pub(crate) rate: f64,
+    /// Orders in the store at the end.
+    pub(crate) orders: u32,
+}
+
+/// The tables: what passed, the components, and how fast each host was.
+pub(crate) fn markdown(results: &[TestResult], rates: &[Rate]) -> Result<String, TaskError> {
     let mut text = String::from("| host | component | what passed |\n|---|---|---|\n");
-    for Row { host, component, what } in rows {
-        let _ = writeln!(text, "| {host} | {component} | {what} |");
+    for TestResult { host, component, passed } in results {
+        let _ = writeln!(text, "| {host} | {component} | {passed} |");
     }
     text.push_str("\n| component | bytes | imports beyond `wasi:http/proxy@0.2.12` |\n|---|--:|---|\n");
     for adapter in Adapter::ALL {
         let path = adapter.path();
-        let bytes = fs::metadata(&path).map_err(|error| failed(&path, &error))?.len();
-        let beyond = match storage(adapter) {
-            [] => "nothing".to_owned(),
-            imports => imports.iter().map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", "),
-        };
-        let _ = writeln!(text, "| {} | {bytes} | {beyond} |", adapter.composed());
+        let bytes = fs::metadata(&path).map_err(|error| file_error(&path, &error))?.len();
+        let imports: Vec<_> = storage(adapter).iter().map(|import| format!("`{import}`")).collect();
+        let imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") };
+        let _ = writeln!(text, "| {} | {bytes} | {imports} |", adapter.composed());
     }
-    if let Some(rates) = rates {
+    if !rates.is_empty() {
         text.push_str("\n| host | component | orders are kept | creates/s | of so many | to our host's |\n");
         text.push_str("|---|---|---|--:|--:|--:|\n");
-        for Rate { host, component, store, round } in rates {
-            // Our host comes first, with each of the two.
-            let ours = rates.iter().find(|ours| ours.store == store.compared_with());
-            let ratio = ours.map_or(1.0, |ours| round.rate / ours.round.rate);
-            let (store, rate, orders) = (store.name(), round.rate, round.orders);
-            let _ = writeln!(text, "| {host} | {component} | {store} | {rate:.0} | {orders} | {ratio:.2} |");
-        }
+    }
+    for Rate { host, component, storage, rate, orders } in rates {
+        let (name, compared_with) = match storage {
+            Storage::Disk => ("on the disk", Storage::Disk),
+            Storage::Memory => ("in memory", Storage::Memory),
+            Storage::Nowhere => ("nowhere", Storage::Memory),
+        };
+        // The first rate for each storage is our host's.
+        let ours = rates.iter().find(|ours| ours.storage == compared_with);
+        let ratio = ours.map_or(1.0, |ours| rate / ours.rate);
+        let _ = writeln!(text, "| {host} | {component} | {name} | {rate:.0} | {orders} | {ratio:.2} |");
     }
     Ok(text)
 }
 
 /// Replaces that part of the page.
-///
-/// # Errors
-///
-/// [`Failed`] if the page has no such part, or cannot be written.
-pub(crate) fn write(table: &str) -> Result<(), Failed> {
+pub(crate) fn write(tables: &str) -> Result<(), TaskError> {
     let page = workspace().join("docs/portability.md");
-    let text = fs::read_to_string(&page).map_err(|error| failed(&page, &error))?;
+    let text = fs::read_to_string(&page).map_err(|error| file_error(&page, &error))?;
     let [from, to] = MARKS;
     let parts = text.split_once(from).and_then(|(head, rest)| Some((head, rest.split_once(to)?.1)));
-    let (head, tail) = parts.ok_or_else(|| Failed(format!("{} has no place for it", page.display())))?;
-    fs::write(&page, format!("{head}{from}\n{table}\n{to}{tail}")).map_err(|error| failed(&page, &error))
+    let (head, tail) =
+        parts.ok_or_else(|| TaskError(format!("{}: the marks are missing", page.display())))?;
+    fs::write(&page, format!("{head}{from}\n{tables}\n{to}{tail}")).map_err(|error| file_error(&page, &error))
 }

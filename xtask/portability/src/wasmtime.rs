@@ -1,53 +1,52 @@
-//! `wasmtime serve`, where it has been built: an instance for each request.
+//! Tests `wasmtime serve`, if it is installed. It creates an instance for each request.
 
 use std::{fs::read_dir, path::Path, process::Command};
 
 use orders_bench::{
-    client::{Connection, ORDER},
+    client::{Connection, ORDER, Response},
     wasmtime_cli,
 };
 use xtask::{
     adapters::Adapter,
-    command::{Failed, failed},
-    serving::Serving,
+    command::{TaskError, debug_program, file_error},
+    host::{self, HOST},
+    target,
 };
 
 use crate::{
-    adapters,
-    results::Row,
-    suite::{fresh, start, suite},
+    adapters::{order_ids, test_restart},
+    languages,
+    report::TestResult,
+    suite::{run_suite, scratch_folder, start},
 };
 
-/// Runs the suite with the component that keeps its orders in a folder, and sees what becomes of one that keeps them in
-/// memory.
-///
-/// # Errors
-///
-/// [`Failed`] if anything is not as it should be.
-pub(crate) fn check(python: &Path, rows: &mut Vec<Row>) -> Result<(), Failed> {
-    let folder = fresh("wasmtime")?;
-    let serve_folder = || start(&mut serve_in(&folder));
-    let before = {
-        let serving = serve_folder()?;
-        suite(python, &serving, "wasmtime")?;
-        adapters::orders(&serving)?
-        // Killed here, without a word.
-    };
-    let after = adapters::orders(&serve_folder()?)?;
-    if before != after || before.is_empty() {
-        return Err(Failed(format!("orders before the restart: {before:?}\nand after it: {after:?}")));
+const NAME: &str = "wasmtime serve";
+/// Header fields that only our host adds. The request ID is also in the log; `nosniff` keeps browsers from guessing the
+/// type of a body.
+const ADDED: [&str; 2] = ["x-request-id", "x-content-type-options"];
+
+/// Runs the suite with orders in a folder, checks that orders in memory do not outlive their request, and compares a response
+/// with that of our host.
+pub(crate) fn test(python: &Path, results: &mut Vec<TestResult>) -> Result<(), TaskError> {
+    let folder = scratch_folder("wasmtime")?;
+    test_restart(&mut serve_folder(&folder), |serving| run_suite(python, serving, "wasmtime"))?;
+    if read_dir(&folder).map_err(|error| file_error(&folder, &error))?.next().is_none() {
+        return Err(TaskError("the granted folder does not contain the orders".into()));
     }
-    if read_dir(&folder).map_err(|error| failed(&folder, &error))?.next().is_none() {
-        return Err(Failed("the orders are not in the folder that was granted".into()));
-    }
-    let what = "the whole suite; the same orders after it was killed and started again";
-    rows.push(Row::new("wasmtime serve", Adapter::Filesystem.composed(), what));
-    rows.push(stateless(&start(&mut serve(&[], &Adapter::Memory.path()))?)?);
+    let passed = "the whole suite; the same orders after it was killed and restarted";
+    results.push(TestResult { host: NAME, component: Adapter::Filesystem.composed(), passed });
+    test_orders_in_memory()?;
+    let passed = "a create; as expected, the next request does not find the order: it has another instance";
+    results.push(TestResult { host: NAME, component: Adapter::Memory.composed(), passed });
+    compare_with_our_host()?;
+    let passed = "the same status, header fields and body as from wasmtime serve, except `x-request-id` and \
+                  `x-content-type-options`, which this host adds";
+    results.push(TestResult { host: HOST, component: "a `fetch` handler in JavaScript", passed });
     Ok(())
 }
 
-/// `wasmtime serve` with the component that keeps its orders in this folder.
-pub(crate) fn serve_in(folder: &Path) -> Command {
+/// `wasmtime serve` with the component that stores orders in this folder.
+pub(crate) fn serve_folder(folder: &Path) -> Command {
     let granted = format!("{}::/orders", folder.display());
     serve(&["-S", "cli", "--dir", &granted], &Adapter::Filesystem.path())
 }
@@ -59,16 +58,43 @@ pub(crate) fn serve(options: &[&str], component: &Path) -> Command {
     command
 }
 
-/// What a host does that makes an instance for each request: it creates, and the next request knows nothing of it.
-fn stateless(serving: &Serving) -> Result<Row, Failed> {
-    let mut connection = Connection::open(serving.address).map_err(|error| Failed(error.to_string()))?;
-    let order = connection.create(ORDER);
-    let order = order.map_err(|error| Failed(format!("a create: {error}")))?;
-    let id = adapters::ids(&order).next().unwrap_or_default();
-    let page = connection.get("/api/v1/orders").map_err(|error| Failed(format!("a list: {error}")))?;
-    if id.len() != 36 || page.contains(id) {
-        return Err(Failed(format!("an instance for each request has kept an order: {page}")));
+fn test_orders_in_memory() -> Result<(), TaskError> {
+    let serving = start(&mut serve(&[], &Adapter::Memory.path()))?;
+    let created = Connection::open(serving.address).and_then(|mut connection| {
+        let order = connection.create(ORDER)?;
+        Ok((order, connection.get("/api/v1/orders")?))
+    });
+    let (order, page) = created.map_err(|error| TaskError(format!("{NAME}: {error}")))?;
+    let id = order_ids(&order).next().unwrap_or_default();
+    if id.len() == 36 && !page.contains(id) {
+        return Ok(());
     }
-    let what = "a create; as expected, the next request finds nothing: it has another instance";
-    Ok(Row::new("wasmtime serve", Adapter::Memory.composed(), what))
+    Err(TaskError(format!("an instance created {order}, and another one lists {page}")))
+}
+
+/// Compares status, header fields and body of the responses of a JavaScript component.
+fn compare_with_our_host() -> Result<(), TaskError> {
+    languages::components()?;
+    let component = target().join("components/languages/javascript/component.wasm");
+    let mut ours = Command::new(debug_program(HOST));
+    let mut ours = response(host::serve(&mut ours, &component, "memory:"))?;
+    let theirs = response(&mut serve(&["-S", "cli"], &component))?;
+    let before = ours.fields.len();
+    ours.fields.retain(|(name, _)| !ADDED.contains(&name.as_str()));
+    let added = before - ours.fields.len();
+    if added == ADDED.len() && !ours.body.is_empty() && ours == theirs {
+        return Ok(());
+    }
+    Err(TaskError(format!("{added} header fields added to {ours:?}; {NAME}: {theirs:?}")))
+}
+
+/// The response of a host, with an empty `date`.
+fn response(command: &mut Command) -> Result<Response, TaskError> {
+    let serving = start(command)?;
+    let response = Connection::open(serving.address).and_then(|mut to| to.fetch("/hello"));
+    let mut response = response.map_err(|error| TaskError(format!("GET /hello: {error}")))?;
+    for (_, value) in response.fields.iter_mut().filter(|(name, _)| name == "date") {
+        value.clear();
+    }
+    Ok(response)
 }

@@ -1,4 +1,4 @@
-//! A load balancer before the tasks: it asks `/ready`, as the target group does, and knows nothing else of them.
+//! The load balancer (`HAProxy`). Like the target group on AWS, it knows the state of a task only from `/ready`.
 
 use std::{
     fs,
@@ -10,21 +10,21 @@ use std::{
 
 use orders_bench::client::Connection;
 use xtask::{
-    command::{Failed, announce, failed},
+    command::{TaskError, announce, file_error},
     process::{Group, Process},
 };
 
-use crate::{tasks, wait::until};
+use crate::{containers::wait_until, tasks};
 
-/// Where it listens.
+/// The port of the load balancer.
 const PORT: u16 = 8080;
-/// The page that says what it thinks of its servers, as CSV.
+/// The page with the state of each task, as CSV.
 const STATISTICS: &str = "/balancer;csv";
-/// How long it may take to notice something, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may take to notice a change, or to exit.
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// Two answers in a row decide, as in the target group; it asks more often, so that the test does not take minutes. No
-/// request is sent twice: what a task refuses, a client sees.
+/// Two responses in a row decide, as in the target group. The checks are more frequent, so that the test does not take
+/// minutes. Requests are never retried, so that a client sees every rejection.
 const SETTINGS: &str = "global
   maxconn 1000
 
@@ -48,31 +48,31 @@ backend tasks
   default-server check inter 1s rise 2 fall 2
 ";
 
-/// It, running; ended when this is dropped.
+/// The running load balancer; killed when dropped.
 pub(crate) struct Balancer {
     pub(crate) address: SocketAddr,
     process: Process,
 }
 
 impl Balancer {
-    /// Starts it before all tasks that there may be, and waits until it has seen which there are: it believes in each
-    /// until it has asked.
-    pub(crate) fn start(folder: &Path, address: Ipv4Addr, tasks: &[Ipv4Addr]) -> Result<Self, Failed> {
+    /// Starts it for the addresses of all present and future tasks, and waits until it has checked each of them: it assumes
+    /// that a task is up until the first checks.
+    pub(crate) fn start(folder: &Path, address: Ipv4Addr, tasks: &[Ipv4Addr]) -> Result<Self, TaskError> {
         let address = SocketAddr::from((address, PORT));
         let mut settings = SETTINGS.replace("ADDRESS", &address.to_string());
         for task in tasks {
             settings.push_str(&format!("  server {task} {}\n", SocketAddr::from((*task, tasks::PORT))));
         }
         let file = folder.join("haproxy.cfg");
-        fs::write(&file, settings).map_err(|error| failed(&file, &error))?;
+        fs::write(&file, settings).map_err(|error| file_error(&file, &error))?;
         let mut command = Command::new("haproxy");
         command.arg("-db").arg("-f").arg(&file).stderr(Stdio::null());
         announce(&command);
         let process = Process::start(&mut command, Group::Own)?;
         let balancer = Self { address, process };
-        until("the balancer's view of the tasks", PATIENCE, || {
+        wait_until("the load balancer to check the tasks", LIMIT, || {
             let seen = balancer.states().unwrap_or_default();
-            // Checked often enough: a server that has only been checked once is going up or down.
+            // After one check, the state is still "going up" or "going down".
             seen.len() == tasks.len()
                 && seen.iter().all(|(_, state)| ["UP", "DOWN"].contains(&state.as_str()))
                 && seen.iter().any(|(_, state)| state == "DOWN")
@@ -80,16 +80,16 @@ impl Balancer {
         Ok(balancer)
     }
 
-    /// Waits until it sends requests to a task, or none any more.
-    pub(crate) fn wait_until(&self, task: Ipv4Addr, serves: bool) -> Result<(), Failed> {
+    /// Waits until it sends requests to a task, or has stopped sending them.
+    pub(crate) fn wait_for(&self, task: Ipv4Addr, serves: bool) -> Result<(), TaskError> {
         let (task, wanted) = (task.to_string(), if serves { "UP" } else { "DOWN" });
-        until(&format!("{task} to be {wanted}"), PATIENCE, || {
+        wait_until(&format!("{task} to be {wanted}"), LIMIT, || {
             let seen = self.states().unwrap_or_default();
             seen.iter().any(|(name, state)| *name == task && state == wanted)
         })
     }
 
-    /// Each task's name, and what it is thought to be.
+    /// The name and the state of each task.
     fn states(&self) -> std::io::Result<Vec<(String, String)>> {
         let page = Connection::open(self.address)?.get(STATISTICS)?;
         let mut lines = page.lines();
@@ -103,9 +103,9 @@ impl Balancer {
             .collect())
     }
 
-    /// Ends it.
-    pub(crate) fn stop(&mut self) -> Result<(), Failed> {
+    /// Shuts it down.
+    pub(crate) fn stop(&mut self) -> Result<(), TaskError> {
         self.process.terminate()?;
-        self.process.end_within(PATIENCE).map(drop)
+        self.process.exit_within(LIMIT).map(drop)
     }
 }

@@ -1,55 +1,32 @@
-//! buildah and podman, and what else of Debian is needed to run an image without a registry: with the settings that the
-//! scripts in `xtask/image` write. No image or setting of the machine's is seen or changed.
+//! Runs buildah and podman without a registry, with the settings that the scripts in `xtask/image` write: they neither see
+//! nor change the images and settings of the machine.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use xtask::{
-    command::{Failed, run},
+    command::{TaskError, pause, run},
     process::Process,
     target, workspace,
 };
 
-/// How long one step may take: a whole build on two slow cores needs a third of it.
-const PATIENCE: Duration = Duration::from_secs(3600);
+/// The limit for one step. A whole build needs a third of it on two slow cores.
+const LIMIT: Duration = Duration::from_secs(3600);
 
-/// The programs that run containers on a network of their own, and what they are tested with: each with its package.
-const PROGRAMS: [&str; 6] = [
-    "podman:podman",
-    "runc:runc",
-    "conmon:conmon",
-    "iptables:iptables",
-    "pg_lsclusters:postgresql",
-    "haproxy:haproxy",
-];
-
-/// Where all of it lies.
+/// The folder with images, containers and settings.
 pub(crate) fn folder() -> PathBuf {
     target().join("image")
 }
 
-/// Installs the packages of programs that are missing, and writes the settings.
-///
-/// # Errors
-///
-/// [`Failed`] if this is not the root user, or a program is missing and cannot be installed.
-pub(crate) fn prepare() -> Result<(), Failed> {
-    script("prepare", &PROGRAMS)
+/// Runs a script of `xtask/image`.
+pub(crate) fn script(name: &str, arguments: &str) -> Result<(), TaskError> {
+    run(Command::new(workspace().join("xtask/image").join(name)).args(arguments.split_whitespace()))
 }
 
-/// Builds the image; gives its name.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not build.
-pub(crate) fn build_image() -> Result<&'static str, Failed> {
-    script("build", &[]).map(|()| "localhost/orders:built")
-}
-
-fn script(name: &str, arguments: &[&str]) -> Result<(), Failed> {
-    run(Command::new(workspace().join("xtask/image").join(name)).args(arguments))
-}
-
-/// A program that sees our settings.
+/// A command that uses our settings.
 pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command
@@ -58,11 +35,23 @@ pub(crate) fn program(name: &str) -> Command {
     command
 }
 
-/// Runs one of them to its end.
-///
-/// # Errors
-///
-/// [`Failed`] if it does not succeed, or takes an hour.
-pub(crate) fn finish(command: &mut Command) -> Result<(), Failed> {
-    Process::run(command, PATIENCE)
+/// Runs a command to its end, with the [`LIMIT`].
+pub(crate) fn run_step(command: &mut Command) -> Result<(), TaskError> {
+    Process::run(command, LIMIT)
+}
+
+/// Polls until a condition holds.
+pub(crate) fn wait_until(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> bool,
+) -> Result<(), TaskError> {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        if Instant::now() > deadline {
+            return Err(TaskError(format!("waited more than {} s for {what}", limit.as_secs())));
+        }
+        pause(Duration::from_millis(100));
+    }
+    Ok(())
 }

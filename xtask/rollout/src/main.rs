@@ -1,19 +1,24 @@
-//! `cargo xtask image-test`: a new image replaces the old one under load, task by task, as ECS would do it.
+//! `cargo xtask image-test`: replaces an image by a new one under load, task by task, as ECS does.
 //!
-//! Two containers of the image, as the task definition has them: read-only, without capabilities, as user 65532, each with
-//! an address of its own on a bridge. Beside them a PostgreSQL server and a load balancer (`HAProxy`), which knows nothing
-//! but what `/ready` answers. Clients create orders and read them back all the time. For each old task a new one starts and
-//! gets ready; then the old one is told to end.
+//! | file | contents |
+//! |---|---|
+//! | `containers` | runs buildah and podman |
+//! | `tasks` | the tasks: two containers of each image |
+//! | `balancer` | the load balancer |
+//!
+//! The containers have the settings of the task definition (read-only, no capabilities, user 65532), and an address each on a
+//! bridge. A PostgreSQL server and a load balancer (`HAProxy`) run beside them; the load balancer knows the state of a task
+//! only from `/ready`. Clients create orders and read them back all the time. For each old task, a new one starts and becomes
+//! ready; then the old one gets SIGTERM.
 
 mod balancer;
 mod containers;
 mod tasks;
-mod wait;
 
 use std::{
-    fs,
     net::Ipv4Addr,
-    process::ExitCode,
+    path::Path,
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
 
@@ -21,14 +26,14 @@ use clap::{Args, Parser, Subcommand};
 
 use orders_bench::{load::under_load, postgres::Server};
 use xtask::{
-    command::{Failed, exit, failed, pause},
+    command::{TaskError, capture, empty_folder, exit, pause},
     components,
 };
 
 use balancer::Balancer;
 use tasks::{Network, Task};
 
-/// Replaces an image.
+/// Tests the replacement of an image
 #[derive(Parser)]
 #[command(bin_name = "xtask")]
 struct Cli {
@@ -38,26 +43,28 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Commands {
-    /// Replace an image by another one under load, task by task, behind a load balancer and over PostgreSQL
+    /// Replace an image under load, task by task, behind a load balancer and over PostgreSQL
     ImageTest(Options),
 }
 
-/// How much load.
 #[derive(Args)]
 struct Options {
-    /// Connections that create and read at once
+    /// Connections that create and read concurrently
     #[arg(long, default_value_t = 8)]
     connections: usize,
-    /// An image that is there already, to be tested in the place of one that is built
+    /// Test this existing image, instead of building one
     #[arg(long)]
     image: Option<String>,
 }
 
-/// Tasks of each version.
+/// The programs that run containers on a network of their own, the database and the load balancer, as PROGRAM:PACKAGE.
+const PROGRAMS: &str =
+    "podman:podman runc:runc conmon:conmon iptables:iptables pg_lsclusters:postgresql haproxy:haproxy";
+/// Tasks per version.
 const TASKS: u8 = 2;
-/// How long both versions are left alone under load, before and after.
-const CALM: Duration = Duration::from_secs(5);
-/// How long an ending task may still be asked after it has been told so: the drain delay of the task definition.
+/// How long the load runs before and after the replacement.
+const STEADY: Duration = Duration::from_secs(5);
+/// How long a task continues to serve after SIGTERM: the drain delay of the task definition.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
@@ -65,53 +72,48 @@ fn main() -> ExitCode {
     exit(test(&options))
 }
 
-/// Runs it and prints what came of it.
-///
-/// # Errors
-///
-/// [`Failed`] if a request failed, a task did not end with 0, or the new version does not serve in the end.
-fn test(options: &Options) -> Result<(), Failed> {
-    containers::prepare()?;
-    let image = match &options.image {
-        Some(image) => image,
-        None => containers::build_image()?,
-    };
+/// Fails if a request fails, a task exits with another code than 0, or the new version does not serve at the end.
+fn test(options: &Options) -> Result<(), TaskError> {
+    containers::script("prepare", PROGRAMS)?;
+    if options.image.is_none() {
+        containers::script("build", "")?;
+    }
+    let image = options.image.as_deref().unwrap_or("localhost/orders:built");
     let folder = containers::folder().join("rollout");
-    let _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).map_err(|error| failed(&folder, &error))?;
+    empty_folder(&folder)?;
     let new = components::another_version(&components::orders()?, 2, &folder)?;
-    let new_hash = components::hash(&new)?;
+    let new_hash = sha256(&new)?;
     let new_image = tasks::with_component(image, &new, &folder)?;
 
-    let network = Network::make(image)?;
-    let database = Server::start_on(network.gateway)?;
+    let network = Network::create(image)?;
+    let database = Server::start(Some(network.gateway))?;
     let url = database.fresh_database()?;
     let old: Vec<Task> =
         (0..TASKS).map(|number| Task::start(&network, image, number, &url)).collect::<Result<_, _>>()?;
     let addresses: Vec<Ipv4Addr> = (0..2 * TASKS).map(|number| network.address(number)).collect();
     let mut balancer = Balancer::start(&folder, network.gateway, &addresses)?;
     for task in &old {
-        balancer.wait_until(task.address, true).map_err(|failed| task.explain(failed))?;
-        task.is_healthy()?;
+        balancer.wait_for(task.address, true).map_err(|error| task.with_log(error))?;
+        task.wait_healthy()?;
     }
     let start = |number| Task::start(&network, new_image.0, number, &url);
     let (times, (old, new)) = under_load(balancer.address, options.connections, || {
-        let story = Story { began: Instant::now() };
-        story.tell(&format!("{} tasks of the old version serve", old.len()));
-        pause(CALM);
-        let replaced = replace(old, &balancer, &story, start)?;
-        pause(CALM);
-        story.tell("only the new version is left");
+        let began = Instant::now();
+        print_step(began, &format!("{} tasks of the old version serve", old.len()));
+        pause(STEADY);
+        let replaced = replace(old, &balancer, began, start)?;
+        pause(STEADY);
+        print_step(began, "only the new version is running");
         Ok(replaced)
     })?;
     let requests = times.count();
     balancer.stop()?;
-    let logged = served(&old, None)? + served(&new, Some(&new_hash))?;
+    let logged = logged_requests(&old, None)? + logged_requests(&new, Some(&new_hash))?;
     for mut task in new {
-        let ending = task.end()?;
-        let (code, _) = task.ended(ending)?;
+        let stopping = task.stop()?;
+        let (code, _) = task.wait_stopped(stopping)?;
         if code != "0" {
-            return Err(Failed(format!("{} ended with exit code {code}", task.name)));
+            return Err(TaskError(format!("{} exited with code {code}", task.name)));
         }
     }
     println!(
@@ -120,32 +122,37 @@ fn test(options: &Options) -> Result<(), Failed> {
         times.rate().round()
     );
     if logged != requests {
-        return Err(Failed("the requests that were answered are not those in the access logs".into()));
+        return Err(TaskError(
+            "the number of responses differs from the number of requests in the access logs".into(),
+        ));
     }
     Ok(())
 }
 
-/// Replaces each old task by a new one, which has to be ready first; gives the old ones, which have ended, and the new.
+/// Replaces each old task by a new one that is already ready; returns the old tasks, which have exited, and the new ones.
 fn replace(
     old: Vec<Task>,
     balancer: &Balancer,
-    story: &Story,
-    start: impl Fn(u8) -> Result<Task, Failed>,
-) -> Result<(Vec<Task>, Vec<Task>), Failed> {
+    began: Instant,
+    start: impl Fn(u8) -> Result<Task, TaskError>,
+) -> Result<(Vec<Task>, Vec<Task>), TaskError> {
     let (mut replaced, mut replacing) = (Vec::new(), Vec::new());
     for (number, mut task) in (TASKS..).zip(old) {
         let new = start(number)?;
-        story.tell(&format!("{} started, of the new version", new.name));
-        balancer.wait_until(new.address, true).map_err(|failed| new.explain(failed))?;
-        new.is_healthy()?;
-        story.tell(&format!("{} is ready and healthy; {} is told to end", new.name, task.name));
-        let ending = task.end()?;
-        balancer.wait_until(task.address, false)?;
-        story.tell(&format!("{} gets no more requests", task.name));
-        let (code, after) = task.ended(ending)?;
-        story.tell(&format!("{} ended after {:.1} s with exit code {code}", task.name, after.as_secs_f64()));
+        print_step(began, &format!("{} started, with the new version", new.name));
+        balancer.wait_for(new.address, true).map_err(|error| new.with_log(error))?;
+        new.wait_healthy()?;
+        print_step(began, &format!("{} is ready and healthy; sending SIGTERM to {}", new.name, task.name));
+        let stopping = task.stop()?;
+        balancer.wait_for(task.address, false)?;
+        print_step(began, &format!("{} no longer gets requests", task.name));
+        let (code, after) = task.wait_stopped(stopping)?;
+        print_step(
+            began,
+            &format!("{} exited after {:.1} s with code {code}", task.name, after.as_secs_f64()),
+        );
         if code != "0" || after < DRAIN_DELAY {
-            return Err(Failed(format!("{} should have drained and ended with 0", task.name)));
+            return Err(TaskError(format!("{} did not drain and exit with code 0", task.name)));
         }
         replaced.push(task);
         replacing.push(new);
@@ -153,28 +160,28 @@ fn replace(
     Ok((replaced, replacing))
 }
 
-/// How many requests these tasks have served, each of them some, by their access logs; all with the module of this hash,
-/// or with one and the same.
-fn served(tasks: &[Task], hash: Option<&str>) -> Result<usize, Failed> {
+/// The SHA-256 of a component in hexadecimal digits, as in the access log.
+fn sha256(component: &Path) -> Result<String, TaskError> {
+    let line = capture(Command::new("sha256sum").arg(component))?;
+    Ok(line.split_whitespace().next().unwrap_or_default().to_owned())
+}
+
+/// The number of requests in the access logs of these tasks. Fails if a task has not served with exactly one module, or not
+/// with the one with this hash.
+fn logged_requests(tasks: &[Task], hash: Option<&str>) -> Result<usize, TaskError> {
     let mut all = 0;
     for task in tasks {
-        let (module, requests) = task.served()?;
+        let (module, requests) = task.logged_requests()?;
         println!("{:<16}{requests:>8} requests by module {:.12}", task.name, module);
-        if requests == 0 || hash.is_some_and(|hash| !hash.starts_with(&module)) {
-            return Err(Failed(format!("{} did not serve what it should have", task.name)));
+        if hash.is_some_and(|hash| !hash.starts_with(&module)) {
+            return Err(TaskError(format!("{} served requests with another module", task.name)));
         }
         all += requests;
     }
     Ok(all)
 }
 
-/// Says what happens, and when.
-struct Story {
-    began: Instant,
-}
-
-impl Story {
-    fn tell(&self, what: &str) {
-        println!("{:>6.1} s  {what}", self.began.elapsed().as_secs_f64());
-    }
+/// Prints a step with the time since the start.
+fn print_step(began: Instant, step: &str) {
+    println!("{:>6.1} s  {step}", began.elapsed().as_secs_f64());
 }

@@ -1,36 +1,22 @@
-//! `cargo xtask fuzz`: the property tests of the guest that take any input, for as long as one likes.
+//! `cargo xtask fuzz`: runs the property tests of the guest that accept any input, for some minutes.
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use xtask::command::{TaskError, cargo, run};
 
-use xtask::command::{Failed, cargo, run};
-
-/// Cases a round. Each round begins with other random numbers.
+/// Cases per round. Each round uses another random seed.
 const CASES: &str = "20000";
+/// Parts of the names of these tests. A few ordinary tests have such names, too.
+const TESTS: [&str; 4] = ["fuzz", "any_", "takes_", "every_"];
 
-/// For how long.
-#[derive(Args)]
-pub(crate) struct Options {
-    /// Minutes after which no new round begins
-    #[arg(long, default_value_t = 3)]
-    minutes: u64,
-}
-
-/// Runs rounds until the time is over.
-///
-/// # Errors
-///
-/// [`Failed`] as soon as a case fails; the test prints it, cut down to what matters.
-pub(crate) fn all(options: &Options) -> Result<(), Failed> {
+/// Runs rounds until the time is over or a case fails. The test prints the failing case, reduced to the minimum.
+pub(crate) fn run_rounds(minutes: u64) -> Result<(), TaskError> {
     let began = Instant::now();
-    let limit = Duration::from_secs(options.minutes.saturating_mul(60));
+    let limit = Duration::from_secs(minutes.saturating_mul(60));
     let mut rounds = 0;
     while rounds == 0 || began.elapsed() < limit {
-        // Requests as a whole, and each parser by itself; a few ordinary tests have such names too.
-        let tests =
-            ["test", "--package", "orders-guest", "--locked", "--", "fuzz", "any_", "takes_", "every_"];
-        run(cargo(tests).env("PROPTEST_CASES", CASES))?;
+        let test = cargo(["test", "--package", "orders-guest", "--locked", "--"]);
+        run({ test }.args(TESTS).env("PROPTEST_CASES", CASES))?;
         rounds += 1;
     }
     println!("{rounds} rounds of {CASES} cases for each property, in {:.0?}", began.elapsed());

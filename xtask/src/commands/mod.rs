@@ -1,9 +1,15 @@
-//! One file a command, if it is longer than a few lines.
+//! | file | command |
+//! |---|---|
+//! | `check` | `check`, and its parts `infra` and `advisories` |
+//! | `contract` | `contract` |
+//! | `fuzz` | `fuzz` |
+//! | `sbom` | `sbom` |
+//! | `serve` | `serve` |
+//! | `watch` | `watch` |
 
 pub(crate) mod check;
 pub(crate) mod contract;
 pub(crate) mod fuzz;
-pub(crate) mod infra;
 pub(crate) mod sbom;
 pub(crate) mod serve;
 pub(crate) mod watch;

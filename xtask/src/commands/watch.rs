@@ -1,8 +1,7 @@
-//! `cargo xtask watch`: builds the guest whenever its sources change, and pushes it to the host that runs.
+//! `cargo xtask watch`: builds the component whenever its sources change, and pushes it to the running host.
 
 use std::{
     fs,
-    path::PathBuf,
     process::Command,
     time::{Duration, SystemTime},
 };
@@ -10,70 +9,62 @@ use std::{
 use clap::Args;
 
 use xtask::{
-    command::{Failed, build_programs, built, failed, pause, run},
+    command::{TaskError, build_programs, debug_program, file_error, pause, run},
     components,
     host::HOST,
     workspace,
 };
 
-/// How often is looked for a change.
-const LOOK: Duration = Duration::from_millis(300);
-/// What the orders component is made of.
+/// How often the sources are checked for changes.
+const INTERVAL: Duration = Duration::from_millis(300);
+/// The sources of the orders component.
 const SOURCES: [&str; 5] = ["guest/src", "guest/openapi.json", "guest/build.rs", "guest/Cargo.toml", "wit"];
 
-/// Where to push to, and how.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Options for `orders-host module push`; by default `--canary 0`: a developer's requests are too few to compare
+    /// Options for `orders-host module push`; by default `--canary 0`, because a developer's requests are too few to
+    /// compare
     #[arg(last = true)]
     options: Vec<String>,
 }
 
-/// Builds and pushes, until it is interrupted. What does not build or is refused is said, and waits for the next change.
-///
-/// # Errors
-///
-/// [`Failed`] if the host does not build, or the sources cannot be looked at.
-pub(crate) fn forever(options: &Options) -> Result<(), Failed> {
+/// Builds and pushes after each change, until interrupted. Prints the error if the component does not build or is rejected.
+pub(crate) fn build_and_push_forever(options: &Options) -> Result<(), TaskError> {
     build_programs(&[HOST])?;
-    let options = match options.options.as_slice() {
-        [] => &["--canary".to_owned(), "0".to_owned()],
-        given => given,
+    let default = ["--canary", "0"].map(str::to_owned);
+    let options = if options.options.is_empty() { &default } else { options.options.as_slice() };
+    let push = |component| {
+        run(Command::new(debug_program(HOST)).args(["module", "push"]).arg(component).args(options))
     };
     let mut built = None;
     loop {
-        let changed = newest()?;
+        let changed = last_change()?;
         if built < Some(changed) {
             built = Some(changed);
-            if let Err(Failed(why)) = build_and_push(options) {
-                eprintln!("xtask: {why}");
+            if let Err(TaskError(reason)) = components::orders().and_then(push) {
+                eprintln!("xtask: {reason}");
             }
-            eprintln!("waiting for a change of the guest");
+            eprintln!("waiting for a change in {}", SOURCES.join(", "));
         }
-        pause(LOOK);
+        pause(INTERVAL);
     }
 }
 
-fn build_and_push(options: &[String]) -> Result<(), Failed> {
-    let component = components::orders()?;
-    run(Command::new(built(HOST)).args(["module", "push"]).arg(component).args(options))
-}
-
-/// When anything that the component is made of was changed last.
-fn newest() -> Result<SystemTime, Failed> {
-    let mut newest = SystemTime::UNIX_EPOCH;
-    let mut waiting: Vec<PathBuf> = SOURCES.iter().map(|source| workspace().join(source)).collect();
-    while let Some(path) = waiting.pop() {
-        // An editor may have it renamed at this very moment; it is there the next time.
+/// The time of the last change to the sources.
+fn last_change() -> Result<SystemTime, TaskError> {
+    let mut last = SystemTime::UNIX_EPOCH;
+    let mut paths = SOURCES.map(|source| workspace().join(source)).to_vec();
+    while let Some(path) = paths.pop() {
+        // An editor may just be renaming the file; the next check sees it.
         let Ok(metadata) = fs::metadata(&path) else { continue };
+        let error = |error| file_error(&path, &error);
         if metadata.is_dir() {
-            let entries = fs::read_dir(&path).map_err(|error| failed(&path, &error))?;
-            for entry in entries {
-                waiting.push(entry.map_err(|error| failed(&path, &error))?.path());
+            for entry in fs::read_dir(&path).map_err(error)? {
+                paths.push(entry.map_err(error)?.path());
             }
         } else {
-            newest = newest.max(metadata.modified().map_err(|error| failed(&path, &error))?);
+            last = last.max(metadata.modified().map_err(error)?);
         }
     }
-    Ok(newest)
+    Ok(last)
 }

@@ -177,6 +177,8 @@ impl Client {
             (StatusCode::UNAUTHORIZED, Some(_)) => {
                 format!("{} rejected the token", self.url)
             }
+            // The service's public port, for example. The operators' API returns 404 only for a module that it does not know.
+            (StatusCode::NOT_FOUND, _) => self.not_the_api(status.as_str()),
             _ => clause(detail),
         }
     }
@@ -199,11 +201,15 @@ impl Client {
     }
 
     fn unexpected_response(&self, returned: &str) -> RequestError {
-        RequestError::NoResponse(format!(
+        RequestError::NoResponse(self.not_the_api(returned))
+    }
+
+    fn not_the_api(&self, returned: &str) -> String {
+        format!(
             "{} is not the operators' API of an orders-host (it returned {returned}): give the address of its \
              --admin-listen",
             self.url
-        ))
+        )
     }
 }
 

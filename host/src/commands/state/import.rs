@@ -53,7 +53,7 @@ pub async fn import(config: &ImportConfig) -> Result<String, CommandError> {
     match imported {
         Ok(Total { sha256, .. }) => {
             let (what, rate) = (counts_text(&done), rate(done.entries(), began.elapsed()));
-            let how = if config.merge.is_some() { "the input is verified" } else { "verified" };
+            let how = if config.merge.is_some() { "input verified" } else { "verified" };
             Ok(format!("imported {what} into {location} ({rate}), {how}: sha256 {sha256}"))
         }
         Err(CommandError::Failed(why)) if untouched => {

@@ -42,7 +42,7 @@ pub(super) fn resolve(given: &Path) -> Result<PathBuf, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(open_error(
             given,
             &format!(
-                "the directory {directory:?} does not exist; create it or mount it (this program creates no directories)"
+                "the directory {directory:?} does not exist; create or mount it, since it is not created automatically"
             ),
         )),
         Err(error) => Err(open_error(given, &format!("the directory {directory:?} cannot be read: {error}"))),

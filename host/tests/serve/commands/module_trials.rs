@@ -101,7 +101,7 @@ async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
         &["rolled back", &bad, "trapped), against 0 of", "serving", &good],
     );
     let page = module(&host, &["status", &bad]).await;
-    check_said(&page, &["state   rolled back", "why", "compared for", "it", "failed", "other", "0 failed"]);
+    check_said(&page, &["state   rolled back", "why", "compared for", "this", "failed", "other", "0 failed"]);
     load.end().await;
 }
 
@@ -118,7 +118,7 @@ async fn a_trial_is_watched_and_rolled_back() {
 
     let (any, one) = (start(&url, &["status", "--watch"]), start(&url, &["status", &hash, "--watch"]));
     // A watcher may start before or after the rollback; one that starts after it waits for the next outcome.
-    let is_promotion = |line: &Value| {
+    let is_promoted = |line: &Value| {
         line["event"] == "rollout.promoted" && line["module"].as_str().unwrap().starts_with(&hash)
     };
     let ran = module(&host, &["rollback"]).await;
@@ -136,7 +136,7 @@ async fn a_trial_is_watched_and_rolled_back() {
         }
     });
     again.await;
-    host.log().wait_for("a promotion", is_promotion).await;
+    host.log().wait_for("a promotion", is_promoted).await;
     let ran = end(any).await;
     assert!(matches!(ran.code, Some(0 | 1)), "{}{}", ran.stdout, ran.stderr);
     check_said(&ran, &["serving", &hash]);

@@ -84,7 +84,7 @@ async fn a_body_that_turns_out_too_large_is_rejected_while_it_arrives() {
         let response = read_to_end(&mut socket).await;
         assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
         assert!(
-            response.contains("at most 1024 bytes"),
+            response.contains("the limit is 1024 bytes"),
             "the detail names the limit of the host: {response}"
         );
         assert_eq!(field(&response, "connection"), Some("close"));

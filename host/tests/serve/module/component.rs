@@ -34,7 +34,7 @@ async fn inspect_lists_imports_and_exports() {
         assert!(ran.stdout.lines().any(|found| found == line), "no {line} in {}", ran.stdout);
     }
     assert!(!ran.stdout.contains("wasi:filesystem"), "{}", ran.stdout);
-    assert!(ran.stdout.ends_with("this host would run it\n"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("this host can run it\n"), "{}", ran.stdout);
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn inspect_says_why_a_component_would_not_run() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.stdout.contains("  acme:mail/send@1.0.0"), "{}", ran.stdout);
     let verdict = ran.stdout.lines().last().unwrap();
-    assert!(verdict.starts_with("this host would not run it: "), "{verdict}");
+    assert!(verdict.starts_with("this host cannot run it: "), "{verdict}");
     assert!(verdict.contains("acme:mail/send@1.0.0"), "{verdict}");
 }
 

@@ -202,7 +202,7 @@ async fn an_invalid_component_is_not_signed() {
     for (component, code, expected) in [
         (signed.path("missing.wasm"), 2, "No such file"),
         (signed.path("secret"), 2, "not WebAssembly"),
-        (compiled.path.clone(), 2, "compiled already"),
+        (compiled.path.clone(), 2, "already compiled"),
         (signed.with("core.wasm", b"\0asm\x01\x00\x00\x00"), 2, "a core module"),
         (
             signed.with("other.wasm", b"\0asm\x0d\x00\x01\x00\x00\x0a\x09signature"),
@@ -267,7 +267,7 @@ async fn native_code_is_rejected_where_a_signature_is_required() {
     check_not_served(
         &compiled.path,
         &["--trusted-keys", &keys],
-        &[&compiled.path, "no signature covers", "name the signed component"],
+        &[&compiled.path, "cannot carry a signature", "name the signed component"],
     )
     .await;
     for component in [&compiled.path, &signed.path("orders.wasm")] {

@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The message on a machine without PostgreSQL.
 const MISSING: &str = "PostgreSQL is not installed, and these tests start their own servers: install it \
-    (Debian: apt-get install postgresql), or add initdb, postgres and psql to the PATH";
+    (on Debian and Ubuntu, `./dev test` does), or add initdb, postgres and psql to the PATH";
 
 /// A server; stopped when dropped, or when this process ends in any way.
 pub struct Server {
