@@ -6,7 +6,7 @@
 //! | Folder | Contents |
 //! |---|---|
 //! | [`values`] | small value types: ASCII text, UUIDs, digests |
-//! | [`platform`] | what the service needs from its environment: HTTP requests, a clock, randomness |
+//! | [`platform`] | the environment that the service needs: HTTP requests, a clock, randomness |
 //! | [`store`] | the store as a trait |
 //! | `json` | request bodies: parsing, decoding, errors with JSON Pointers |
 //! | [`order`] | orders: their types, their state machine, their changes |

@@ -11,7 +11,7 @@
 //! | [`lifecycle`] | the phases of the service, and its signals |
 //! | [`store`] | the state: ordered keys and atomic conditional commits, in memory, SQLite or PostgreSQL |
 //! | [`sandbox`] | one request in one instance of a component |
-//! | [`module`] | what a module is: source, signature, compiled code, the module folder |
+//! | [`module`] | modules: source, signature, compiled code, the module folder |
 //! | [`rollout`] | which module serves: candidate, trial, verdict, swap |
 //! | [`http`] | the public side: connections, limits, the steps of a request |
 //! | [`admin`] | the admin API, on its own port |

@@ -1,4 +1,4 @@
-//! What several operations read from a request.
+//! The parts of a request that several operations read.
 
 use super::services::Services;
 use crate::json;

@@ -2,9 +2,9 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `services` | `Services`: what the handlers use: store, clock and randomness |
-//! | `input` | what several operations read from a request |
-//! | `output` | what several operations write to a response |
+//! | `services` | `Services`: the store, the clock and the randomness that the handlers use |
+//! | `input` | the parts of a request that several operations read |
+//! | `output` | the parts of a response that several operations write |
 //! | `documents` | the API description and the pages about problems |
 //! | `read` | getting and listing orders and events |
 //! | `create` | creating an order, with or without an idempotency key |

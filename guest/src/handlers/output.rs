@@ -1,4 +1,4 @@
-//! What several operations write to a response.
+//! The parts of a response that several operations write.
 
 use crate::headers::BodyType;
 use crate::order::Order;

@@ -1,4 +1,4 @@
-//! What the handlers use from outside.
+//! The services that the handlers use: store, clock and randomness.
 
 use crate::order::{OrderId, Timestamp};
 use crate::platform::{Clock, Random};

@@ -1,4 +1,4 @@
-//! What is wrong with a document, and where.
+//! The errors of a document, each with its position.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -2,10 +2,10 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `name` | how error messages quote the name of a member |
+//! | `name` | quotes the name of a member in an error message |
 //! | `value` | `Value`: the tree |
 //! | `parse` | `parse`: text to a tree |
-//! | `errors` | `FieldErrors`: what is wrong with a document, with a JSON Pointer for each error |
+//! | `errors` | `FieldErrors`: the errors of a document, each with a JSON Pointer |
 //! | `decode` | decoders that turn values into typed members and record every error |
 
 pub(crate) mod decode;

@@ -1,6 +1,6 @@
-//! How error messages quote the name of a member.
+//! Quotes the name of a member in an error message.
 
-/// How much of a member's name an error message quotes, in code points. No name in the contract is that long.
+/// Maximum number of code points of a member's name that an error message quotes. No name in the contract is that long.
 const MAX_QUOTED: usize = 64;
 
 /// Quotes and escapes a name for an error message, and truncates it if it is long.

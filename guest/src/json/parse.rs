@@ -18,7 +18,7 @@ pub(super) const MAX_DEPTH: u8 = 32;
 /// Parses one JSON value.
 ///
 /// # Errors
-/// What is wrong with the text, as one sentence for the client, with line and column where they are known.
+/// The error in the text, as one sentence for the client, with line and column where they are known.
 pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, String> {
     let text = std::str::from_utf8(body).map_err(|error| {
         format!(

@@ -1,4 +1,4 @@
-//! What identifies an order, and one version of it.
+//! The identifiers of an order and of its versions.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the service needs from its environment, as traits: a WASI host, a native server or a test provides it.
+//! The environment that the service needs, as traits: a WASI host, a native server or a test provides it.
 //!
 //! | File | Contents |
 //! |---|---|

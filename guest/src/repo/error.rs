@@ -13,7 +13,7 @@ pub(crate) enum RepoError {
     Corrupt {
         /// The key of the record.
         key: String,
-        /// What is wrong with the record, for the log.
+        /// The error in the record, for the log.
         cause: String,
     },
 }

@@ -57,7 +57,7 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
 /// How long a client that has its response may continue to send. A close would reset the connection, and the client
 /// could miss the response.
 const LINGER: Duration = Duration::from_secs(2);
-/// How many bytes it may send in that time.
+/// Maximum number of bytes that it may send in that time.
 const LINGER_BYTES: u64 = 256 << 20;
 
 /// The server of the admin API.

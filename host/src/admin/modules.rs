@@ -49,7 +49,7 @@ pub struct Overview {
     pub event: u64,
 }
 
-/// What is known about a module.
+/// A module: its record, and its counts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct View {
     /// Its state and history.

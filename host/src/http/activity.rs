@@ -1,4 +1,4 @@
-//! What a connection is doing, since when, and how long it may continue.
+//! The activity of a connection, with its start and its timeout.
 //!
 //! hyper's own header timeout cannot tell a silent connection from a slow request. Here one timer watches the
 //! connection through its activities: idle, receiving a head, busy, flushing.
@@ -61,10 +61,10 @@ impl InFlightCount {
     }
 }
 
-/// What a connection is doing.
+/// The activity of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activity {
-    /// Nothing: every request has its response, whose last byte is with the operating system.
+    /// None: every request has its response, whose last byte is with the operating system.
     Idle,
     /// The first bytes of a request have arrived.
     ReadingHead,
@@ -83,7 +83,7 @@ impl Activity {
     }
 }
 
-/// What a connection is doing, and since when. Its socket, its request and its timer share it. All of them live
+/// The activity of a connection, and its start. Its socket, its request and its timer share it. All of them live
 /// in one task, so the lock is never contended.
 #[derive(Clone, Debug)]
 pub struct ActivityTracker(Arc<Mutex<State>>);
@@ -106,7 +106,7 @@ impl ActivityTracker {
         Self(Arc::new(Mutex::new(State { activity, since, started: false, in_flight, counted: None })))
     }
 
-    /// What the connection is doing.
+    /// The present activity.
     pub fn get(&self) -> Activity {
         self.state().activity
     }

@@ -9,7 +9,7 @@
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
 //! | [`response`] | a response in transit, and its record in the access log |
 //! | [`service`] | the steps of a request, in order |
-//! | [`activity`] | what a connection is doing, and the timeout for it |
+//! | [`activity`] | the activity of a connection, with its timeout |
 //! | [`socket`] | the socket of a connection, which reports to its activity tracker |
 //! | [`final_response`] | the response on a connection whose request could not be read |
 //! | [`connection`] | one connection, from its first byte to its close |

@@ -48,7 +48,7 @@ pub struct Service {
     pub lifecycle: Lifecycle,
 }
 
-/// Which requests on a connection are served.
+/// The requests that are served on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// All.
@@ -79,7 +79,7 @@ impl Service {
         let path = parts.uri.path().to_owned();
         let expects_continue = head::expects_continue(&parts);
 
-        // What follows CONNECT is the payload of a tunnel, not a request.
+        // The bytes after CONNECT are the payload of a tunnel, not a request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
         let response = match self.respond(parts, &mut body, admission, &id, &mut record, &mut unread).await {
             Ok(response) => response,
@@ -95,7 +95,7 @@ impl Service {
         let (mut head, content) = response.into_parts();
         head.headers.insert(REQUEST_ID, id_value);
         head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // What follows an unread body might not be a request.
+        // The bytes after an unread body might not be a request.
         if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

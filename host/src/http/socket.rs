@@ -24,9 +24,9 @@ const DISCARD: usize = 4096;
 
 /// A socket that reports to the tracker when the first byte of a request arrives, and when a response has been written.
 ///
-/// What hyper writes between two responses is its own response to an unreadable request, such as an empty 400.
-/// Nothing else can be written then, because the tracker is busy from before a request is handed over until all of
-/// its response is flushed. The socket withholds those bytes, so that the host can send a better response.
+/// Between two responses, hyper writes only its own response to an unreadable request, such as an empty 400. Nothing
+/// else can be written then, because the tracker is busy from before a request is handed over until all of its response
+/// is flushed. The socket withholds those bytes, so that the host can send a better response.
 #[derive(Debug)]
 pub struct TrackedSocket {
     socket: TcpStream,

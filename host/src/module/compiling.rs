@@ -30,7 +30,7 @@ use crate::{
 
 /// The running program, even if its file has been replaced since.
 const PROGRAM: &str = "/proc/self/exe";
-/// How far the compiler yields to other processes: half of the possible range (setpriority(2)).
+/// The compiler's niceness: half of the possible range (setpriority(2)).
 const NICENESS: i32 = 10;
 /// Maximum number of bytes of the compiler's standard error that are reported.
 const MAX_STDERR_BYTES: u64 = 2048;
@@ -108,7 +108,7 @@ fn start(limits: &ChecksConfig) -> std::io::Result<Child> {
     Ok(child)
 }
 
-/// How the compiler ended, and what it wrote.
+/// The compiler's exit status and output.
 struct Output {
     status: ExitStatus,
     /// Its standard output: the file of the compiled component.

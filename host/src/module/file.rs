@@ -41,7 +41,7 @@ pub fn create_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 /// A file that is complete and on the disk, but still has a temporary name. Dropping it removes the file.
 #[derive(Debug)]
 pub struct TemporaryFile<'a> {
-    /// Where it is: beside its destination, on the same file system, under a unique name.
+    /// Its path: beside its destination, on the same file system, under a unique name.
     path: PathBuf,
     destination: &'a Path,
 }

@@ -22,7 +22,7 @@ const PUBLIC: &str = "ed25519";
 const SECRET: &str = "ed25519-secret";
 /// Maximum size of a key file, in bytes: several hundred keys.
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// Where key files come from.
+/// The origin of a key file, for error messages.
 const KEYGEN_HINT: &str = "as `orders-host module keygen` writes it";
 
 /// The size of a signature, in bytes.

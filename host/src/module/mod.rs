@@ -1,4 +1,4 @@
-//! What a module is: a component, where it came from, whether it is trusted, and its compiled code.
+//! Modules: a component, its origin, whether it is trusted, and its compiled code.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -5,7 +5,7 @@ use crate::sandbox::engine::TARGET;
 /// The machine kinds (see [`machine_kind`]) that this program can compile for besides its own.
 const FOREIGN: &[[&str; 2]] =
     if cfg!(feature = "foreign") { &[["x86_64", "linux"], ["aarch64", "linux"]] } else { &[] };
-/// What this program can compile for, as an error message says it.
+/// The targets that this program can compile for, as an error message names them.
 pub(super) const SUPPORTED: &str =
     if FOREIGN.is_empty() { "its own kind of machine only" } else { "Linux on x86_64 and aarch64" };
 

@@ -39,7 +39,7 @@ pub enum State {
     Stored,
 }
 
-/// What is known about a module.
+/// The record of a module.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Its hash.

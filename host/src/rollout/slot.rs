@@ -1,7 +1,7 @@
 //! The slot: which module serves.
 //!
 //! A request pins a module when it is admitted, until the last byte of its response is sent; a module that has been replaced
-//! remains loaded for the requests that pin it. While a candidate is on trial it gets a share of the requests. The module
+//! remains loaded for the requests that pin it. While a candidate is on trial it receives a share of the requests. The module
 //! that served before remains loaded, without idle instances; the module before that one is freed with its last request.
 
 use std::sync::{
@@ -53,7 +53,7 @@ pub struct Slot {
     previous: Mutex<Option<Arc<LoadedModule>>>,
 }
 
-/// Which modules get requests.
+/// The modules that receive requests.
 struct Routing {
     serving: Arc<LoadedModule>,
     trial: Option<Trial>,
@@ -121,7 +121,7 @@ impl Slot {
         self.set_routing(self.serving(), Some(trial));
     }
 
-    /// Ends the trial: the candidate gets no more requests.
+    /// Ends the trial: the candidate receives no more requests.
     pub fn withdraw(&self) {
         let _lock = self.lock();
         if let Some(candidate) = self.candidate() {

@@ -51,7 +51,7 @@ impl SmokeTest {
     ///
     /// # Errors
     ///
-    /// One line about the first request that got no response, got a status of 500 or above, or tried to write.
+    /// One line about the first request that received no response, received a status of 500 or above, or tried to write.
     pub async fn run(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
         for request in &self.requests {
             let began = Instant::now();

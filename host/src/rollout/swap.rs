@@ -37,13 +37,13 @@ pub const POINTS: [&str; 4] = ["module received", "candidate ready", "trial ende
 pub struct Swapper {
     /// The file that `--component` names, which a reload reads.
     pub component: PathBuf,
-    /// Which files are accepted.
+    /// The trust that a file needs.
     pub trust: TrustConfig,
     /// Makes components ready.
     pub builder: Arc<CandidateBuilder>,
     /// The requests that a candidate must respond to before it serves.
     pub smoke: SmokeTest,
-    /// What a module may reach once it gets requests.
+    /// The store and the servers that a module may use once it receives requests.
     pub reach: Reach,
     /// Assigns requests to modules.
     pub slot: Arc<Slot>,
@@ -76,7 +76,7 @@ pub struct Offer {
 #[derive(Debug)]
 pub struct OfferPermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// Where modules are offered, one at a time. Clones share the queue.
+/// The queue of offered modules, one at a time. Clones share it.
 #[derive(Clone, Debug)]
 pub struct OfferQueue {
     permits: Arc<Semaphore>,

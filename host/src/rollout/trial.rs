@@ -85,7 +85,7 @@ impl Observation {
 
 impl Trial<'_> {
     /// Gives the candidate its share of the requests until the window is over or a verdict goes against it. Afterwards the
-    /// candidate gets no requests: it is either withdrawn, or paused until it is promoted.
+    /// candidate receives no requests: it is either withdrawn, or paused until it is promoted.
     pub async fn run(self, candidate: &Arc<LoadedModule>, terms: &TermsConfig) -> TrialResult {
         let control = self.slot.serving();
         let observation = Observation {

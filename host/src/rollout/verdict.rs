@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 1), &good), None);
         let why = SIDE_BY_SIDE.early_verdict(&counts(20, 4), &good).unwrap();
         assert_eq!(why, "4 of its 20 requests failed (4 trapped), against 0 of 180 for the control");
-        // Nothing is known of the control, for example because it gets no requests.
+        // Nothing is known of the control, for example because it receives no requests.
         assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 2), &Counts::default()), None);
         assert!(SIDE_BY_SIDE.early_verdict(&counts(20, 4), &Counts::default()).is_some());
     }

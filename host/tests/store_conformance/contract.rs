@@ -1,7 +1,7 @@
 //! Each call alone: reading, writing, closing.
 
 use orders_host::store::{
-    Check, Commit, Entry, Key, MAX_KEY_BYTES, MAX_VALUE_BYTES, Order, Outcome, Revision, Scan, Store,
+    Check, Commit, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, Order, Outcome, Revision, Scan, Store,
 };
 
 use crate::backend::{

@@ -17,7 +17,7 @@ include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 const ROOT: &str = "/docs";
 /// How long a cache may use a file without revalidation: as long as it may use the API description.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=300");
-/// What the page may do: load files from this service, show icons embedded in the style sheet, and send requests to this
+/// The permissions of the page: load files from this service, show icons embedded in the style sheet, and send requests to this
 /// service.
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \

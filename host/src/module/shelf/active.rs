@@ -1,4 +1,4 @@
-//! Which module serves, as two lines of text.
+//! The file `active`: which module serves, as two lines of text.
 
 use std::fmt;
 

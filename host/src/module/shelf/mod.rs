@@ -21,7 +21,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `names` | the names of the files, and of the points at which tests kill this process |
-//! | `active` | which module serves, as two lines of text |
+//! | `active` | the file `active`: which module serves, as two lines of text |
 //! | `ownership` | locks the folder, and reads only files that belong to this process's user alone |
 //! | `folder` | stores, finds and activates modules |
 //! | `retention` | removes old modules |

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::store::contract::{Commit, Key, Outcome, StoreError};
 
-/// Maximum number of commits in a call, so that the first does not wait for an endless stream of others …
+/// Maximum number of commits in a call, so that the first does not wait for an endless stream of later ones …
 const MAX_BATCH: usize = 256;
 /// … and maximum number of their bytes, unless a single commit exceeds it.
 const MAX_BATCH_BYTES: usize = 4 << 20;

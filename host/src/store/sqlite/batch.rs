@@ -6,7 +6,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::store::contract::{Commit, Outcome, StoreError};
 
-/// Maximum number of commits in a batch, so that the first caller does not wait for an endless stream of others.
+/// Maximum number of commits in a batch, so that the first caller does not wait for an endless stream of later ones.
 const MAX_BATCH: usize = 256;
 
 /// A batch stops growing at this many bytes: about what the slowest common disks write in a tenth of a second. With the
