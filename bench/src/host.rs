@@ -57,7 +57,7 @@ pub(crate) struct Host {
     serving: Serving,
     /// The log lines with the host's addresses and with its numbers of commits.
     log: Receiver<String>,
-    /// The address of the operators' API, if it is on.
+    /// The address of the admin API, if it is on.
     pub(crate) admin: Option<SocketAddr>,
     /// The file with strace's summary, if the host runs under strace.
     strace: Option<PathBuf>,

@@ -7,7 +7,7 @@
 //! | [`inspect`] | `inspect`: what a component imports and exports, and whether this host can run it |
 //! | [`compile`] | `compile`: ahead-of-time compilation |
 //! | [`sign`] | `module keygen`, `sign` and `verify`: key files and signed components |
-//! | [`module`] | `module push`, `list`, `status` and `rollback`: the client of the operators' API |
+//! | [`module`] | `module push`, `list`, `status` and `rollback`: the client of the admin API |
 //! | [`state`] | `state export` and `import`: the state of a store as a file |
 
 pub mod compile;

@@ -1,4 +1,4 @@
-//! The options of the operators' API: where it listens, and the token that it requires.
+//! The options of the admin API: where it listens, and the token that it requires.
 
 use std::{env::VarError, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -13,7 +13,7 @@ const TOKEN_VARIABLE: &str = "ORDERS_ADMIN_TOKEN";
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct TokenConfig {
-    /// File that holds the operators' token on one line. Without it, the variable ORDERS_ADMIN_TOKEN holds the token
+    /// File that holds the admin token on one line. Without it, the variable ORDERS_ADMIN_TOKEN holds the token
     #[arg(long, env = "ORDERS_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
@@ -70,11 +70,11 @@ fn token_variable() -> Result<String, VarError> {
     std::env::var(TOKEN_VARIABLE)
 }
 
-/// The listener of the operators' API.
+/// The listener of the admin API.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct AdminConfig {
-    /// Address and port of the operators' API, on which modules are pushed and rolled back, or `off`. An address other
+    /// Address and port of the admin API, on which modules are pushed and rolled back, or `off`. An address other
     /// than loopback requires a token
     #[arg(long, env = "ORDERS_ADMIN_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
     pub admin_listen: AdminAddress,
@@ -103,7 +103,7 @@ impl AdminConfig {
     }
 }
 
-/// The address of the operators' API; none if it is off.
+/// The address of the admin API; none if it is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdminAddress(pub Option<SocketAddr>);
 

@@ -11,7 +11,7 @@
 //! | `trust` | which components are accepted: compiled ones, signed ones |
 //! | `limits` | limits of a request and of a connection |
 //! | `rollout` | how a module is checked, compared and promoted; the module directory |
-//! | `admin` | the operators' API: its address and its token |
+//! | `admin` | the admin API: its address and its token |
 //! | `serve` | `orders-host serve` |
 //! | `commands` | `orders-host healthcheck`, `inspect` and `compile` |
 //! | `module_client` | `orders-host module push`, `list`, `status` and `rollback` |

@@ -1,4 +1,4 @@
-//! The options of the commands that call the operators' API of a running service: `module push`, `list`, `status` and
+//! The options of the commands that call the admin API of a running service: `module push`, `list`, `status` and
 //! `rollback`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -17,7 +17,7 @@ use super::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct AdminClientConfig {
-    /// URL of the operators' API of the service, which is its --admin-listen. The connection is plain HTTP: from another
+    /// URL of the admin API of the service, which is its --admin-listen. The connection is plain HTTP: from another
     /// machine, use an encrypted tunnel
     #[arg(long, env = "ORDERS_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9090")]
     pub admin: AdminUrl,
@@ -95,7 +95,7 @@ pub struct RollbackConfig {
     pub client: AdminClientConfig,
 }
 
-/// The URL of the operators' API, written `http://127.0.0.1:9090`.
+/// The URL of the admin API, written `http://127.0.0.1:9090`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminUrl(Authority);
 
@@ -120,10 +120,12 @@ impl FromStr for AdminUrl {
         match url.scheme_str() {
             None | Some("http") => {}
             Some("https") => {
-                return Err("the operators' API is plain HTTP: use an encrypted connection, such as an SSH tunnel or the \
+                return Err(
+                    "the admin API is plain HTTP: use an encrypted connection, such as an SSH tunnel or the \
                             port forwarding of your platform, and give the URL of its local end, such as \
                             `http://127.0.0.1:9090`"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             Some(_) => return Err(form()),
         }

@@ -54,7 +54,7 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub terms: TermsConfig,
 
-    /// The operators' API.
+    /// The admin API.
     #[command(flatten)]
     pub admin: AdminConfig,
 

@@ -1,4 +1,4 @@
-//! Requests to the operators' API, each on a connection of its own.
+//! Requests to the admin API, each on a connection of its own.
 
 use std::error::Error;
 
@@ -171,13 +171,13 @@ impl Client {
     fn error_text(&self, status: StatusCode, detail: &str) -> String {
         match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, None) => format!(
-                "{} requires the operators' token: give its file with --admin-token-file, or set ORDERS_ADMIN_TOKEN",
+                "{} requires the admin token: give its file with --admin-token-file, or set ORDERS_ADMIN_TOKEN",
                 self.url
             ),
             (StatusCode::UNAUTHORIZED, Some(_)) => {
                 format!("{} rejected the token", self.url)
             }
-            // The service's public port, for example. The operators' API returns 404 only for a module that it does not know.
+            // The service's public port, for example. The admin API returns 404 only for a module that it does not know.
             (StatusCode::NOT_FOUND, _) => self.not_the_api(status.as_str()),
             _ => clause(detail),
         }
@@ -206,7 +206,7 @@ impl Client {
 
     fn not_the_api(&self, returned: &str) -> String {
         format!(
-            "{} is not the operators' API of an orders-host (it returned {returned}): give the address of its \
+            "{} is not the admin API of an orders-host (it returned {returned}): give the address of its \
              --admin-listen",
             self.url
         )
@@ -216,7 +216,7 @@ impl Client {
 /// Why a request failed.
 #[derive(Debug)]
 enum RequestError {
-    /// There was no response, or not one of the operators' API.
+    /// There was no response, or not one of the admin API.
     NoResponse(String),
     /// The service rejected the request with this status, for this reason.
     Rejected(StatusCode, String),

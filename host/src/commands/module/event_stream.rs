@@ -1,4 +1,4 @@
-//! The event stream of the operators' API.
+//! The event stream of the admin API.
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;

@@ -1,4 +1,4 @@
-//! `orders-host module push`, `list`, `status` and `rollback`: the client of the operators' API.
+//! `orders-host module push`, `list`, `status` and `rollback`: the client of the admin API.
 //!
 //! Results go to standard output, one line each; on a terminal, a live line below them shows the progress.
 //!

@@ -156,7 +156,7 @@ async fn an_unreachable_service_is_reported_in_one_line() {
     let commands = [&["push", &file][..], &["list"], &["status"], &["status", "00"], &["rollback"]];
     for (url, says) in [
         (format!("http://{gone}"), vec!["cannot reach", "refused", "--admin-listen", "ORDERS_ADMIN"]),
-        (format!("http://{}", host.address), vec!["not the operators' API of an orders-host"]),
+        (format!("http://{}", host.address), vec!["not the admin API of an orders-host"]),
         (
             "http://no-such-host.invalid:9090".to_owned(),
             vec!["cannot reach http://no-such-host.invalid:9090"],
@@ -183,7 +183,7 @@ async fn the_token_is_sent_but_never_printed_or_logged() {
     fs::write(at("short"), "abc").unwrap();
     let list = ["module", "list", "--admin", &url];
     for (variables, options, says) in [
-        (vec![], vec![], Some("requires the operators' token")),
+        (vec![], vec![], Some("requires the admin token")),
         (vec![("ORDERS_ADMIN_TOKEN", TOKEN)], vec![], None),
         (vec![("ORDERS_ADMIN_TOKEN", "0123456789abcdef0123")], vec![], Some("rejected the token")),
         (vec![("ORDERS_ADMIN_TOKEN", "abc")], vec![], Some("at least 16")),
