@@ -244,8 +244,8 @@ See [one](other.md#a-part), [two](https://example.com/x.md) and ![three](gone.sv
     assert_eq!(
         wrong,
         [
-            "docs/page.md: the link other.md#a-part leads nowhere",
-            "docs/page.md: the link gone.svg leads nowhere",
+            "docs/page.md: the link other.md#a-part has no target",
+            "docs/page.md: the link gone.svg has no target",
             "docs/page.md: `deploy/gone` does not exist",
             "docs/page.md: `host/src/gone.rs` does not exist",
             "docs/page.md: `gone.rs` does not exist",

@@ -12,8 +12,8 @@
 )]
 
 mod children;
-mod keeping;
 mod killed;
+mod modules;
 mod opening;
 mod support;
 mod unsound;

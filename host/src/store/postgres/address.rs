@@ -12,11 +12,11 @@ use crate::config::PostgresUrl;
 
 /// How long one address of a server may take to accept the connection, within the total time for connecting.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(2);
-/// A connection that has received nothing for this long is probed (TCP keep-alive) …
+/// A connection that has received nothing for this long is probed (TCP keep-alive).
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-/// … again at this interval …
+/// The interval between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
-/// … this many times before it is closed.
+/// The number of probes without a reply after which the connection is closed.
 const KEEPALIVE_RETRIES: u32 = 3;
 
 /// The server to connect to, and how.

@@ -23,9 +23,9 @@ use super::{
 };
 use crate::store::contract::{Commit, Key, Outcome, StoreError};
 
-/// Maximum number of commits in a call, so that the first does not wait for an endless stream of later ones …
+/// Maximum number of commits in a call, so that the first does not wait for an endless stream of later ones.
 const MAX_BATCH: usize = 256;
-/// … and maximum number of their bytes, unless a single commit exceeds it.
+/// Maximum number of bytes of the commits in a call; a single commit may exceed it.
 const MAX_BATCH_BYTES: usize = 4 << 20;
 /// Maximum number of bytes of commits that are queued or in flight on one connection: several of the largest (8 MiB).
 const MAX_QUEUED_BYTES: u32 = 32 << 20;

@@ -27,9 +27,9 @@ use crate::store::{backend::IfMissing, contract::StoreError};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time limit for opening the store, including a migration that another process performs at the same time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum delay before the next attempt after the first failure …
+/// Maximum delay before the next attempt after the first failure.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// … and after many failures. A recovered server is reconnected within this time.
+/// Maximum delay before the next attempt after many failures. A recovered server is reconnected within this time.
 const LONGEST_DELAY: Duration = Duration::from_secs(1);
 
 /// This many consecutive failed attempts are an outage: calls no longer wait for the next attempt.

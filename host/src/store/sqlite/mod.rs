@@ -5,7 +5,7 @@
 //! | `sql` | shared by all statements: the lock timeout, the revision column, error conversion |
 //! | `open_error` | the error messages of a failed open |
 //! | `schema` | the contents of a valid file |
-//! | `open` | from a path to a connection, without changing a file that is not a store |
+//! | `open` | opens the connection that writes, without changing a file that is not a store |
 //! | `transaction` | applies commits in one transaction |
 //! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
 //! | `writer_thread` | the thread that commits, one transaction and one fsync a batch |

@@ -31,7 +31,7 @@ pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     /// Limits the bytes of queued commits: one permit a byte.
     queued_bytes: Arc<Semaphore>,
-    /// The thread and its totals, until a call of `close` has seen its end. Concurrent calls of `close` wait for the lock.
+    /// The thread and its totals, until a call of `close` has awaited its end. Concurrent calls of `close` wait for the lock.
     thread: Mutex<Option<(JoinHandle<()>, oneshot::Receiver<Totals>)>>,
 }
 
