@@ -10,7 +10,7 @@
 //! | `store` | the location of the state |
 //! | `trust` | which components are accepted: compiled ones, signed ones |
 //! | `limits` | limits of a request and of a connection |
-//! | `rollout` | how a module is checked, compared and promoted; the module directory |
+//! | `rollout` | how a module is checked, compared and promoted; the module folder |
 //! | `admin` | the admin API: its address and its token |
 //! | `serve` | `orders-host serve` |
 //! | `commands` | `orders-host healthcheck`, `inspect` and `compile` |
