@@ -40,7 +40,7 @@ pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
 pub use module_client::{AdminClientConfig, AdminUrl, HashPrefix};
 pub use module_client::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use outbound::{HTTP_PORT, OutboundServer};
-pub use rollout::{ChecksConfig, ModuleDirConfig, Share, TermsConfig, Window};
+pub use rollout::{ChecksConfig, ModuleDirConfig, OnUnproven, Share, TermsConfig, Window};
 pub use serve::{LogConfig, LogFormat, ServeConfig, ShutdownConfig};
 pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};

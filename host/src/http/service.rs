@@ -140,11 +140,11 @@ impl Service {
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
-        let serving = self.slot.pin();
-        record.set_module(serving.module);
-        let guest = Arc::clone(&serving.guest);
-        let guard = Arc::new((permit, body.share, serving));
-        let context = CallContext { request_id: Arc::clone(id), deadline, guard };
+        let pin = self.slot.pin();
+        record.set_module(pin.module.module);
+        let (guest, withdrawn) = (Arc::clone(&pin.module.guest), pin.withdrawn.clone());
+        let guard = Arc::new((permit, body.share, pin));
+        let context = CallContext { request_id: Arc::clone(id), deadline, guard, withdrawn };
         Ok(guest.call(request, context).await?.map(Content::Guest))
     }
 }
