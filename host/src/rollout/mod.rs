@@ -3,8 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`events`] | the steps of a module, as operators see them |
-//! | [`archive`] | the module folder, if there is one |
 //! | [`roster`] | every known module, its state, and the events |
+//! | [`history`] | what is known about modules and kept across restarts |
+//! | [`archive`] | the module folder, if there is one |
 //! | [`candidate`] | makes a component ready: compiled, loaded, linked, instantiated once |
 //! | [`smoke`] | requests that a candidate must respond to, over a store that rejects writes |
 //! | [`slot`] | which module serves, and which one is on trial |
@@ -15,6 +16,7 @@
 pub mod archive;
 pub mod candidate;
 pub mod events;
+pub mod history;
 pub mod roster;
 pub mod slot;
 pub mod smoke;

@@ -17,7 +17,7 @@ use crate::{
 /// Maximum number of events that are kept for clients that resume.
 const MAX_EVENTS: usize = 512;
 /// Maximum number of modules that have a record.
-const MAX_RECORDS: usize = 64;
+pub(super) const MAX_RECORDS: usize = 64;
 
 /// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
