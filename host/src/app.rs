@@ -34,6 +34,7 @@ use crate::{
         environment::HostEnvironment,
         events::{Origin, Step},
         handle::Rollouts,
+        history::History,
         keeper::keep_history,
         offer::{Offer, OfferQueue},
         owner::{Owner, RollBack},
@@ -122,8 +123,6 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
     let InitialModule { module, source, from, archive } = initial_module(config).await?;
-    let History { previous, records, .. } = archive.load_history().await;
-    roster.restore(records, module);
     roster.record(module, Step::Received { from, size: source.size() });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
@@ -143,6 +142,8 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     if from == Origin::Start {
         archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
+    let History { previous, records, .. } = archive.load_history().await;
+    roster.restore(records, module);
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds);
     let slot = Arc::new(Slot::new(loaded, minority_limits(&config.limits)));

@@ -1,11 +1,12 @@
-//! Keeps what is known about modules in the module folder, so that it outlives the process.
+//! Saves what is known about modules in the module folder, so that it outlives the process.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::rollout::{
-    archive::{History, ModuleArchive},
+    archive::ModuleArchive,
+    history::History,
     owner::Status,
     roster::Roster,
     slot::Slot,
@@ -22,7 +23,8 @@ pub async fn keep_history(
     loop {
         let Status { module, previous, .. } = *status.borrow_and_update();
         let serving = slot.module();
-        archive.save_history(&History::new(serving, previous, roster.records())).await;
+        let history = History { serving: Some(serving), previous, records: roster.records() };
+        archive.save_history(&history).await;
         archive.remove_old(&[Some(serving), previous, module]).await;
         if status.changed().await.is_err() {
             return;

@@ -5,6 +5,7 @@
 //! | [`events`] | the steps of a module, as operators see them |
 //! | `step_log` | the log lines of these steps |
 //! | [`roster`] | every known module, its state, and the events |
+//! | [`history`] | what is known about modules and kept across restarts |
 //! | [`archive`] | the module folder, if there is one |
 //! | [`candidate`] | makes a component ready: compiled, loaded, linked, instantiated once |
 //! | [`smoke`] | requests that a candidate must respond to, over a store that rejects writes |
@@ -20,7 +21,7 @@
 //! | `actions` | what the owner does in a transition |
 //! | [`environment`] | what takes time in a rollout |
 //! | [`reload`] | reads the component again after a SIGHUP |
-//! | [`keeper`] | keeps what is known about modules in the module folder |
+//! | [`keeper`] | saves that after each change |
 //! | [`handle`] | what operators use: the state, and the commands |
 
 mod actions;
@@ -31,6 +32,7 @@ pub mod environment;
 pub mod events;
 pub mod evidence;
 pub mod handle;
+pub mod history;
 pub mod keeper;
 pub mod machine;
 pub mod offer;

@@ -20,7 +20,7 @@ use crate::{
 /// Maximum number of events that are kept for clients that resume.
 const MAX_EVENTS: usize = 512;
 /// Maximum number of modules that have a record.
-const MAX_RECORDS: usize = 64;
+pub(super) const MAX_RECORDS: usize = 64;
 
 /// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,57 @@ pub struct Record {
 #[derive(Debug, Default)]
 pub struct Roster {
     history: Mutex<History>,
+    /// The number of the last event.
+    last_event: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    events: VecDeque<Event>,
+    /// Ordered by the time of each module's last event.
+    records: Vec<Record>,
+}
+
+impl Roster {
+    /// Records a step of a module as an event, and logs it.
+    pub fn record(&self, module: ModuleHash, step: Step) {
+        step_log::log(module, &step);
+        let mut history = self.history();
+        let event = Event { number: *self.last_event.borrow() + 1, at: now(), module, step };
+        history.update_records(&event);
+        let number = event.number;
+        history.events.push_back(event);
+        if history.events.len() > MAX_EVENTS {
+            history.events.pop_front();
+        }
+        drop(history);
+        self.last_event.send_replace(number);
+    }
+
+    /// Adds the records of an earlier process, the one with the latest event first, beside those that exist. `serving`
+    /// serves now.
+    pub fn restore(&self, records: Vec<Record>, serving: ModuleHash) {
+        let mut history = self.history();
+        let mut restored: Vec<_> = records
+            .into_iter()
+            .filter(|record| !history.records.iter().any(|known| known.module == record.module))
+            .take(MAX_RECORDS.saturating_sub(history.records.len()))
+            .collect();
+        for record in &mut restored {
+            match record.state {
+                State::Serving if record.module != serving => record.state = State::Replaced,
+                State::Checking | State::OnTrial => {
+                    record.state = State::RolledBack;
+                    record.why = Some("the service was restarted during its rollout".to_owned());
+                }
+                _ => {}
+            }
+        }
+        restored.reverse();
+        restored.append(&mut history.records);
+        history.records = restored;
+    }
+
     /// The number of the last event.
     last_event: watch::Sender<u64>,
 }

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orders_host::{module::shelf, rollout::swap};
+use orders_host::{
+    module::{hash::ModuleHash, shelf},
+    rollout::swap,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -158,6 +161,49 @@ async fn damaged_code_is_compiled_again_and_a_damaged_component_is_rejected() {
     assert!(rejected.stderr.contains("restore the same component there"), "{}", rejected.stderr);
     fs::copy(fixture("remembers"), folder.file(&module, "wasm")).unwrap();
     assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
+}
+
+/// So a rollback to it is possible after a restart, whatever `--component` names then.
+#[tokio::test]
+async fn the_component_that_served_first_is_kept_while_it_is_the_previous_one() {
+    let folder = Folder::new();
+    let first = fs::read(fixture("answers")).unwrap();
+    let stored = folder.file(&ModuleHash::digest(&first).to_string(), "wasm");
+    let host = folder.start(&[]).await;
+    assert_eq!(fs::read(&stored).unwrap(), first);
+    // Of the modules that are not in use, the folder keeps one.
+    serve_pushed(&host, "remembers").await;
+    assert_eq!(fs::read(&stored).unwrap(), first);
+    kill(host).await;
+    folder.deploy("leaks");
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(fs::read(&stored).unwrap(), first);
+}
+
+#[tokio::test]
+async fn the_active_module_serves_whatever_the_history_is() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    let module = serve_pushed(&host, "remembers").await;
+    kill(host).await;
+    let path = folder.modules().join("history");
+    let other = ModuleHash::digest(b"other");
+    for history in [
+        String::new(),
+        "{".repeat(2 << 20),
+        "[".repeat(1 << 20),
+        "{\"version\":2}".to_owned(),
+        format!("{{\"version\":1,\"serving\":\"{other}\",\"previous\":\"{other}\",\"records\":[]}}"),
+    ] {
+        fs::write(&path, &history).unwrap();
+        let host = folder.start(&[]).await;
+        assert_eq!(body(&host).await, REQUEST_1);
+        let overview = ask(&host, "GET", "/v1/modules", "").await.json();
+        let serving = (&overview["serving"]["module"], &overview["previous"]);
+        assert_eq!(serving, (&module.as_str().into(), &Value::Null));
+        kill(host).await;
+    }
 }
 
 /// After the restart, the old module or the pushed one serves, and it is complete.
