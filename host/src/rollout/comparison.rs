@@ -71,9 +71,17 @@ impl Comparator {
             Window::Time(_) => NEEDED_REQUESTS,
         };
         let mut observation = Observation::begin(candidate, control, Evidence::default(), &terms, needed_requests);
+        let mut is_extended = false;
         while !observation.has_ended(&terms) {
             if let Some(why) = observation.next_look(&self.roster).await {
                 return observation.finish(Verdict::Worse(why));
+            }
+            if !is_extended
+                && observation.is_window_over(&terms)
+                && let Some(why) = observation.lack()
+            {
+                is_extended = true;
+                self.roster.record(observation.candidate.module, Step::Extended { why });
             }
         }
         // The requests in flight count too, above all those that never end.
@@ -170,15 +178,28 @@ impl Observation {
         self.second = (Instant::now(), counts);
     }
 
-    /// Whether a trial has lasted for its window, and has enough evidence for a verdict.
+    /// Whether a trial has lasted for its window and has enough evidence for a verdict, or may last no longer.
     fn has_ended(&self, terms: &TermsConfig) -> bool {
-        let (elapsed, period) = (self.began.elapsed(), self.evidence.period());
-        let (window_is_over, at_most) = match terms.window {
-            Window::Time(time) => (elapsed >= time.0, terms.max_window.0.max(time.0)),
-            Window::Requests(wanted) => (period.candidate.requests() >= wanted.into(), terms.max_window.0),
+        let longest = match terms.window {
+            Window::Time(time) => terms.max_window.max(time),
+            Window::Requests(_) => terms.max_window,
         };
-        let is_proven = !matches!(self.criteria.final_verdict(&self.evidence), Verdict::Unproven(_));
-        (window_is_over && is_proven) || elapsed >= at_most
+        self.began.elapsed() >= longest.0 || (self.is_window_over(terms) && self.lack().is_none())
+    }
+
+    fn is_window_over(&self, terms: &TermsConfig) -> bool {
+        match terms.window {
+            Window::Time(time) => self.began.elapsed() >= time.0,
+            Window::Requests(wanted) => self.evidence.period().candidate.requests() >= wanted.into(),
+        }
+    }
+
+    /// The evidence that a verdict lacks.
+    fn lack(&self) -> Option<String> {
+        match self.criteria.final_verdict(&self.evidence) {
+            Verdict::Unproven(why) => Some(why),
+            Verdict::Good | Verdict::Worse(_) => None,
+        }
     }
 
     fn comparison(&self) -> Comparison {

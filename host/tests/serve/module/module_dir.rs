@@ -210,7 +210,7 @@ async fn the_active_module_serves_whatever_the_history_is() {
 #[tokio::test]
 async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
     let mut after = Vec::new();
-    for point in shelf::POINTS.iter().flatten().chain(&swap::POINTS) {
+    for point in shelf::POINTS.iter().flatten().chain(&owner::POINTS) {
         let folder = Folder::new();
         let host = folder.start(&[]).await;
         serve_pushed(&host, "remembers").await;
@@ -221,7 +221,7 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         let bytes = fs::read(fixture("leaks")).unwrap();
         let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
         let request =
-            http::Request::put("/v1/modules?canary=50&window=100ms").body(http_body_util::Full::from(bytes));
+            http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms").body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;
         let ended = host.exit().await;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{point}: {ended}");
