@@ -49,7 +49,7 @@ impl HostEnvironment {
     async fn load(&self, module: ModuleHash, source: Source) -> Result<Arc<LoadedModule>, ModuleError> {
         let candidate = self.builder.build(module, source, &self.archive).await?;
         self.smoke.run(&candidate, &self.comparator.roster).await.map_err(ModuleError)?;
-        Ok(LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds))
+        Ok(LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds.clone()))
     }
 }
 
@@ -73,7 +73,7 @@ impl Environment for HostEnvironment {
             let source = Source::from_component(component, &this.trust).map_err(|error| error.to_string())?;
             let candidate = this.builder.build(module, source, &this.archive).await;
             let candidate = candidate.map_err(|error| error.to_string())?;
-            Ok(LoadedModule::new(candidate, this.reach.clone(), this.builder.bounds))
+            Ok(LoadedModule::new(candidate, this.reach.clone(), this.builder.bounds.clone()))
         })
     }
 

@@ -120,50 +120,6 @@ impl Roster {
     }
 
     /// The number of the last event.
-    last_event: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct History {
-    events: VecDeque<Event>,
-    /// Ordered by the time of each module's last event.
-    records: Vec<Record>,
-}
-
-impl Roster {
-    /// Records a step of a module as an event, and logs it.
-    pub fn record(&self, module: ModuleHash, step: Step) {
-        step_log::log(module, &step);
-        let mut history = self.history();
-        let event = Event { number: *self.last_event.borrow() + 1, at: now(), module, step };
-        history.update_records(&event);
-        let number = event.number;
-        history.events.push_back(event);
-        if history.events.len() > MAX_EVENTS {
-            history.events.pop_front();
-        }
-        drop(history);
-        self.last_event.send_replace(number);
-    }
-
-    /// Restores the records of an earlier process, the one with the latest event first. `serving` serves now.
-    pub fn restore(&self, mut records: Vec<Record>, serving: ModuleHash) {
-        records.truncate(MAX_RECORDS);
-        for record in &mut records {
-            match record.state {
-                State::Serving if record.module != serving => record.state = State::Replaced,
-                State::Checking | State::OnTrial => {
-                    record.state = State::RolledBack;
-                    record.why = Some("the service was restarted during its rollout".to_owned());
-                }
-                _ => {}
-            }
-        }
-        records.reverse();
-        self.history().records = records;
-    }
-
-    /// The number of the last event.
     pub fn last_event(&self) -> u64 {
         *self.last_event.borrow()
     }
