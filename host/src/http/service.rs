@@ -141,11 +141,13 @@ impl Service {
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
         let serving = self.slot.pin();
-        record.set_module(serving.module);
+        let module = serving.module;
+        record.set_module(module);
         let guest = Arc::clone(&serving.guest);
         let guard = Arc::new((permit, body.share, serving));
-        let context = CallContext { request_id: Arc::clone(id), deadline, guard };
-        Ok(guest.call(request, context).await?.map(Content::Guest))
+        let context = CallContext { request_id: Arc::clone(id), deadline, withdrawn: None, guard };
+        let response = guest.call(request, context).await;
+        response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
     }
 }
 

@@ -235,7 +235,7 @@ impl Swapper {
         terms: &TermsConfig,
         began: Instant,
     ) -> (Step, Option<Counts>) {
-        let candidate = LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds);
+        let candidate = LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds.clone());
         let module = candidate.module;
         fault::point("candidate ready");
         let replaced = self.slot.module();

@@ -87,6 +87,7 @@ fn failure_reason(candidate: &Counts, control: &Counts) -> String {
         (Fault::Trap, "trapped"),
         (Fault::Timeout, "timed out"),
         (Fault::InvalidResponse, "without a valid response"),
+        (Fault::Cpu, "used too much processor time"),
     ];
     let mut separator = " (";
     for (fault, name) in faults {
@@ -151,14 +152,12 @@ fn tail(hits: f64, tries: f64, chance: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::tally::Tally;
-
     /// The counts of requests that all ran at once, some of which failed.
     fn counts(requests: u64, failures: u64) -> Counts {
-        let tally = Tally::default();
-        (0..requests).for_each(|_| drop(tally.begin()));
-        (0..failures).for_each(|_| tally.record_failure(Fault::Trap));
-        tally.counts()
+        let mut counts = Counts::default();
+        counts.add_for_test(requests, Duration::ZERO);
+        counts.add_faults_for_test(Fault::Trap, failures);
+        counts
     }
 
     /// The counts of requests, some of which took this long.
