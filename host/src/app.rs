@@ -134,7 +134,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
         .transpose()?;
     let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
-    let smoke = smoke_test(config, &store);
+    let smoke = smoke_test(config, &store, &builder.bounds);
     if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
@@ -145,7 +145,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let History { previous, records, .. } = archive.load_history().await;
     roster.restore(records, module);
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
-    let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds);
+    let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
     let slot = Arc::new(Slot::new(loaded, minority_limits(&config.limits)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -263,22 +263,28 @@ fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> Comman
 
 /// Reserves instances for all requests of all modules, and prepares components for them.
 fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, CommandError> {
-    let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
+    let LimitsConfig { max_concurrent, max_memory, instance_reuse, request_timeout, max_cpu, .. } =
+        config.limits;
     let max_memory = max_memory.bytes();
     // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
     let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
     let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CouldNotRun)?;
-    let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
+    let bounds = InstanceBounds {
+        max_memory,
+        max_requests: instance_reuse,
+        request_timeout: request_timeout.0,
+        max_cpu: max_cpu.0,
+    };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
 
-fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
+fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBounds) -> SmokeTest {
     SmokeTest {
         requests: config.checks.smoke.clone(),
         store: Arc::clone(store),
         timeout: config.limits.request_timeout.0,
-        max_memory: config.limits.max_memory.bytes(),
+        bounds: bounds.clone(),
     }
 }
 

@@ -154,7 +154,7 @@ impl Environment for TestEnvironment {
 pub fn loaded(module: ModuleHash) -> Arc<LoadedModule> {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     let Fixture { linked, reach, bounds, .. } = FIXTURE.get_or_init(Fixture::load);
-    LoadedModule::new(Candidate { module, linked: linked.clone() }, reach.clone(), *bounds)
+    LoadedModule::new(Candidate { module, linked: linked.clone() }, reach.clone(), bounds.clone())
 }
 
 struct Fixture {
@@ -180,7 +180,7 @@ impl Fixture {
             runtime.block_on(store::open(&StoreLocation::Memory)).unwrap()
         });
         let reach = Reach { store: store.join().unwrap(), outbound: None };
-        let bounds = InstanceBounds { max_memory, max_requests: 1, max_cpu: Duration::from_secs(1) };
+        let bounds = InstanceBounds::of_start(max_memory);
         Self { linked, reach, bounds, runtime }
     }
 }
