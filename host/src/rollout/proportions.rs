@@ -3,7 +3,9 @@
 use statrs::distribution::{Discrete, Hypergeometric};
 
 /// Counts beyond this are scaled down: the result is less sharp, and takes a bounded time.
-const MAX_HITS: u64 = 1000;
+const MAX_HITS: u64 = 10_000;
+/// Probabilities below this do not change a sum noticeably.
+const NEGLIGIBLE: f64 = 1e-15;
 
 /// Requests of two modules in the same period, and how many of them were hits: failures, for example.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,11 +39,18 @@ impl Proportions {
         if least == most {
             return (least, vec![1.0]);
         }
-        match Hypergeometric::new(self.candidate + self.control, hits, self.candidate) {
-            Ok(distribution) => (least, (least..=most).map(|hits| distribution.pmf(hits)).collect()),
+        let Ok(distribution) = Hypergeometric::new(self.candidate + self.control, hits, self.candidate) else {
             // Never: there are no more hits than requests.
-            Err(_) => (self.candidate_hits, vec![1.0]),
-        }
+            return (self.candidate_hits, vec![1.0]);
+        };
+        // The distribution has one peak: what is not negligible is in one piece.
+        let probabilities = (least..=most).map(|hits| (hits, distribution.ln_pmf(hits).exp()));
+        let mut peak = probabilities
+            .skip_while(|(_, probability)| *probability < NEGLIGIBLE)
+            .take_while(|(_, probability)| *probability >= NEGLIGIBLE)
+            .peekable();
+        let first = peak.peek().map_or(most, |(hits, _)| *hits);
+        (first, peak.map(|(_, probability)| probability).collect())
     }
 
     fn scaled(self) -> Self {

@@ -67,8 +67,8 @@ struct Model {
     offers: mpsc::Receiver<Offer>,
     commands: mpsc::Sender<oneshot::Sender<Result<ModuleHash, RollBackError>>>,
     rollbacks: mpsc::Receiver<oneshot::Sender<Result<ModuleHash, RollBackError>>>,
-    /// Rollback commands without an answer, and the module that each must remove.
-    unanswered: Vec<(oneshot::Receiver<Result<ModuleHash, RollBackError>>, ModuleHash)>,
+    /// Rollback commands without an answer, and the module that each must remove, unless it was pushed again since.
+    unanswered: Vec<(oneshot::Receiver<Result<ModuleHash, RollBackError>>, Option<ModuleHash>)>,
     /// Modules that an acknowledged rollback has removed, until they are pushed again.
     removed: BTreeSet<String>,
 }
@@ -101,6 +101,9 @@ impl Model {
                 terms.watch = Period(if watch { Duration::from_secs(60) } else { Duration::ZERO });
                 terms.on_unproven = if on_unproven { OnUnproven::Promote } else { OnUnproven::Rollback };
                 self.removed.remove(&module.to_string());
+                for (_, removes) in &mut self.unanswered {
+                    removes.take_if(|removes| *removes == module);
+                }
                 let source = Source::Component(Vec::new());
                 let (from, began) = (Origin::Push, Instant::now());
                 assert!(self.queue.offer(Offer { module, source, from, terms, began, permit }));
@@ -110,7 +113,7 @@ impl Model {
                 let rolled_out = self.status.borrow().module;
                 let removes = rolled_out.unwrap_or_else(|| self.slot.module());
                 if self.commands.try_send(reply).is_ok() {
-                    self.unanswered.push((replied, removes));
+                    self.unanswered.push((replied, Some(removes)));
                 }
             }
             Event::EndWork { choice } => self.environment.end_work(choice),
@@ -129,9 +132,7 @@ impl Model {
         self.unanswered.retain_mut(|(reply, removes)| match reply.try_recv() {
             Ok(Ok(serving)) => {
                 assert_eq!((slot.module(), environment.pointer()), (serving, serving));
-                if *removes != serving {
-                    removed.insert(removes.to_string());
-                }
+                removed.extend(removes.filter(|module| *module != serving).map(|module| module.to_string()));
                 false
             }
             Ok(Err(_)) => false,
