@@ -142,7 +142,10 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     if from == Origin::Start {
         archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
-    let History { previous, records, .. } = archive.load_history().await;
+    let history = archive.load_history().await;
+    // It may have been corrected: the process may have been killed, or another component deployed.
+    archive.save_history(&history).await;
+    let History { previous, records, .. } = history;
     roster.restore(records, module);
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());

@@ -178,9 +178,9 @@ impl ModuleArchive {
         self.run(move |shelf| shelf.remove_old(&in_use)).await;
     }
 
-    /// What the host knew about modules when it saved that last, corrected: the module that is recorded as the one that serves
-    /// is the one that serves. So this is read after [`ModuleArchive::activate_named_component`]. A history that is damaged or
-    /// of another version is logged, and the result is the one without a history.
+    /// Loads what the host knew about modules, corrected by the file `active`, which says which module serves. So call it when
+    /// the serving module is recorded there. A history that is damaged or of another version is logged, and the result is empty:
+    /// no start depends on it.
     pub async fn load_history(&self) -> History {
         let named = self.named_component();
         let load = move |shelf: &Shelf| {
@@ -226,7 +226,7 @@ impl ModuleArchive {
             tracing::warn!(
                 event = "module.history_not_stored",
                 why,
-                "cannot store the history of modules; after a restart it is the previous one"
+                "cannot store the history of modules; the one before it remains"
             );
         }
     }

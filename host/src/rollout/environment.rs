@@ -11,7 +11,7 @@ use crate::{
     },
     rollout::{
         archive::ModuleArchive,
-        candidate::CandidateBuilder,
+        candidate::{CandidateBuilder, read_source},
         comparison::{Comparator, Finding},
         events::Origin,
         evidence::Evidence,
@@ -51,6 +51,18 @@ impl HostEnvironment {
         self.smoke.run(&candidate, &self.comparator.roster).await.map_err(ModuleError)?;
         Ok(LoadedModule::new(candidate, self.reach.clone(), self.builder.bounds.clone()))
     }
+
+    /// Reads a module that served before, from the module folder or from the file that `--component` names: a component that
+    /// was compiled ahead of time is only there.
+    async fn read_kept(&self, module: ModuleHash) -> Result<Source, String> {
+        match self.archive.read_component(module).await {
+            Ok(component) => Source::from_component(component, &self.trust).map_err(|error| error.to_string()),
+            Err(why) => match read_source(&self.component, &self.trust).await {
+                Ok((named, source)) if named == module => Ok(source),
+                Ok(_) | Err(_) => Err(why),
+            },
+        }
+    }
 }
 
 impl Environment for HostEnvironment {
@@ -69,8 +81,7 @@ impl Environment for HostEnvironment {
     fn prepare_kept(&self, module: ModuleHash) -> Work<Result<Arc<LoadedModule>, String>> {
         let this = self.clone();
         Box::pin(async move {
-            let component = this.archive.read_component(module).await?;
-            let source = Source::from_component(component, &this.trust).map_err(|error| error.to_string())?;
+            let source = this.read_kept(module).await?;
             let candidate = this.builder.build(module, source, &this.archive).await;
             let candidate = candidate.map_err(|error| error.to_string())?;
             Ok(LoadedModule::new(candidate, this.reach.clone(), this.builder.bounds.clone()))

@@ -28,8 +28,8 @@ pub struct History {
     pub serving: Option<ModuleHash>,
     /// The module that a rollback returns to; never the one that serves.
     pub previous: Option<ModuleHash>,
-    /// The records of modules, the one with the latest event first. If the process was killed, the states of a record are
-    /// those of the last change that was saved.
+    /// The records of modules, the one with the latest event first. After the process was killed, or another version of the
+    /// host has run, the state of a record may be out of date; then `serving` prevails.
     pub records: Vec<Record>,
 }
 

@@ -20,14 +20,11 @@ pub async fn keep_history(
     roster: Arc<Roster>,
     mut status: watch::Receiver<Status>,
 ) {
-    loop {
+    while status.changed().await.is_ok() {
         let Status { module, previous, .. } = *status.borrow_and_update();
         let serving = slot.module();
         let history = History { serving: Some(serving), previous, records: roster.records() };
         archive.save_history(&history).await;
         archive.remove_old(&[Some(serving), previous, module]).await;
-        if status.changed().await.is_err() {
-            return;
-        }
     }
 }

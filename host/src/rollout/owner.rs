@@ -134,7 +134,8 @@ pub(super) struct Rollout {
     pub(super) from: Origin,
     pub(super) terms: TermsConfig,
     pub(super) began: Instant,
-    pub(super) permit: Option<OfferPermit>,
+    #[allow(dead_code, reason = "held for its drop")]
+    permit: OfferPermit,
     /// The component, until it is made ready.
     pub(super) source: Option<Source>,
     pub(super) candidate: Option<Arc<LoadedModule>>,
@@ -208,7 +209,7 @@ impl<E: Environment> Owner<E> {
             from,
             terms,
             began,
-            permit: Some(permit),
+            permit,
             source: Some(source),
             candidate: None,
             comparison: None,

@@ -27,7 +27,7 @@ use orders_host::{
 use tokio::sync::oneshot;
 
 /// Work in progress, which the test ends.
-pub enum Pending {
+pub(crate) enum Pending {
     Prepare(ModuleHash, oneshot::Sender<Result<Arc<LoadedModule>, String>>),
     Compare(oneshot::Sender<Finding>),
     Write(ModuleHash, oneshot::Sender<Result<(), String>>),
@@ -47,7 +47,7 @@ impl Pending {
 
 /// The environment, and the disk. Clones share both.
 #[derive(Clone, Default)]
-pub struct TestEnvironment(Arc<Mutex<Shared>>);
+pub(crate) struct TestEnvironment(Arc<Mutex<Shared>>);
 
 #[derive(Default)]
 struct Shared {
@@ -58,17 +58,17 @@ struct Shared {
 
 impl TestEnvironment {
     /// An environment in which a restart would serve this module.
-    pub fn new(pointer: ModuleHash) -> Self {
+    pub(crate) fn new(pointer: ModuleHash) -> Self {
         Self(Arc::new(Mutex::new(Shared { pending: None, pointer: Some(pointer) })))
     }
 
     /// The module that a restart would serve.
-    pub fn pointer(&self) -> ModuleHash {
+    pub(crate) fn pointer(&self) -> ModuleHash {
         self.0.lock().unwrap().pointer.unwrap()
     }
 
     /// The module that the pointer is being written to.
-    pub fn written(&self) -> Option<ModuleHash> {
+    pub(crate) fn written(&self) -> Option<ModuleHash> {
         match &self.0.lock().unwrap().pending {
             Some(Pending::Write(module, _)) => Some(*module),
             _ => None,
@@ -76,14 +76,14 @@ impl TestEnvironment {
     }
 
     /// Whether anything is in progress.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         let mut shared = self.0.lock().unwrap();
         shared.pending.take_if(|pending| pending.is_abandoned());
         shared.pending.is_some()
     }
 
     /// Ends what is in progress. `choice` decides how: 0 is success.
-    pub fn end_work(&self, choice: u8) {
+    pub(crate) fn end_work(&self, choice: u8) {
         let pending = self.0.lock().unwrap().pending.take();
         match pending {
             Some(Pending::Prepare(module, sender)) => {
@@ -151,7 +151,7 @@ impl Environment for TestEnvironment {
 }
 
 /// A module with this hash. All have the code of the same fixture, and are never called.
-pub fn loaded(module: ModuleHash) -> Arc<LoadedModule> {
+pub(crate) fn loaded(module: ModuleHash) -> Arc<LoadedModule> {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
     let Fixture { linked, reach, bounds, .. } = FIXTURE.get_or_init(Fixture::load);
     LoadedModule::new(Candidate { module, linked: linked.clone() }, reach.clone(), bounds.clone())

@@ -10,3 +10,4 @@
 mod environment;
 mod model;
 mod transitions;
+mod verdicts;

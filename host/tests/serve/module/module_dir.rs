@@ -101,7 +101,13 @@ async fn a_pushed_module_serves_after_kill_9() {
     assert_eq!(compilations(&host), 0, "the stored code was not used");
     let overview = ask(&host, "GET", "/v1/modules", "").await.json();
     assert_eq!((&overview["durable"], &overview["serving"]["state"]), (&true.into(), &"serving".into()));
-    // The previous module is not restored: after a restart there is none to roll back to.
+    // A rollback loads the previous module again.
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
+    kill(host).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
 }
 
@@ -179,6 +185,24 @@ async fn the_component_that_served_first_is_kept_while_it_is_the_previous_one() 
     let host = folder.start(&[]).await;
     assert_eq!(body(&host).await, HELLO);
     assert_eq!(fs::read(&stored).unwrap(), first);
+}
+
+/// A deployment replaces what served, and a rollback undoes it.
+#[tokio::test]
+async fn a_rollback_after_another_component_was_deployed_restores_the_first_one() {
+    let folder = Folder::new();
+    folder.deploy("remembers");
+    kill(folder.start(&[]).await).await;
+    folder.deploy("answers");
+    kill(folder.start(&[]).await).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
+    assert_eq!(body(&host).await, REQUEST_1);
+    kill(host).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, REQUEST_1);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
 }
 
 #[tokio::test]
