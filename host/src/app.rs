@@ -41,7 +41,7 @@ use crate::{
         reload::reload_on_hangup,
         roster::Roster,
         slot::{LoadedModule, MinorityLimits, Slot},
-        smoke::SmokeTest,
+        smoke::{self, SmokeTest},
     },
     sandbox::{
         engine::{self, Compiler},
@@ -194,6 +194,9 @@ fn rollout_tasks(
     previous: Option<ModuleHash>,
 ) -> RolloutTasks {
     let Comparator { slot, roster, .. } = &environment.comparator;
+    if config.checks.smoke.is_empty() {
+        smoke::log_no_requests(slot.module());
+    }
     let (queue, offers) = OfferQueue::new();
     let (commands, rollbacks) = mpsc::channel(MAX_COMMANDS);
     let (owner, status) = Owner::new(environment.clone(), Arc::clone(slot), Arc::clone(roster), previous);

@@ -174,7 +174,8 @@ impl FromStr for Share {
 /// The largest share, in percent.
 const MAX_SHARE: u8 = 99;
 
-fn control_share(text: &str) -> Result<Share, String> {
+/// Parses the share of a control: at least one request in a hundred, and never the most of them.
+pub(super) fn control_share(text: &str) -> Result<Share, String> {
     let share = text.parse().ok().filter(|share| (Share(1)..=Share::HALF).contains(share));
     share.ok_or_else(|| "expected a whole number from 1 to 50, such as `5%`".to_owned())
 }

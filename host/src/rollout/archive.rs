@@ -148,6 +148,20 @@ impl ModuleArchive {
         self.run(move |shelf| shelf.activate(active)).await.unwrap_or(Ok(()))
     }
 
+    /// The module that a restart would serve, unless `--component` changes.
+    ///
+    /// # Errors
+    ///
+    /// One line, if the pointer cannot be read.
+    pub async fn module_after_restart(&self) -> Result<ModuleHash, String> {
+        let named = self.named_component();
+        let read = move |shelf: &Shelf| match shelf.active()? {
+            Some(ActiveModule { module, component }) if component == named => Ok(module),
+            Some(_) | None => Ok(named),
+        };
+        self.run(read).await.unwrap_or(Ok(named))
+    }
+
     /// Records that `--component` was read again and names the serving module. A failure is only logged.
     pub async fn update_named_component(&self, module: ModuleHash) {
         if self.named_component() != module {

@@ -1,9 +1,6 @@
 //! What operators use of the rollout: its state, and the commands that it obeys.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,6 +22,9 @@ use crate::{
 
 /// How long a rollback command waits until it is acknowledged. The slowest part is the disk of the module folder.
 const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(25);
+
+/// How long reading the pointer may take.
+const POINTER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The rollout of this service, as operators see it.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
@@ -89,12 +89,21 @@ impl Rollouts {
         Source::from_component(component, &self.trust)
     }
 
+    /// The module that a restart would serve, unless `--component` changes. `None` if that cannot be read.
+    pub async fn module_after_restart(&self) -> Option<ModuleHash> {
+        timeout(POINTER_TIMEOUT, self.archive.module_after_restart()).await.ok()?.ok()
+    }
+
+    /// Present state of the rollout.
+    pub fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
     /// Why no module is accepted now, as a sentence that says for how long.
     pub fn busy_detail(&self) -> String {
-        let Status { phase, module, ends, .. } = *self.status.borrow();
-        let module = module.map(|module| format!(" {}", module.short())).unwrap_or_default();
-        let left = ends.map(|ends| ends.saturating_duration_since(Instant::now()).as_secs() + 1);
-        match (phase, left) {
+        let status = self.status();
+        let module = status.module.map(|module| format!(" {}", module.short())).unwrap_or_default();
+        match (status.phase, status.seconds_left()) {
             (Phase::OnTrial, Some(left)) => format!(
                 "Module{module} is on trial for up to another {left} s, and may be watched afterwards: wait for its outcome, \
                  or end its rollout with a rollback."

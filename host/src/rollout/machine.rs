@@ -4,8 +4,11 @@
 //! in each phase: preparing a module, a comparison, or writing the pointer, which is the file that says which module serves
 //! after a restart.
 
+use serde::{Deserialize, Serialize};
+
 /// Where a rollout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// There is no rollout.
     Settled,

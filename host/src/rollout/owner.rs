@@ -76,6 +76,13 @@ pub struct Status {
     pub ends: Option<Instant>,
 }
 
+impl Status {
+    /// How long the trial or the watch still lasts at the most, in seconds, rounded up.
+    pub fn seconds_left(&self) -> Option<u64> {
+        self.ends.map(|ends| ends.saturating_duration_since(Instant::now()).as_secs() + 1)
+    }
+}
+
 /// Why a rollback has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RollBackError {

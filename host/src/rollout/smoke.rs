@@ -16,6 +16,7 @@ use tokio::time::Duration;
 
 use crate::{
     config::SmokeRequest,
+    module::hash::ModuleHash,
     rollout::{
         candidate::{Candidate, elapsed_ms, run_blocking},
         events::Step,
@@ -79,6 +80,14 @@ impl SmokeTest {
         }
         Ok(())
     }
+}
+
+/// Logs that there are no smoke requests, when a module is accepted for a rollout, or serves from the start.
+pub fn log_no_requests(module: ModuleHash) {
+    tracing::warn!(
+        event = "rollout.no_smoke_requests", %module,
+        "no smoke requests: a component that answers every request wrongly may be promoted; add --smoke"
+    );
 }
 
 /// Sends a request, reads the whole response, and returns its status.
