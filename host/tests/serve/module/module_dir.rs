@@ -7,7 +7,7 @@ use std::{
 
 use orders_host::{
     module::{hash::ModuleHash, shelf},
-    rollout::swap,
+    rollout::owner,
 };
 use rustix::process::Signal;
 use serde_json::Value;
