@@ -59,7 +59,7 @@ pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
     if serving == module {
         return already_serves(&client, &overview, config.rollout.until).await;
     }
-    let mut screen = Screen::new(false);
+    let screen = Screen::new(false);
     let (url, serving) = (client.url(), serving.short());
     screen.done("pushing", &format!("{file} ({}) to {url}, where {serving} serves", module.short()));
     screen.waiting("sending");
