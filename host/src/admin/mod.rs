@@ -51,10 +51,7 @@ use response::{ApiError, Content};
 pub use rollouts::Accepted;
 
 use crate::{
-    config::Token,
-    http::listener::Listener,
-    lifecycle::shutdown::Lifecycle,
-    rollout::handle::Rollouts,
+    config::Token, http::listener::Listener, lifecycle::shutdown::Lifecycle, rollout::handle::Rollouts,
 };
 
 /// Maximum number of connections.

@@ -111,7 +111,13 @@ impl AdminApi {
             rollout: progress(status),
             durable: self.rollouts.archive.is_durable(),
             smoke_requests: Some(self.rollouts.smoke_requests),
-            terms: self.rollouts.terms.named().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            terms: self
+                .rollouts
+                .terms
+                .named()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
             event,
             modules,
         };
@@ -184,4 +190,42 @@ fn unknown_record(module: ModuleHash) -> Record {
 
 pub(super) fn internal_error(why: String) -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of this version are clients of services of other versions.
+    #[test]
+    fn the_overview_of_an_earlier_version_is_read() {
+        let module = ModuleHash::digest(b"");
+        let view = serde_json::json!({
+            "module": module, "size": 7, "state": "serving", "since": "2026-07-01T00:00:00.000Z", "why": null,
+            "window": "30s", "done": null,
+            "trial": {
+                "elapsed_ms": 1,
+                "module": { "requests": 1, "failures": 0, "server_errors": 0, "traps": 0, "timeouts": 0,
+                            "bad_answers": 0, "p50_us": 7, "p99_us": 7 },
+                "other": { "requests": 0, "failures": 0, "server_errors": 0, "traps": 0, "timeouts": 0,
+                           "bad_answers": 0, "p50_us": null, "p99_us": null },
+            },
+        });
+        let overview = serde_json::json!({
+            "serving": view, "candidate": null, "previous": view, "modules": [view], "durable": true,
+            "terms": { "canary": "10%", "window": "30s", "watch": "1m" }, "event": 5,
+        });
+        let overview: Overview = serde_json::from_value(overview).unwrap();
+        assert_eq!((overview.serving.record.module, overview.event), (module, 5));
+        assert_eq!((overview.rollout, overview.smoke_requests), (None, None));
+        assert!(overview.control.is_none() && overview.serving.record.unproven.is_none());
+    }
+
+    #[test]
+    fn a_rollout_in_progress_has_a_phase_in_words() {
+        let status = |phase| Status { phase, module: None, previous: None, ends: None };
+        assert_eq!(progress(status(Phase::Settled)), None);
+        let text = serde_json::to_string(&progress(status(Phase::OnTrial))).unwrap();
+        assert_eq!(text, r#"{"phase":"on-trial","module":null,"seconds_left":null}"#);
+    }
 }

@@ -90,7 +90,10 @@ impl AdminApi {
             ));
         };
         let source = self.rollouts.read_kept(module).await;
-        self.roll_out(Requested { module, size: stored.size, from: Origin::Activate, terms, began, permit }, source)
+        self.roll_out(
+            Requested { module, size: stored.size, from: Origin::Activate, terms, began, permit },
+            source,
+        )
     }
 
     /// The permit to offer a module.

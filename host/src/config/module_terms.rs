@@ -125,7 +125,14 @@ mod tests {
             assert_eq!(parse(arguments).unwrap().ignore_client_errors, expected);
         }
         assert_eq!(parse(&[]).unwrap().until, Until::Settled);
-        for odd in ["--control=0", "--control=51%", "--canary=100", "--max-window=0s", "--until=now", "--on-unproven=x"] {
+        for odd in [
+            "--control=0",
+            "--control=51%",
+            "--canary=100",
+            "--max-window=0s",
+            "--until=now",
+            "--on-unproven=x",
+        ] {
             assert!(parse(&[odd]).is_err(), "{odd}");
         }
     }

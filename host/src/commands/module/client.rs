@@ -224,8 +224,7 @@ impl Client {
 
 /// The terms of a rollout as a query. A period may be written with spaces, and a share has a percent sign.
 fn query(rollout: &RolloutOptions) -> String {
-    let terms: Vec<_> =
-        rollout.terms().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let terms: Vec<_> = rollout.terms().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     terms.join("&").replace(' ', "").replace('%', "%25")
 }
 

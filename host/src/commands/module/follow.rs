@@ -194,7 +194,9 @@ pub(super) fn outcome_of_overview(overview: &Overview, module: ModuleHash, until
         State::Checking | State::OnTrial => return None,
         State::Serving if is_rolled_out && until == Until::Settled => return None,
         State::Serving => End::Serves { unproven: record.unproven.clone() },
-        State::Refused | State::RolledBack => End::Gone(format!("was {}{because}", text::state(record.state))),
+        State::Refused | State::RolledBack => {
+            End::Gone(format!("was {}{because}", text::state(record.state)))
+        }
         State::Replaced => End::Gone("served, and has since been replaced by another module".to_owned()),
         State::Stored => End::Gone("is stored but does not serve: the service was restarted".to_owned()),
     };

@@ -133,9 +133,15 @@ mod tests {
         let mut update = |elapsed_ms| {
             observation.update(&Comparison { elapsed_ms, module: module.clone(), other: Numbers::default() })
         };
-        assert_eq!([9_999, 10_000, 19_000, 25_000, 30_000].map(&mut update), [false, true, false, true, false]);
+        assert_eq!(
+            [9_999, 10_000, 19_000, 25_000, 30_000].map(&mut update),
+            [false, true, false, true, false]
+        );
         let Progress { position, text, .. } = observation.progress();
         assert_eq!(position, 7);
-        assert!(text.contains("\n    new        7 requests") && text.contains("\n    old        0 requests"), "{text}");
+        assert!(
+            text.contains("\n    new        7 requests") && text.contains("\n    old        0 requests"),
+            "{text}"
+        );
     }
 }

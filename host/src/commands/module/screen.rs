@@ -135,7 +135,13 @@ impl Screen {
     }
 
     /// Shows that the module serves.
-    fn promoted(&mut self, duration_ms: u64, is_unproven: bool, watch: Option<&str>, module: Option<ModuleHash>) {
+    fn promoted(
+        &mut self,
+        duration_ms: u64,
+        is_unproven: bool,
+        watch: Option<&str>,
+        module: Option<ModuleHash>,
+    ) {
         let evidence = if is_unproven { "too few requests for a verdict, " } else { "" };
         let serves = match watch {
             None => "it serves all requests".to_owned(),

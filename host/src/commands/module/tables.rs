@@ -60,7 +60,9 @@ fn progress(rollout: &Progress) -> String {
     let left = rollout.seconds_left.map(|seconds| text::duration_ms(seconds.saturating_mul(1000)));
     let what = match (rollout.phase, left) {
         (Phase::OnTrial, Some(left)) => format!("on trial, for another {left} at most"),
-        (Phase::Watched, Some(left)) => format!("watched for another {left}; it is rolled back if it is worse"),
+        (Phase::Watched, Some(left)) => {
+            format!("watched for another {left}; it is rolled back if it is worse")
+        }
         (Phase::OnTrial | Phase::Watched, None) => "compared with its control".to_owned(),
         (Phase::Settled | Phase::Preparing, _) => "being prepared".to_owned(),
         (Phase::Promoting, _) => "being promoted".to_owned(),

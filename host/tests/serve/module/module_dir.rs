@@ -244,8 +244,8 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         // The response may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
         let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
-        let request =
-            http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms").body(http_body_util::Full::from(bytes));
+        let request = http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms")
+            .body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;
         let ended = host.exit().await;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{point}: {ended}");
