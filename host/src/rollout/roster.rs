@@ -217,6 +217,7 @@ impl History {
             && record.state != state
         {
             record.state = state;
+            record.why = None;
             at.clone_into(&mut record.since);
         }
     }

@@ -110,7 +110,11 @@ impl Model {
             }
             Event::RollBack => {
                 let (reply, replied) = oneshot::channel();
-                let rolled_out = self.status.borrow().module;
+                let Status { module: rolled_out, previous, .. } = *self.status.borrow();
+                // Without a rollout, the command lets the previous module serve again, whatever became of that before.
+                if rolled_out.is_none() {
+                    self.removed.retain(|module| Some(module) != previous.map(|hash| hash.to_string()).as_ref());
+                }
                 let removes = rolled_out.unwrap_or_else(|| self.slot.module());
                 if self.commands.try_send(reply).is_ok() {
                     self.unanswered.push((replied, Some(removes)));
@@ -187,7 +191,11 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: ProptestConfig::default().cases.max(1_000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn slot_roster_and_pointer_agree_and_acknowledged_commands_hold(
