@@ -172,7 +172,7 @@ impl Fixture {
         let component = std::fs::read(target.join("components/fixtures/answers.wasm"))
             .expect("run the tests with `cargo xtask test`, which builds the components");
         let max_memory = 16 << 20;
-        let runtime = engine::start(1, max_memory, Compiler::On).unwrap();
+        let runtime = engine::start(1, max_memory, Compiler::On, None).unwrap();
         let module = Module::compile(&runtime.engine, &component).unwrap();
         let linked = module.link(&runtime).unwrap();
         let store = std::thread::spawn(|| {
