@@ -78,7 +78,7 @@ async fn on_trial(host: &TestHost) {
 async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
     let host = TestHost::fixture("answers", &SMOKE).await;
     let load = Load::on(&host, "/").await;
-    let good = path("remembers");
+    let good = path("leaks");
     let ran = module(&host, &["push", &good, "--canary", "50%", "--window", "200"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
     check_said(
