@@ -1,6 +1,6 @@
 //! The wiring of the service: what is built in which order, what runs, and how it drains.
 
-use std::{fmt::Display, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Display, io, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -16,7 +16,6 @@ use crate::{
         limits::Limits,
         listener::{self, Connections, Listener, ReservedAddress},
         service::Service,
-        workers::Workers,
     },
     lifecycle::{
         memory,
@@ -48,6 +47,7 @@ use crate::{
         guest::InstanceBounds,
         instance::Reach,
         outbound::Outbound,
+        workers::Workers,
     },
     store::{self, Store},
 };
@@ -116,6 +116,7 @@ struct RolloutTasks {
 async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
     config.limits.check().map_err(CouldNotRun)?;
+    Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
     listener::raise_open_file_limit(config.limits.max_connections).map_err(CouldNotRun)?;
@@ -127,8 +128,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
-    let workers = Workers::start(threads)
-        .map_err(|error| CouldNotRun(format!("cannot start {threads} threads: {error}")))?;
+    let workers = Workers::start(threads).map_err(|error| cannot_start(threads, &error))?;
     let reserved = reserve(config.listen, "--listen")?;
     let admin_socket = admin_endpoint
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
@@ -275,14 +275,23 @@ fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Candi
     // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
     let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
-    let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CouldNotRun)?;
+    let threads = config.threads.count();
+    let background = Workers::start_in_background(threads).map_err(|error| cannot_start(threads, &error))?;
+    let background = Arc::new(background);
+    let runtime =
+        engine::start(instances, max_memory, Compiler::Off, Some(&background)).map_err(CouldNotRun)?;
     let bounds = InstanceBounds {
         max_memory,
         max_requests: instance_reuse,
         request_timeout: request_timeout.0,
         max_cpu: max_cpu.0,
+        background: Some(background),
     };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
+}
+
+fn cannot_start(threads: NonZeroU16, error: &io::Error) -> CommandError {
+    CouldNotRun(format!("cannot start {threads} threads: {error}"))
 }
 
 fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBounds) -> SmokeTest {

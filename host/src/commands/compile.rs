@@ -56,7 +56,8 @@ async fn try_compiled(
     max_memory: usize,
 ) -> Result<(), CommandError> {
     let compiler = if compiled.fits_machine() { Compiler::Off } else { Compiler::On };
-    let runtime = engine::start(CHECK_INSTANCES, max_memory, compiler).map_err(CommandError::CouldNotRun)?;
+    let runtime =
+        engine::start(CHECK_INSTANCES, max_memory, compiler, None).map_err(CommandError::CouldNotRun)?;
     let module = match compiler {
         Compiler::Off => compiled.load(&runtime.engine),
         Compiler::On => Module::compile(&runtime.engine, bytes),

@@ -17,8 +17,8 @@ pub async fn run(config: &InspectConfig) -> Result<bool, CommandError> {
     let InspectConfig { component, max_memory, trust } = config;
     let max_memory = max_memory.bytes();
     let source = Source::read(component, trust).map_err(CommandError::could_not_run)?;
-    let runtime =
-        engine::start(CHECK_INSTANCES, max_memory, source.compiler()).map_err(CommandError::CouldNotRun)?;
+    let runtime = engine::start(CHECK_INSTANCES, max_memory, source.compiler(), None)
+        .map_err(CommandError::CouldNotRun)?;
     let module = source
         .load(&runtime.engine)
         .map_err(|error| CommandError::could_not_run(file_error(component, &error)))?;

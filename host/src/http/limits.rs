@@ -11,7 +11,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::{config::LimitsConfig, sandbox::request_body::RequestBody};
+use crate::{config::LimitsConfig, lifecycle::memory, sandbox::request_body::RequestBody};
 
 /// Maximum size of a request head, in bytes: the target and the header fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -78,6 +78,24 @@ impl Limits {
             body_bytes: Arc::new(Semaphore::new(config.max_buffered.bytes())),
             max_body: config.max_body.bytes(),
             request_timeout: config.request_timeout.0,
+        }
+    }
+
+    /// Logs a warning if the instances that `config` allows may together need more memory than this process may use.
+    pub fn warn_of_memory(config: &LimitsConfig) {
+        let max_memory = u64::try_from(config.max_memory.bytes()).unwrap_or(u64::MAX);
+        let needed = max_memory.saturating_mul(config.max_concurrent.into());
+        let available = memory::limit();
+        if needed > available {
+            tracing::warn!(
+                event = "memory.overcommitted",
+                max_memory,
+                max_concurrent = config.max_concurrent,
+                needed,
+                available,
+                "all instances together may need more memory than this process may use; lower --max-concurrent or \
+                 --max-memory, or allow the process more memory"
+            );
         }
     }
 

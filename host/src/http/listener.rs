@@ -22,9 +22,9 @@ use crate::{
         final_response::FinalResponse,
         rejection::Rejection,
         service::{Admission, Service},
-        workers::Workers,
     },
     module::hash::ModuleHash,
+    sandbox::workers::Workers,
 };
 
 /// Maximum number of connections that the kernel completes and queues until the host accepts them.

@@ -13,7 +13,6 @@
 //! | [`socket`] | the socket of a connection, which reports to its activity tracker |
 //! | [`final_response`] | the response on a connection whose request could not be read |
 //! | [`connection`] | one connection, from its first byte to its close |
-//! | [`workers`] | the threads that serve connections |
 //! | [`listener`] | accepts connections, and closes without losing one |
 
 pub mod activity;
@@ -28,4 +27,3 @@ pub mod rejection;
 pub mod response;
 pub mod service;
 pub mod socket;
-pub mod workers;

@@ -1,8 +1,10 @@
-//! The life of the process: its phases, the signals that end or reload it, and the points at which tests kill it.
+//! The life of the process: its phases, the signals that end or reload it, the memory that it may use, and the points at which
+//! tests kill it.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | [`fault`] | named points at which a test kills this process |
+//! | [`memory`] | how much memory this process may use |
 //! | [`shutdown`] | the phases of the service, and the signals |
 
 pub mod fault;

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long requests in flight may take after a verdict against their module, before they are cut. Most end in this time.
-const CUT_DELAY: Duration = Duration::from_millis(100);
+const CUT_DELAY: Duration = Duration::from_secs(1);
 
 impl<E: Environment> Owner<E> {
     pub(super) fn prepare(&mut self) {

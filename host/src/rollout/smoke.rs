@@ -58,7 +58,7 @@ impl SmokeTest {
             let began = Instant::now();
             let store =
                 Arc::new(ReadOnlyStore { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
-            let bounds = InstanceBounds { max_requests: 1, ..self.bounds.clone() };
+            let bounds = InstanceBounds { max_requests: 1, background: None, ..self.bounds.clone() };
             // No outbound requests: their effects on other servers could not be undone.
             let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
             let guest = Guest::new(candidate.linked.clone(), reach, bounds);

@@ -1,18 +1,24 @@
-//! A call in flight, and what ends it early: its deadline, and the withdrawal of its module.
+//! A call in flight: where it computes, and what ends it early.
+//!
+//! A call begins on the thread of its connection. An ordinary one ends there, without waking another thread. One that computes
+//! for long continues in the background, on threads of a lower priority: otherwise a few such calls would use most of the time
+//! of each thread, and hold up all connections.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
+    mem,
     pin::Pin,
-    task::{Context, Poll},
+    sync::Arc,
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
-    task::{Unconstrained, unconstrained},
+    task::{JoinHandle, Unconstrained, unconstrained},
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::sandbox::failure::Failure;
+use crate::sandbox::{cpu::Clock, failure::Failure, record::CallRecord, workers::Workers};
 
 /// The work of a call: an instance that computes, or waits for the host.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
@@ -20,31 +26,85 @@ pub type Work = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 /// A call in flight. It resolves when the guest has returned, or when the call is ended early; dropping it ends it, too.
 #[allow(missing_debug_implementations, reason = "a future has no readable form")]
 pub struct GuestCall {
-    /// `None` once the call has ended.
-    work: Option<Work>,
-    deadline: Instant,
-    withdrawn: Option<CancellationToken>,
+    work: Progress,
+    record: Arc<CallRecord>,
+    /// Where it continues if it computes for long; `None`: where it is.
+    background: Option<Arc<Workers>>,
+    limits: CallLimits,
     /// Created when the call first waits: most calls never do.
     ends: Option<Ends>,
 }
 
-/// What may end the call.
+/// What ends a call early.
+#[derive(Debug)]
+pub struct CallLimits {
+    /// When it fails with [`Failure::TimedOut`].
+    pub deadline: Instant,
+    /// Tells when it fails with [`Failure::Withdrawn`].
+    pub withdrawn: Option<CancellationToken>,
+}
+
+enum Progress {
+    Here(Work),
+    InBackground(BackgroundTask),
+    Ended,
+}
+
+/// The rest of a call. Aborted on drop.
+struct BackgroundTask(JoinHandle<Result<(), Failure>>);
+
+/// Waits for what ends a call early.
 struct Ends {
     deadline: Pin<Box<Unconstrained<Sleep>>>,
     withdrawal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
 impl GuestCall {
-    /// A call that fails with [`Failure::TimedOut`] at `deadline`, and with [`Failure::Withdrawn`] when the token says so.
-    pub fn new(work: Work, deadline: Instant, withdrawn: Option<CancellationToken>) -> Self {
-        Self { work: Some(work), deadline, withdrawn, ends: None }
+    /// A call that has not begun.
+    pub fn new(
+        work: Work,
+        record: Arc<CallRecord>,
+        background: Option<Arc<Workers>>,
+        limits: CallLimits,
+    ) -> Self {
+        Self { work: Progress::Here(work), record, background, limits, ends: None }
+    }
+
+    fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        if let Progress::Here(work) = &mut self.work {
+            let clock = if self.background.is_some() { Clock::Passing } else { Clock::Thread };
+            let polled = self.record.cpu.measure(clock, || work.as_mut().poll(context));
+            if polled.is_ready() || !self.record.cpu.is_long() {
+                return polled;
+            }
+            self.continue_in_background();
+        }
+        match &mut self.work {
+            Progress::InBackground(BackgroundTask(task)) => {
+                let ended = ready!(Pin::new(task).poll(context));
+                Poll::Ready(ended.unwrap_or_else(|error| Err(Failure::Trapped(format!("its task {error}")))))
+            }
+            // Without background threads.
+            Progress::Here(_) | Progress::Ended => Poll::Pending,
+        }
+    }
+
+    fn continue_in_background(&mut self) {
+        let Some(background) = &self.background else { return };
+        if let Progress::Here(mut work) = mem::replace(&mut self.work, Progress::Ended) {
+            let record = Arc::clone(&self.record);
+            let task = background.spawn(poll_fn(move |context| {
+                record.cpu.measure(Clock::Thread, || work.as_mut().poll(context))
+            }));
+            self.work = Progress::InBackground(BackgroundTask(task));
+        }
     }
 
     fn poll_ends(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
-        let (deadline, withdrawn) = (self.deadline, &mut self.withdrawn);
+        let CallLimits { deadline, withdrawn } = &mut self.limits;
         let ends = self.ends.get_or_insert_with(|| Ends {
-            // A guest that uses up the budget of tokio's cooperative scheduling does not hold up its own deadline.
-            deadline: Box::pin(unconstrained(sleep_until(deadline))),
+            // A call that uses up the budget of tokio's cooperative scheduling does not hold up its own deadline.
+            deadline: Box::pin(unconstrained(sleep_until(*deadline))),
             withdrawal: withdrawn.take().map(|token| Box::pin(token.cancelled_owned())),
         });
         if ends.deadline.as_mut().poll(context).is_ready() {
@@ -61,15 +121,17 @@ impl Future for GuestCall {
     type Output = Result<(), Failure>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(work) = &mut self.work else { return Poll::Pending };
-        let result = match work.as_mut().poll(context) {
+        let result = match self.poll_work(context) {
             Poll::Ready(result) => result,
-            Poll::Pending => match self.poll_ends(context) {
-                Poll::Ready(failure) => Err(failure),
-                Poll::Pending => return Poll::Pending,
-            },
+            Poll::Pending => Err(ready!(self.poll_ends(context))),
         };
-        self.work = None;
+        self.work = Progress::Ended;
         Poll::Ready(result)
+    }
+}
+
+impl Drop for BackgroundTask {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

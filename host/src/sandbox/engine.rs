@@ -1,21 +1,29 @@
 //! The wasmtime engine: compiler configuration, instance pool, linker.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    thread,
+    time::{Duration, Instant},
+};
 
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails, component::Linker,
 };
 
-use crate::sandbox::{imports, instance::InstanceState, request_body};
+use crate::sandbox::{
+    cpu::{IDLE_TICK, TICK},
+    imports,
+    instance::InstanceState,
+    request_body,
+    workers::Workers,
+};
 
 /// The full version of wasmtime that this program was built with.
 pub const WASMTIME_VERSION: &str = env!("ORDERS_WASMTIME_VERSION");
 /// The target triple that this program was built for.
 pub const TARGET: &str = env!("ORDERS_TARGET");
 
-/// How often a computing guest yields to other tasks. A deadline is noticed this much late at most.
-const TICK: Duration = Duration::from_millis(10);
 /// Maximum number of core instances in one component: the handler itself, and the adapters that the component model
 /// adds. A component built with wit-component has up to 4, one composed with an adapter about twice as many, and one
 /// with a Python interpreter 14.
@@ -32,6 +40,9 @@ const MEMORY_RESERVATION: u64 = 4 << 30;
 /// a page when the next instance touches it. With creates and the memory store, this reduces a request from 254 to
 /// 130 µs of processor time. Both are needed, because returning one table costs as much as returning the memory.
 const KEEP_RESIDENT: usize = 1 << 20;
+
+/// How long the ticks stay short after the last long computation. Long computations come in series.
+const SHORT_TICKS: Duration = Duration::from_secs(1);
 
 /// The engine that compiles components, and the linker for their imports.
 #[allow(missing_debug_implementations, reason = "an engine has no readable form")]
@@ -52,14 +63,24 @@ pub enum Compiler {
 }
 
 /// Creates an engine for up to `max_instances` concurrent instances, none of them with a memory of more than
-/// `max_memory` bytes. Starts the thread that advances the engine's epoch; the thread ends with the engine.
+/// `max_memory` bytes. Starts the thread that advances the engine's epoch; the thread ends with the engine. `background` are the
+/// threads on which long computations continue, if there are any.
 ///
 /// # Errors
 ///
 /// One line with wasmtime's error if this machine cannot run the engine, for example because it lacks address space.
-pub fn start(max_instances: u32, max_memory: usize, compiler: Compiler) -> Result<Runtime, String> {
-    build(max_instances, max_memory, compiler)
-        .map_err(|error| format!("cannot create a pool of {max_instances} instances: {error:#}"))
+pub fn start(
+    max_instances: u32,
+    max_memory: usize,
+    compiler: Compiler,
+    background: Option<&Arc<Workers>>,
+) -> Result<Runtime, String> {
+    let runtime = build(max_instances, max_memory, compiler)
+        .map_err(|error| format!("cannot create a pool of {max_instances} instances: {error:#}"))?;
+    let background = background.map(Arc::downgrade).unwrap_or_default();
+    start_epoch_thread(&runtime.engine, background)
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    Ok(runtime)
 }
 
 fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime::Result<Runtime> {
@@ -91,7 +112,6 @@ fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime:
     request_body::add_error_code(&mut linker)?;
     imports::add_to_linker(&mut linker, InstanceState::state_view)?;
 
-    start_epoch_thread(&engine)?;
     Ok(Runtime { engine, linker })
 }
 
@@ -140,11 +160,16 @@ fn code_config(target: Option<&str>) -> wasmtime::Result<Config> {
     Ok(config)
 }
 
-fn start_epoch_thread(engine: &Engine) -> std::io::Result<()> {
+fn start_epoch_thread(engine: &Engine, background: Weak<Workers>) -> std::io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("epoch".into()).spawn(move || {
+        let mut last_busy: Option<Instant> = None;
         loop {
-            thread::park_timeout(TICK);
+            if background.upgrade().is_some_and(|threads| threads.is_busy()) {
+                last_busy = Some(Instant::now());
+            }
+            let short = last_busy.is_some_and(|busy| busy.elapsed() < SHORT_TICKS);
+            thread::park_timeout(if short { TICK } else { IDLE_TICK });
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),
                 None => return,

@@ -1,7 +1,7 @@
 //! One call into one instance.
 //!
-//! The call runs in the task of the connection that received the request. An ordinary response is complete when the
-//! call returns, so no task is spawned or woken for it. A long response is streamed while the call continues, driven
+//! The call begins in the task of the connection that received the request ([`GuestCall`]). An ordinary response is complete
+//! when the call returns, so no task is spawned or woken for it. A long response is streamed while the call continues, driven
 //! by the reader of the body ([`GuestBody`]).
 //!
 //! Each call gets its own instance. With instance reuse, an instance whose call succeeded is kept for another
@@ -16,7 +16,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
-use wasmtime::{UpdateDeadline, component::Resource};
+use wasmtime::component::Resource;
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
@@ -31,13 +31,16 @@ use wasmtime_wasi_http::{
 
 use crate::{
     sandbox::{
-        call::GuestCall,
+        call::{CallLimits, GuestCall},
+        cpu::CpuMeter,
         failure::Failure,
         idle::{IdleInstances, Instance},
         instance::{InstanceState, MAX_RESOURCES, Reach},
+        record::CallRecord,
         request_body::RequestBody,
         response_body::{CallGuard, GuestBody},
-        tally::{CountedRequest, Tally},
+        tally::Tally,
+        workers::Workers,
     },
     store::MAX_TRANSFER_BYTES,
 };
@@ -61,7 +64,7 @@ pub struct CallContext {
     pub guard: CallGuard,
 }
 
-/// The limits of an instance.
+/// The limits of an instance and of its calls.
 #[derive(Clone, Debug)]
 pub struct InstanceBounds {
     /// The maximum memory, in bytes.
@@ -72,12 +75,20 @@ pub struct InstanceBounds {
     pub request_timeout: Duration,
     /// The maximum processor time of a request.
     pub max_cpu: Duration,
+    /// The threads on which a call continues that computes for long; `None`: on the thread where it began.
+    pub background: Option<Arc<Workers>>,
 }
 
 impl InstanceBounds {
     /// For an instance that is created only to test whether it starts.
     pub fn of_start(max_memory: usize) -> Self {
-        Self { max_memory, max_requests: 1, request_timeout: START_TIMEOUT, max_cpu: START_TIMEOUT }
+        Self {
+            max_memory,
+            max_requests: 1,
+            request_timeout: START_TIMEOUT,
+            max_cpu: Duration::MAX,
+            background: None,
+        }
     }
 }
 
@@ -111,11 +122,11 @@ impl Guest {
         request: Request<RequestBody>,
         context: CallContext,
     ) -> Result<Response<GuestBody>, Failure> {
-        let counted = self.tally.begin();
-        let response = self.respond(request, context, &counted).await;
+        let record = self.record(Arc::clone(&context.request_id));
+        let response = self.respond(request, context, &record).await;
         match &response {
-            Ok(response) => counted.judge_response(response.status()),
-            Err(failure) => counted.judge_failure(failure),
+            Ok(response) => record.counted.judge_response(response.status()),
+            Err(failure) => record.counted.judge_failure(failure),
         }
         response
     }
@@ -124,21 +135,22 @@ impl Guest {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         context: CallContext,
-        counted: &Arc<CountedRequest>,
+        record: &Arc<CallRecord>,
     ) -> Result<Response<GuestBody>, Failure> {
-        let CallContext { request_id, deadline, withdrawn, guard } = context;
+        let CallContext { deadline, withdrawn, guard, .. } = context;
         let head_only = request.method() == Method::HEAD;
         let (response_sender, mut response_receiver) = oneshot::channel();
         let mut instance = self.take_instance();
         instance.requests = instance.requests.saturating_add(1);
         let state = instance.store.data_mut();
-        state.begin_request(&request_id, counted);
+        state.begin_call(record);
         let mut view = state.http();
         let request =
             view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
         let out = view.new_response_outparam(response_sender).map_err(|error| Failure::trapped(&error))?;
         let work = run_call(Arc::clone(self), instance, request, out, Arc::clone(&guard));
-        let mut call = GuestCall::new(Box::pin(work), deadline, withdrawn);
+        let (background, limits) = (self.bounds.background.clone(), CallLimits { deadline, withdrawn });
+        let mut call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
 
         let mut sender_alive = true;
         let first = std::future::poll_fn(|context| {
@@ -168,8 +180,8 @@ impl Guest {
         };
         let response = response.map_err(Failure::ReturnedError)?;
         check_sendable(&response, head_only).map_err(Failure::InvalidResponse)?;
-        let counted = Arc::clone(counted);
-        Ok(response.map(|inner| GuestBody { inner, call, request_id, counted, guard }))
+        let record = Arc::clone(record);
+        Ok(response.map(|inner| GuestBody { inner, call, record, guard }))
     }
 
     /// Creates an instance and drops it, to test whether the component starts.
@@ -179,7 +191,7 @@ impl Guest {
     /// [`Failure::Trapped`], [`Failure::OutOfMemory`] or [`Failure::TimedOut`].
     pub async fn try_instantiate(&self) -> Result<(), Failure> {
         let Instance { mut store, .. } = self.new_instance();
-        store.data_mut().begin_request(&Arc::from("start"), &self.tally.begin());
+        store.data_mut().begin_call(&self.record(Arc::from("start")));
         match tokio::time::timeout(START_TIMEOUT, self.linked.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(store.data().failure(&error)),
@@ -193,6 +205,12 @@ impl Guest {
         self.idle.set_open(keep && self.bounds.max_requests > 1);
     }
 
+    fn record(&self, request_id: Arc<str>) -> Arc<CallRecord> {
+        let counted = self.tally.begin();
+        let cpu = CpuMeter::new(counted.began(), self.bounds.max_cpu);
+        Arc::new(CallRecord { request_id, counted, cpu })
+    }
+
     fn take_instance(&self) -> Instance {
         let idle = if self.bounds.max_requests > 1 { self.idle.pop() } else { None };
         idle.unwrap_or_else(|| self.new_instance())
@@ -204,18 +222,15 @@ impl Guest {
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(MAX_RESOURCES);
-        // At every tick of the engine's epoch, the guest yields to other tasks; the timer of its deadline is noticed
-        // then.
+        // At every tick of the engine's epoch, the time of a computing guest is measured.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|_| {
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-        });
+        store.epoch_deadline_callback(|store| store.data().interrupt());
         Instance { store, proxy: None, requests: 0 }
     }
 
     /// Keeps an instance for another call if it may serve one. Only an instance whose call succeeded gets here.
     fn recycle(&self, mut instance: Instance) {
-        if instance.requests < self.bounds.max_requests && instance.store.data_mut().end_request() {
+        if instance.requests < self.bounds.max_requests && instance.store.data_mut().end_call() {
             self.idle.push(instance);
         }
     }

@@ -3,7 +3,7 @@
 use std::{future::Future, io, sync::Arc};
 
 use http::{Request, uri::Scheme};
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -16,7 +16,7 @@ use crate::{
         imports::StateView,
         outbound::{self, Outbound, OutboundResponse, Sender},
         output::LineLog,
-        tally::CountedRequest,
+        record::CallRecord,
     },
     store::Store,
 };
@@ -53,8 +53,8 @@ pub struct InstanceState {
     /// Counts and limits the memory of the instance.
     pub memory: MemoryLimit,
     store: Arc<dyn Store>,
-    /// The current request, which waits for the store; `None` before the first.
-    request: Option<Arc<CountedRequest>>,
+    /// The current call; `None` between calls.
+    call: Option<Arc<CallRecord>>,
 }
 
 impl InstanceState {
@@ -70,13 +70,13 @@ impl InstanceState {
         http.set_field_size_limit(MAX_FIELDS);
         let memory = MemoryLimit { max: max_memory, used: 0, initial: 0, granted: 0, denied: false };
         let hooks = Hooks { output, sender: Sender::new(reach.outbound) };
-        Self { table, wasi, http, hooks, memory, store: reach.store, request: None }
+        Self { table, wasi, http, hooks, memory, store: reach.store, call: None }
     }
 
-    /// Starts a request: output carries its id from now on, and waiting for the store is not counted as its time.
-    pub fn begin_request(&mut self, request_id: &Arc<str>, request: &Arc<CountedRequest>) {
-        self.request = Some(Arc::clone(request));
-        self.hooks.output.begin(Arc::clone(request_id));
+    /// Starts a call: output carries its id from now on, and its processor time is limited.
+    pub fn begin_call(&mut self, call: &Arc<CallRecord>) {
+        self.call = Some(Arc::clone(call));
+        self.hooks.output.begin(Arc::clone(&call.request_id));
         self.hooks.sender.begin_call();
     }
 
@@ -85,22 +85,37 @@ impl InstanceState {
         self.memory.initial = self.memory.used;
     }
 
-    /// Ends a successful request. Returns whether the instance may serve another one: only if the request has left no
+    /// Ends a successful call. Returns whether the instance may serve another one: only if the call has left no
     /// resource with the host, and the instance has not grown much.
-    pub fn end_request(&mut self) -> bool {
+    pub fn end_call(&mut self) -> bool {
         self.hooks.output.end();
-        self.request = None;
+        self.call = None;
         self.table.is_empty() && self.memory.used.saturating_sub(self.memory.initial) <= MAX_GROWTH
     }
 
     /// The failure of a component that ended with `error`.
     pub fn failure(&self, error: &wasmtime::Error) -> Failure {
-        if self.memory.denied { Failure::OutOfMemory } else { Failure::trapped(error) }
+        if self.call.as_ref().is_some_and(|call| call.cpu.is_exceeded()) {
+            Failure::OutOfCpu
+        } else if self.memory.denied {
+            Failure::OutOfMemory
+        } else {
+            Failure::trapped(error)
+        }
+    }
+
+    /// Interrupts the guest at a tick of the engine's epoch.
+    ///
+    /// # Errors
+    ///
+    /// If the call has exceeded its limit of processor time.
+    pub fn interrupt(&self) -> wasmtime::Result<UpdateDeadline> {
+        self.call.as_ref().map_or(Ok(UpdateDeadline::Continue(1)), |call| call.cpu.interrupt())
     }
 
     /// The view for the imports of `orders:state/store`.
     pub fn state_view(&mut self) -> StateView<'_> {
-        StateView { store: &*self.store, request: self.request.as_deref() }
+        StateView { store: &*self.store, request: self.call.as_ref().map(|call| &call.counted) }
     }
 
     /// Whether the guest has a response body that it has neither finished nor dropped.

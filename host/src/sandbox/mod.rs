@@ -2,10 +2,13 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | [`workers`] | threads that each have a runtime: for connections, and for long computations |
+//! | [`cpu`] | the processor time of a call |
 //! | [`output`] | turns what a component prints into log lines |
 //! | [`outbound`] | requests from a component to other servers |
 //! | [`failure`] | how a call into a component can fail |
 //! | [`tally`] | counts of a module's requests, as evidence for or against it |
+//! | [`record`] | what the parts of a call share |
 //! | [`imports`] | the host side of `orders:state/store` |
 //! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
@@ -16,6 +19,7 @@
 //! | [`engine`] | the wasmtime engine: compiler, instance pool, linker |
 
 pub mod call;
+pub mod cpu;
 pub mod engine;
 pub mod failure;
 pub mod guest;
@@ -24,6 +28,8 @@ pub mod imports;
 pub mod instance;
 pub mod outbound;
 pub mod output;
+pub mod record;
 pub mod request_body;
 pub mod response_body;
 pub mod tally;
+pub mod workers;

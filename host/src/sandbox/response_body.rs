@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::sandbox::{call::GuestCall, failure::Failure, tally::CountedRequest};
+use crate::sandbox::{call::GuestCall, failure::Failure, record::CallRecord};
 
 /// A value that lives exactly as long as its call: a permit, a pinned module.
 pub type CallGuard = Arc<dyn Any + Send + Sync>;
@@ -27,10 +27,8 @@ pub struct GuestBody {
     pub inner: HyperOutgoingBody,
     /// The call, unless it has ended.
     pub call: Option<GuestCall>,
-    /// Identifies the request in log lines.
-    pub request_id: Arc<str>,
     /// Counts a failure after the head.
-    pub counted: Arc<CountedRequest>,
+    pub record: Arc<CallRecord>,
     /// Dropped with the body, or after the call if that takes longer.
     pub guard: CallGuard,
 }
@@ -48,14 +46,14 @@ impl Body for GuestBody {
         {
             self.call = None;
             if let Err(failure) = result {
-                return Poll::Ready(Some(Err(self.record(failure))));
+                return Poll::Ready(Some(Err(self.count(failure))));
             }
         }
         match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
                 let failure = Failure::Trapped(format!("its response body failed: {error}"));
-                Poll::Ready(Some(Err(self.record(failure))))
+                Poll::Ready(Some(Err(self.count(failure))))
             }
             // The stream has ended, but only the end of the call says whether the response is complete.
             None if self.call.is_some() => Poll::Pending,
@@ -73,8 +71,8 @@ impl Body for GuestBody {
 }
 
 impl GuestBody {
-    fn record(&self, failure: Failure) -> Failure {
-        self.counted.fail_after_head(&failure);
+    fn count(&self, failure: Failure) -> Failure {
+        self.record.counted.fail_after_head(&failure);
         failure
     }
 }
@@ -86,14 +84,13 @@ impl Drop for GuestBody {
         if let Some(call) = self.call.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let (guard, request_id) = (Arc::clone(&self.guard), Arc::clone(&self.request_id));
-            let counted = Arc::clone(&self.counted);
+            let (guard, record) = (Arc::clone(&self.guard), Arc::clone(&self.record));
             runtime.spawn(async move {
                 if let Err(failure) = call.await {
-                    counted.fail_after_head(&failure);
+                    record.counted.fail_after_head(&failure);
                     tracing::warn!(
                         event = "request.failed_after_response",
-                        request_id = &*request_id,
+                        request_id = &*record.request_id,
                         %failure,
                         "call failed after its response was sent or dropped"
                     );

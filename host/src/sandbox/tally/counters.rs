@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::counts::{BUCKETS, Counts, FAULTS, Fault, STATUSES, StatusClass, UnderWay};
+use crate::sandbox::cpu::nanos;
 
 /// The number of counter sets. If there are more threads, some share one.
 const SHARDS: usize = 16;
@@ -156,9 +157,4 @@ fn increment(count: Option<&AtomicU64>) {
 /// The slot with this number, counted from the origin.
 fn slot(number: u64) -> usize {
     usize::try_from(number % SLOTS as u64).unwrap_or_default()
-}
-
-/// A time in ns.
-pub(super) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -13,17 +13,20 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    counters::{Shard, Tally, WAITING, nanos},
+    counters::{Shard, Tally, WAITING},
     counts::{Fault, StatusClass, bucket},
 };
-use crate::{sandbox::failure::Failure, store::StoreError};
+use crate::{
+    sandbox::{cpu::nanos, failure::Failure},
+    store::StoreError,
+};
 
 /// The place of a request that has been judged, or will not be.
 const ENDED: usize = usize::MAX;
 
 /// A request of a module: under way, later judged.
 ///
-/// The call and its response share it and may run on two threads. A request that is dropped without a judgement is not
+/// Its call and its response may run on two threads. A request that is dropped without a judgement is not
 /// counted: its client has left.
 #[derive(Debug)]
 pub struct CountedRequest {
@@ -43,17 +46,17 @@ pub struct CountedRequest {
 
 impl Tally {
     /// Begins a request.
-    pub fn begin(self: &Arc<Self>) -> Arc<CountedRequest> {
+    pub fn begin(self: &Arc<Self>) -> CountedRequest {
         self.begin_at(Instant::now())
     }
 
-    fn begin_at(self: &Arc<Self>, began: Instant) -> Arc<CountedRequest> {
+    fn begin_at(self: &Arc<Self>, began: Instant) -> CountedRequest {
         let shard = Self::own_shard();
         let slot = self.slot_at(began);
         if let Some(shard) = self.shard(shard) {
             shard.enter(slot);
         }
-        Arc::new(CountedRequest {
+        CountedRequest {
             tally: Arc::clone(self),
             shard,
             began,
@@ -61,7 +64,7 @@ impl Tally {
             waited: AtomicU64::new(0),
             waits_since: AtomicU64::new(0),
             store_unavailable: AtomicBool::new(false),
-        })
+        }
     }
 }
 

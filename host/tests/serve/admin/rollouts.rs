@@ -188,6 +188,7 @@ async fn a_module_that_is_kept_is_activated() {
 async fn a_rollback_that_cannot_load_the_previous_module_changes_nothing() {
     let keeping = KeepingHost::new();
     let host = keeping.start(&[]).await;
+    // Not the component that --component names, which would be read from its own file.
     let before = promote(&host, "leaks").await;
     let module = promote(&host, "remembers").await;
     let host = keeping.restart(host, &[]).await;

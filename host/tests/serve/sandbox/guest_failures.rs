@@ -7,13 +7,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::harness::{Client, TestHost, post, within};
 
 /// Checks that the service works as before, whatever a request did to its instance.
-async fn check_healthy(host: &TestHost) {
+pub async fn check_healthy(host: &TestHost) {
     assert_eq!(host.get("/health").await.status(), 200);
     assert_eq!(host.get("/ready").await.status(), 200);
 }
 
 /// Checks that the log names the cause of the failure of `request_id` once.
-async fn check_cause(host: &TestHost, request_id: &str, cause: &str) {
+pub async fn check_cause(host: &TestHost, request_id: &str, cause: &str) {
     host.log().access(request_id).await;
     let errors: Vec<_> = host
         .log()
@@ -196,7 +196,7 @@ async fn a_failure_before_anything_was_sent_yields_500() {
 
 #[tokio::test]
 async fn a_gigabyte_is_streamed_without_being_buffered() {
-    let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "5m"]).await;
+    let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "5m", "--max-cpu", "5m"]).await;
     let before = host.peak_memory_kib();
     let mut client = host.connect().await;
     let request = Request::get("/").body(Full::default()).unwrap();
@@ -265,6 +265,7 @@ fn every_fixture_is_tested() {
             include_str!("guest_failures.rs"),
             include_str!("logs.rs"),
             include_str!("outbound.rs"),
+            include_str!("processor_time.rs"),
             include_str!("reuse.rs"),
             include_str!("../lifecycle/start.rs"),
             include_str!("../rollout/swap_refused.rs")

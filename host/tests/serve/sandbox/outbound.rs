@@ -197,7 +197,7 @@ async fn a_long_response_is_streamed_without_being_buffered() {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n");
     let upstream = Upstream::with([head.as_bytes(), &vec![b'a'; LENGTH]].concat()).await;
     let server = format!("127.0.0.1:{}", upstream.port);
-    let options = ["--request-timeout", "1m", "--allow-outbound", &server];
+    let options = ["--request-timeout", "1m", "--max-cpu", "1m", "--allow-outbound", &server];
     let host = TestHost::fixture("calls_out", &options).await;
     let before = host.peak_memory_kib();
     assert_eq!(request(&host, &format!("/http/{server}/")).await, (200, format!("200 {LENGTH}")));

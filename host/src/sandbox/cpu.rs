@@ -1,0 +1,159 @@
+//! The processor time of a call: how much it has used, how much it may use, and where it computes.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::UpdateDeadline;
+
+/// How often a computing guest is interrupted, to measure its time, while some call computes for long.
+pub const TICK: Duration = Duration::from_millis(2);
+/// The same while none does. An interval this long costs an idle host a fifth of the processor time of the shorter one.
+pub const IDLE_TICK: Duration = Duration::from_millis(10);
+/// How long a call may compute on the thread of its connection. A call that needs longer continues in the background, and
+/// then yields to others at every tick. Hardly any request that is not meant to compute takes this long.
+const FOREGROUND: Duration = Duration::from_millis(2);
+
+/// Measures the processor time of one call. The thread that polls the call and the guest's interruptions share it.
+#[derive(Debug)]
+pub struct CpuMeter {
+    /// The most that the call may use, in ns.
+    max: u64,
+    /// What it has used, in ns.
+    used: AtomicU64,
+    /// The time up to which that is, in ns, by the present clock.
+    measured_to: AtomicU64,
+    /// Whether the present clock is that of the thread.
+    by_thread: AtomicBool,
+    /// When the call began.
+    began: Instant,
+}
+
+/// How the time of a call is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// By the time that passes, at most [`TICK`] between two measurements, so that a call is not blamed when the system suspends
+    /// its thread. That is cheap, and precise enough for the beginning of a call.
+    Passing,
+    /// By the processor time of the thread, which the system must be asked for.
+    Thread,
+}
+
+/// The call has exceeded its limit of processor time.
+#[derive(Clone, Copy, Debug)]
+struct LimitExceeded;
+
+impl std::fmt::Display for LimitExceeded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("limit of processor time exceeded")
+    }
+}
+
+impl std::error::Error for LimitExceeded {}
+
+impl CpuMeter {
+    /// For a call that began at this time and may use `max`.
+    pub fn new(began: Instant, max: Duration) -> Self {
+        let (max, zero) = (nanos(max), AtomicU64::default);
+        Self { max, used: zero(), measured_to: zero(), by_thread: AtomicBool::new(false), began }
+    }
+
+    /// Measures the time in which the call is polled.
+    pub fn measure<T>(&self, clock: Clock, poll: impl FnOnce() -> T) -> T {
+        self.by_thread.store(clock == Clock::Thread, Ordering::Relaxed);
+        self.measured_to.store(self.now(clock), Ordering::Relaxed);
+        let polled = poll();
+        self.charge();
+        polled
+    }
+
+    /// Interrupts the guest at a tick: it continues, or yields first.
+    ///
+    /// # Errors
+    ///
+    /// If the call has exceeded its limit. The guest cannot handle this error.
+    pub fn interrupt(&self) -> wasmtime::Result<UpdateDeadline> {
+        self.charge();
+        if self.is_exceeded() {
+            return Err(LimitExceeded.into());
+        }
+        Ok(match self.is_long() {
+            false => UpdateDeadline::Continue(1),
+            true => UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())),
+        })
+    }
+
+    /// Whether the call has used more than its limit.
+    pub fn is_exceeded(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.max
+    }
+
+    /// Whether the call has used so much that it should continue in the background.
+    pub fn is_long(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= nanos(FOREGROUND)
+    }
+
+    fn charge(&self) {
+        let clock = if self.by_thread.load(Ordering::Relaxed) { Clock::Thread } else { Clock::Passing };
+        let now = self.now(clock);
+        let time = now.saturating_sub(self.measured_to.swap(now, Ordering::Relaxed));
+        let time = if clock == Clock::Passing { time.min(nanos(TICK)) } else { time };
+        self.used.fetch_add(time, Ordering::Relaxed);
+    }
+
+    fn now(&self, clock: Clock) -> u64 {
+        match clock {
+            Clock::Passing => nanos(self.began.elapsed()),
+            Clock::Thread => {
+                let time = clock_gettime(ClockId::ThreadCPUTime);
+                nanos(Duration::try_from(time).unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// A time in ns.
+pub fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computes until this thread has used this much processor time.
+    fn compute(time: Duration) {
+        let meter = CpuMeter::new(Instant::now(), Duration::MAX);
+        let end = meter.now(Clock::Thread) + nanos(time);
+        while meter.now(Clock::Thread) < end {}
+    }
+
+    #[test]
+    fn computing_is_measured_and_waiting_is_not() {
+        const LIMIT: Duration = Duration::from_millis(20);
+        let meter = CpuMeter::new(Instant::now(), LIMIT);
+        // Between two polls: not the call's.
+        std::thread::sleep(2 * LIMIT);
+        meter.measure(Clock::Thread, || std::thread::sleep(2 * LIMIT));
+        assert!(!meter.is_exceeded());
+        meter.measure(Clock::Thread, || {
+            compute(LIMIT);
+            assert!(meter.interrupt().is_err());
+        });
+        assert!(meter.is_exceeded());
+    }
+
+    #[test]
+    fn a_suspended_thread_costs_a_tick_at_most() {
+        let meter = CpuMeter::new(Instant::now(), 3 * TICK);
+        meter.measure(Clock::Passing, || {
+            std::thread::sleep(10 * TICK);
+            assert!(meter.interrupt().is_ok());
+            std::thread::sleep(10 * TICK);
+        });
+        assert_eq!(meter.used.load(Ordering::Relaxed), nanos(2 * TICK));
+        assert!(!meter.is_exceeded() && meter.is_long());
+    }
+}
