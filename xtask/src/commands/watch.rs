@@ -22,8 +22,8 @@ const SOURCES: [&str; 5] = ["guest/src", "guest/openapi.json", "guest/build.rs",
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Options for `orders-host module push`; by default `--canary 0`, because a developer's requests are too few to
-    /// compare
+    /// Options for `orders-host module push`; by default `--canary 0 --watch 0s`, because a developer's requests are too few
+    /// to compare
     #[arg(last = true)]
     options: Vec<String>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 /// Builds and pushes after each change, until interrupted. Prints the error if the component does not build or is rejected.
 pub(crate) fn build_and_push_forever(options: &Options) -> Result<(), TaskError> {
     build_programs(&[HOST])?;
-    let default = ["--canary", "0"].map(str::to_owned);
+    let default = ["--canary", "0", "--watch", "0s"].map(str::to_owned);
     let options = if options.options.is_empty() { &default } else { options.options.as_slice() };
     let push = |component| {
         run(Command::new(debug_program(HOST)).args(["module", "push"]).arg(component).args(options))

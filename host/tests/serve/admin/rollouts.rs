@@ -53,6 +53,13 @@ async fn settled(host: &TestHost) {
     within("the end of a rollout", async { while !overview(host).await["rollout"].is_null() {} }).await;
 }
 
+/// Pushes a fixture, and waits until it serves.
+async fn promote(host: &TestHost, name: &str) -> String {
+    let module = push(host, &fixture(name), "").await;
+    promoted(host, &module).await;
+    module
+}
+
 async fn try_push(host: &TestHost, component: &Path) -> crate::harness::TestResponse {
     ask(host, "PUT", "/v1/modules", fs::read(component).unwrap()).await
 }
@@ -62,8 +69,7 @@ async fn a_push_during_a_watch_is_told_for_how_long() {
     let host = TestHost::fixture("answers", &["--watch", "5m", "--control", "7%"]).await;
     let before = serving(&host).await;
     assert_eq!(overview(&host).await["rollout"], Value::Null);
-    let module = push(&host, &fixture("remembers"), "").await;
-    promoted(&host, &module).await;
+    let module = promote(&host, "remembers").await;
 
     let overview = overview(&host).await;
     let (rollout, control) = (&overview["rollout"], &overview["control"]);
@@ -86,8 +92,7 @@ async fn a_push_during_a_watch_is_told_for_how_long() {
     for component in ["leaks", "remembers", "dawdles"] {
         let response = ask(&host, "POST", "/v1/rollback", "").await;
         assert_eq!((response.status(), response.json()["module"].as_str()), (200, Some(&*before)));
-        let module = push(&host, &fixture(component), "").await;
-        promoted(&host, &module).await;
+        promote(&host, component).await;
     }
 }
 
@@ -139,8 +144,7 @@ async fn a_module_that_is_kept_is_activated() {
     let keeping = KeepingHost::new();
     let host = keeping.start(&["--smoke", "GET /"]).await;
     let before = serving(&host).await;
-    let module = push(&host, &fixture("remembers"), "").await;
-    promoted(&host, &module).await;
+    let module = promote(&host, "remembers").await;
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
 
     let activate = |module: &str, terms: &str| format!("/v1/modules/{module}/activate{terms}");
@@ -185,10 +189,8 @@ async fn a_rollback_that_cannot_load_the_previous_module_changes_nothing() {
     let keeping = KeepingHost::new();
     let host = keeping.start(&[]).await;
     // Not the component that --component names, which would be read from its own file.
-    let before = push(&host, &fixture("leaks"), "").await;
-    promoted(&host, &before).await;
-    let module = push(&host, &fixture("remembers"), "").await;
-    promoted(&host, &module).await;
+    let before = promote(&host, "leaks").await;
+    let module = promote(&host, "remembers").await;
     let host = keeping.restart(host, &[]).await;
     let overview = overview(&host).await;
     assert_eq!(overview["serving"]["module"], module.as_str());
@@ -208,8 +210,7 @@ async fn a_rollback_that_cannot_be_recorded_says_what_serves() {
     let keeping = KeepingHost::new();
     let host = keeping.start(&[]).await;
     let before = serving(&host).await;
-    let module = push(&host, &fixture("remembers"), "").await;
-    promoted(&host, &module).await;
+    let module = promote(&host, "remembers").await;
     let active = keeping.path("active");
     fs::remove_file(&active).unwrap();
     fs::create_dir(&active).unwrap();

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     commands::module::{check_failed, check_said, module, path, short},
-    harness::{CommandOutput, TestHost, binary, within},
+    harness::{CommandOutput, TestHost, binary, fixture, version_of, within},
 };
 
 /// Without smoke requests, each push would warn.
@@ -66,6 +66,17 @@ pub async fn end(child: Child) -> CommandOutput {
     }
 }
 
+/// Reads the output of a command up to a line with this text.
+pub async fn read_until(child: &mut Child, text: &str) {
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap());
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        let read = tokio::io::AsyncBufReadExt::read_line(&mut lines, &mut seen);
+        assert!(within("a step", read).await.unwrap() > 0, "no {text:?} in {seen}");
+    }
+    child.stdout = Some(lines.into_inner());
+}
+
 pub fn url(host: &TestHost) -> String {
     format!("http://{}", host.admin.unwrap())
 }
@@ -78,7 +89,8 @@ async fn on_trial(host: &TestHost) {
 async fn a_good_module_is_promoted_and_a_bad_one_rolled_back() {
     let host = TestHost::fixture("answers", &SMOKE).await;
     let load = Load::on(&host, "/").await;
-    let good = path("leaks");
+    let folder = tempfile::tempdir().unwrap();
+    let good = version_of(&fixture("answers"), 2, folder.path()).display().to_string();
     let ran = module(&host, &["push", &good, "--canary", "50%", "--window", "200"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
     check_said(
@@ -144,16 +156,19 @@ async fn a_trial_is_watched_and_rolled_back() {
 }
 
 /// A proxy to the host whose connections can be cut.
-struct Proxy {
-    url: String,
+pub struct Proxy {
+    pub url: String,
     cut: watch::Sender<u32>,
+    /// The number of connections so far.
+    accepted: watch::Receiver<u32>,
 }
 
 impl Proxy {
-    async fn start(host: &TestHost) -> Self {
+    pub async fn start(host: &TestHost) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (cut, cuts) = watch::channel(0);
+        let (count, accepted) = watch::channel(0);
         let admin = host.admin.unwrap();
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
@@ -166,13 +181,18 @@ impl Proxy {
                         _ = cuts.changed() => {}
                     }
                 });
+                count.send_modify(|count| *count += 1);
             }
         });
-        Self { url, cut }
+        Self { url, cut, accepted }
     }
 
-    fn cut(&self) {
+    /// Cuts all connections, and waits for this many new ones.
+    pub async fn cut_and_wait(&self, wanted: u32) {
+        let mut accepted = self.accepted.clone();
+        let before = *accepted.borrow_and_update();
         self.cut.send_modify(|cuts| *cuts += 1);
+        within("new connections", accepted.wait_for(|count| *count >= before + wanted)).await.unwrap();
     }
 }
 
@@ -182,7 +202,8 @@ async fn the_outcome_survives_a_broken_connection() {
     let proxy = Proxy::start(&host).await;
     let pushed = start(&proxy.url, &["push", &path("remembers"), "--canary", "50%", "--window", "100"]);
     on_trial(&host).await;
-    proxy.cut();
+    // The command asks for the state of the module, and follows again.
+    proxy.cut_and_wait(2).await;
     let load = Load::on(&host, "/").await;
     let ran = end(pushed).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
@@ -207,11 +228,7 @@ async fn an_interrupted_push_says_how_to_follow_the_rollout() {
     let host = TestHost::fixture("answers", &SMOKE).await;
     let mut pushed = start(&url(&host), &["push", &path("remembers"), "--canary", "50%", "--window", "1h"]);
     // Only after its first events: until then, an interrupt ends the command like any program.
-    let mut lines = tokio::io::BufReader::new(pushed.stdout.take().unwrap());
-    let mut seen = String::new();
-    while !seen.contains("on trial") {
-        within("a step", tokio::io::AsyncBufReadExt::read_line(&mut lines, &mut seen)).await.unwrap();
-    }
+    read_until(&mut pushed, "on trial").await;
     let id = Pid::from_raw(i32::try_from(pushed.id().unwrap()).unwrap()).unwrap();
     kill_process(id, Signal::INT).unwrap();
     let ran = end(pushed).await;

@@ -6,7 +6,7 @@ use crate::{
     admin::rollouts::KeepingHost,
     commands::{
         module::{check_failed, check_said, module, path, short},
-        module_trials::{Load, SMOKE, end, start, url},
+        module_trials::{Load, Proxy, SMOKE, end, read_until, start, url},
     },
     harness::{TestHost, fixture, version_of},
 };
@@ -66,18 +66,30 @@ async fn a_push_waits_for_the_end_of_the_watch_or_only_for_the_promotion() {
     let ran = module(&host, &["push", &file, "--until", "promoted"]).await;
     assert_eq!((ran.code, ran.stdout), (Some(0), format!("{hash} already serves: nothing to do\n")));
     // Another push of the same file joins the watch.
-    let again = start(&url(&host), &["push", &file]);
-    let any = start(&url(&host), &["status", "--watch"]);
-    let mut lines = tokio::io::BufReader::new(again.stdout.unwrap());
-    let mut line = String::new();
-    tokio::io::AsyncBufReadExt::read_line(&mut lines, &mut line).await.unwrap();
-    assert_eq!(line, format!("{hash} already serves, and is watched\n"));
-    drop(any);
+    let mut again = start(&url(&host), &["push", &file]);
+    read_until(&mut again, &format!("{hash} already serves, and is watched\n")).await;
 
     let ran = module(&host, &["rollback"]).await;
     assert_eq!((ran.code, ran.stdout), (Some(0), format!("{before} serves\n")), "{}", ran.stderr);
+    check_failed(&end(again).await, 1, &[&hash, "was rolled back: operator request"]);
     let ran = module(&host, &["push", &path("remembers")]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
+}
+
+/// It serves while the command reconnects, and the command goes on waiting.
+#[tokio::test]
+async fn a_broken_connection_during_a_watch_is_not_its_end() {
+    let host = TestHost::fixture("answers", &SMOKE).await;
+    let proxy = Proxy::start(&host).await;
+    let file = path("remembers");
+    let mut pushed = start(&proxy.url, &[&["push", &file], &WATCHED[..]].concat());
+    read_until(&mut pushed, "promoted").await;
+    // The command asks for the state of the module, and follows again.
+    proxy.cut_and_wait(2).await;
+    assert_eq!(module(&host, &["rollback"]).await.code, Some(0));
+    let ran = end(pushed).await;
+    check_failed(&ran, 1, &[&short(&file), "was rolled back: operator request"]);
+    check_said(&ran, &["rolled back", &short(&path("answers"))]);
 }
 
 /// No requests arrive, so nothing speaks for or against the module.
