@@ -206,3 +206,16 @@ fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_of_a_withdrawn_module_may_be_sent_again() {
+        let (module, failure) = (ModuleHash::digest(b""), Failure::Withdrawn);
+        let response = Rejection::Guest { module, failure }.into_response(Some("/"), "id");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], RETRY_AFTER);
+    }
+}

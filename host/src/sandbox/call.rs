@@ -135,3 +135,99 @@ impl Drop for BackgroundTask {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU16, thread, time::Duration};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::sandbox::{cpu::CpuMeter, tally::Tally};
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn call(
+        work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+        limits: CallLimits,
+    ) -> GuestCall {
+        let counted = Arc::new(Tally::new(LONG)).begin();
+        let cpu = CpuMeter::new(counted.began(), LONG);
+        let record = Arc::new(CallRecord { request_id: Arc::from("test"), counted, cpu });
+        let background = Workers::start_in_background(NonZeroU16::MIN).unwrap();
+        GuestCall::new(Box::pin(work), record, Some(Arc::new(background)), limits)
+    }
+
+    fn limits() -> CallLimits {
+        CallLimits { deadline: Instant::now() + LONG, withdrawn: None }
+    }
+
+    fn thread_name() -> String {
+        thread::current().name().unwrap_or_default().to_owned()
+    }
+
+    /// Computes for longer than a call may on the thread of its connection, however the thread is scheduled.
+    fn compute() {
+        let began = std::time::Instant::now();
+        while began.elapsed() < Duration::from_millis(10) {}
+    }
+
+    #[tokio::test]
+    async fn a_waiting_call_ends_when_its_module_is_withdrawn() {
+        let token = CancellationToken::new();
+        let limits = CallLimits { withdrawn: Some(token.clone()), ..limits() };
+        let mut call = call(std::future::pending(), limits);
+        poll_fn(|context| {
+            assert!(Pin::new(&mut call).poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        token.cancel();
+        assert!(matches!(call.await, Err(Failure::Withdrawn)));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_yields_all_the_time_ends_at_its_deadline() {
+        let limits = CallLimits { deadline: Instant::now(), withdrawn: None };
+        let spinning = async {
+            loop {
+                tokio::task::consume_budget().await;
+            }
+        };
+        assert!(matches!(call(spinning, limits).await, Err(Failure::TimedOut)));
+    }
+
+    #[tokio::test]
+    async fn a_short_call_stays_on_its_thread() {
+        let here = thread_name();
+        let stays = async move {
+            tokio::task::yield_now().await;
+            assert_eq!(thread_name(), here);
+            Ok(())
+        };
+        call(stays, limits()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_long_call_continues_in_the_background_until_it_is_dropped() {
+        let (moved, moves) = oneshot::channel();
+        let (held, dropped) = oneshot::channel::<()>();
+        let computing = async {
+            compute();
+            tokio::task::yield_now().await;
+            let _ = moved.send(thread_name());
+            std::future::pending::<()>().await;
+            drop(held);
+            Ok(())
+        };
+        let mut call = call(computing, limits());
+        let thread = tokio::select! {
+            biased;
+            _ = &mut call => None,
+            thread = moves => thread.ok(),
+        };
+        assert_eq!(thread.as_deref(), Some("background-0"));
+        drop(call);
+        assert!(dropped.await.is_err());
+    }
+}

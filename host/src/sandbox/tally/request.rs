@@ -210,14 +210,18 @@ mod tests {
         Err(StoreError::Unavailable("it restarts".to_owned()))
     }
 
-    /// Polls the future once, and returns it: it must be pending.
-    async fn pending<F: Future + Unpin>(mut future: F) -> F {
+    /// A tally that is older than any request.
+    fn tally_of_the_past() -> Arc<Tally> {
+        Arc::new(Tally::with_origin(Instant::now().checked_sub(3 * TIMEOUT).unwrap(), TIMEOUT))
+    }
+
+    /// Polls the future once: it must be pending.
+    async fn pending(mut future: impl Future + Unpin) {
         poll_fn(|context| {
             assert!(pin!(&mut future).poll(context).is_pending());
             Poll::Ready(())
         })
         .await;
-        future
     }
 
     #[test]
@@ -265,7 +269,8 @@ mod tests {
         // Its deadline passed while it waited for the store.
         let request = tally.begin();
         let never = std::future::pending::<Result<(), StoreError>>();
-        let call = pending(Box::pin(request.wait_for_store(never))).await;
+        let mut call = Box::pin(request.wait_for_store(never));
+        pending(&mut call).await;
         request.judge_failure(&Failure::TimedOut);
         drop(call);
         assert_eq!(tally.counts(), Counts::default());
@@ -278,31 +283,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_time_that_a_request_waits_for_the_store_is_not_part_of_its_latency() {
-        let tally = tally();
-        let request = tally.begin();
+    async fn the_time_that_a_request_waits_for_the_store_is_not_its_own() {
+        let tally = tally_of_the_past();
+        let request = tally.begin_at(Instant::now().checked_sub(TIMEOUT / 2).unwrap());
         let (commit, committed) = tokio::sync::oneshot::channel();
-        let mut call = pin!(request.wait_for_store(async { Ok(committed.await.unwrap()) }));
-        let _ = pending(&mut call).await;
-        let began = Instant::now();
-        std::thread::sleep(Duration::from_millis(20));
+        let mut call = pin!(request.wait_for_store(async { committed.await.unwrap() }));
+        pending(&mut call).await;
         assert_eq!((tally.counts().in_flight(), tally.counts().under_way().count()), (1, 0));
-        let wait = began.elapsed();
-        commit.send(()).unwrap();
+        // As if it had waited nearly since it began.
+        request.waits_since.store(1, Ordering::Relaxed);
+        commit.send(Ok(())).unwrap();
         call.await.unwrap();
-        assert_eq!((tally.counts().in_flight(), tally.counts().under_way().count()), (1, 1));
+        let own_time = TIMEOUT / 4;
+        let under_way: Vec<_> = tally.counts().under_way().collect();
+        assert!(matches!(under_way[..], [(age, 1)] if age < own_time), "{under_way:?}");
         request.judge_response(StatusCode::OK);
         let counts = tally.counts();
-        assert_eq!((counts.requests(), counts.in_flight()), (1, 0));
-        let own_time = request.began().elapsed() - wait;
-        assert_eq!(counts.longer_than(own_time), 0, "longer than {own_time:?}, without {wait:?}");
+        assert_eq!((counts.requests(), counts.in_flight(), counts.longer_than(own_time)), (1, 0, 0));
     }
 
     #[test]
     fn requests_under_way_have_their_age_until_they_end() {
         let slot = TIMEOUT / 64;
-        let Some(origin) = Instant::now().checked_sub(3 * TIMEOUT) else { return };
-        let tally = Arc::new(Tally::with_origin(origin, TIMEOUT));
+        let tally = tally_of_the_past();
         let ages = [Duration::ZERO, TIMEOUT / 4, TIMEOUT];
         let requests = ages.map(|age| (Instant::now().checked_sub(age).unwrap(), age));
         let requests = requests.map(|(began, age)| (tally.begin_at(began), age));

@@ -153,7 +153,7 @@ async fn an_unreadable_request_does_not_affect_earlier_responses() {
 /// While a large response waits for a client that does not read, an unreadable request follows.
 #[tokio::test]
 async fn an_unreadable_request_does_not_affect_a_response_in_transit() {
-    let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "40s"]).await;
+    let host = TestHost::fixture("answers_gigabyte", &["--request-timeout", "40s", "--max-cpu", "40s"]).await;
     let mut socket = host.raw().await;
     socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     within("the start of the response", socket.readable()).await.unwrap();

@@ -153,6 +153,19 @@ async fn a_component_that_needs_too_much_memory_is_rejected() {
 }
 
 #[tokio::test]
+async fn instances_that_may_need_more_memory_than_there_is_are_a_warning() {
+    let warns =
+        |host: &TestHost| host.log().lines().into_iter().find(|line| line["event"] == "memory.overcommitted");
+    let host = TestHost::fixture("answers", &["--max-memory", "2GiB", "--max-concurrent", "4000"]).await;
+    let warning = warns(&host).expect("a warning before the start");
+    assert_eq!(warning["level"], "WARN");
+    assert_eq!(warning["needed"], 4000_u64 << 31, "{warning}");
+    assert!(warning["available"].as_u64() < warning["needed"].as_u64(), "{warning}");
+    let host = TestHost::fixture("answers", &["--max-memory", "8MiB", "--max-concurrent", "4"]).await;
+    assert_eq!(warns(&host), None);
+}
+
+#[tokio::test]
 async fn an_unavailable_address_ends_the_start() {
     let folder = UnchangedFolder::new(&[]);
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -251,7 +251,8 @@ async fn idle_instances_make_room_for_the_next_module() {
 
 #[tokio::test]
 async fn a_long_response_ends_on_the_module_that_began_it() {
-    let options = ["--request-timeout", "5m", "--log", "info,orders_host::rollout::slot=debug"];
+    let options =
+        ["--request-timeout", "5m", "--max-cpu", "5m", "--log", "info,orders_host::rollout::slot=debug"];
     let swap_host = SwapHost::start(&fixture("answers_gigabyte"), &options).await;
     let serving = swap_host.host.log().wait_for("the start", |line| line["message"] == "serving").await;
     let mut client = swap_host.host.connect().await;

@@ -2,6 +2,7 @@
 
 use http::Request;
 use http_body_util::Full;
+use serde_json::Value;
 
 use crate::harness::{TestHost, post};
 
@@ -26,6 +27,21 @@ async fn every_request_writes_one_access_log_line() {
     let lines = host.log().lines();
     assert_eq!(lines.iter().filter(|line| line["request_id"] == id).count(), 1, "{lines:#?}");
     assert!(!format!("{lines:?}").contains("secret"), "a query may contain secrets and must not be logged");
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_with_its_module_and_path() {
+    for (fixture, status) in [("never_answers", 502), ("traps", 500)] {
+        let host = TestHost::fixture(fixture, &[]).await;
+        let response = host.get("/some/path?secret=1").await;
+        assert_eq!(response.status(), status);
+        let id = response.field("x-request-id");
+        let failed = |line: &Value| line["event"] == "request.handler_failed" && line["request_id"] == id;
+        let failure = host.log().wait_for("the failure", failed).await;
+        let access = host.log().access(id).await;
+        assert_eq!((&failure["module"], &failure["path"]), (&access["module"], &"/some/path".into()));
+        assert!(failure["module"].as_str().is_some_and(|module| module.len() == 12), "{failure}");
+    }
 }
 
 #[tokio::test]
