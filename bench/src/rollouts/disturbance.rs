@@ -16,8 +16,9 @@ use xtask::{
 
 use super::random::Random;
 
-/// How long a burst uses every processor.
+/// How long a burst uses every processor, and with how many threads for each.
 const BURST: Duration = Duration::from_millis(300);
+const THREADS: usize = 2;
 /// The pause between two bursts: at least and at most.
 const BETWEEN_BURSTS: [Duration; 2] = [Duration::from_millis(500), Duration::from_millis(2500)];
 /// How long PostgreSQL is down.
@@ -86,7 +87,7 @@ fn burst() {
     let processors = available_parallelism().map_or(1, usize::from);
     let end = Instant::now() + BURST;
     thread::scope(|scope| {
-        for _ in 0..processors {
+        for _ in 0..processors * THREADS {
             scope.spawn(|| {
                 let mut count = 0_u64;
                 while Instant::now() < end {

@@ -54,8 +54,9 @@ last 5 s each.
 const POWER: &str = "### Bad modules
 
 Each rollout replaces a good module by a bad one. The load is sent when it is due, whatever the responses (an open loop);
-latencies count from then. **hurt**: requests from the beginning of the trial on that failed, or took longer than 1.5 × the
-p99 before the rollout and 2 ms, less as many as did so before. **allowed**: the candidate's share of the requests, and 10.
+latencies count from then. **hurt**: requests from the beginning of the trial, until none was for a second, that failed or took
+longer than 1.5 × the p99 before the rollout and 2 ms, less as many as did so before. **allowed**: the candidate's share of the
+requests, and 10.
 **of**: requests until the module was gone or had settled. **promoted** counts modules that were rolled back later, too;
 **remained** does not. **p99**: of the module that served before, over 10 s of the rollout or all of it. Bold: target missed.
 

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(5 + 20 + 5 + 60);
 /// The bound of rollbacks, in percent.
 const MAX_ROLLED_BACK: f64 = 1.0;
 /// The most reasons of rollbacks that a row shows.
-const REASONS: usize = 3;
+const REASONS: usize = 2;
 
 /// What the service goes through during the rollouts.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,9 @@ pub(super) fn run(options: &Options, setup: &Setup, checks: &mut Checks) -> Resu
         eprintln!("{}", row(scenario.name(), scenario.load(), &rollouts).join("  "));
         all.extend(rollouts);
     }
-    table.row(row("all", String::new(), &all));
+    let mut total = row("all", String::new(), &all);
+    total.pop();
+    table.row(total);
     let rolled_back = 100.0 * count(reasons(&all).len()) / count(all.len()).max(1.0);
     let fault = format!("{rolled_back:.1} % of the rollouts of the same module were rolled back");
     let verdict = checks.verdict(rolled_back <= MAX_ROLLED_BACK, fault);

@@ -27,6 +27,8 @@ const BEFORE: Duration = Duration::from_secs(10);
 const BEFORE_REQUESTS: u32 = 30;
 /// How long the load continues after the rollout: longer than the host's deadline for a request, 10 s.
 const AFTER: Duration = Duration::from_secs(12);
+/// The aftermath of a rollout is over once no request was hurt for this time.
+const CALM: Duration = Duration::from_secs(1);
 /// The time from the beginning of the trial over which p99 is computed, at least: for a rollout of half a second it would
 /// be the p99 of half a second.
 const DURING: Duration = Duration::from_secs(10);
@@ -64,8 +66,8 @@ const CANDIDATES: [Candidate; 10] = [
     candidate("fails 5 %", "share=5 status=500"),
     candidate("fails 20 %", "share=20 status=500"),
     candidate("fails 100 %", "status=500"),
-    Candidate { control: "wait=10", ..candidate("twice as slow", "wait=20") },
-    Candidate { control: "wait=10", ..candidate("ten times as slow", "wait=100") },
+    Candidate { control: "wait=25", ..candidate("twice as slow", "wait=50") },
+    Candidate { control: "wait=25", ..candidate("ten times as slow", "wait=250") },
     candidate("404 instead of 200", "status=404"),
     candidate("hangs", "hang"),
     Candidate { computes: true, ..candidate("loops", "spin") },
@@ -169,7 +171,7 @@ fn measure(row: Row, number: usize, terms: &Terms, setup: &Setup) -> Result<Figu
 
 /// What a rollout did to the requests.
 struct Figures {
-    /// Requests that failed from the beginning of the trial on.
+    /// Requests that failed, from the beginning of the trial until no more are hurt.
     failed: usize,
     /// Requests that were slow, less those that would have been slow without the rollout.
     slow: usize,
@@ -196,15 +198,16 @@ impl Figures {
         let before = latencies(observed, pushed);
         let p99 = Latencies::from(before.clone()).percentile(990);
         let limit = p99.mul_f64(SLOW_FACTOR) + SLOW_MARGIN;
-        let since = || samples.iter().filter(|sample| sample.due >= began);
-        let failed = since().filter(|sample| sample.status != Some(200)).count();
-        let slow = since().filter(|sample| sample.status == Some(200) && sample.latency > limit).count();
+        let failed = |sample: &Sample| sample.status != Some(200);
+        let slow = |sample: &Sample| !failed(sample) && sample.latency > limit;
+        let calm = aftermath(samples, ended, |sample| failed(sample) || slow(sample));
+        let affected = || samples.iter().filter(|sample| began <= sample.due && sample.due <= calm);
         let slow_before = before.iter().filter(|latency| **latency > limit).count();
-        let expected = slow_before * since().count() / before.len().max(1);
+        let expected = slow_before * affected().count() / before.len().max(1);
         Self {
-            failed,
-            slow: slow.saturating_sub(expected),
-            requests: since().filter(|sample| sample.due < ended).count(),
+            failed: affected().filter(|sample| failed(sample)).count(),
+            slow: affected().filter(|sample| slow(sample)).count().saturating_sub(expected),
+            requests: affected().filter(|sample| sample.due < ended).count(),
             gone: end.reason().map(|_| ended - began),
             promoted,
             during: latencies(began, ended.max(began + DURING)),
@@ -216,6 +219,20 @@ impl Figures {
         let Self { failed, slow, requests, gone, promoted, .. } = self;
         format!("{failed} failed, {slow} slow, of {requests}; gone after {gone:?}, promoted: {promoted}")
     }
+}
+
+/// When requests are no longer hurt after the end of a rollout.
+fn aftermath(samples: &[Sample], ended: Instant, hurt: impl Fn(&Sample) -> bool) -> Instant {
+    let mut last = ended;
+    for sample in samples.iter().filter(|sample| sample.due >= ended) {
+        if sample.due > last + CALM {
+            break;
+        }
+        if hurt(sample) {
+            last = sample.due;
+        }
+    }
+    last
 }
 
 /// The figures of all rounds.
@@ -301,14 +318,16 @@ mod tests {
             sample(203, 10, Some(404), Some(b'2')),
             sample(204, 0, None, None),
             sample(205, 20, Some(200), Some(b'1')),
-            sample(401, 30, Some(200), Some(b'1')),
+            sample(500, 30, Some(200), Some(b'1')),
+            sample(1400, 30, Some(200), Some(b'1')),
+            sample(2401, 30, Some(200), Some(b'1')),
         ]);
         let end = End::RolledBack("slow".to_owned());
         let rollout = Rollout { began: at(200), ended: at(400), promoted: false, unproven: false, end };
         let figures = Figures::of(&samples, at(0), at(100), &rollout);
         // The limit is 10 ms × 1.5 + 2 ms.
-        assert_eq!((figures.failed, figures.slow, figures.requests), (2, 3, 5));
+        assert_eq!((figures.failed, figures.slow, figures.requests), (2, 4, 5));
         assert_eq!(figures.gone, Some(Duration::from_millis(200)));
-        assert_eq!((figures.before.len(), figures.during.len()), (100, 2));
+        assert_eq!((figures.before.len(), figures.during.len()), (100, 4));
     }
 }
