@@ -5,6 +5,7 @@
 //! that the module received must have ended.
 
 use std::{
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -39,7 +40,8 @@ const SLOW_FACTOR: f64 = 1.5;
 const SLOW_MARGIN: Duration = Duration::from_millis(2);
 /// The requests that a bad module may hurt beyond its share.
 const HANDFUL: f64 = 10.0;
-/// How many times longer the p99 of the serving module may be during the rollout.
+/// How many times longer the p99 of the serving module may be during the rollout. A difference below [`SLOW_MARGIN`] may
+/// be that of two measurements.
 const MAX_RATIO: f64 = 2.0;
 /// Rows with at most this rate are measured at the same time, unless the module uses the processor.
 const LOW_RATE: u32 = 20;
@@ -140,10 +142,12 @@ fn measure_all(
     options: &Options,
     setup: &Setup,
 ) -> Result<Vec<(usize, Figures)>, TaskError> {
+    let prepared = rows.iter().map(|(number, row)| Prepared::new(*row, *number, setup));
+    let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
     thread::scope(|scope| {
-        let measuring = rows.iter().map(|(number, row)| {
-            let (number, row) = (*number, *row);
-            scope.spawn(move || Ok((number, measure(row, number, &options.terms(), setup)?)))
+        let measuring = rows.iter().zip(prepared).map(|((number, row), prepared)| {
+            let (number, rate) = (*number, row.rate);
+            scope.spawn(move || Ok((number, prepared.measure(rate, &options.terms())?)))
         });
         let measuring: Vec<_> = measuring.collect();
         let panicked = |_| Err(TaskError("a measurement panicked".to_owned()));
@@ -151,22 +155,35 @@ fn measure_all(
     })
 }
 
-fn measure(row: Row, number: usize, terms: &Terms, setup: &Setup) -> Result<Figures, TaskError> {
-    let folder = empty_folder(&format!("{FOLDER}/components-{number}"))?;
-    let control = behaviour::write(&setup.behaves, CONTROL, row.candidate.control, &folder)?;
-    let module = behaviour::write(&setup.behaves, '2', row.candidate.module, &folder)?;
-    let mut service = Service::start(&setup.program, &module, &Store::Memory, &format!("power-{number}"))?;
-    // From here on the code of both is stored, so that nothing is compiled during the measurement.
-    service.swap(&control)?;
-    let traffic = Traffic::start(service.address(), Request::Get, Schedule::Steady(row.rate), 1);
-    pause(WARM_UP);
-    let observed = Instant::now();
-    pause(BEFORE.max(Duration::from_secs(1) * BEFORE_REQUESTS / row.rate.max(1)));
-    let pushed = Instant::now();
-    let rollout = service.roll_out(&module, terms, LIMIT)?;
-    pause(AFTER);
-    let samples = traffic.stop()?;
-    Ok(Figures::of(&samples, observed, pushed, &rollout))
+/// A host in which the control serves.
+struct Prepared {
+    service: Service,
+    module: PathBuf,
+}
+
+impl Prepared {
+    /// Starts a host, and has it compile both modules, so that nothing is compiled during the measurement.
+    fn new(row: Row, number: usize, setup: &Setup) -> Result<Self, TaskError> {
+        let folder = empty_folder(&format!("{FOLDER}/components-{number}"))?;
+        let control = behaviour::write(&setup.behaves, CONTROL, row.candidate.control, &folder)?;
+        let module = behaviour::write(&setup.behaves, '2', row.candidate.module, &folder)?;
+        let name = format!("power-{number}");
+        let mut service = Service::start(&setup.program, &module, &Store::Memory, &name)?;
+        service.swap(&control)?;
+        Ok(Self { service, module })
+    }
+
+    fn measure(mut self, rate: u32, terms: &Terms) -> Result<Figures, TaskError> {
+        let traffic = Traffic::start(self.service.address(), Request::Get, Schedule::Steady(rate), 1);
+        pause(WARM_UP);
+        let observed = Instant::now();
+        pause(BEFORE.max(Duration::from_secs(1) * BEFORE_REQUESTS / rate.max(1)));
+        let pushed = Instant::now();
+        let rollout = self.service.roll_out(&self.module, terms, LIMIT)?;
+        pause(AFTER);
+        let samples = traffic.stop()?;
+        Ok(Figures::of(&samples, observed, pushed, &rollout))
+    }
 }
 
 /// What a rollout did to the requests.

@@ -24,6 +24,8 @@ use crate::host::empty_folder;
 const PUSH_LIMIT: Duration = Duration::from_secs(120);
 /// How long a host may take to log its addresses, and `module push` to exit after the rollout.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a line that follows the end of a rollout may take to arrive.
+const AFTERWARDS: Duration = Duration::from_millis(100);
 /// Log lines that wait to be read: more than the rollouts of a host have.
 const LINES: usize = 4096;
 /// An option that a host from before extended trials does not have.
@@ -163,7 +165,7 @@ impl Service {
         while self.log.try_recv().is_ok() {}
         let mut push = self.push(component, &terms.arguments(&self.program))?;
         let mut progress = Progress::default();
-        let rollout = loop {
+        let mut rollout = loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok((at, line)) = self.log.recv_timeout(left) else {
                 return Err(TaskError(format!("a rollout did not end within {} s", limit.as_secs())));
@@ -174,6 +176,10 @@ impl Service {
         };
         // It exits with 1 after a rollback.
         push.exit_within(LIMIT)?;
+        // The host says that a watch had too little evidence once it has ended.
+        while let Ok((_, line)) = self.log.recv_timeout(AFTERWARDS) {
+            rollout.unproven |= is_unproven(&line);
+        }
         Ok(rollout)
     }
 
@@ -198,7 +204,7 @@ impl Progress {
     /// Adds a line of the log; returns the rollout if the line ends it.
     fn add(&mut self, at: Instant, line: &str) -> Result<Option<Rollout>, TaskError> {
         let why = || field(line, "why").unwrap_or_default().to_owned();
-        self.unproven |= line.contains("unproven");
+        self.unproven |= is_unproven(line);
         let end = match field(line, "event").unwrap_or_default() {
             "rollout.trial_started" => {
                 self.began = Some(at);
@@ -216,6 +222,10 @@ impl Progress {
         let (began, promoted, unproven) = (self.began.unwrap_or(at), self.promoted, self.unproven);
         Ok(Some(Rollout { began, ended: at, promoted, unproven, end }))
     }
+}
+
+fn is_unproven(line: &str) -> bool {
+    field(line, "event") == Some("rollout.unproven")
 }
 
 /// Where a host keeps its state.
@@ -251,9 +261,8 @@ mod tests {
     fn a_rollout_ends_with_its_watch_or_with_a_rollback() {
         let now = Instant::now();
         let mut progress = Progress::default();
-        for line in
-            [r#"{"event":"rollout.trial_started"}"#, r#"{"event":"rollout.promoted","unproven":true}"#]
-        {
+        for event in ["trial_started", "promoted", "unproven"] {
+            let line = &format!(r#"{{"event":"rollout.{event}"}}"#);
             assert!(progress.add(now, line).is_ok_and(|rollout| rollout.is_none()));
         }
         let later = now + Duration::from_secs(1);
