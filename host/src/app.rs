@@ -18,7 +18,10 @@ use crate::{
         service::Service,
         workers::Workers,
     },
-    lifecycle::shutdown::{Hangup, Lifecycle, Phase, Signals},
+    lifecycle::{
+        memory,
+        shutdown::{Hangup, Lifecycle, Phase, Signals},
+    },
     module::{
         hash::ModuleHash,
         shelf::Shelf,
@@ -27,11 +30,18 @@ use crate::{
     rollout::{
         archive::ModuleArchive,
         candidate::{self, CandidateBuilder},
+        comparison::Comparator,
+        environment::HostEnvironment,
         events::{Origin, Step},
+        handle::Rollouts,
+        history::History,
+        keeper::keep_history,
+        offer::{Offer, OfferQueue},
+        owner::{Owner, RollBack},
+        reload::reload_on_hangup,
         roster::Roster,
-        slot::{LoadedModule, Slot},
-        smoke::SmokeTest,
-        swap::{Offer, OfferQueue, Swapper},
+        slot::{LoadedModule, MinorityLimits, Slot},
+        smoke::{self, SmokeTest},
     },
     sandbox::{
         engine::{self, Compiler},
@@ -46,6 +56,13 @@ use crate::{
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the store may take to finish its queue and close. Acknowledged commits are safe either way.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Maximum number of rollback commands that wait for the owner.
+const MAX_COMMANDS: usize = 16;
+/// The part of the memory, as a divisor, that the instances of a candidate may fill together.
+const MINORITY_MEMORY_PART: usize = 4;
+/// How long saving the history of modules may take at the end.
+const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a service that had started ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +99,18 @@ struct Running {
     listener: Listener,
     connections: Connections,
     service: Arc<Service>,
-    swapper: Arc<Swapper>,
-    queue: OfferQueue,
-    offers: mpsc::Receiver<Offer>,
+    rollout: RolloutTasks,
     admin: Option<AdminServer>,
     busy: InFlightCount,
+}
+
+/// What decides which module serves, and its commands.
+struct RolloutTasks {
+    owner: Owner<HostEnvironment>,
+    environment: HostEnvironment,
+    handle: Arc<Rollouts>,
+    offers: mpsc::Receiver<Offer>,
+    rollbacks: mpsc::Receiver<RollBack>,
 }
 
 async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
@@ -110,7 +134,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
         .transpose()?;
     let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
-    let smoke = smoke_test(config, &store);
+    let smoke = smoke_test(config, &store, &builder.bounds);
     if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
@@ -118,21 +142,28 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     if from == Origin::Start {
         archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
+    let history = archive.load_history().await;
+    // It may have been corrected: the process may have been killed, or another component deployed.
+    archive.save_history(&history).await;
+    let History { previous, records, .. } = history;
+    roster.restore(records, module);
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
-    let slot = Arc::new(Slot::new(LoadedModule::new(candidate, reach.clone(), builder.bounds)));
+    let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
+    let slot = Arc::new(Slot::new(loaded, minority_limits(&config.limits)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    roster.record(module, Step::Promoted { trial: None, replaced: None, duration_ms });
+    roster.record(module, first_promotion(duration_ms));
 
-    let (component, trust, terms) = (config.component.clone(), config.trust.clone(), config.terms.clone());
-    let (queue, offers) = OfferQueue::new();
-    let serving = Arc::clone(&slot);
-    let swapper = Swapper { component, trust, builder, smoke, reach, slot: serving, roster, archive, terms };
-    let swapper = Arc::new(swapper);
+    let request_timeout = config.limits.request_timeout.0;
+    let comparator = Comparator { slot: Arc::clone(&slot), roster, request_timeout };
+    let (component, trust) = (config.component.clone(), config.trust.clone());
+    let (smoke, archive) = (Arc::new(smoke), Arc::new(archive));
+    let environment = HostEnvironment { component, trust, builder, smoke, reach, archive, comparator };
+    let rollout = rollout_tasks(environment, config, previous);
     let admin = admin_socket
         .map(|(reserved, token)| {
             let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&swapper), queue.clone()))
+            Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&rollout.handle)))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
@@ -153,7 +184,48 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let timeouts = Timeouts::from(&config.limits);
     let max = config.limits.max_connections;
     let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
-    Ok(Running { listener, connections, service, swapper, queue, offers, admin, busy })
+    Ok(Running { listener, connections, service, rollout, admin, busy })
+}
+
+/// The owner of the rollout, and what operators use of it.
+fn rollout_tasks(
+    environment: HostEnvironment,
+    config: &ServeConfig,
+    previous: Option<ModuleHash>,
+) -> RolloutTasks {
+    let Comparator { slot, roster, .. } = &environment.comparator;
+    if config.checks.smoke.is_empty() {
+        smoke::log_no_requests(slot.module());
+    }
+    let (queue, offers) = OfferQueue::new();
+    let (commands, rollbacks) = mpsc::channel(MAX_COMMANDS);
+    let (owner, status) = Owner::new(environment.clone(), Arc::clone(slot), Arc::clone(roster), previous);
+    let handle = Arc::new(Rollouts {
+        slot: Arc::clone(slot),
+        roster: Arc::clone(roster),
+        archive: Arc::clone(&environment.archive),
+        terms: config.terms.clone(),
+        trust: config.trust.clone(),
+        smoke_requests: config.checks.smoke.len(),
+        queue,
+        rollbacks: commands,
+        status,
+    });
+    RolloutTasks { owner, environment, handle, offers, rollbacks }
+}
+
+/// What bounds a candidate's requests in flight: so many instances that they fill a quarter of the memory at most.
+fn minority_limits(limits: &LimitsConfig) -> MinorityLimits {
+    let memory = usize::try_from(memory::limit()).unwrap_or(usize::MAX);
+    MinorityLimits {
+        max_concurrent: limits.max_concurrent,
+        max_instances: memory / MINORITY_MEMORY_PART / limits.max_memory.bytes().max(1),
+    }
+}
+
+/// The step of the module that serves first.
+fn first_promotion(duration_ms: u64) -> Step {
+    Step::Promoted { trial: None, unproven: None, watch: None, replaced: None, duration_ms }
 }
 
 /// The module that serves first.
@@ -197,42 +269,57 @@ fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> Comman
 
 /// Reserves instances for all requests of all modules, and prepares components for them.
 fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<CandidateBuilder, CommandError> {
-    let LimitsConfig { max_concurrent, max_memory, instance_reuse, .. } = config.limits;
+    let LimitsConfig { max_concurrent, max_memory, instance_reuse, request_timeout, max_cpu, .. } =
+        config.limits;
     let max_memory = max_memory.bytes();
     // With reuse, both the serving module and a candidate may hold idle instances.
     let modules = if instance_reuse > 1 { 2 } else { 1 };
     let instances = u32::from(max_concurrent) * modules + candidate::CHECK_INSTANCES;
     let runtime = engine::start(instances, max_memory, Compiler::Off).map_err(CouldNotRun)?;
-    let bounds = InstanceBounds { max_memory, max_requests: instance_reuse };
+    let bounds = InstanceBounds {
+        max_memory,
+        max_requests: instance_reuse,
+        request_timeout: request_timeout.0,
+        max_cpu: max_cpu.0,
+    };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
 }
 
-fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>) -> SmokeTest {
+fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBounds) -> SmokeTest {
     SmokeTest {
         requests: config.checks.smoke.clone(),
         store: Arc::clone(store),
         timeout: config.limits.request_timeout.0,
-        max_memory: config.limits.max_memory.bytes(),
+        bounds: bounds.clone(),
     }
 }
 
 impl Running {
     /// Serves until a signal, then drains.
     async fn run(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, service, swapper, queue, mut offers, admin, busy } = self;
+        let Self { listener, connections, service, rollout, admin, busy } = self;
+        let RolloutTasks { owner, environment, handle, mut offers, mut rollbacks } = rollout;
         let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
-        // The drain drops the swapper's future, and with it any module that is still being prepared.
+        let keeper = keep_history(
+            Arc::clone(&handle.archive),
+            Arc::clone(&handle.slot),
+            Arc::clone(&handle.roster),
+            handle.status.clone(),
+        );
+        let keeper_task = tokio::spawn(keeper);
+        // The drain drops the owner's future, and with it any module that is still being prepared.
         let signal = tokio::select! {
             signal = signals.next() => signal,
-            never = swapper.run(&queue, &mut offers, &mut hangup) => match never {},
+            never = owner.run(&mut offers, &mut rollbacks) => match never {},
+            never = reload_on_hangup(&environment, &handle.terms, &handle.queue, &mut hangup) => match never {},
             ended = &mut listener_task => {
                 tracing::error!(event = "service.listener_failed", ?ended, "listener failed");
                 return Ending::Cut;
             }
         };
-        drop(offers);
-        service.slot.withdraw();
+        drop((offers, rollbacks));
+        service.slot.remove_minority();
         tracing::info!(
             event = "drain.started",
             signal,
@@ -251,6 +338,8 @@ impl Running {
         if let Some(admin_task) = admin_task {
             admin_task.abort();
         }
+        // It ends once the owner has ended and the last change is saved.
+        let _ = timeout(HISTORY_TIMEOUT, keeper_task).await;
         ending
     }
 }

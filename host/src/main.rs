@@ -48,6 +48,7 @@ async fn run(command: Command) -> Result<ExitCode, CommandError> {
         Command::Healthcheck(config) => healthcheck::run(&config).await,
         Command::Compile(config) => compile::run(&config).await,
         Command::Module(ModuleCommand::Push(config)) => module::push(&config).await,
+        Command::Module(ModuleCommand::Activate(config)) => module::activate(&config).await,
         Command::Module(ModuleCommand::List(config)) => module::list(&config).await,
         Command::Module(ModuleCommand::Status(config)) => module::status(&config).await,
         Command::Module(ModuleCommand::Rollback(config)) => module::rollback(&config).await,

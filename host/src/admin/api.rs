@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::{
-    config::Token,
-    rollout::swap::{OfferQueue, Swapper},
-};
+use tokio::sync::Semaphore;
+
+use crate::{config::Token, rollout::handle::Rollouts};
 
 /// Handles the requests of operators. Each file of this layer adds its handlers.
 pub(super) struct AdminApi {
     pub(super) token: Option<Token>,
-    pub(super) swapper: Arc<Swapper>,
-    pub(super) queue: OfferQueue,
+    pub(super) rollouts: Arc<Rollouts>,
+    /// A permit for each connection that may follow events at the same time.
+    pub(super) followers: Arc<Semaphore>,
 }

@@ -2,11 +2,15 @@
 //!
 //! | request | response |
 //! |---|---|
-//! | `GET /v1/modules` | [`Overview`]: the serving module, the candidate, all known modules |
-//! | `PUT /v1/modules?canary=10%&window=30s&watch=1m` | the body is a component: 202 and [`Accepted`]; 200 if it serves already |
+//! | `GET /v1/modules` | [`Overview`]: the serving module, the rollout in progress, all known modules |
+//! | `PUT /v1/modules?TERMS` | the body is a component: 202 and [`Accepted`]; 200 if it serves already |
 //! | `GET /v1/modules/{sha256}` | [`View`] |
-//! | `POST /v1/rollback` | withdraws the candidate on trial, or lets the previous module serve again |
+//! | `POST /v1/modules/{sha256}/activate?TERMS` | the same as a push, of a module that is kept in the module folder |
+//! | `POST /v1/rollback` | ends the rollout in progress, or lets the previous module serve again: 200 and its [`View`] |
 //! | `GET /v1/events` | server-sent events, each an [`Event`](crate::rollout::events::Event); `Last-Event-ID` resumes |
+//!
+//! `TERMS` are terms of the rollout, named like the options, such as `canary=10%&watch=1m`; those that are missing are the
+//! service's.
 //!
 //! Errors are `application/problem+json`. If there is a token, every request must carry it. Connections are few, and each
 //! serves one request, so that bytes left unread can never be taken for another request.
@@ -17,13 +21,17 @@
 //! | `api` | the state that the handlers share |
 //! | `auth` | checks that a request comes from an operator |
 //! | `events` | `/v1/events` |
-//! | `modules` | `/v1/modules` and `/v1/rollback` |
+//! | `modules` | `GET` of `/v1/modules` |
+//! | `upload` | the body of a push |
+//! | `rollouts` | push, activate and roll back |
 
 mod api;
 mod auth;
 mod events;
 mod modules;
 mod response;
+mod rollouts;
+mod upload;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
@@ -38,18 +46,20 @@ use tokio::{
 };
 
 use api::AdminApi;
-pub use modules::{Accepted, Overview, View};
+pub use modules::{Control, Overview, Progress, View};
 use response::{ApiError, Content};
+pub use rollouts::Accepted;
 
 use crate::{
-    config::Token,
-    http::listener::Listener,
-    lifecycle::shutdown::Lifecycle,
-    rollout::swap::{OfferQueue, Swapper},
+    config::Token, http::listener::Listener, lifecycle::shutdown::Lifecycle, rollout::handle::Rollouts,
 };
 
 /// Maximum number of connections.
 const MAX_CONNECTIONS: usize = 32;
+/// Maximum number of connections that follow events. The others are left for commands.
+const MAX_FOLLOWERS: usize = 16;
+/// Maximum number of connections that have been served, and whose clients may continue to send.
+const MAX_LINGERING: usize = 32;
 /// How long the head of a request, some hundred bytes, may take to arrive. After that, the connection is closed.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may last. A client that follows events for longer must reconnect.
@@ -69,8 +79,9 @@ pub struct AdminServer {
 
 impl AdminServer {
     /// Serves on `listener`. If there is a token, every request must carry it.
-    pub fn new(listener: Listener, token: Option<Token>, swapper: Arc<Swapper>, queue: OfferQueue) -> Self {
-        Self { listener, api: Arc::new(AdminApi { token, swapper, queue }) }
+    pub fn new(listener: Listener, token: Option<Token>, rollouts: Arc<Rollouts>) -> Self {
+        let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
+        Self { listener, api: Arc::new(AdminApi { token, rollouts, followers }) }
     }
 
     /// The address on which it listens.
@@ -81,13 +92,18 @@ impl AdminServer {
     /// Serves until the drain delay of the service has ended.
     pub async fn run(self, lifecycle: Lifecycle) {
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let lingering = Arc::new(Semaphore::new(MAX_LINGERING));
         let accept = async {
             while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
                 let socket = self.listener.accept().await;
-                let api = Arc::clone(&self.api);
+                let (api, lingering) = (Arc::clone(&self.api), Arc::clone(&lingering));
                 tokio::spawn(async move {
-                    let _ = timeout(MAX_CONNECTION_AGE, serve(socket, api)).await;
+                    let served = timeout(MAX_CONNECTION_AGE, serve(socket, api)).await;
+                    // A client that does not close its connection occupies no place of the next one.
                     drop(permit);
+                    if let (Ok(Some(socket)), Ok(_place)) = (served, lingering.try_acquire()) {
+                        close(socket).await;
+                    }
                 });
             }
         };
@@ -98,7 +114,8 @@ impl AdminServer {
     }
 }
 
-async fn serve(socket: TcpStream, api: Arc<AdminApi>) {
+/// Serves the one request of a connection. Returns the connection if its response was sent.
+async fn serve(socket: TcpStream, api: Arc<AdminApi>) -> Option<TcpStream> {
     let client = socket.peer_addr().ok();
     let handler = service_fn(|request| {
         let api = Arc::clone(&api);
@@ -110,9 +127,10 @@ async fn serve(socket: TcpStream, api: Arc<AdminApi>) {
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), handler);
     match connection.without_shutdown().await {
-        Ok(parts) => close(parts.io.into_inner()).await,
+        Ok(parts) => Some(parts.io.into_inner()),
         Err(error) => {
             tracing::debug!(event = "admin.connection_failed", %error, "operator connection failed");
+            None
         }
     }
 }
@@ -168,14 +186,25 @@ impl AdminApi {
             ("/v1/rollback", _) => Err(not_allowed("POST")),
             ("/v1/events", &Method::GET) => self.events(&request),
             ("/v1/events", _) => Err(not_allowed("GET")),
-            (path, method) => match path.strip_prefix("/v1/modules/") {
-                Some(module) if method == Method::GET => self.module(module).await,
-                Some(_) => Err(not_allowed("GET")),
-                None => Err(ApiError::new(
+            (path, method) => match module_path(path) {
+                Some((module, None)) if method == Method::GET => self.module(module).await,
+                Some((_, None)) => Err(not_allowed("GET")),
+                Some((module, Some("activate"))) if method == Method::POST => {
+                    self.activate(module, request.uri().query().unwrap_or_default()).await
+                }
+                Some((_, Some("activate"))) => Err(not_allowed("POST")),
+                _ => Err(ApiError::new(
                     StatusCode::NOT_FOUND,
-                    "This path does not exist: there are /v1/modules, /v1/modules/{sha256}, /v1/rollback and /v1/events.",
+                    "This path does not exist: there are /v1/modules, /v1/modules/{sha256}, \
+                     /v1/modules/{sha256}/activate, /v1/rollback and /v1/events.",
                 )),
             },
         }
     }
+}
+
+/// The name of the module in a path below `/v1/modules/`, and what follows it.
+fn module_path(path: &str) -> Option<(&str, Option<&str>)> {
+    let path = path.strip_prefix("/v1/modules/")?;
+    Some(path.split_once('/').map_or((path, None), |(module, action)| (module, Some(action))))
 }

@@ -1,52 +1,74 @@
-//! The requests about modules: list them, describe one, push one, roll back.
+//! What operators read about modules: all of them, or one.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, time::SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Duration, timeout};
 
 use super::{
     api::AdminApi,
     response::{ApiError, Content, json},
 };
 use crate::{
-    config::TermsConfig,
-    module::{
-        hash::ModuleHash,
-        source::{MAX_COMPONENT_BYTES, Source},
-    },
+    module::{hash::ModuleHash, shelf::StoredModule},
     rollout::{
-        events::{Numbers, Origin, Step},
+        events::Numbers,
+        machine::Phase,
+        owner::Status,
         roster::{Record, State, format_time},
-        slot::LoadedModule,
-        swap::Offer,
     },
 };
 
-/// How long a component may take to arrive.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The serving module, the candidate, and all known modules.
+/// The serving module, the rollout in progress, and all known modules. Earlier versions of the host leave out the members
+/// that have a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Overview {
     /// The serving module.
     pub serving: View,
     /// The module on trial.
     pub candidate: Option<View>,
-    /// The module that a rollback returns to.
+    /// The module beside a watched one.
+    #[serde(default)]
+    pub control: Option<Control>,
+    /// The module that a rollback returns to. It may have to be loaded first.
     pub previous: Option<View>,
+    /// The rollout in progress.
+    #[serde(default)]
+    pub rollout: Option<Progress>,
     /// All known modules: first those with events, the latest event first; then those that are only stored.
     pub modules: Vec<View>,
     /// Whether a pushed module serves again after a restart.
     pub durable: bool,
-    /// The terms for a module that is pushed without any: `canary`, `window` and `watch`.
+    /// The number of smoke requests that a module must pass; `None` if unknown.
+    #[serde(default)]
+    pub smoke_requests: Option<usize>,
+    /// The terms for a module that is pushed without any, named like the options of the service.
     pub terms: BTreeMap<String, String>,
     /// The number of the last event.
     pub event: u64,
+}
+
+/// A rollout in progress.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Its phase.
+    pub phase: Phase,
+    /// The module that is rolled out; `None` while a rollback is carried out.
+    pub module: Option<ModuleHash>,
+    /// How long the trial or the watch still lasts at the most, in seconds.
+    pub seconds_left: Option<u64>,
+}
+
+/// The module that keeps a share of the requests while the one after it is watched.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Control {
+    /// The module.
+    #[serde(flatten)]
+    pub view: View,
+    /// Its share of the requests, in percent.
+    pub share: u8,
+    /// How long the watch still lasts, in seconds.
+    pub seconds_left: Option<u64>,
 }
 
 /// A module: its record, and its counts.
@@ -59,231 +81,151 @@ pub struct View {
     pub done: Option<Numbers>,
 }
 
-/// A pushed module was accepted. Events report its progress.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Accepted {
-    /// The hash of the module.
-    pub module: ModuleHash,
-    /// Whether it serves already, so that there is nothing to do.
-    pub serving: bool,
-    /// The number of the last event before the first event of this push.
-    pub event: u64,
-}
-
 impl AdminApi {
     pub(super) async fn overview(&self) -> Result<Response<Content>, ApiError> {
-        let slot = &self.swapper.slot;
+        let slot = &self.rollouts.slot;
+        // The phase before the records: a client that reads that the rollout is over must also read how it ended.
+        let status = self.rollouts.status();
+        let event = self.rollouts.roster.last_event();
         let mut modules: Vec<_> =
-            self.swapper.roster.records().into_iter().map(|record| self.view(record)).collect();
-        for stored in self.swapper.archive.list().await.map_err(internal_error)? {
+            self.rollouts.roster.records().into_iter().map(|record| self.view(record)).collect();
+        for stored in self.rollouts.archive.list().await.map_err(internal_error)? {
             if !modules.iter().any(|known| known.record.module == stored.module) {
-                modules.push(View {
-                    record: stored_record(stored.module, stored.size, stored.stored_at),
-                    done: None,
-                });
+                modules.push(View { record: stored_record(&stored), done: None });
             }
         }
-        let view_of = |serving: &LoadedModule| self.view_of(serving.module);
-        let TermsConfig { canary, window, watch } = &self.swapper.terms;
-        let terms =
-            [("canary", canary.to_string()), ("window", window.to_string()), ("watch", watch.to_string())];
+        let view_of = |module: ModuleHash| {
+            let known = modules.iter().find(|view| view.record.module == module).cloned();
+            known.unwrap_or_else(|| self.view(unknown_record(module)))
+        };
+        let seconds_left = status.seconds_left();
         let overview = Overview {
-            serving: view_of(&slot.serving()),
-            candidate: slot.candidate().map(|candidate| view_of(&candidate)),
-            previous: slot.previous().map(|previous| view_of(&previous)),
+            serving: view_of(slot.module()),
+            candidate: slot.candidate().map(|candidate| view_of(candidate.module)),
+            control: slot.control().map(|(control, share)| Control {
+                view: view_of(control.module),
+                share: share.percent(),
+                seconds_left,
+            }),
+            previous: status.previous.map(view_of),
+            rollout: progress(status),
+            durable: self.rollouts.archive.is_durable(),
+            smoke_requests: Some(self.rollouts.smoke_requests),
+            terms: self
+                .rollouts
+                .terms
+                .named()
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+            event,
             modules,
-            durable: self.swapper.archive.is_durable(),
-            terms: terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            event: self.swapper.roster.last_event(),
         };
         Ok(json(StatusCode::OK, &overview))
     }
 
     pub(super) async fn module(&self, name: &str) -> Result<Response<Content>, ApiError> {
-        let module: ModuleHash = name.parse().map_err(|why| {
-            ApiError::new(
-                StatusCode::NOT_FOUND,
-                format!("The path does not name a module by its hash: {why}."),
-            )
-        })?;
-        if let Some(record) = self.swapper.roster.get(module) {
+        let module = parse_module(name)?;
+        if let Some(record) = self.rollouts.roster.get(module) {
             return Ok(json(StatusCode::OK, &self.view(record)));
         }
-        let stored = self.swapper.archive.list().await.map_err(internal_error)?;
-        let stored = stored.into_iter().find(|stored| stored.module == module);
-        let Some(stored) = stored else {
+        let Some(stored) = self.stored(module).await? else {
             return Err(ApiError::new(
                 StatusCode::NOT_FOUND,
                 "No module with this hash is known: GET /v1/modules lists all.",
             ));
         };
-        let record = stored_record(stored.module, stored.size, stored.stored_at);
-        Ok(json(StatusCode::OK, &View { record, done: None }))
+        Ok(json(StatusCode::OK, &View { record: stored_record(&stored), done: None }))
     }
 
-    /// Acquires the permit before it reads the body, so that memory never contains more than one component.
-    pub(super) async fn push<B>(&self, request: Request<B>) -> Result<Response<Content>, ApiError>
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let began = Instant::now();
-        let terms = self.terms(request.uri().query().unwrap_or_default())?;
-        let Some(permit) = self.queue.try_acquire() else {
-            return Err(ApiError::new(StatusCode::CONFLICT, self.busy_detail()));
-        };
-        let bytes = receive(request.into_body()).await?;
-        let (module, size) = (ModuleHash::digest(&bytes), bytes.len());
-        let roster = &self.swapper.roster;
-        let accepted =
-            Accepted { module, serving: module == self.swapper.slot.module(), event: roster.last_event() };
-        if accepted.serving {
-            return Ok(json(StatusCode::OK, &accepted));
-        }
-        let trust = self.swapper.trust.clone();
-        let source = tokio::task::spawn_blocking(move || Source::from_component(bytes, &trust)).await;
-        let source = match source {
-            Ok(Ok(source)) => source,
-            Ok(Err(why)) => {
-                let size = u64::try_from(size).unwrap_or(u64::MAX);
-                roster.record(module, Step::Received { from: Origin::Push, size });
-                roster.record(module, Step::Refused { why: why.to_string() });
-                return Err(ApiError::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    format!("The component was rejected: {why}."),
-                ));
-            }
-            Err(error) => return Err(internal_error(error.to_string())),
-        };
-        if !self.queue.offer(Offer { module, source, from: Origin::Push, terms, began, permit }) {
-            return Err(ApiError::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The service is shutting down and accepts no modules.",
-            ));
-        }
-        let mut response = json(StatusCode::ACCEPTED, &accepted);
-        if let Ok(location) = HeaderValue::try_from(format!("/v1/modules/{module}")) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        Ok(response)
+    /// The module in the module folder. `None` if it is not there.
+    pub(super) async fn stored(&self, module: ModuleHash) -> Result<Option<StoredModule>, ApiError> {
+        let stored = self.rollouts.archive.list().await.map_err(internal_error)?;
+        Ok(stored.into_iter().find(|stored| stored.module == module))
     }
 
-    pub(super) async fn roll_back(&self) -> Result<Response<Content>, ApiError> {
-        match self.swapper.roll_back().await {
-            Some(Ok(module)) => Ok(json(StatusCode::OK, &self.view_of(module))),
-            Some(Err(why)) => Err(internal_error(format!(
-                "Module {} serves now, but a restart would not serve it: {why}.",
-                self.swapper.slot.module()
-            ))),
-            None => Err(ApiError::new(
-                StatusCode::CONFLICT,
-                "There is no module to roll back to: no module is on trial, and none served before this one.",
-            )),
-        }
-    }
-
-    /// The terms in a query. The host's own terms replace those that are missing.
-    fn terms(&self, query: &str) -> Result<TermsConfig, ApiError> {
-        let mut terms = self.swapper.terms.clone();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            // A percent sign may be percent-encoded. No other character of a term needs encoding.
-            let value = value.replace("%25", "%");
-            let parsed = match name {
-                "canary" => value.parse().map(|canary| terms.canary = canary),
-                "window" => value.parse().map(|window| terms.window = window),
-                "watch" => value.parse().map(|watch| terms.watch = watch),
-                _ => Err("unknown parameter; the parameters are canary, window and watch".to_owned()),
-            };
-            parsed.map_err(|why| ApiError::new(StatusCode::BAD_REQUEST, format!("{name}: {why}.")))?;
-        }
-        Ok(terms)
-    }
-
-    fn busy_detail(&self) -> String {
-        let records = self.swapper.roster.records();
-        let other = records.iter().find(|record| matches!(record.state, State::Checking | State::OnTrial));
-        let other = other.map(|record| format!(" ({})", record.module.short())).unwrap_or_default();
-        format!(
-            "Another module{other} is being prepared or on trial: wait for its outcome, or end its trial with a rollback."
-        )
-    }
-
-    fn view_of(&self, module: ModuleHash) -> View {
-        let record = self.swapper.roster.get(module);
-        self.view(record.unwrap_or_else(|| stored_record(module, 0, std::time::SystemTime::now())))
+    pub(super) fn view_of(&self, module: ModuleHash) -> View {
+        self.view(self.rollouts.roster.get(module).unwrap_or_else(|| unknown_record(module)))
     }
 
     fn view(&self, record: Record) -> View {
-        let slot = &self.swapper.slot;
+        let slot = &self.rollouts.slot;
         let callable = [Some(slot.serving()), slot.candidate(), slot.previous()];
-        let callable = callable.into_iter().flatten().find(|serving| serving.module == record.module);
-        let done = callable.map(|serving| Numbers::from(&serving.guest.tally.counts()));
+        let callable = callable.into_iter().flatten().find(|loaded| loaded.module == record.module);
+        let done = callable.map(|loaded| Numbers::from(&loaded.guest.tally.counts()));
         View { record, done }
     }
 }
 
-async fn receive<B>(body: B) -> Result<Vec<u8>, ApiError>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let too_large = || {
-        let max = MAX_COMPONENT_BYTES >> 20;
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("The component is too large: it may have at most {max} MiB."),
-        )
-    };
-    if body.size_hint().lower() > MAX_COMPONENT_BYTES {
-        return Err(too_large());
-    }
-    match timeout(UPLOAD_TIMEOUT, collect(body)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "The request body ended early or is framed incorrectly: send the whole component again.",
-        )),
-        Err(_) => {
-            let limit = UPLOAD_TIMEOUT.as_secs();
-            let detail =
-                format!("The component did not arrive within {limit} s: send it over a faster connection.");
-            Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, detail))
-        }
-    }
+/// The module that a path names.
+pub(super) fn parse_module(name: &str) -> Result<ModuleHash, ApiError> {
+    name.parse().map_err(|why| {
+        ApiError::new(StatusCode::NOT_FOUND, format!("The path does not name a module by its hash: {why}."))
+    })
 }
 
-/// Reserves all capacity at the start, so that the buffer never holds more than a component may have. Capacity that is
-/// not used costs no memory.
-async fn collect<B>(body: B) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let capacity = body.size_hint().exact().unwrap_or(MAX_COMPONENT_BYTES).min(MAX_COMPONENT_BYTES);
-    let mut bytes = Vec::with_capacity(usize::try_from(capacity).unwrap_or_default());
-    let mut limited = Limited::new(body, usize::try_from(MAX_COMPONENT_BYTES).unwrap_or(usize::MAX));
-    while let Some(frame) = limited.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    Ok(bytes)
+fn progress(status: Status) -> Option<Progress> {
+    let Status { phase, module, .. } = status;
+    (phase != Phase::Settled).then(|| Progress { phase, module, seconds_left: status.seconds_left() })
 }
 
-fn stored_record(module: ModuleHash, size: u64, since: std::time::SystemTime) -> Record {
+fn stored_record(stored: &StoredModule) -> Record {
+    let StoredModule { module, size, stored_at } = *stored;
+    Record { size: Some(size), since: format_time(stored_at), ..unknown_record(module) }
+}
+
+/// The record of a module without any.
+fn unknown_record(module: ModuleHash) -> Record {
     Record {
         module,
-        size: Some(size),
+        size: None,
         state: State::Stored,
-        since: format_time(since),
+        since: format_time(SystemTime::now()),
         why: None,
+        unproven: None,
         window: None,
         trial: None,
     }
 }
 
-fn internal_error(why: String) -> ApiError {
+pub(super) fn internal_error(why: String) -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of this version are clients of services of other versions.
+    #[test]
+    fn the_overview_of_an_earlier_version_is_read() {
+        let module = ModuleHash::digest(b"");
+        let view = serde_json::json!({
+            "module": module, "size": 7, "state": "serving", "since": "2026-07-01T00:00:00.000Z", "why": null,
+            "window": "30s", "done": null,
+            "trial": {
+                "elapsed_ms": 1,
+                "module": { "requests": 1, "failures": 0, "server_errors": 0, "traps": 0, "timeouts": 0,
+                            "bad_answers": 0, "p50_us": 7, "p99_us": 7 },
+                "other": { "requests": 0, "failures": 0, "server_errors": 0, "traps": 0, "timeouts": 0,
+                           "bad_answers": 0, "p50_us": null, "p99_us": null },
+            },
+        });
+        let overview = serde_json::json!({
+            "serving": view, "candidate": null, "previous": view, "modules": [view], "durable": true,
+            "terms": { "canary": "10%", "window": "30s", "watch": "1m" }, "event": 5,
+        });
+        let overview: Overview = serde_json::from_value(overview).unwrap();
+        assert_eq!((overview.serving.record.module, overview.event), (module, 5));
+        assert_eq!((overview.rollout, overview.smoke_requests), (None, None));
+        assert!(overview.control.is_none() && overview.serving.record.unproven.is_none());
+    }
+
+    #[test]
+    fn a_rollout_in_progress_has_a_phase_in_words() {
+        let status = |phase| Status { phase, module: None, previous: None, ends: None };
+        assert_eq!(progress(status(Phase::Settled)), None);
+        let text = serde_json::to_string(&progress(status(Phase::OnTrial))).unwrap();
+        assert_eq!(text, r#"{"phase":"on-trial","module":null,"seconds_left":null}"#);
+    }
 }

@@ -17,17 +17,19 @@ pub(super) struct ApiError {
     pub(super) detail: String,
     /// The methods that the path supports, with 405.
     pub(super) allow: Option<&'static str>,
+    /// After how many seconds the same request may succeed.
+    pub(super) retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), allow: None }
+        Self { status, detail: detail.into(), allow: None, retry_after: None }
     }
 }
 
 impl From<ApiError> for Response<Content> {
     fn from(error: ApiError) -> Self {
-        let ApiError { status, detail, allow } = error;
+        let ApiError { status, detail, allow, retry_after } = error;
         let problem = serde_json::json!({
             "type": "about:blank",
             "title": status.canonical_reason().unwrap_or("Error"),
@@ -39,6 +41,9 @@ impl From<ApiError> for Response<Content> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(allow) = allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             headers

@@ -34,6 +34,10 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     pub max_memory: Size,
 
+    /// Maximum processor time of one request. Beyond it the response is 504
+    #[arg(long, env = "ORDERS_MAX_CPU", value_name = "TIME", value_parser = nonzero_period, default_value = "1s")]
+    pub max_cpu: Period,
+
     /// Number of requests an instance serves, one after another. With 1, no data of one request remains in memory for the
     /// next
     #[arg(long, env = "ORDERS_INSTANCE_REUSE", value_name = "COUNT", default_value = "1",

@@ -14,7 +14,8 @@
 //! | `admin` | the admin API: its address and its token |
 //! | `serve` | `orders-host serve` |
 //! | `commands` | `orders-host healthcheck`, `inspect` and `compile` |
-//! | `module_client` | `orders-host module push`, `list`, `status` and `rollback` |
+//! | `module_terms` | how `orders-host module push` and `activate` roll a module out |
+//! | `module_client` | `orders-host module push`, `activate`, `list`, `status` and `rollback` |
 //! | `module` | the other `orders-host module` commands |
 //! | `state` | `orders-host state` |
 
@@ -23,6 +24,7 @@ mod commands;
 mod limits;
 mod module;
 mod module_client;
+mod module_terms;
 mod outbound;
 mod rollout;
 mod serve;
@@ -37,10 +39,11 @@ pub use admin::{AdminAddress, AdminConfig, Token, TokenConfig};
 pub use commands::{CompileConfig, HealthcheckConfig, InspectConfig};
 pub use limits::LimitsConfig;
 pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
+pub use module_client::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use module_client::{AdminClientConfig, AdminUrl, HashPrefix};
-pub use module_client::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
+pub use module_terms::{RolloutOptions, Until};
 pub use outbound::{HTTP_PORT, OutboundServer};
-pub use rollout::{ChecksConfig, ModuleDirConfig, Share, TermsConfig, Window};
+pub use rollout::{ChecksConfig, ModuleDirConfig, OnUnproven, Share, TermsConfig, Window};
 pub use serve::{LogConfig, LogFormat, ServeConfig, ShutdownConfig};
 pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};

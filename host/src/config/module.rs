@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::module_client::{ListConfig, PushConfig, RollbackConfig, StatusConfig};
+use super::module_client::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 
 /// The commands of `module`.
 #[derive(Debug, Subcommand)]
@@ -12,16 +12,25 @@ pub enum ModuleCommand {
     /// Roll out a component on a running service, and wait for the outcome
     ///
     /// The service compiles and tries the component, sends it the smoke requests, gives it a share of the requests and
-    /// compares it with the serving module. If it is no worse, it is promoted and serves all requests; otherwise it is
-    /// rolled back automatically, and the numbers are the reason given. A rollout that fails leaves the serving module as it
-    /// was. Each step is shown as it happens; on a terminal, the numbers of both modules are updated live.
+    /// compares it with the serving module. If it is no worse, it is promoted. Then it is watched beside the module before
+    /// it, which keeps a small share of the requests. If it is worse at any time, it is rolled back automatically, and the
+    /// numbers are the reason given. A rollout that fails leaves the serving module as it was. Each step is shown as it
+    /// happens; on a terminal, the numbers of both modules are updated live.
     ///
     /// If this command is interrupted, the service continues the rollout: `module status --watch` shows it again, and
     /// `module rollback` ends it.
     ///
-    /// Exit code: 0 if the component serves, 1 if it was refused or rolled back or another module is on trial, 2 if the
-    /// service could not be reached or the outcome is unknown.
+    /// Exit code: 0 if the component serves, 1 if it was refused or rolled back or another rollout is in progress, 2 if the
+    /// service could not be reached or the outcome is unknown. A component for which there were too few requests for a
+    /// verdict, and which serves nevertheless, is a warning.
     Push(PushConfig),
+    /// Roll out a module that the service has kept in its --module-dir, like a component that is pushed
+    ///
+    /// `module list` shows the modules. The service must have been started with --module-dir.
+    ///
+    /// Exit code: 0 if the module serves, 1 if it is not kept, was refused or rolled back, or another rollout is in
+    /// progress, 2 if the service could not be reached or the outcome is unknown.
+    Activate(ActivateConfig),
     /// List the modules that a running service knows: their states, since when, and why one does not serve
     ///
     /// The module that changed last comes first. Times are UTC. A reason that is wider than the terminal is truncated;
@@ -29,15 +38,19 @@ pub enum ModuleCommand {
     ///
     /// Exit code: 0 if the list was shown, 2 if the service could not be reached.
     List(ListConfig),
-    /// Show the serving module, the one on trial and the one that a rollback restores, with their numbers; or one module
+    /// Show the serving module, the rollout in progress and the module that a rollback restores; or one module
     ///
     /// Exit code: 0 if the status was shown, 1 if there is no such module, 2 if the service could not be reached. With
-    /// --watch: 0 if the module was promoted or the command was interrupted, 1 if the module was refused or rolled back, 2
-    /// if the outcome is unknown.
+    /// --watch: 0 if the module serves at the end of its rollout or the command was interrupted, 1 if the module was refused
+    /// or rolled back, 2 if the outcome is unknown.
     Status(StatusConfig),
-    /// Roll back the module on trial; or, if none is on trial, restore the previous module at once
+    /// End the rollout in progress; or, if there is none, restore the previous module
     ///
-    /// Exit code: 0 if a module was rolled back, 1 if there is no module to roll back to, 2 if the service could not be reached.
+    /// A module that is being prepared or on trial is withdrawn. One that is watched is replaced by the module before it, at
+    /// once. The command ends once that is true, after a restart too.
+    ///
+    /// Exit code: 0 if a module was rolled back, 1 if there is no module to roll back to or a restart would undo it, 2 if the
+    /// service could not be reached.
     Rollback(RollbackConfig),
     /// Create a key pair: a secret key to sign with, and a public key to trust
     ///

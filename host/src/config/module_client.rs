@@ -1,4 +1,4 @@
-//! The options of the commands that call the admin API of a running service: `module push`, `list`, `status` and
+//! The options of the commands that call the admin API of a running service: `module push`, `activate`, `list`, `status` and
 //! `rollback`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -6,12 +6,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::Args;
 use http::{Uri, uri::Authority};
 
-use super::{
-    admin::TokenConfig,
-    outbound::HTTP_PORT,
-    rollout::{Share, Window},
-    values::Period,
-};
+use super::{admin::TokenConfig, module_terms::RolloutOptions, outbound::HTTP_PORT};
 
 /// Which service to call, and the token to present.
 #[derive(Clone, Debug, Args)]
@@ -34,20 +29,25 @@ pub struct PushConfig {
     #[arg(value_name = "FILE")]
     pub component: PathBuf,
 
-    /// Share of the requests that the component receives on trial, 1 to 100 %. With 0 it receives all requests
-    /// immediately [default: the service's --canary]
-    #[arg(long, value_name = "SHARE")]
-    pub canary: Option<Share>,
+    /// How it is rolled out.
+    #[command(flatten)]
+    pub rollout: RolloutOptions,
 
-    /// Length of the trial: a time, or the number of requests that the component must answer [default: the service's
-    /// --window]
-    #[arg(long, value_name = "WINDOW")]
-    pub window: Option<Window>,
+    /// Which service to call.
+    #[command(flatten)]
+    pub client: AdminClientConfig,
+}
 
-    /// How long the component is watched after its promotion; if it turns out worse in this time, it is rolled back
-    /// automatically. With 0s it is not watched [default: the service's --watch]
-    #[arg(long, value_name = "TIME")]
-    pub watch: Option<Period>,
+/// The options of `module activate`.
+#[derive(Clone, Debug, Args)]
+pub struct ActivateConfig {
+    /// The module to roll out, by the first digits of its hash. The service must have kept it in its --module-dir
+    #[arg(value_name = "HASH")]
+    pub module: HashPrefix,
+
+    /// How it is rolled out.
+    #[command(flatten)]
+    pub rollout: RolloutOptions,
 
     /// Which service to call.
     #[command(flatten)]
@@ -69,12 +69,12 @@ pub struct ListConfig {
 /// The options of `module status`.
 #[derive(Clone, Debug, Args)]
 pub struct StatusConfig {
-    /// The module to show, by the first digits of its hash. Without it, the serving module, the one on trial and the
-    /// previous one are shown
+    /// The module to show, by the first digits of its hash. Without it, the serving module, the rollout in progress and the
+    /// previous module are shown
     #[arg(value_name = "HASH")]
     pub module: Option<HashPrefix>,
 
-    /// Show progress until the module is promoted, refused or rolled back; without HASH, until this happens to any module
+    /// Show progress until the rollout of the module is over, its watch included; without HASH, until any rollout is over
     #[arg(long)]
     pub watch: bool,
 

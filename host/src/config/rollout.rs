@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::values::{Period, Size, SmokeRequest, nonzero_period};
 
@@ -28,19 +28,96 @@ pub struct ChecksConfig {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Rollout")]
 pub struct TermsConfig {
-    /// Share of the requests that a new module receives while it is compared with the serving module, 1 to 100 %. With 0
-    /// the new module receives all requests immediately
+    /// Share of the requests that a new module receives during its trial, 1 to 99 %; the serving module receives the others.
+    /// With 0 there is no trial
     #[arg(long, env = "ORDERS_CANARY", value_name = "SHARE", default_value = "10%")]
     pub canary: Share,
 
-    /// Length of the comparison: a time, or the number of requests that the new module must answer
+    /// Length of the trial: a time, or the number of requests that the new module must answer
     #[arg(long, env = "ORDERS_WINDOW", value_name = "WINDOW", default_value = "30s")]
     pub window: Window,
 
-    /// How long a promoted module is watched; if it turns out worse in this time, it is rolled back automatically. With 0s
-    /// it is not watched
+    /// Maximum length of a trial. A trial goes on after its window while there were too few requests for a verdict
+    #[arg(long, env = "ORDERS_MAX_WINDOW", value_name = "TIME", value_parser = nonzero_period, default_value = "10m")]
+    pub max_window: Period,
+
+    /// What happens to a module if a trial or a watch ends with too few requests for a verdict
+    #[arg(long, env = "ORDERS_ON_UNPROVEN", value_name = "ACTION", default_value = "promote")]
+    pub on_unproven: OnUnproven,
+
+    /// How long a promoted module is watched, beside the module before it; if it turns out worse in this time, it is rolled
+    /// back automatically. With 0s it is not watched
     #[arg(long, env = "ORDERS_WATCH", value_name = "TIME", default_value = "1m")]
     pub watch: Period,
+
+    /// Share of the requests that the module before it receives during the watch, 1 to 50 %. It receives more if these were
+    /// too few for a verdict
+    #[arg(long, env = "ORDERS_CONTROL", value_name = "SHARE", default_value = "5%", value_parser = control_share)]
+    pub control: Share,
+
+    /// Accept a new module whose responses have another mix of 2xx, 3xx and 4xx
+    #[arg(long, env = "ORDERS_IGNORE_CLIENT_ERRORS")]
+    pub ignore_client_errors: bool,
+}
+
+impl TermsConfig {
+    /// Replaces terms by those of an operator. Each is named as its option.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the term: it is unknown, or its value is invalid.
+    pub fn replace(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let replaced = match name {
+            "canary" => value.parse().map(|share| self.canary = share),
+            "window" => value.parse().map(|window| self.window = window),
+            "max-window" => nonzero_period(value).map(|time| self.max_window = time),
+            "on-unproven" => <OnUnproven as ValueEnum>::from_str(value, false)
+                .map(|action| self.on_unproven = action)
+                .map_err(|_| "expected `promote` or `rollback`".to_owned()),
+            "watch" => value.parse().map(|time| self.watch = time),
+            "control" => control_share(value).map(|share| self.control = share),
+            "ignore-client-errors" => value
+                .parse()
+                .map(|ignore| self.ignore_client_errors = ignore)
+                .map_err(|_| "expected `true` or `false`".to_owned()),
+            _ => {
+                let names: Vec<_> = self.named().into_iter().map(|(name, _)| name).collect();
+                Err(format!("unknown parameter; the parameters are {}", names.join(", ")))
+            }
+        };
+        replaced.map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// All terms by name, as they are written.
+    pub fn named(&self) -> [(&'static str, String); 7] {
+        [
+            ("canary", self.canary.to_string()),
+            ("window", self.window.to_string()),
+            ("max-window", self.max_window.to_string()),
+            ("on-unproven", self.on_unproven.to_string()),
+            ("watch", self.watch.to_string()),
+            ("control", self.control.to_string()),
+            ("ignore-client-errors", self.ignore_client_errors.to_string()),
+        ]
+    }
+}
+
+/// What happens to a module for which there was too little evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnUnproven {
+    /// It is promoted, or stays.
+    Promote,
+    /// It is rolled back.
+    Rollback,
+}
+
+impl fmt::Display for OnUnproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Promote => "promote",
+            Self::Rollback => "rollback",
+        })
+    }
 }
 
 /// The directory in which modules outlive the process.
@@ -58,15 +135,23 @@ pub struct ModuleDirConfig {
     pub keep_modules: u16,
 }
 
-/// A part of all requests, in percent; written `10%` or `10`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A part of all requests, in percent; written `10%` or `10`. Never all of them: a module on trial is compared with one that
+/// serves beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u8);
 
 impl Share {
     /// No requests.
     pub const NONE: Self = Self(0);
+    /// Half of the requests.
+    pub const HALF: Self = Self(50);
 
-    /// The share in percent, 0 to 100.
+    /// A share in percent; 99 % if it is larger.
+    pub fn from_percent(percent: u8) -> Self {
+        Self(percent.min(MAX_SHARE))
+    }
+
+    /// The share in percent, 0 to 99.
     pub fn percent(self) -> u8 {
         self.0
     }
@@ -78,9 +163,21 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
         let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-        let share = digits.parse().ok().filter(|percent| plain && *percent <= 100);
-        share.map(Self).ok_or_else(|| "expected a whole number from 0 to 100, such as `10%`".to_owned())
+        let share = digits.parse().ok().filter(|percent| plain && *percent <= MAX_SHARE);
+        share.map(Self).ok_or_else(|| {
+            "expected a whole number from 0 to 99, such as `10%`: the module that serves beside it needs requests too"
+                .to_owned()
+        })
     }
+}
+
+/// The largest share, in percent.
+const MAX_SHARE: u8 = 99;
+
+/// Parses the share of a control: at least one request in a hundred, and never the most of them.
+pub(super) fn control_share(text: &str) -> Result<Share, String> {
+    let share = text.parse().ok().filter(|share| (Share(1)..=Share::HALF).contains(share));
+    share.ok_or_else(|| "expected a whole number from 1 to 50, such as `5%`".to_owned())
 }
 
 impl fmt::Display for Share {

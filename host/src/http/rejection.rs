@@ -9,11 +9,15 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
     http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+    module::hash::ModuleHash,
     sandbox::failure::Failure,
 };
 
 /// How long a client should wait before it retries, in seconds: long enough to spread a burst.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// Maximum number of characters of a path in a log line.
+const MAX_PATH: usize = 1024;
 
 /// Why the host responds instead of the component.
 #[derive(Debug)]
@@ -33,18 +37,17 @@ pub enum Rejection {
     /// The request exceeds a limit.
     Limit(LimitError),
     /// The component failed.
-    Guest(Failure),
+    Guest {
+        /// The module that failed.
+        module: ModuleHash,
+        /// How it failed.
+        failure: Failure,
+    },
 }
 
 impl From<LimitError> for Rejection {
     fn from(error: LimitError) -> Self {
         Self::Limit(error)
-    }
-}
-
-impl From<Failure> for Rejection {
-    fn from(failure: Failure) -> Self {
-        Self::Guest(failure)
     }
 }
 
@@ -56,7 +59,7 @@ impl Rejection {
 
     /// The response to a request for `path`; `None` if the request could not be read.
     pub fn into_response(self, path: Option<&str>, request_id: &str) -> Response<Bytes> {
-        self.log(request_id);
+        self.log(path, request_id);
         let (status, detail) = self.status_and_detail();
         let mut problem = serde_json::json!({
             "type": "about:blank",
@@ -101,19 +104,34 @@ impl Rejection {
                 "The service has reached its limit of connections. Try again shortly.".into(),
             ),
             Self::Limit(error) => limit_response(*error),
-            Self::Guest(failure) => {
+            Self::Guest { failure, .. } => {
                 let (status, detail) = guest_response(failure);
                 (status, detail.into())
             }
         }
     }
 
-    /// Logs a failure of the component. A request that exceeds a limit is in the access log, which is enough.
-    fn log(&self, request_id: &str) {
-        if let Self::Guest(failure) = self {
-            tracing::error!(event = "request.handler_failed", request_id, %failure, "request handler failed");
+    /// Logs a failure of the component. A request that exceeds a limit, or whose module was withdrawn, is in the access log,
+    /// which is enough.
+    fn log(&self, path: Option<&str>, request_id: &str) {
+        let Self::Guest { module, failure } = self else { return };
+        if !matches!(failure, Failure::Withdrawn) {
+            let path = path.map(logged_path);
+            tracing::error!(
+                event = "request.handler_failed",
+                request_id,
+                module = module.short(),
+                path,
+                %failure,
+                "request handler failed"
+            );
         }
     }
+}
+
+/// The part of a path that is logged.
+pub fn logged_path(path: &str) -> String {
+    path.chars().take(MAX_PATH).collect()
 }
 
 fn limit_response(error: LimitError) -> (StatusCode, String) {
@@ -172,6 +190,13 @@ fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
         Failure::TimedOut => {
             (StatusCode::GATEWAY_TIMEOUT, "The request handler did not respond before the deadline.")
         }
+        Failure::OutOfCpu => {
+            (StatusCode::GATEWAY_TIMEOUT, "The request handler exceeded its limit of processor time.")
+        }
+        Failure::Withdrawn => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The version of the service that handled this request was withdrawn. Try again.",
+        ),
         Failure::IncompleteResponse | Failure::InvalidResponse(_) => {
             (StatusCode::BAD_GATEWAY, "The request handler returned an invalid response.")
         }

@@ -13,13 +13,11 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::{
-    http::health::Probe,
+    http::{health::Probe, rejection::logged_path},
     module::hash::ModuleHash,
     sandbox::{failure::Failure, response_body::GuestBody},
 };
 
-/// Maximum number of characters of a path in a record.
-const MAX_PATH: usize = 1024;
 /// The method and path of a record if no request could be read.
 const UNKNOWN: &str = "-";
 
@@ -94,7 +92,7 @@ impl AccessRecord {
     pub fn begin(request: &request::Parts, request_id: Arc<str>, module: ModuleHash) -> Self {
         Self {
             method: Some(request.method.clone()),
-            path: request.uri.path().chars().take(MAX_PATH).collect(),
+            path: logged_path(request.uri.path()),
             request_id,
             module,
             began: Instant::now(),

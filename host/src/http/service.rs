@@ -140,12 +140,14 @@ impl Service {
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
-        let serving = self.slot.pin();
-        record.set_module(serving.module);
-        let guest = Arc::clone(&serving.guest);
-        let guard = Arc::new((permit, body.share, serving));
-        let context = CallContext { request_id: Arc::clone(id), deadline, guard };
-        Ok(guest.call(request, context).await?.map(Content::Guest))
+        let pin = self.slot.pin();
+        let module = pin.module.module;
+        record.set_module(module);
+        let (guest, withdrawn) = (Arc::clone(&pin.module.guest), pin.withdrawn.clone());
+        let guard = Arc::new((permit, body.share, pin));
+        let context = CallContext { request_id: Arc::clone(id), deadline, withdrawn, guard };
+        let response = guest.call(request, context).await;
+        response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
     }
 }
 

@@ -6,4 +6,5 @@
 //! | [`shutdown`] | the phases of the service, and the signals |
 
 pub mod fault;
+pub mod memory;
 pub mod shutdown;

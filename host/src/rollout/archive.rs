@@ -10,8 +10,17 @@ use crate::{
         hash::ModuleHash,
         shelf::{ActiveModule, Shelf, StoredModule},
     },
-    rollout::events::Origin,
+    rollout::{
+        events::Origin,
+        history::{History, ParsedHistory},
+    },
 };
+
+/// The remedy for a component that is missing or was changed, if a start needs it.
+const RESTORE_HINT: &str =
+    "restore the same component there, or remove the file `active` beside it to serve --component";
+/// Maximum number of stored modules that an error names.
+const MAX_NAMED_MODULES: usize = 8;
 
 /// The module folder, if there is one, and the component that `--component` names. Without a folder, nothing is stored and
 /// every operation succeeds.
@@ -43,7 +52,8 @@ impl ModuleArchive {
         let named = self.named_component();
         let restore = move |shelf: &Shelf| match shelf.active()? {
             Some(ActiveModule { module, component }) if component == named && module != named => {
-                shelf.read_component(module).map(|bytes| Some((module, bytes)))
+                let component = shelf.read_component(module);
+                component.map(|bytes| Some((module, bytes))).map_err(|why| format!("{why}: {RESTORE_HINT}"))
             }
             Some(_) | None => Ok(None),
         };
@@ -77,6 +87,29 @@ impl ModuleArchive {
         }
         let stored = self.run(move |shelf| shelf.store_component(&component).map(|_| component)).await;
         stored.unwrap_or_else(|| Err("the module folder has failed".to_owned()))
+    }
+
+    /// Reads the component of a module that is no longer loaded.
+    ///
+    /// # Errors
+    ///
+    /// One line with the module and the remedy: there is no module folder, or the module is not in it, was changed, or cannot
+    /// be read.
+    pub async fn read_component(&self, module: ModuleHash) -> Result<Vec<u8>, String> {
+        if self.shelf.is_none() {
+            let module = module.short();
+            return Err(format!(
+                "{module} is no longer loaded; to load a module again, the service needs --module-dir"
+            ));
+        }
+        let read = move |shelf: &Shelf| {
+            let stored = shelf.list()?;
+            if stored.iter().all(|stored| stored.module != module) {
+                return Err(not_stored(module, &stored, shelf.keep));
+            }
+            shelf.read_component(module).map_err(|why| format!("{why}: push the component again"))
+        };
+        self.run(read).await.unwrap_or_else(|| Err("the module folder has failed".to_owned()))
     }
 
     /// Reads the compiled code of a component, if it is stored and usable.
@@ -115,6 +148,20 @@ impl ModuleArchive {
         self.run(move |shelf| shelf.activate(active)).await.unwrap_or(Ok(()))
     }
 
+    /// The module that a restart would serve, unless `--component` changes.
+    ///
+    /// # Errors
+    ///
+    /// One line, if the pointer cannot be read.
+    pub async fn module_after_restart(&self) -> Result<ModuleHash, String> {
+        let named = self.named_component();
+        let read = move |shelf: &Shelf| match shelf.active()? {
+            Some(ActiveModule { module, component }) if component == named => Ok(module),
+            Some(_) | None => Ok(named),
+        };
+        self.run(read).await.unwrap_or(Ok(named))
+    }
+
     /// Records that `--component` was read again and names the serving module. A failure is only logged.
     pub async fn update_named_component(&self, module: ModuleHash) {
         if self.named_component() != module {
@@ -129,6 +176,59 @@ impl ModuleArchive {
     pub async fn remove_old(&self, in_use: &[Option<ModuleHash>]) {
         let in_use: Vec<_> = in_use.iter().copied().flatten().collect();
         self.run(move |shelf| shelf.remove_old(&in_use)).await;
+    }
+
+    /// Loads what the host knew about modules, corrected by the file `active`, which says which module serves. So call it when
+    /// the serving module is recorded there. A history that is damaged or of another version is logged, and the result is empty:
+    /// no start depends on it.
+    pub async fn load_history(&self) -> History {
+        let named = self.named_component();
+        let load = move |shelf: &Shelf| {
+            let active = shelf.active()?.map(|active| active.module);
+            let ParsedHistory { mut history, unreadable_records } = match shelf.read_history()? {
+                Some(file) => History::parse(&file).map_err(|why| format!("the file `history`: {why}"))?,
+                None => ParsedHistory::default(),
+            };
+            // The component that `--component` names is read from its own file.
+            history.correct(active, |module| module == named || shelf.is_stored(module));
+            Ok::<_, String>((history, unreadable_records))
+        };
+        match self.run(load).await {
+            Some(Ok((history, records))) => {
+                if records > 0 {
+                    tracing::warn!(
+                        event = "module.records_ignored",
+                        records,
+                        "ignoring records of modules that another version of the host wrote"
+                    );
+                }
+                history
+            }
+            Some(Err(why)) => {
+                tracing::warn!(
+                    event = "module.history_ignored",
+                    why,
+                    "ignoring the history of modules; there is no module to roll back to"
+                );
+                History::default()
+            }
+            None => History::default(),
+        }
+    }
+
+    /// Saves what the host knows about modules. A failure is only logged: the service does not depend on it.
+    pub async fn save_history(&self, history: &History) {
+        let saved = match history.to_file() {
+            Ok(file) => self.run(move |shelf| shelf.write_history(&file)).await.unwrap_or(Ok(())),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = saved {
+            tracing::warn!(
+                event = "module.history_not_stored",
+                why,
+                "cannot store the history of modules; the one before it remains"
+            );
+        }
     }
 
     /// Lists the stored modules, newest first.
@@ -156,6 +256,21 @@ impl ModuleArchive {
         let shelf = Arc::clone(self.shelf.as_ref()?);
         spawn_blocking(move || operation(&shelf)).await.ok()
     }
+}
+
+/// The error for a module that is not in the module folder.
+fn not_stored(module: ModuleHash, stored: &[StoredModule], keep: usize) -> String {
+    let mut names: Vec<_> =
+        stored.iter().map(|stored| stored.module.short()).take(MAX_NAMED_MODULES).collect();
+    match stored.len() - names.len() {
+        0 => {}
+        more => names.push(format!("{more} more")),
+    }
+    let kept = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    format!(
+        "{} is not in the module folder, which has {kept}; besides modules in use, --keep-modules keeps the {keep} newest",
+        module.short()
+    )
 }
 
 /// Logs that a module serves, but is not recorded as the active one.

@@ -139,7 +139,7 @@ pub async fn link_and_instantiate(
     let linked = module.link(runtime).map_err(|error| error.to_string())?;
     let scratch = store::open(&StoreLocation::Memory).await.map_err(|error| error.to_string())?;
     let reach = Reach { store: scratch, outbound: None };
-    let guest = Guest::new(linked.clone(), reach, InstanceBounds { max_memory, max_requests: 1 });
+    let guest = Guest::new(linked.clone(), reach, InstanceBounds::of_start(max_memory));
     guest.try_instantiate().await.map_err(|failure| format!("it does not start: {failure}"))?;
     Ok(linked)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     module::hash::ModuleHash,
-    sandbox::tally::{Counts, Fault},
+    sandbox::tally::{Counts, Fault, StatusClass},
 };
 
 /// A step in the life of a module.
@@ -47,16 +47,30 @@ pub enum Step {
         share: u8,
         /// The window, a time or a number of requests: as the option is written.
         window: String,
+        /// Maximum length of the trial, as the option is written; empty if unknown.
+        #[serde(default)]
+        max_window: String,
     },
-    /// It was compared with its control; once a second during a trial.
+    /// Its window is over, and its trial goes on: there is too little evidence for a verdict.
+    Extended {
+        /// How much evidence there is, and how much a verdict needs.
+        why: String,
+    },
+    /// It was compared with its control; once a second during a trial and a watch.
     Measured {
         /// The comparison.
         trial: Comparison,
     },
-    /// It was promoted: it serves all requests.
+    /// It was promoted: it serves all requests, except the control's share while it is watched.
     Promoted {
         /// The comparison at the end of its trial; `None` if there was no trial.
         trial: Option<Comparison>,
+        /// How much evidence there was, if it was too little for a verdict.
+        #[serde(default)]
+        unproven: Option<String>,
+        /// How long it is watched, as the option is written; `None` if it is not.
+        #[serde(default)]
+        watch: Option<String>,
         /// The module that served before; `None` at a start.
         replaced: Option<ModuleHash>,
         /// The time since it was received.
@@ -71,15 +85,21 @@ pub enum Step {
     RolledBack {
         /// The reason.
         why: String,
+        /// Whether an operator requested it.
+        #[serde(default)]
+        requested: bool,
         /// The last comparison, if there was one.
         trial: Option<Comparison>,
         /// The module that serves.
         serving: ModuleHash,
     },
-    /// Its watch ended without a verdict against it: it remains.
+    /// Its watch ended without a verdict against it: it serves all requests from now on.
     Kept {
         /// The comparison at the end of the watch.
         trial: Comparison,
+        /// How much evidence there was, if it was too little for a verdict.
+        #[serde(default)]
+        unproven: Option<String>,
     },
 }
 
@@ -95,6 +115,8 @@ pub enum Origin {
     Reload,
     /// A push by an operator.
     Push,
+    /// The module folder, at an operator's request.
+    Activate,
 }
 
 /// The counts of a module and of its control: during a trial the serving module, during a watch the module that served
@@ -112,7 +134,7 @@ pub struct Comparison {
 /// The counts of a module over a period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Numbers {
-    /// Requests that have ended.
+    /// Requests that have ended and are evidence for or against the module.
     pub requests: u64,
     /// Requests that failed, in any way.
     pub failures: u64,
@@ -122,8 +144,17 @@ pub struct Numbers {
     pub traps: u64,
     /// Requests that did not finish before their deadline.
     pub timeouts: u64,
+    /// Requests that exceeded their processor time.
+    #[serde(default)]
+    pub cpu: u64,
     /// Requests without a response, or with one that cannot be sent.
     pub bad_answers: u64,
+    /// Requests that the module responded to with 3xx.
+    #[serde(default)]
+    pub redirections: u64,
+    /// Requests that the module responded to with 4xx.
+    #[serde(default)]
+    pub client_errors: u64,
     /// The time within which half of the requests ended; `None` if there were no requests.
     pub p50_us: Option<u64>,
     /// The same for 99 % of the requests.
@@ -139,7 +170,10 @@ impl From<&Counts> for Numbers {
             server_errors: counts.faults(Fault::ServerError),
             traps: counts.faults(Fault::Trap),
             timeouts: counts.faults(Fault::Timeout),
+            cpu: counts.faults(Fault::Cpu),
             bad_answers: counts.faults(Fault::InvalidResponse),
+            redirections: counts.statuses(StatusClass::Redirection),
+            client_errors: counts.statuses(StatusClass::ClientError),
             p50_us: counts.quantile(500).map(micros),
             p99_us: counts.quantile(990).map(micros),
         }
@@ -175,12 +209,19 @@ mod tests {
             Step::Compiled { duration_ms: 1, code: 2 },
             Step::Loaded { duration_ms: 1 },
             Step::Smoked { request: "GET /".to_owned(), status: 200, duration_ms: 1 },
-            Step::OnTrial { share: 10, window: "30s".to_owned() },
+            Step::OnTrial { share: 10, window: "30s".to_owned(), max_window: "10m".to_owned() },
+            Step::Extended { why: why.clone() },
             Step::Measured { trial: trial.clone() },
-            Step::Promoted { trial: Some(trial.clone()), replaced: Some(module), duration_ms: 1 },
+            Step::Promoted {
+                trial: Some(trial.clone()),
+                unproven: Some(why.clone()),
+                watch: Some("1m".to_owned()),
+                replaced: Some(module),
+                duration_ms: 1,
+            },
             Step::Refused { why: why.clone() },
-            Step::RolledBack { why, trial: Some(trial.clone()), serving: module },
-            Step::Kept { trial },
+            Step::RolledBack { why, requested: true, trial: Some(trial.clone()), serving: module },
+            Step::Kept { trial, unproven: None },
         ] {
             let event = Event { number: 1, at: "now".to_owned(), module, step };
             let text = serde_json::to_string(&event).unwrap();

@@ -11,13 +11,16 @@ use tokio::sync::watch;
 
 use crate::{
     module::hash::ModuleHash,
-    rollout::events::{Comparison, Event, Step},
+    rollout::{
+        events::{Comparison, Event, Step},
+        step_log,
+    },
 };
 
 /// Maximum number of events that are kept for clients that resume.
 const MAX_EVENTS: usize = 512;
 /// Maximum number of modules that have a record.
-const MAX_RECORDS: usize = 64;
+pub(super) const MAX_RECORDS: usize = 64;
 
 /// The state of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +55,9 @@ pub struct Record {
     pub since: String,
     /// Why it was refused or rolled back.
     pub why: Option<String>,
+    /// How much evidence there was in its last trial or watch, if it was too little for a verdict.
+    #[serde(default)]
+    pub unproven: Option<String>,
     /// The window of its last trial, as the option is written.
     pub window: Option<String>,
     /// Its last comparison with a control.
@@ -76,7 +82,7 @@ struct History {
 impl Roster {
     /// Records a step of a module as an event, and logs it.
     pub fn record(&self, module: ModuleHash, step: Step) {
-        log(module, &step);
+        step_log::log(module, &step);
         let mut history = self.history();
         let event = Event { number: *self.last_event.borrow() + 1, at: now(), module, step };
         history.update_records(&event);
@@ -87,6 +93,30 @@ impl Roster {
         }
         drop(history);
         self.last_event.send_replace(number);
+    }
+
+    /// Adds the records of an earlier process, the one with the latest event first, beside those that exist. `serving`
+    /// serves now.
+    pub fn restore(&self, records: Vec<Record>, serving: ModuleHash) {
+        let mut history = self.history();
+        let mut restored: Vec<_> = records
+            .into_iter()
+            .filter(|record| !history.records.iter().any(|known| known.module == record.module))
+            .take(MAX_RECORDS.saturating_sub(history.records.len()))
+            .collect();
+        for record in &mut restored {
+            match record.state {
+                State::Serving if record.module != serving => record.state = State::Replaced,
+                State::Checking | State::OnTrial => {
+                    record.state = State::RolledBack;
+                    record.why = Some("the service was restarted during its rollout".to_owned());
+                }
+                _ => {}
+            }
+        }
+        restored.reverse();
+        restored.append(&mut history.records);
+        history.records = restored;
     }
 
     /// The number of the last event.
@@ -129,6 +159,7 @@ impl History {
                 state: State::Checking,
                 since: event.at.clone(),
                 why: None,
+                unproven: None,
                 window: None,
                 trial: None,
             },
@@ -139,24 +170,29 @@ impl History {
             Step::Received { size, .. } => {
                 record.size = Some(*size);
                 record.state = State::Checking;
-                (record.why, record.window, record.trial) = (None, None, None);
+                (record.why, record.unproven, record.window, record.trial) = (None, None, None, None);
             }
-            Step::Compiled { .. } | Step::Loaded { .. } | Step::Smoked { .. } => {}
+            Step::Compiled { .. } | Step::Loaded { .. } | Step::Smoked { .. } | Step::Extended { .. } => {}
             Step::OnTrial { window, .. } => {
                 record.state = State::OnTrial;
                 record.window = Some(window.clone());
             }
-            Step::Measured { trial } | Step::Kept { trial } => record.trial = Some(trial.clone()),
-            Step::Promoted { trial, replaced, .. } => {
+            Step::Measured { trial } => record.trial = Some(trial.clone()),
+            Step::Kept { trial, unproven } => {
+                record.trial = Some(trial.clone());
+                record.unproven.clone_from(unproven);
+            }
+            Step::Promoted { trial, unproven, replaced, .. } => {
                 record.state = State::Serving;
                 record.trial.clone_from(trial);
+                record.unproven.clone_from(unproven);
                 self.change_state(*replaced, State::Replaced, &event.at);
             }
             Step::Refused { why } => {
                 record.state = State::Refused;
                 record.why = Some(why.clone());
             }
-            Step::RolledBack { why, trial, serving } => {
+            Step::RolledBack { why, trial, serving, .. } => {
                 record.state = State::RolledBack;
                 record.why = Some(why.clone());
                 record.trial.clone_from(trial);
@@ -181,6 +217,7 @@ impl History {
             && record.state != state
         {
             record.state = state;
+            record.why = None;
             at.clone_into(&mut record.since);
         }
     }
@@ -193,60 +230,4 @@ fn now() -> String {
 /// Formats a time: RFC 3339 with milliseconds, UTC.
 pub fn format_time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
-}
-
-fn log(module: ModuleHash, step: &Step) {
-    match step {
-        Step::Received { from, size } => {
-            tracing::info!(event = "module.received", %module, ?from, size, "component received");
-        }
-        Step::Compiled { duration_ms, code } => {
-            tracing::info!(event = "module.compiled", %module, duration_ms, code, "component compiled");
-        }
-        Step::Loaded { duration_ms } => {
-            tracing::info!(event = "module.loaded", %module, duration_ms, "component loaded and instantiated");
-        }
-        Step::Smoked { request, status, duration_ms } => {
-            tracing::info!(
-                event = "rollout.smoke_request_passed",
-                %module,
-                request,
-                status,
-                duration_ms,
-                "smoke request passed"
-            );
-        }
-        Step::OnTrial { share, window } => {
-            tracing::info!(event = "rollout.trial_started", %module, share, window, "trial started");
-        }
-        Step::Measured { trial } => {
-            tracing::debug!(event = "rollout.compared", %module, ?trial, "candidate and control compared");
-        }
-        Step::Promoted { trial, replaced: Some(replaced), duration_ms } => {
-            let trial = trial.as_ref().map(to_json);
-            tracing::info!(event = "rollout.promoted", %module, %replaced, duration_ms, trial, "module promoted");
-        }
-        // The start is logged separately.
-        Step::Promoted { replaced: None, .. } => {}
-        Step::Refused { why } => {
-            tracing::error!(
-                event = "rollout.refused",
-                %module,
-                why,
-                "component refused; the serving module is unchanged"
-            );
-        }
-        Step::RolledBack { why, trial, serving } => {
-            let trial = trial.as_ref().map(to_json);
-            tracing::error!(event = "rollout.rolled_back", %module, why, %serving, trial, "module rolled back");
-        }
-        Step::Kept { trial } => {
-            let trial = to_json(trial);
-            tracing::info!(event = "rollout.settled", %module, trial, "watch ended; the module remains");
-        }
-    }
-}
-
-fn to_json(trial: &Comparison) -> String {
-    serde_json::to_string(trial).unwrap_or_default()
 }

@@ -1,20 +1,24 @@
-//! The slot: which module serves.
+//! The slot: which modules receive requests.
 //!
-//! A request pins a module when it is admitted, until the last byte of its response is sent; a module that has been replaced
-//! remains loaded for the requests that pin it. While a candidate is on trial it receives a share of the requests. The module
-//! that served before remains loaded, without idle instances; the module before that one is freed with its last request.
+//! One module serves. During a trial or a watch a second one, the minority, receives a share of the requests: the candidate
+//! on trial, or the module before the one that is watched. A request pins a module when it is admitted, until the last byte
+//! of its response is sent; a module that has been replaced remains loaded for the requests that pin it.
+//!
+//! Only the rollout's owner ([`owner`](crate::rollout::owner)) changes the slot.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Share,
     module::hash::ModuleHash,
-    rollout::candidate::Candidate,
+    rollout::{candidate::Candidate, share::Sampler},
     sandbox::{
         guest::{Guest, InstanceBounds},
         instance::Reach,
@@ -28,13 +32,21 @@ pub struct LoadedModule {
     pub module: ModuleHash,
     /// The module, ready to be called.
     pub guest: Arc<Guest>,
+    /// Cancelled to cut the requests that the module received while it was a candidate.
+    withdrawn: CancellationToken,
 }
 
 impl LoadedModule {
     /// Wraps a candidate with what it may reach and the limits of its instances.
     pub fn new(candidate: Candidate, reach: Reach, bounds: InstanceBounds) -> Arc<Self> {
         let Candidate { module, linked } = candidate;
-        Arc::new(Self { module, guest: Arc::new(Guest::new(linked, reach, bounds)) })
+        let guest = Arc::new(Guest::new(linked, reach, bounds));
+        Arc::new(Self { module, guest, withdrawn: CancellationToken::new() })
+    }
+
+    /// Cuts the requests in flight that this module received as a candidate.
+    pub fn cut_requests(&self) {
+        self.withdrawn.cancel();
     }
 }
 
@@ -44,54 +56,79 @@ impl Drop for LoadedModule {
     }
 }
 
-/// Assigns requests to the serving module and to the candidate.
+/// A module that is pinned for one request.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
+pub struct Pin {
+    /// The module. It remains loaded until the pin is dropped.
+    pub module: Arc<LoadedModule>,
+    /// Cancelled if the module is withdrawn because it is worse. `None` if nothing judges it.
+    pub withdrawn: Option<CancellationToken>,
+    /// The request's place in the minority's share of the permits.
+    #[allow(dead_code, reason = "held for its drop")]
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Assigns requests to modules.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Slot {
     routing: ArcSwap<Routing>,
-    /// Remains loaded, so that a rollback neither compiles nor loads. Its lock is taken for every change of the routing, so
-    /// that changes happen one after another.
-    previous: Mutex<Option<Arc<LoadedModule>>>,
+    /// Remains loaded, so that a rollback neither compiles nor loads.
+    previous: ArcSwapOption<LoadedModule>,
+    limits: MinorityLimits,
+}
+
+/// What bounds the requests in flight of a module that has a share of the requests.
+#[derive(Clone, Copy, Debug)]
+pub struct MinorityLimits {
+    /// Maximum number of requests in the component at once, on all modules. A minority has its share of them.
+    pub max_concurrent: u16,
+    /// Maximum number of instances that together fill the memory that a minority may use.
+    pub max_instances: usize,
 }
 
 /// The modules that receive requests.
 struct Routing {
     serving: Arc<LoadedModule>,
-    trial: Option<Trial>,
+    minority: Option<Minority>,
+    /// The serving module is watched, and the minority is its control.
+    watched: bool,
 }
 
-struct Trial {
-    candidate: Arc<LoadedModule>,
-    share: Share,
-    /// Requests that were assigned since the trial began.
-    requests: AtomicU32,
+struct Minority {
+    module: Arc<LoadedModule>,
+    sampler: Sampler,
+    permits: Arc<Semaphore>,
 }
 
-impl Trial {
-    /// Whether the next request goes to the candidate: its share of each hundred requests, spread so that it does not follow
-    /// any pattern in the requests.
-    fn takes_next_request(&self) -> bool {
-        /// Has no factor in common with 100, so that each number below 100 comes once in a hundred requests.
-        const STRIDE: u32 = 61;
-        let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let (hundred, number) = (number / 100, number % 100);
-        (number * STRIDE + hundred % 100 * STRIDE) % 100 < u32::from(self.share.percent())
+impl Minority {
+    /// A permit for the next request, if it is one of the minority's share. What does not fit goes to the serving module:
+    /// so a module that hangs never holds more than its share of the permits.
+    fn admit_next(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.sampler.chooses_next() {
+            return None;
+        }
+        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 }
 
 impl Slot {
     /// A slot in which this module serves.
-    pub fn new(serving: Arc<LoadedModule>) -> Self {
-        Self { routing: ArcSwap::from_pointee(Routing { serving, trial: None }), previous: Mutex::default() }
+    pub fn new(serving: Arc<LoadedModule>, limits: MinorityLimits) -> Self {
+        let routing = Routing { serving, minority: None, watched: false };
+        Self { routing: ArcSwap::from_pointee(routing), previous: ArcSwapOption::empty(), limits }
     }
 
-    /// Pins the module for a request that is admitted now. The module remains loaded until the pin is dropped, whichever
-    /// module serves by then.
-    pub fn pin(&self) -> Arc<LoadedModule> {
+    /// Pins the module for a request that is admitted now. It remains loaded until the pin is dropped, whichever module
+    /// serves by then.
+    pub fn pin(&self) -> Pin {
         let routing = self.routing.load();
-        match &routing.trial {
-            Some(trial) if trial.takes_next_request() => Arc::clone(&trial.candidate),
-            _ => Arc::clone(&routing.serving),
+        let minority = routing.minority.as_ref();
+        if let Some((minority, permit)) = minority.and_then(|some| Some((some, some.admit_next()?))) {
+            let withdrawn = (!routing.watched).then(|| minority.module.withdrawn.clone());
+            return Pin { module: Arc::clone(&minority.module), withdrawn, permit: Some(permit) };
         }
+        let withdrawn = routing.watched.then(|| routing.serving.withdrawn.clone());
+        Pin { module: Arc::clone(&routing.serving), withdrawn, permit: None }
     }
 
     /// The hash of the serving module.
@@ -106,60 +143,75 @@ impl Slot {
 
     /// The module on trial.
     pub fn candidate(&self) -> Option<Arc<LoadedModule>> {
-        self.routing.load().trial.as_ref().map(|trial| Arc::clone(&trial.candidate))
+        let routing = self.routing.load();
+        routing.minority.as_ref().filter(|_| !routing.watched).map(|minority| Arc::clone(&minority.module))
+    }
+
+    /// The module beside a watched one, and its share of the requests.
+    pub fn control(&self) -> Option<(Arc<LoadedModule>, Share)> {
+        let routing = self.routing.load();
+        let minority = routing.minority.as_ref().filter(|_| routing.watched);
+        minority.map(|minority| (Arc::clone(&minority.module), minority.sampler.share()))
     }
 
     /// The module that served before, and serves again after a rollback.
     pub fn previous(&self) -> Option<Arc<LoadedModule>> {
-        self.lock().clone()
+        self.previous.load_full()
     }
 
     /// Puts a candidate on trial with this share of the requests. A share of 0 pauses it.
     pub fn set_trial(&self, candidate: &Arc<LoadedModule>, share: Share) {
-        let _lock = self.lock();
-        let trial = Trial { candidate: Arc::clone(candidate), share, requests: AtomicU32::default() };
-        self.set_routing(self.serving(), Some(trial));
+        self.set_routing(self.serving(), Some(self.minority(candidate, share)), false);
     }
 
-    /// Ends the trial: the candidate receives no more requests.
-    pub fn withdraw(&self) {
-        let _lock = self.lock();
-        if let Some(candidate) = self.candidate() {
-            candidate.guest.keep_instances(false);
+    /// Lets the serving module receive all requests: a trial or a watch ends.
+    pub fn remove_minority(&self) {
+        let before = self.set_routing(self.serving(), None, false);
+        if let Some(minority) = &before.minority {
+            // Idle instances occupy the pool that all modules share.
+            minority.module.guest.keep_instances(false);
         }
-        self.set_routing(self.serving(), None);
     }
 
-    /// Makes another module serve every request that is admitted from now on, and ends the trial. The replaced module drops
-    /// its idle instances, because they take room in the pool that both modules share.
-    pub fn replace(&self, serving: Arc<LoadedModule>) {
-        let mut previous = self.lock();
-        let replaced = self.set_routing(serving, None);
-        replaced.guest.keep_instances(false);
-        *previous = Some(replaced);
+    /// Makes another module serve. The module that it replaces keeps `control` of the requests, if there is a watch.
+    pub fn promote(&self, serving: Arc<LoadedModule>, control: Option<Share>) {
+        let replaced = self.serving();
+        let minority = control.map(|share| self.minority(&replaced, share));
+        self.set_routing(serving, minority, control.is_some());
+        replaced.guest.keep_instances(control.is_some());
+        self.previous.store(Some(replaced));
     }
 
-    /// Makes the previous module serve again, if there is one and `module` still serves. Returns the module that serves now.
-    /// The other module is not kept.
-    pub fn roll_back(&self, module: ModuleHash) -> Option<Arc<LoadedModule>> {
-        let mut previous = self.lock();
-        if self.module() != module {
-            return None;
+    /// Changes the share of the control.
+    pub fn set_control(&self, share: Share) {
+        if let Some((control, _)) = self.control() {
+            self.set_routing(self.serving(), Some(self.minority(&control, share)), true);
         }
-        let restored = previous.take()?;
-        restored.guest.keep_instances(true);
-        let replaced = self.set_routing(Arc::clone(&restored), None);
-        replaced.guest.keep_instances(false);
-        Some(restored)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<LoadedModule>>> {
-        self.previous.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns the module that served before the call.
-    fn set_routing(&self, serving: Arc<LoadedModule>, trial: Option<Trial>) -> Arc<LoadedModule> {
-        let before = self.routing.swap(Arc::new(Routing { serving, trial }));
+    /// Makes a module serve all requests in place of one that is rolled back, which is not kept. Returns the latter.
+    pub fn restore(&self, serving: Arc<LoadedModule>) -> Arc<LoadedModule> {
+        serving.guest.keep_instances(true);
+        let before = self.set_routing(serving, None, false);
+        before.serving.guest.keep_instances(false);
+        self.previous.store(None);
         Arc::clone(&before.serving)
+    }
+
+    fn minority(&self, module: &Arc<LoadedModule>, share: Share) -> Minority {
+        let permits = usize::from(self.limits.max_concurrent) * usize::from(share.percent()) / 100;
+        let permits = permits.min(self.limits.max_instances).max(1);
+        let sampler = Sampler::new(share, RandomState::new().hash_one(module.module));
+        Minority { module: Arc::clone(module), sampler, permits: Arc::new(Semaphore::new(permits)) }
+    }
+
+    /// Returns the routing before the call.
+    fn set_routing(
+        &self,
+        serving: Arc<LoadedModule>,
+        minority: Option<Minority>,
+        watched: bool,
+    ) -> Arc<Routing> {
+        self.routing.swap(Arc::new(Routing { serving, minority, watched }))
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::Duration;
 
 use crate::{
     config::SmokeRequest,
+    module::hash::ModuleHash,
     rollout::{
         candidate::{Candidate, elapsed_ms, run_blocking},
         events::Step,
@@ -42,8 +43,8 @@ pub struct SmokeTest {
     pub store: Arc<dyn Store>,
     /// How long each request may take.
     pub timeout: Duration,
-    /// The maximum memory of an instance, in bytes.
-    pub max_memory: usize,
+    /// The limits of an instance. It serves one request.
+    pub bounds: InstanceBounds,
 }
 
 impl SmokeTest {
@@ -57,7 +58,7 @@ impl SmokeTest {
             let began = Instant::now();
             let store =
                 Arc::new(ReadOnlyStore { store: Arc::clone(&self.store), wrote: AtomicBool::new(false) });
-            let bounds = InstanceBounds { max_memory: self.max_memory, max_requests: 1 };
+            let bounds = InstanceBounds { max_requests: 1, ..self.bounds.clone() };
             // No outbound requests: their effects on other servers could not be undone.
             let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
             let guest = Guest::new(candidate.linked.clone(), reach, bounds);
@@ -81,6 +82,14 @@ impl SmokeTest {
     }
 }
 
+/// Logs that there are no smoke requests, when a module is accepted for a rollout, or serves from the start.
+pub fn log_no_requests(module: ModuleHash) {
+    tracing::warn!(
+        event = "rollout.no_smoke_requests", %module,
+        "no smoke requests: a component that answers every request wrongly may be promoted; add --smoke"
+    );
+}
+
 /// Sends a request, reads the whole response, and returns its status.
 async fn send(
     guest: Arc<Guest>,
@@ -92,7 +101,8 @@ async fn send(
     *request.uri_mut() = smoke_request.target;
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let deadline = tokio::time::Instant::now() + timeout;
-    let context = CallContext { request_id: Arc::from(REQUEST_ID), deadline, guard: Arc::new(()) };
+    let request_id = Arc::from(REQUEST_ID);
+    let context = CallContext { request_id, deadline, withdrawn: None, guard: Arc::new(()) };
     let (head, mut body) = guest.call(request, context).await?.into_parts();
     while body.frame().await.transpose()?.is_some() {}
     Ok(head.status)

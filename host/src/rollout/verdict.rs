@@ -1,83 +1,211 @@
-//! The verdict: whether a candidate is worse than its control, judged by failed requests and response times.
+//! The verdict: whether a candidate is worse than its control.
 //!
-//! Both are counts, and counts of a few requests prove little. So while a trial lasts, a candidate is rejected only if its
-//! counts would be next to impossible for a module as good as the control. At the end of a trial, doubt counts against the
-//! candidate.
+//! Both serve at the same time, and chance decides which of them receives a request. So a disturbance from outside hits
+//! both alike, and what a verdict has to exclude is chance: it goes against a candidate only if its counts would be next to
+//! impossible for a module as good as the control. Three things are compared: failures, the mix of status classes, and
+//! times.
 
 use std::{fmt::Write, time::Duration};
 
-use crate::sandbox::tally::{Counts, Fault};
+use crate::{
+    rollout::{
+        evidence::{Evidence, Slice},
+        proportions::{Proportions, probability, ratio},
+    },
+    sandbox::tally::{Counts, Fault, StatusClass},
+};
 
-/// The probability below which counts end a trial early, if they came from a module as good as the control. It is this low
-/// because the test is repeated ten times a second, with counts that depend on each other.
+/// The probability below which counts end a comparison early. It is this low because the test is repeated ten times a
+/// second.
 const EARLY_PROBABILITY: f64 = 1e-4;
-/// The same probability at the end of a trial, for response times, which also vary with the load of the machine.
-const FINAL_PROBABILITY: f64 = 0.01;
-/// The number of failures in 1000 requests by which a candidate may exceed its control at the end of a trial.
-const MAX_EXCESS_FAILURES: f64 = 10.0;
-/// The number of requests that the control is assumed to have had before the first one was counted; one of them failed.
-const PRIOR_REQUESTS: f64 = 100.0;
-/// The share of requests, of 1000, that p99 covers, and the probability of a request beyond it.
-const P99: u64 = 990;
-const BEYOND_P99: f64 = 0.01;
-/// Added to the limit that is derived from p99: a difference this small never makes a response slow.
-const NEGLIGIBLE_DIFFERENCE: Duration = Duration::from_millis(1);
-/// Minimum number of requests for a meaningful p99; with fewer, a single response makes up more than 1 %.
+/// The same probability at the end of a comparison.
+const FINAL_PROBABILITY: f64 = 1e-3;
+/// The part of all requests by which the candidate's failures must exceed the control's.
+const FAILURE_MARGIN: f64 = 0.01;
+/// The part of all responses by which a status class must differ.
+const MIX_MARGIN: f64 = 0.05;
+/// The number of tests of the mix: each of two classes may be more or less frequent.
+const MIX_TESTS: f64 = 4.0;
+/// Requests of each module without which there is no verdict in favour of a candidate. With as many, a module that fails
+/// one request in five is found in 19 of 20 comparisons.
+pub const NEEDED_REQUESTS: u64 = 30;
+/// Minimum number of the control's requests for a meaningful p99; with fewer, a single response makes up more than 1 %.
 const MIN_P99_REQUESTS: u64 = 100;
+/// Minimum number of the control's requests for a meaningful p50.
+const MIN_P50_REQUESTS: u64 = 20;
+/// Added to the limits that are derived from the control's times: a difference this small never makes a response slow.
+const NEGLIGIBLE_DIFFERENCE: Duration = Duration::from_millis(1);
+/// The number of seconds that do not count, those with the most slow responses: a stall is one event, and may fall into two
+/// of them. A request under way is slow only once it is late by as much.
+const DISREGARDED_SECONDS: usize = 2;
 
 /// How a candidate is compared with its control.
 #[derive(Clone, Copy, Debug)]
 pub struct Criteria {
-    /// A response is slow if it takes longer than this many times the control's p99.
-    pub slowdown: u32,
+    /// Requests of each module without which the candidate is unproven.
+    pub needed_requests: u64,
+    /// Whether the mix of status classes is not compared.
+    pub ignore_client_errors: bool,
 }
 
-/// For two modules that serve at the same time.
-pub const SIDE_BY_SIDE: Criteria = Criteria { slowdown: 2 };
-/// For a module and its predecessor, which served at another time and perhaps under another load.
-pub const IN_SUCCESSION: Criteria = Criteria { slowdown: 4 };
+/// The result of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The candidate is no worse, as far as the counts show.
+    Good,
+    /// The candidate is worse. Contains the reason.
+    Worse(String),
+    /// There were too few requests. Contains how many there were.
+    Unproven(String),
+}
 
 impl Criteria {
-    /// The verdict while a trial lasts: why `candidate` is so clearly worse than `control` that the trial can end now.
-    pub fn early_verdict(self, candidate: &Counts, control: &Counts) -> Option<String> {
-        let (failures, requests) = (count(candidate.failures()), count(candidate.requests()));
-        // A failure counts at once, while the outcome of some requests of the control may not be known yet.
-        if tail(failures, requests, expected_failure_rate(control)) < EARLY_PROBABILITY {
-            return Some(failure_reason(candidate, control));
-        }
-        self.slow_responses(candidate, control, EARLY_PROBABILITY)
+    /// Why the candidate is so clearly worse that the comparison can end now.
+    pub fn early_verdict(self, evidence: &Evidence) -> Option<String> {
+        self.worse(evidence, EARLY_PROBABILITY)
     }
 
-    /// The verdict at the end of a trial: why `candidate` is worse than `control`, as far as the counts show.
-    pub fn final_verdict(self, candidate: &Counts, control: &Counts) -> Option<String> {
-        let excess = failure_rate(candidate) - failure_rate(control);
-        if excess * 1000.0 > MAX_EXCESS_FAILURES {
-            return Some(failure_reason(candidate, control));
+    /// The verdict at the end of a comparison.
+    pub fn final_verdict(self, evidence: &Evidence) -> Verdict {
+        if let Some(why) = self.worse(evidence, FINAL_PROBABILITY) {
+            return Verdict::Worse(why);
         }
-        self.slow_responses(candidate, control, FINAL_PROBABILITY)
+        let Slice { candidate, control } = evidence.period();
+        let (needed, had) = (self.needed_requests, [candidate.requests(), control.requests()]);
+        if had.iter().all(|requests| *requests >= needed) {
+            return Verdict::Good;
+        }
+        let [candidate, control] = had;
+        Verdict::Unproven(format!(
+            "it had {candidate} requests and its control {control}; a verdict needs {needed} of each"
+        ))
     }
 
-    /// Why the candidate's p99 is too long: too many of its responses exceed the limit that is derived from the control's
-    /// p99 for it to be only 1 % of them.
-    fn slow_responses(self, candidate: &Counts, control: &Counts, probability: f64) -> Option<String> {
-        if control.requests() < MIN_P99_REQUESTS {
-            return None;
-        }
-        let control_p99 = control.quantile(P99)?;
-        let limit = control_p99.saturating_mul(self.slowdown).saturating_add(NEGLIGIBLE_DIFFERENCE);
-        let slow = candidate.longer_than(limit);
-        let requests = candidate.requests();
-        (tail(count(slow), count(requests), BEYOND_P99) < probability).then(|| {
-            let p99 = humantime::format_duration(rounded(candidate.quantile(P99).unwrap_or_default()));
-            let (control_p99, limit) = (rounded(control_p99), rounded(limit));
-            format!(
-                "{slow} of its {requests} responses took longer than {} (its p99 is {p99}), against a p99 of {} for the \
-                 control",
-                humantime::format_duration(limit),
-                humantime::format_duration(control_p99),
-            )
-        })
+    fn worse(self, evidence: &Evidence, threshold: f64) -> Option<String> {
+        failures(evidence, threshold)
+            .or_else(|| (!self.ignore_client_errors).then(|| mix(evidence, threshold)).flatten())
+            .or_else(|| slow_responses(evidence, threshold))
     }
+}
+
+/// Why the candidate fails more often.
+fn failures(evidence: &Evidence, threshold: f64) -> Option<String> {
+    let periods: Vec<_> = evidence.periods();
+    let proportions: Vec<_> = periods.iter().map(|period| hits(period, Counts::failures)).collect();
+    let exceeds = proportions.last()?.excess() > FAILURE_MARGIN;
+    let present = periods.last()?;
+    (exceeds && probability(&proportions) < threshold).then(|| failure_reason(&present.candidate, &present.control))
+}
+
+/// Why the candidate's mix of status classes differs.
+fn mix(evidence: &Evidence, threshold: f64) -> Option<String> {
+    let periods = evidence.periods();
+    let differing = [(StatusClass::Redirection, "3xx"), (StatusClass::ClientError, "4xx")].into_iter().find_map(
+        |(class, name)| {
+            let more: Vec<_> =
+                periods.iter().map(|period| hits(period, |counts| counts.statuses(class))).collect();
+            let fewer: Vec<_> = more.iter().map(|proportions| proportions.exchanged()).collect();
+            let is_significant = |proportions: &[Proportions]| {
+                proportions.last().is_some_and(|present| present.excess() > MIX_MARGIN)
+                    && probability(proportions) < threshold / MIX_TESTS
+            };
+            (is_significant(&more) || is_significant(&fewer)).then(|| (more.last().copied(), name))
+        },
+    );
+    let (Some(Proportions { candidate_hits, candidate, control_hits, control }), class) = differing? else {
+        return None;
+    };
+    Some(format!(
+        "{candidate_hits} of its {candidate} responses were {class}, against {control_hits} of {control} for the \
+         control; with --ignore-client-errors, this mix is not compared"
+    ))
+}
+
+/// What counts as slow.
+struct Slow {
+    /// The quantile of the control from which the limit is derived, of 1000.
+    quantile: u64,
+    name: &'static str,
+    /// How many times the control's time is slow, in tenths.
+    factor_tenths: u32,
+    min_requests: u64,
+}
+
+const SLOW: [Slow; 2] = [
+    Slow { quantile: 500, name: "p50", factor_tenths: 15, min_requests: MIN_P50_REQUESTS },
+    Slow { quantile: 990, name: "p99", factor_tenths: 20, min_requests: MIN_P99_REQUESTS },
+];
+
+/// Why the candidate is slower: more of its responses than chance allows took longer than a limit that is derived from the
+/// control's p50 or p99, and so many that its own p50 or p99 is beyond that limit.
+fn slow_responses(evidence: &Evidence, threshold: f64) -> Option<String> {
+    let control = evidence.period().control;
+    SLOW.iter().filter(|slow| control.requests() >= slow.min_requests).find_map(|slow| {
+        let control_time = control.quantile(slow.quantile)?;
+        let limit = (control_time * slow.factor_tenths / 10).saturating_add(NEGLIGIBLE_DIFFERENCE);
+        let proportions = slow_proportions(evidence, limit);
+        let beyond = ratio(1000 - slow.quantile, 1000);
+        let is_slower = ratio(proportions.candidate_hits, proportions.candidate) > beyond
+            && probability(&[proportions]) < threshold;
+        is_slower.then(|| slow_reason(evidence, slow, control_time, limit))
+    })
+}
+
+/// How many requests took longer than `limit`, in the seconds that count.
+fn slow_proportions(evidence: &Evidence, limit: Duration) -> Proportions {
+    let mut seconds: Vec<_> =
+        evidence.slices().map(|slice| hits(slice, |counts| counts.longer_than(limit))).collect();
+    seconds.sort_by_key(|second| std::cmp::Reverse(second.candidate_hits));
+    let mut total = Proportions::default();
+    for second in seconds.iter().skip(DISREGARDED_SECONDS) {
+        total.candidate_hits += second.candidate_hits;
+        total.candidate += second.candidate;
+        total.control_hits += second.control_hits;
+        total.control += second.control;
+    }
+    let Slice { candidate, control } = evidence.latest();
+    let (candidate, control) = (late(candidate, limit), late(control, limit));
+    total.candidate_hits += candidate;
+    total.candidate += candidate;
+    total.control_hits += control;
+    total.control += control;
+    total
+}
+
+/// The number of requests that are under way for longer than `limit`, beyond what a stall explains.
+fn late(counts: &Counts, limit: Duration) -> u64 {
+    let stall = Duration::from_secs(1).saturating_mul(u32::try_from(DISREGARDED_SECONDS).unwrap_or(u32::MAX));
+    let late = counts.under_way().filter(|(age, _)| *age > limit.saturating_add(stall));
+    late.map(|(_, requests)| requests).sum()
+}
+
+fn hits(slice: &Slice, hits: impl Fn(&Counts) -> u64) -> Proportions {
+    Proportions {
+        candidate_hits: hits(&slice.candidate),
+        candidate: slice.candidate.requests(),
+        control_hits: hits(&slice.control),
+        control: slice.control.requests(),
+    }
+}
+
+fn slow_reason(evidence: &Evidence, slow: &Slow, control_time: Duration, limit: Duration) -> String {
+    let Slice { candidate, .. } = evidence.period();
+    let time = |time| humantime::format_duration(rounded(time)).to_string();
+    let (late, name) = (late(&evidence.latest().candidate, limit), slow.name);
+    let mut text = format!(
+        "{} of its {} responses took longer than {}",
+        candidate.longer_than(limit),
+        candidate.requests(),
+        time(limit)
+    );
+    if let Some(own) = candidate.quantile(slow.quantile) {
+        let _ = write!(text, " (its {name} is {})", time(own));
+    }
+    if late > 0 {
+        let _ = write!(text, ", and {late} requests are still under way");
+    }
+    let _ = write!(text, ", against a {name} of {} for the control", time(control_time));
+    text
 }
 
 fn failure_reason(candidate: &Counts, control: &Counts) -> String {
@@ -86,6 +214,7 @@ fn failure_reason(candidate: &Counts, control: &Counts) -> String {
         (Fault::ServerError, "answered with 5xx"),
         (Fault::Trap, "trapped"),
         (Fault::Timeout, "timed out"),
+        (Fault::Cpu, "exceeded their processor time"),
         (Fault::InvalidResponse, "without a valid response"),
     ];
     let mut separator = " (";
@@ -105,136 +234,4 @@ fn rounded(time: Duration) -> Duration {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let unit = 10_u64.saturating_pow(micros.checked_ilog10().unwrap_or_default().saturating_sub(2));
     Duration::from_micros(micros / unit * unit)
-}
-
-fn count(count: u64) -> f64 {
-    // Beyond four billion, the exact number does not matter.
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-fn failure_rate(counts: &Counts) -> f64 {
-    count(counts.failures()) / count(counts.requests()).max(1.0)
-}
-
-/// The failure rate to expect of a module that is as good as the control.
-fn expected_failure_rate(control: &Counts) -> f64 {
-    let with_prior = (count(control.failures()) + 1.0) / (count(control.requests()) + PRIOR_REQUESTS);
-    failure_rate(control).max(with_prior)
-}
-
-/// The probability of `hits` or more in `tries`, if each try hits with probability `chance`: the tail of the binomial
-/// distribution.
-fn tail(hits: f64, tries: f64, chance: f64) -> f64 {
-    /// Smaller terms do not change the sum noticeably.
-    const NEGLIGIBLE: f64 = 1e-9;
-    if hits <= tries * chance || chance >= 1.0 {
-        return 1.0;
-    }
-    // The first term by its logarithm, then each term from the one before it: from here on they decrease.
-    let mut logarithm = (tries - hits) * (-chance).ln_1p() + hits * chance.ln();
-    let mut number = 1.0;
-    while number <= hits {
-        logarithm += ((tries - hits + number) / number).ln();
-        number += 1.0;
-    }
-    let mut term = logarithm.exp();
-    let mut sum = 0.0;
-    let mut hits = hits;
-    while hits <= tries && term > NEGLIGIBLE {
-        sum += term;
-        term *= (tries - hits) / (hits + 1.0) * chance / (1.0 - chance);
-        hits += 1.0;
-    }
-    sum
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sandbox::tally::Tally;
-
-    /// The counts of requests that all ran at once, some of which failed.
-    fn counts(requests: u64, failures: u64) -> Counts {
-        let tally = Tally::default();
-        (0..requests).for_each(|_| drop(tally.begin()));
-        (0..failures).for_each(|_| tally.record_failure(Fault::Trap));
-        tally.counts()
-    }
-
-    /// The counts of requests, some of which took this long.
-    fn slow(requests: u64, slow: u64, time: Duration) -> Counts {
-        let mut counts = counts(requests - slow, 0);
-        counts.add_for_test(slow, time);
-        counts
-    }
-
-    #[test]
-    fn the_tail_is_that_of_the_binomial_distribution() {
-        // The expected values were computed exactly, with fractions.
-        for (hits, tries, chance, expected) in [
-            (4.0, 20.0, 0.01, 4.262e-5),
-            (1.0, 1.0, 0.01, 0.01),
-            (3.0, 3.0, 0.01, 1e-6),
-            (30.0, 1000.0, 0.01, 2.060e-7),
-            (11.0, 1000.0, 0.01, 0.4170),
-            (600.0, 10_000.0, 0.05, 4.509e-6),
-        ] {
-            let tail = tail(hits, tries, chance);
-            assert!((tail / expected - 1.0).abs() < 0.01, "{hits} of {tries}: {tail}, not {expected}");
-        }
-        assert!((tail(0.0, 100.0, 0.1) - 1.0).abs() < f64::EPSILON);
-        assert!((tail(5.0, 100.0, 0.1) - 1.0).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_failing_candidate_is_rejected_early() {
-        let good = counts(180, 0);
-        assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 1), &good), None);
-        let why = SIDE_BY_SIDE.early_verdict(&counts(20, 4), &good).unwrap();
-        assert_eq!(why, "4 of its 20 requests failed (4 trapped), against 0 of 180 for the control");
-        // Nothing is known of the control, for example because it receives no requests.
-        assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(20, 2), &Counts::default()), None);
-        assert!(SIDE_BY_SIDE.early_verdict(&counts(20, 4), &Counts::default()).is_some());
-    }
-
-    #[test]
-    fn a_candidate_that_fails_as_often_as_its_control_is_not_worse() {
-        let control = counts(9_000, 900);
-        for failures in [80, 100, 109] {
-            assert_eq!(SIDE_BY_SIDE.early_verdict(&counts(1_000, failures), &control), None);
-            assert_eq!(SIDE_BY_SIDE.final_verdict(&counts(1_000, failures), &control), None);
-        }
-        assert!(SIDE_BY_SIDE.early_verdict(&counts(1_000, 150), &control).is_some());
-        assert!(SIDE_BY_SIDE.final_verdict(&counts(1_000, 120), &control).is_some());
-    }
-
-    #[test]
-    fn at_the_end_one_failure_in_few_requests_is_enough() {
-        assert!(SIDE_BY_SIDE.final_verdict(&counts(20, 1), &counts(180, 0)).is_some());
-        assert_eq!(SIDE_BY_SIDE.final_verdict(&counts(1_000, 1), &counts(9_000, 0)), None);
-        assert_eq!(SIDE_BY_SIDE.final_verdict(&Counts::default(), &counts(9_000, 0)), None);
-    }
-
-    #[test]
-    fn a_slow_candidate_is_rejected_early() {
-        let quick = slow(1_000, 50, Duration::from_millis(5));
-        let why = SIDE_BY_SIDE.early_verdict(&slow(10, 10, Duration::from_millis(50)), &quick).unwrap();
-        assert!(why.starts_with("10 of its 10 responses took longer than "), "{why}");
-        // A single slow response proves nothing, and the control has 1 % of them too.
-        assert_eq!(SIDE_BY_SIDE.early_verdict(&slow(10, 1, Duration::from_millis(50)), &quick), None);
-        assert_eq!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 10, Duration::from_millis(50)), &quick), None);
-        assert!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 30, Duration::from_millis(50)), &quick).is_some());
-        assert_eq!(SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_millis(9)), &quick), None);
-        assert_eq!(IN_SUCCESSION.final_verdict(&slow(1_000, 1_000, Duration::from_millis(18)), &quick), None);
-        // A p99 within 1 ms is never too slow, even at a hundred times the control's.
-        assert_eq!(
-            SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_micros(500)), &counts(1_000, 0)),
-            None
-        );
-        // The p99 of a few requests is no measure.
-        assert_eq!(
-            SIDE_BY_SIDE.final_verdict(&slow(1_000, 1_000, Duration::from_secs(1)), &counts(99, 0)),
-            None
-        );
-    }
 }

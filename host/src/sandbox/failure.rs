@@ -16,6 +16,10 @@ pub enum Failure {
     OutOfMemory,
     /// The call did not end before its deadline.
     TimedOut,
+    /// The call exceeded its limit of processor time.
+    OutOfCpu,
+    /// The module was withdrawn while it handled the request.
+    Withdrawn,
     /// The guest returned without a response.
     NoResponse,
     /// The guest returned before its response body was complete.
@@ -32,6 +36,8 @@ impl fmt::Display for Failure {
             Self::Trapped(why) => write!(f, "the component trapped: {why}"),
             Self::OutOfMemory => f.write_str("the component exceeded its memory limit"),
             Self::TimedOut => f.write_str("the component did not finish before the deadline"),
+            Self::OutOfCpu => f.write_str("the component exceeded its limit of processor time"),
+            Self::Withdrawn => f.write_str("the module was withdrawn"),
             Self::NoResponse => f.write_str("the component returned without a response"),
             Self::IncompleteResponse => {
                 f.write_str("the component returned before its response was complete")

@@ -7,7 +7,7 @@
 //! Each call gets its own instance. With instance reuse, an instance whose call succeeded is kept for another
 //! call (`IdleInstances`).
 
-use std::{pin::Pin, sync::Arc, task::Poll};
+use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
@@ -15,6 +15,7 @@ use tokio::{
     sync::oneshot,
     time::{Duration, Instant},
 };
+use tokio_util::sync::CancellationToken;
 use wasmtime::{UpdateDeadline, component::Resource};
 use wasmtime_wasi_http::{
     WasiHttpView,
@@ -30,12 +31,13 @@ use wasmtime_wasi_http::{
 
 use crate::{
     sandbox::{
+        call::GuestCall,
         failure::Failure,
         idle::{IdleInstances, Instance},
         instance::{InstanceState, MAX_RESOURCES, Reach},
         request_body::RequestBody,
-        response_body::{CallGuard, GuestBody, GuestCall},
-        tally::{Fault, Tally},
+        response_body::{CallGuard, GuestBody},
+        tally::{CountedRequest, Tally},
     },
     store::MAX_TRANSFER_BYTES,
 };
@@ -53,17 +55,30 @@ pub struct CallContext {
     pub request_id: Arc<str>,
     /// When the call is cancelled.
     pub deadline: Instant,
+    /// Cancelled when the module is withdrawn, which ends the call; `None` if that cannot happen.
+    pub withdrawn: Option<CancellationToken>,
     /// Dropped once the call has ended and its response has been read or dropped.
     pub guard: CallGuard,
 }
 
 /// The limits of an instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InstanceBounds {
     /// The maximum memory, in bytes.
     pub max_memory: usize,
     /// The maximum number of requests, one after another.
     pub max_requests: u32,
+    /// The maximum time of a request.
+    pub request_timeout: Duration,
+    /// The maximum processor time of a request.
+    pub max_cpu: Duration,
+}
+
+impl InstanceBounds {
+    /// For an instance that is created only to test whether it starts.
+    pub fn of_start(max_memory: usize) -> Self {
+        Self { max_memory, max_requests: 1, request_timeout: START_TIMEOUT, max_cpu: START_TIMEOUT }
+    }
 }
 
 /// A component that is ready to be called: linked, with what its instances may access, and their limits.
@@ -80,12 +95,13 @@ pub struct Guest {
 impl Guest {
     /// Combines a linked component with what its instances may access, and their limits.
     pub fn new(linked: ProxyPre<InstanceState>, reach: Reach, bounds: InstanceBounds) -> Self {
-        let guest = Self { linked, reach, bounds, idle: IdleInstances::default(), tally: Arc::default() };
+        let tally = Arc::new(Tally::new(bounds.request_timeout));
+        let guest = Self { linked, reach, bounds, idle: IdleInstances::default(), tally };
         guest.keep_instances(true);
         guest
     }
 
-    /// Handles the request in an instance, and counts the outcome.
+    /// Handles the request in an instance, and counts it once it is judged.
     ///
     /// # Errors
     ///
@@ -96,15 +112,11 @@ impl Guest {
         context: CallContext,
     ) -> Result<Response<GuestBody>, Failure> {
         let counted = self.tally.begin();
-        let response = self.respond(request, context).await;
+        let response = self.respond(request, context, &counted).await;
         match &response {
-            Ok(response) if response.status().is_server_error() => {
-                self.tally.record_failure(Fault::ServerError);
-            }
-            Ok(_) => {}
-            Err(failure) => self.tally.record_failure(failure.into()),
+            Ok(response) => counted.judge_response(response.status()),
+            Err(failure) => counted.judge_failure(failure),
         }
-        drop(counted);
         response
     }
 
@@ -112,25 +124,27 @@ impl Guest {
         self: &Arc<Self>,
         request: Request<RequestBody>,
         context: CallContext,
+        counted: &Arc<CountedRequest>,
     ) -> Result<Response<GuestBody>, Failure> {
+        let CallContext { request_id, deadline, withdrawn, guard } = context;
         let head_only = request.method() == Method::HEAD;
         let (response_sender, mut response_receiver) = oneshot::channel();
         let mut instance = self.take_instance();
         instance.requests = instance.requests.saturating_add(1);
         let state = instance.store.data_mut();
-        state.begin_request(&context.request_id);
+        state.begin_request(&request_id, counted);
         let mut view = state.http();
         let request =
             view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
         let out = view.new_response_outparam(response_sender).map_err(|error| Failure::trapped(&error))?;
-        let (guard, request_id) = (Arc::clone(&context.guard), Arc::clone(&context.request_id));
-        let mut call: GuestCall = Box::pin(run_call(Arc::clone(self), instance, request, out, context));
+        let work = run_call(Arc::clone(self), instance, request, out, Arc::clone(&guard));
+        let mut call = GuestCall::new(Box::pin(work), deadline, withdrawn);
 
         let mut sender_alive = true;
         let first = std::future::poll_fn(|context| {
             // The call is polled first: if it ends immediately, the whole response is available and the channel need
             // not wake this task.
-            if let Poll::Ready(result) = call.as_mut().poll(context) {
+            if let Poll::Ready(result) = Pin::new(&mut call).poll(context) {
                 return Poll::Ready(FirstEvent::CallEnded(result));
             }
             if sender_alive && let Poll::Ready(response) = Pin::new(&mut response_receiver).poll(context) {
@@ -154,8 +168,8 @@ impl Guest {
         };
         let response = response.map_err(Failure::ReturnedError)?;
         check_sendable(&response, head_only).map_err(Failure::InvalidResponse)?;
-        let tally = Arc::clone(&self.tally);
-        Ok(response.map(|inner| GuestBody { inner, call, request_id, tally, guard }))
+        let counted = Arc::clone(counted);
+        Ok(response.map(|inner| GuestBody { inner, call, request_id, counted, guard }))
     }
 
     /// Creates an instance and drops it, to test whether the component starts.
@@ -165,7 +179,7 @@ impl Guest {
     /// [`Failure::Trapped`], [`Failure::OutOfMemory`] or [`Failure::TimedOut`].
     pub async fn try_instantiate(&self) -> Result<(), Failure> {
         let Instance { mut store, .. } = self.new_instance();
-        store.data_mut().begin_request(&Arc::from("start"));
+        store.data_mut().begin_request(&Arc::from("start"), &self.tally.begin());
         match tokio::time::timeout(START_TIMEOUT, self.linked.instantiate_async(&mut store)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(store.data().failure(&error)),
@@ -218,7 +232,8 @@ async fn run_call(
     mut instance: Instance,
     request: Resource<HostIncomingRequest>,
     out: Resource<HostResponseOutparam>,
-    context: CallContext,
+    // Held until the work has ended.
+    _guard: CallGuard,
 ) -> Result<(), Failure> {
     let Instance { store, proxy, .. } = &mut instance;
     let call = async {
@@ -232,15 +247,14 @@ async fn run_call(
         };
         proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
     };
-    match tokio::time::timeout_at(context.deadline, call).await {
+    match call.await {
         // A response body that the guest has neither finished nor dropped would end as if it were complete.
-        Ok(Ok(())) if store.data_mut().has_open_body() => Err(Failure::IncompleteResponse),
-        Ok(Ok(())) => {
+        Ok(()) if store.data_mut().has_open_body() => Err(Failure::IncompleteResponse),
+        Ok(()) => {
             guest.recycle(instance);
             Ok(())
         }
-        Ok(Err(error)) => Err(store.data().failure(&error)),
-        Err(_) => Err(Failure::TimedOut),
+        Err(error) => Err(store.data().failure(&error)),
     }
 }
 

@@ -1,10 +1,15 @@
 //! The host side of `orders:state/store`: each call of the guest becomes one call of [`Store`].
 
+use std::future::Future;
+
 use wasmtime::component::{HasData, Linker};
 
-use crate::store::{
-    Check, Commit, Key, Order, Outcome, Revision, Scan, Store, StoreError, Value, Write, check_item_count,
-    check_key_count,
+use crate::{
+    sandbox::tally::CountedRequest,
+    store::{
+        Check, Commit, Key, Order, Outcome, Revision, Scan, Store, StoreError, Value, Write,
+        check_item_count, check_key_count,
+    },
 };
 
 mod bindings {
@@ -35,6 +40,8 @@ pub fn add_to_linker<T: Send>(
 pub struct StateView<'a> {
     /// The store that executes the call.
     pub store: &'a dyn Store,
+    /// The request that makes the call.
+    pub request: Option<&'a CountedRequest>,
 }
 
 /// Connects [`StateView`] to the generated bindings.
@@ -72,10 +79,17 @@ impl wit::Host for StateView<'_> {
 }
 
 impl StateView<'_> {
+    async fn wait<T>(&self, call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        match self.request {
+            Some(request) => request.wait_for_store(call).await,
+            None => call.await,
+        }
+    }
+
     async fn look_up(&self, keys: Vec<String>) -> Result<Vec<Option<wit::Stored>>, StoreError> {
         check_key_count(keys.len())?;
         let keys = keys.into_iter().map(Key::try_from).collect::<Result<_, _>>()?;
-        let found = self.store.get(keys).await?;
+        let found = self.wait(self.store.get(keys)).await?;
         Ok(found
             .into_iter()
             .map(|stored| {
@@ -99,7 +113,7 @@ impl StateView<'_> {
             wit::Order::Descending => Order::Descending,
         };
         let scan = Scan::new(start.try_into()?, end.try_into()?, limit, order)?;
-        let entries = self.store.scan(scan).await?;
+        let entries = self.wait(self.store.scan(scan)).await?;
         Ok(entries
             .into_iter()
             .map(|entry| wit::Entry {
@@ -118,7 +132,7 @@ impl StateView<'_> {
         check_item_count(checks.len().saturating_add(writes.len()))?;
         let checks = checks.into_iter().map(Check::try_from).collect::<Result<_, _>>()?;
         let writes = writes.into_iter().map(Write::try_from).collect::<Result<_, _>>()?;
-        let outcome = self.store.commit(Commit::new(checks, writes)?).await?;
+        let outcome = self.wait(self.store.commit(Commit::new(checks, writes)?)).await?;
         Ok(match outcome {
             Outcome::Committed(revision) => wit::Outcome::Committed(revision.0),
             // Lossless: a commit has at most a few hundred checks.

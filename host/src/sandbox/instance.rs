@@ -16,6 +16,7 @@ use crate::{
         imports::StateView,
         outbound::{self, Outbound, OutboundResponse, Sender},
         output::LineLog,
+        tally::CountedRequest,
     },
     store::Store,
 };
@@ -52,6 +53,8 @@ pub struct InstanceState {
     /// Counts and limits the memory of the instance.
     pub memory: MemoryLimit,
     store: Arc<dyn Store>,
+    /// The current request, which waits for the store; `None` before the first.
+    request: Option<Arc<CountedRequest>>,
 }
 
 impl InstanceState {
@@ -67,11 +70,12 @@ impl InstanceState {
         http.set_field_size_limit(MAX_FIELDS);
         let memory = MemoryLimit { max: max_memory, used: 0, initial: 0, granted: 0, denied: false };
         let hooks = Hooks { output, sender: Sender::new(reach.outbound) };
-        Self { table, wasi, http, hooks, memory, store: reach.store }
+        Self { table, wasi, http, hooks, memory, store: reach.store, request: None }
     }
 
-    /// Starts a request: output carries its id from now on.
-    pub fn begin_request(&mut self, request_id: &Arc<str>) {
+    /// Starts a request: output carries its id from now on, and waiting for the store is not counted as its time.
+    pub fn begin_request(&mut self, request_id: &Arc<str>, request: &Arc<CountedRequest>) {
+        self.request = Some(Arc::clone(request));
         self.hooks.output.begin(Arc::clone(request_id));
         self.hooks.sender.begin_call();
     }
@@ -85,6 +89,7 @@ impl InstanceState {
     /// resource with the host, and the instance has not grown much.
     pub fn end_request(&mut self) -> bool {
         self.hooks.output.end();
+        self.request = None;
         self.table.is_empty() && self.memory.used.saturating_sub(self.memory.initial) <= MAX_GROWTH
     }
 
@@ -95,7 +100,7 @@ impl InstanceState {
 
     /// The view for the imports of `orders:state/store`.
     pub fn state_view(&mut self) -> StateView<'_> {
-        StateView { store: &*self.store }
+        StateView { store: &*self.store, request: self.request.as_deref() }
     }
 
     /// Whether the guest has a response body that it has neither finished nor dropped.

@@ -2,18 +2,20 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | [`imports`] | the host side of `orders:state/store` |
 //! | [`output`] | turns what a component prints into log lines |
 //! | [`outbound`] | requests from a component to other servers |
 //! | [`failure`] | how a call into a component can fail |
-//! | [`tally`] | counts of requests, failures and latencies of a module |
+//! | [`tally`] | counts of a module's requests, as evidence for or against it |
+//! | [`imports`] | the host side of `orders:state/store` |
 //! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
+//! | [`call`] | a call in flight, and what ends it early |
 //! | [`response_body`] | the body of a response, as a component writes it |
 //! | `idle` | instances that wait for their next request |
 //! | [`guest`] | one call into one instance, and its outcome |
 //! | [`engine`] | the wasmtime engine: compiler, instance pool, linker |
 
+pub mod call;
 pub mod engine;
 pub mod failure;
 pub mod guest;

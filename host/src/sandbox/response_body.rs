@@ -12,13 +12,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::sandbox::{failure::Failure, tally::Tally};
+use crate::sandbox::{call::GuestCall, failure::Failure, tally::CountedRequest};
 
 /// A value that lives exactly as long as its call: a permit, a pinned module.
 pub type CallGuard = Arc<dyn Any + Send + Sync>;
-
-/// A call in flight: resolves when the guest has returned.
-pub type GuestCall = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// The body of a guest's response. Reading it drives the call that writes it.
 ///
@@ -33,7 +30,7 @@ pub struct GuestBody {
     /// Identifies the request in log lines.
     pub request_id: Arc<str>,
     /// Counts a failure after the head.
-    pub tally: Arc<Tally>,
+    pub counted: Arc<CountedRequest>,
     /// Dropped with the body, or after the call if that takes longer.
     pub guard: CallGuard,
 }
@@ -47,7 +44,7 @@ impl Body for GuestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         if let Some(call) = &mut self.call
-            && let Poll::Ready(result) = call.as_mut().poll(context)
+            && let Poll::Ready(result) = Pin::new(call).poll(context)
         {
             self.call = None;
             if let Err(failure) = result {
@@ -77,7 +74,7 @@ impl Body for GuestBody {
 
 impl GuestBody {
     fn record(&self, failure: Failure) -> Failure {
-        self.tally.record_failure((&failure).into());
+        self.counted.fail_after_head(&failure);
         failure
     }
 }
@@ -90,10 +87,10 @@ impl Drop for GuestBody {
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (guard, request_id) = (Arc::clone(&self.guard), Arc::clone(&self.request_id));
-            let tally = Arc::clone(&self.tally);
+            let counted = Arc::clone(&self.counted);
             runtime.spawn(async move {
                 if let Err(failure) = call.await {
-                    tally.record_failure((&failure).into());
+                    counted.fail_after_head(&failure);
                     tracing::warn!(
                         event = "request.failed_after_response",
                         request_id = &*request_id,

@@ -56,8 +56,10 @@ fn only_one_file_of_the_host_has_unsafe_code() {
 #[test]
 fn the_host_contains_no_term_of_the_order_domain() {
     for (file, source) in sources() {
+        // A method of `CancellationToken`, not a status.
+        let source = code(&source).to_lowercase().replace(".cancelled_owned()", "");
         for word in ["customer", "unit_price", "quantity", "shipped", "cancelled", "/api/v1", "idempotency"] {
-            assert!(!code(&source).to_lowercase().contains(word), "{file} contains {word:?}");
+            assert!(!source.contains(word), "{file} contains {word:?}");
         }
     }
 }

@@ -83,6 +83,7 @@ fn child_replaces_the_module() {
     let module = shelf.store_component(&new).unwrap();
     shelf.store_compiled(&compile(&new)).unwrap();
     shelf.activate(active(module)).unwrap();
+    shelf.write_history(module.to_string().as_bytes()).unwrap();
     shelf.remove_old(&[]);
 }
 

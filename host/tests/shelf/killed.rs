@@ -12,18 +12,19 @@ use crate::{
 /// SIGXFSZ, which a write beyond the file size limit raises.
 const SIGXFSZ: i32 = 25;
 
-/// Stores module `a` and activates it.
+/// Stores module `a`, activates it, and writes a history that names it.
 fn prepare(folder: &Path) -> ModuleHash {
     let shelf = open(folder);
     let old = component(b'a');
     let module = shelf.store_component(&old).unwrap();
     shelf.store_compiled(&compile(&old)).unwrap();
     shelf.activate(active(module)).unwrap();
+    shelf.write_history(module.to_string().as_bytes()).unwrap();
     module
 }
 
-/// Asserts that every file is complete and has a valid name. Returns the active module.
-fn assert_intact(shelf: &Shelf, folder: &Path) -> ModuleHash {
+/// Asserts that every file is complete and has a valid name. Returns the active module, and the one that the history names.
+fn assert_intact(shelf: &Shelf, folder: &Path) -> (ModuleHash, ModuleHash) {
     let stored = shelf.list().unwrap();
     for stored in &stored {
         shelf.read_component(stored.module).unwrap();
@@ -33,9 +34,10 @@ fn assert_intact(shelf: &Shelf, folder: &Path) -> ModuleHash {
     assert!(shelf.read_compiled(module).is_some());
     for name in names(folder) {
         let known = stored.iter().any(|stored| name.starts_with(&stored.module.to_string()));
-        assert!(known || ["active", "lock"].contains(&name.as_str()), "{name}");
+        assert!(known || ["active", "history", "lock"].contains(&name.as_str()), "{name}");
     }
-    module
+    let history = shelf.read_history().unwrap().expect("there is a history before and after the change");
+    (module, String::from_utf8(history).unwrap().parse().unwrap())
 }
 
 #[test]
@@ -46,7 +48,7 @@ fn a_kill_in_the_middle_of_a_file_leaves_the_old_module() {
     let output = run(limited(10_000, Overrun::Kills), "child_stores_a_large_component", folder.path());
     assert_ended_by(&output, SIGXFSZ);
     assert_eq!(names(folder.path()).len(), before.len() + 1, "no partial file is left");
-    assert_eq!(assert_intact(&open(folder.path()), folder.path()), old);
+    assert_eq!(assert_intact(&open(folder.path()), folder.path()), (old, old));
     assert_eq!(names(folder.path()), before);
 }
 
@@ -62,7 +64,8 @@ fn a_kill_between_any_two_steps_leaves_the_old_module_or_the_new_one() {
 
     let new = ModuleHash::digest(&component(b'b'));
     let life = POINTS.as_flattened();
-    let replaced = life.iter().position(|point| *point == "pointer renamed").unwrap();
+    let step_of = |name: &str| life.iter().position(|point| *point == name).unwrap();
+    let [replaced, told] = ["pointer renamed", "history renamed"].map(step_of);
     for (step, point) in life.iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let old = prepare(folder.path());
@@ -73,13 +76,14 @@ fn a_kill_between_any_two_steps_leaves_the_old_module_or_the_new_one() {
         assert_ended_by(&run(child, "child_replaces_the_module", folder.path()), SIGKILL);
 
         let shelf = open(folder.path());
-        let active = assert_intact(&shelf, folder.path());
-        assert_eq!(active, if step < replaced { old } else { new }, "killed at: {point}");
+        let found = assert_intact(&shelf, folder.path());
+        let expected = [replaced, told].map(|change| if step < change { old } else { new });
+        assert_eq!(found, expected.into(), "killed at: {point}");
         drop(shelf);
         // The interrupted change can be repeated.
         assert_succeeded(&run(unlimited(), "child_replaces_the_module", folder.path()));
-        assert_eq!(assert_intact(&open(folder.path()), folder.path()), new, "after: {point}");
-        let left = ["active", "lock", &format!("{new}.compiled"), &format!("{new}.wasm")];
+        assert_eq!(assert_intact(&open(folder.path()), folder.path()), (new, new), "after: {point}");
+        let left = ["active", "history", "lock", &format!("{new}.compiled"), &format!("{new}.wasm")];
         assert_eq!(names(folder.path()), left.map(str::to_owned).into(), "after: {point}");
     }
 }

@@ -12,6 +12,7 @@
 )]
 
 mod children;
+mod history;
 mod killed;
 mod modules;
 mod opening;

@@ -11,11 +11,8 @@ use rustix::process::geteuid;
 
 use crate::{
     children::{assert_succeeded, run, unlimited},
-    support::{component, names, open, rejection},
+    support::{ANOTHER_USER, component, names, open, rejection},
 };
-
-/// A user other than the one that runs this test.
-const ANOTHER_USER: u32 = 54_321;
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -105,12 +102,13 @@ fn temporary_files_are_removed_and_no_others() {
     let module = open(folder.path()).store_component(&component(b'1')).unwrap();
     let other = ModuleHash::digest(b"other");
     let unique = "1f0e8fd2-8a4f-4d2c-9a57-7b8ff3ab1f36";
-    let temporary = [".active.", &format!(".{module}.wasm."), &format!(".{other}.compiled.")];
+    let temporary = [".active.", ".history.", &format!(".{module}.wasm."), &format!(".{other}.compiled.")];
     for name in temporary {
         fs::write(folder.path().join(format!("{name}{unique}")), "partial").unwrap();
     }
     let foreign = [
         ".active".to_owned(),
+        ".history".to_owned(),
         format!(".notes.{unique}"),
         format!("active.{unique}"),
         format!(".{module}.wasm.orig"),

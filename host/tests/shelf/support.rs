@@ -18,6 +18,9 @@ use orders_host::module::{
 /// How many modules are kept, unless a test says otherwise.
 pub(crate) const KEEP: usize = 5;
 
+/// A user other than the one that runs the tests.
+pub(crate) const ANOTHER_USER: u32 = 54_321;
+
 /// A valid component that does nothing, with a section that distinguishes it from others.
 pub(crate) fn component(name: u8) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0".as_slice(), &[0, 2, 1, name]].concat()

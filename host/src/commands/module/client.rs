@@ -17,7 +17,7 @@ use super::event_stream::EventStream;
 use crate::{
     admin::{Accepted, Overview, View},
     commands::error::CommandError,
-    config::{AdminClientConfig, AdminUrl, PushConfig, Token},
+    config::{AdminClientConfig, AdminUrl, RolloutOptions, Token},
     module::hash::ModuleHash,
 };
 
@@ -63,23 +63,32 @@ impl Client {
         }
     }
 
-    /// Uploads a component, with the terms of its rollout as the query.
+    /// Uploads a component, with the terms of its rollout.
     pub(super) async fn push(
         &self,
         component: Vec<u8>,
-        config: &PushConfig,
+        rollout: &RolloutOptions,
     ) -> Result<Accepted, CommandError> {
-        let terms = [
-            config.canary.map(|canary| format!("canary={canary}")),
-            config.window.map(|window| format!("window={window}")),
-            config.watch.map(|watch| format!("watch={watch}")),
-        ];
-        // A period may be written with spaces, and a share has a percent sign, which must be escaped.
-        let terms =
-            terms.into_iter().flatten().collect::<Vec<_>>().join("&").replace(' ', "").replace('%', "%25");
-        let path = format!("/v1/modules?{terms}");
+        let path = format!("/v1/modules?{}", query(rollout));
         let json = self.request(Method::PUT, &path, component.into(), UPLOAD_TIMEOUT).await?;
         self.parse(&json)
+    }
+
+    /// Rolls out a module that is kept.
+    pub(super) async fn activate(
+        &self,
+        module: ModuleHash,
+        rollout: &RolloutOptions,
+    ) -> Result<Accepted, CommandError> {
+        let path = format!("/v1/modules/{module}/activate?{}", query(rollout));
+        match self.request(Method::POST, &path, Bytes::new(), RESPONSE_TIMEOUT).await {
+            Ok(json) => self.parse(&json),
+            Err(RequestError::Rejected(StatusCode::NOT_FOUND, _)) => Err(CommandError::Failed(format!(
+                "{} is known, but not kept: push its component",
+                module.short()
+            ))),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Rolls back, and returns the module that serves afterwards.
@@ -211,6 +220,12 @@ impl Client {
             self.url
         )
     }
+}
+
+/// The terms of a rollout as a query. A period may be written with spaces, and a share has a percent sign.
+fn query(rollout: &RolloutOptions) -> String {
+    let terms: Vec<_> = rollout.terms().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    terms.join("&").replace(' ', "").replace('%', "%25")
 }
 
 /// Why a request failed.

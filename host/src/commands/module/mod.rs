@@ -1,11 +1,14 @@
-//! `orders-host module push`, `list`, `status` and `rollback`: the client of the admin API.
+//! `orders-host module push`, `activate`, `list`, `status` and `rollback`: the client of the admin API.
 //!
-//! Results go to standard output, one line each; on a terminal, a live line below them shows the progress.
+//! Results go to standard output, one line each; on a terminal, a live line below them shows the progress. Warnings go to
+//! standard error.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `text` | numbers, times and states as text for people |
 //! | `tables` | what `list` and `status` print |
+//! | `prefix` | finds a module by the first digits of its hash |
+//! | `live` | the progress of a trial or a watch |
 //! | `screen` | the steps of a rollout, and the live line on a terminal |
 //! | `event_stream` | reads the event stream of the API |
 //! | `client` | requests to the API |
@@ -14,74 +17,132 @@
 mod client;
 mod event_stream;
 mod follow;
+mod live;
+mod prefix;
 mod screen;
 mod tables;
 mod text;
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use tokio::{signal::ctrl_c, time::Instant};
+use tokio::{
+    signal::ctrl_c,
+    time::{Duration, Instant},
+};
 
 use client::Client;
-use follow::{Follower, Outcome};
-use screen::{Screen, print};
+use follow::{End, Follower, Outcome};
+use prefix::find_module;
+use screen::{Screen, print, warn};
 
 use crate::{
-    admin::{Overview, View},
+    admin::{Accepted, Overview},
     commands::error::CommandError,
-    config::{HashPrefix, ListConfig, Period, PushConfig, RollbackConfig, StatusConfig, TrustConfig},
+    config::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig, TrustConfig, Until},
     module::{
         hash::ModuleHash,
         source::{Source, file_error, read_component},
     },
+    rollout::machine::Phase,
 };
 
 /// Pushes a component, and waits for the outcome of its rollout.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if the component is not promoted.
+/// [`CommandError`] if the component does not serve afterwards.
 pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
     let client = Client::new(&config.client)?;
     let component = read_checked(config)?;
     let (module, file) = (ModuleHash::digest(&component), config.component.display());
     let (overview, _) = client.overview().await?;
-    let serving = overview.serving.record.module.short();
-    if overview.serving.record.module == module {
-        print(&format!("{} already serves: nothing to do", module.short()));
+    let serving = overview.serving.record.module;
+    if serving == module {
+        return already_serves(&client, &overview, config.rollout.until).await;
+    }
+    let screen = Screen::new(false);
+    let (url, serving) = (client.url(), serving.short());
+    screen.done("pushing", &format!("{file} ({}) to {url}, where {serving} serves", module.short()));
+    screen.waiting("sending");
+    let accepted = client.push(component, &config.rollout).await?;
+    follow_accepted(&client, screen, &overview, &accepted, config.rollout.until).await
+}
+
+/// Rolls out a module that the service has kept, and waits for the outcome.
+///
+/// # Errors
+///
+/// [`CommandError`] if the module does not serve afterwards.
+pub async fn activate(config: &ActivateConfig) -> Result<(), CommandError> {
+    let client = Client::new(&config.client)?;
+    let (overview, _) = client.overview().await?;
+    let (serving, module) = (overview.serving.record.module, find_module(&overview, &config.module)?);
+    if serving == module {
+        return already_serves(&client, &overview, config.rollout.until).await;
+    }
+    let screen = Screen::new(false);
+    let (url, serving) = (client.url(), serving.short());
+    screen.done("activating", &format!("{} on {url}, where {serving} serves", module.short()));
+    let accepted = client.activate(module, &config.rollout).await?;
+    follow_accepted(&client, screen, &overview, &accepted, config.rollout.until).await
+}
+
+/// There is nothing to roll out. The rollout that is in progress may still be that of this module.
+async fn already_serves(client: &Client, overview: &Overview, until: Until) -> Result<(), CommandError> {
+    let module = overview.serving.record.module;
+    match follow::outcome_of_overview(overview, module, until) {
+        Some(outcome) => {
+            print(&format!("{} already serves: nothing to do", module.short()));
+            into_result(outcome)
+        }
+        None => {
+            print(&format!("{} already serves, and is watched", module.short()));
+            watch(client, overview, Some(module), Err(interrupted(module))).await
+        }
+    }
+}
+
+/// Follows the rollout of a module that the service has accepted.
+async fn follow_accepted(
+    client: &Client,
+    mut screen: Screen,
+    overview: &Overview,
+    accepted: &Accepted,
+    until: Until,
+) -> Result<(), CommandError> {
+    let Accepted { module, serving, event } = *accepted;
+    if serving {
+        screen.done("serving", "already: nothing to do");
         return Ok(());
     }
-    let default = overview.terms.get("watch").and_then(|watch| watch.parse().ok());
-    let watched = config.watch.or(default).unwrap_or(Period(Duration::ZERO));
-    let mut screen = Screen::new(false);
-    screen
-        .done("pushing", &format!("{file} ({}) to {}, where {serving} serves", module.short(), client.url()));
-    screen.waiting("sending");
-    let accepted = client.push(component, config).await?;
-    if accepted.serving {
-        screen.promoted(None, None);
-        return Ok(());
+    if overview.smoke_requests == Some(0) {
+        screen.warn(
+            "the service has no smoke requests: a component that answers every request wrongly may be promoted; add \
+             --smoke to the service",
+        );
     }
     screen.waiting("sent");
-    let follower = Follower { client: &client, screen: &mut screen, module: Some(module), serving: None };
-    let following = follower.outcome(accepted.event);
-    let outcome = tokio::select! {
-        outcome = Box::pin(following) => outcome?,
-        _ = ctrl_c() => {
-            return Err(CommandError::CouldNotRun(format!(
-                "interrupted; the service continues the rollout of {}: `orders-host module status --watch` shows it, \
-                 `orders-host module rollback` ends it",
-                module.short()
-            )));
-        }
-    };
-    if outcome.why.is_none() && !watched.0.is_zero() {
-        screen
-            .done("watched", &format!("for {watched} from now on: rolled back automatically if it is worse"));
+    let follower = Follower { client, screen: &mut screen, module: Some(module), until, serving: None };
+    until_outcome(follower, event, Err(interrupted(module))).await
+}
+
+fn interrupted(module: ModuleHash) -> CommandError {
+    CommandError::CouldNotRun(format!(
+        "interrupted; the service continues the rollout of {}: `orders-host module status --watch` shows it, \
+         `orders-host module rollback` ends it",
+        module.short()
+    ))
+}
+
+/// Waits for the outcome; `interrupted` is the result if the user does not.
+async fn until_outcome(
+    follower: Follower<'_>,
+    after: u64,
+    interrupted: Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    tokio::select! {
+        outcome = Box::pin(follower.outcome(after)) => into_result(outcome?),
+        _ = ctrl_c() => interrupted,
     }
-    drop(screen);
-    into_result(outcome)
 }
 
 /// Reads the component and checks it as far as possible here, so that nothing is uploaded in vain.
@@ -96,8 +157,16 @@ fn read_checked(config: &PushConfig) -> Result<Vec<u8>, CommandError> {
 }
 
 fn into_result(outcome: Outcome) -> Result<(), CommandError> {
-    let Outcome { module, why } = outcome;
-    why.map_or(Ok(()), |why| Err(CommandError::Failed(format!("{} {why}", module.short()))))
+    let Outcome { module, end } = outcome;
+    match end {
+        End::Serves { unproven: None } => Ok(()),
+        End::Serves { unproven: Some(why) } => {
+            let why = text::printable(&why);
+            warn(&format!("{} serves, but is unproven: {why}", module.short()));
+            Ok(())
+        }
+        End::Gone(why) => Err(CommandError::Failed(format!("{} {why}", module.short()))),
+    }
 }
 
 /// Lists all modules.
@@ -115,11 +184,11 @@ pub async fn list(config: &ListConfig) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Shows the status once, or until a rollout ends.
+/// Shows the status once, or until a rollout is over.
 ///
 /// # Errors
 ///
-/// [`CommandError`] if there is no such module, the service could not be reached, or the watched module was not promoted.
+/// [`CommandError`] if there is no such module, the service could not be reached, or the watched module does not serve.
 pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
     let client = Client::new(&config.client)?;
     let (overview, json) = client.overview().await?;
@@ -128,7 +197,7 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
             true => print_json(&json),
             false => print(&tables::overview(&overview)),
         }
-        return if config.watch { watch(&client, &overview, None).await } else { Ok(()) };
+        return if config.watch { watch(&client, &overview, None, Ok(())).await } else { Ok(()) };
     };
     let module = find_module(&overview, prefix)?;
     let Some((view, json)) = client.module(module).await? else {
@@ -138,53 +207,38 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
         true => print_json(&json),
         false => print(&tables::module(&view)),
     }
-    if config.watch { watch(&client, &overview, Some(&view)).await } else { Ok(()) }
+    if !config.watch {
+        return Ok(());
+    }
+    match follow::outcome_of_overview(&overview, module, Until::Settled) {
+        Some(outcome) => into_result(outcome),
+        None => watch(&client, &overview, Some(module), Ok(())).await,
+    }
 }
 
-/// Shows events from now on, until a rollout ends or the user interrupts the command.
-async fn watch(client: &Client, overview: &Overview, view: Option<&View>) -> Result<(), CommandError> {
-    if let Some(outcome) = view.and_then(follow::outcome_of_view) {
-        return into_result(outcome);
-    }
-    let mut screen = Screen::new(view.is_none());
-    if let Some(View { record, .. }) = &overview.candidate
-        && let Some(window) = &record.window
+/// Shows events from now on, until the rollout of this module, or of any, is over. `interrupted` is the result if the user
+/// interrupts the command.
+async fn watch(
+    client: &Client,
+    overview: &Overview,
+    module: Option<ModuleHash>,
+    interrupted: Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let mut screen = Screen::new(module.is_none());
+    if let Some(candidate) = &overview.candidate {
+        screen.join_trial(&candidate.record);
+    } else if let Some(rollout) = &overview.rollout
+        && let (Phase::Watched, Some(left)) = (rollout.phase, rollout.seconds_left)
     {
-        screen.join_trial(window, record.trial.as_ref(), record.module);
+        screen.join_watch(Duration::from_secs(left));
     }
     let serving =
         screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
-    let module = view.map(|view| view.record.module);
-    let following = Follower { client, screen: &mut screen, module, serving }.outcome(overview.event);
-    let outcome = tokio::select! {
-        outcome = Box::pin(following) => outcome?,
-        _ = ctrl_c() => return Ok(()),
-    };
-    drop(screen);
-    into_result(outcome)
+    let follower = Follower { client, screen: &mut screen, module, until: Until::Settled, serving };
+    until_outcome(follower, overview.event, interrupted).await
 }
 
-/// The one module whose hash begins with this prefix.
-fn find_module(overview: &Overview, prefix: &HashPrefix) -> Result<ModuleHash, CommandError> {
-    let HashPrefix(prefix) = prefix;
-    let modules = overview.modules.iter().map(|view| view.record.module);
-    let matching: Vec<_> = modules.filter(|module| module.to_string().starts_with(prefix)).collect();
-    match matching.as_slice() {
-        [module] => Ok(*module),
-        [] => Err(CommandError::Failed(format!(
-            "no known module has a hash that begins with {prefix}: `orders-host module list` shows the known modules"
-        ))),
-        several => {
-            let several: Vec<_> = several.iter().map(ModuleHash::short).collect();
-            Err(CommandError::Failed(format!(
-                "{prefix} is ambiguous, it matches {}: give more digits",
-                several.join(", ")
-            )))
-        }
-    }
-}
-
-/// Rolls back the module on trial, or restores the previous module.
+/// Ends the rollout in progress, or restores the previous module.
 ///
 /// # Errors
 ///

@@ -9,19 +9,23 @@ use console::{StyledObject, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Duration;
 
-use super::text;
+use super::{
+    live::{End, Observation, Progress, both_numbers},
+    text,
+};
 use crate::{
     config::Window,
     module::hash::ModuleHash,
-    rollout::events::{Comparison, Event, Origin, Step},
+    rollout::{
+        events::{Comparison, Event, Origin, Step},
+        roster::Record,
+    },
 };
 
 /// How often the live line is drawn.
 pub(super) const FRAME: Duration = Duration::from_millis(100);
-/// How often the numbers of a trial are printed where there is no live line, in milliseconds.
-const NUMBERS_INTERVAL_MS: u64 = 10_000;
 const WAITING_TEMPLATE: &str = "{spinner:.cyan} {msg}";
-const TRIAL_TEMPLATE: &str = "{spinner:.cyan} {bar:40.cyan/dim} {msg}";
+const OBSERVATION_TEMPLATE: &str = "{spinner:.cyan} {bar:40.cyan/dim} {msg}";
 const BAR_CHARACTERS: &str = "━━─";
 
 /// The output of a command that follows a rollout.
@@ -31,16 +35,8 @@ pub(super) struct Screen {
     live: Option<ProgressBar>,
     /// Whether each step starts with the hash of its module, because several modules may be shown.
     with_hashes: bool,
-    trial: Option<Trial>,
-}
-
-#[derive(Debug)]
-struct Trial {
-    began: Instant,
-    window: Window,
-    numbers: Option<Comparison>,
-    /// When its numbers were last printed, in milliseconds since its start.
-    printed_ms: u64,
+    /// The trial or the watch in progress.
+    observation: Option<Observation>,
 }
 
 impl Screen {
@@ -48,7 +44,7 @@ impl Screen {
     pub(super) fn new(with_hashes: bool) -> Self {
         let live = std::io::stdout().is_terminal() && console::Term::stdout().features().is_attended();
         let live = live.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()));
-        let screen = Self { live, with_hashes, trial: None };
+        let screen = Self { live, with_hashes, observation: None };
         screen.set_template(WAITING_TEMPLATE);
         if let Some(live) = &screen.live {
             live.enable_steady_tick(FRAME);
@@ -61,15 +57,23 @@ impl Screen {
         self.live.is_some()
     }
 
-    /// Whether a trial is shown.
-    pub(super) fn has_trial(&self) -> bool {
-        self.trial.is_some()
+    /// Whether a trial or a watch is shown.
+    pub(super) fn has_observation(&self) -> bool {
+        self.observation.is_some()
     }
 
     /// Shows on the live line what the command waits for.
     pub(super) fn waiting(&self, what: impl Into<String>) {
         if let Some(live) = &self.live {
             live.set_message(what.into());
+        }
+    }
+
+    /// Prints a warning.
+    pub(super) fn warn(&self, what: &str) {
+        match &self.live {
+            Some(live) => live.suspend(|| warn(what)),
+            None => warn(what),
         }
     }
 
@@ -100,43 +104,64 @@ impl Screen {
                 let (request, time) = (text::printable(request), text::duration_ms(*duration_ms));
                 done("answered", &format!("{request} with {status} in {time}"));
             }
-            Step::OnTrial { share, window } => {
+            Step::OnTrial { share, window, .. } => {
                 let length = window.parse().map_or_else(|_| text::printable(window), window_text);
                 done("on trial", &format!("with {share} % of the requests, {length}"));
                 self.begin_trial(window);
             }
+            Step::Extended { why } => {
+                let why = format!("too few requests for a verdict so far: {}", text::printable(why));
+                self.line(&style("!").yellow(), "extended", &why, module);
+            }
             Step::Measured { trial } => self.measured(trial, module),
-            Step::Promoted { trial, duration_ms, .. } => {
-                self.end_trial(trial.as_ref(), module);
-                self.promoted(Some(*duration_ms), module);
+            Step::Promoted { trial, unproven, watch, duration_ms, .. } => {
+                self.end_observation(trial.as_ref(), module);
+                self.promoted(*duration_ms, unproven.is_some(), watch.as_deref(), module);
             }
             Step::Refused { .. } => self.failed("refused", "nothing has changed", module),
             Step::RolledBack { trial, serving, .. } => {
-                self.end_trial(trial.as_ref(), module);
+                self.end_observation(trial.as_ref(), module);
                 self.failed("rolled back", &format!("{} serves", serving.short()), module);
             }
-            Step::Kept { trial } => {
-                self.end_trial(Some(trial), module);
-                self.line(&style("✓").green(), "kept", "no worse while it was watched", module);
+            Step::Kept { trial, unproven } => {
+                self.end_observation(Some(trial), module);
+                let what = match unproven {
+                    None => "no worse while it was watched",
+                    Some(_) => "too few requests for a verdict while it was watched",
+                };
+                self.line(&style("✓").green(), "kept", what, module);
             }
         }
     }
 
-    /// Shows that the module serves all requests.
-    pub(super) fn promoted(&self, duration_ms: Option<u64>, module: Option<ModuleHash>) {
-        let after =
-            duration_ms.map(|time| format!("after {}: ", text::duration_ms(time))).unwrap_or_default();
-        self.line(&style("✓").green().bold(), "promoted", &format!("{after}it serves all requests"), module);
+    /// Shows that the module serves.
+    fn promoted(
+        &mut self,
+        duration_ms: u64,
+        is_unproven: bool,
+        watch: Option<&str>,
+        module: Option<ModuleHash>,
+    ) {
+        let evidence = if is_unproven { "too few requests for a verdict, " } else { "" };
+        let serves = match watch {
+            None => "it serves all requests".to_owned(),
+            Some(watch) => format!("it serves, and is watched for {}", text::printable(watch)),
+        };
+        let what = format!("after {}: {evidence}{serves}", text::duration_ms(duration_ms));
+        self.line(&style("✓").green().bold(), "promoted", &what, module);
+        if let Some(Ok(watch)) = watch.map(str::parse) {
+            self.observe(End::Window(Window::Time(watch)));
+        }
     }
 
     /// Shows that the module does not serve.
-    pub(super) fn failed(&self, step: &str, what: &str, module: Option<ModuleHash>) {
+    fn failed(&self, step: &str, what: &str, module: Option<ModuleHash>) {
         self.line(&style("✗").red().bold(), step, what, module);
     }
 
-    /// Prints the final numbers of a trial and clears the live line.
-    pub(super) fn end_trial(&mut self, numbers: Option<&Comparison>, module: Option<ModuleHash>) {
-        self.trial = None;
+    /// Prints the final numbers of a trial or a watch and clears the live line.
+    fn end_observation(&mut self, numbers: Option<&Comparison>, module: Option<ModuleHash>) {
+        self.observation = None;
         self.set_template(WAITING_TEMPLATE);
         self.waiting("");
         if let Some(numbers) = numbers {
@@ -144,29 +169,13 @@ impl Screen {
         }
     }
 
-    /// Draws the progress of the trial on the live line.
+    /// Draws the progress of the trial or the watch on the live line.
     pub(super) fn draw(&self) {
-        let (Some(live), Some(trial)) = (&self.live, &self.trial) else { return };
-        let elapsed = trial.began.elapsed();
-        let requests = trial.numbers.as_ref().map_or(0, |numbers| numbers.module.requests);
-        let (position, length, progress) = match trial.window {
-            Window::Time(time) => {
-                let progress =
-                    format!("{} of {}", text::duration(elapsed.min(time.0)), text::duration(time.0));
-                (milliseconds(elapsed), milliseconds(time.0), progress)
-            }
-            Window::Requests(wanted) => {
-                let progress = format!("{requests} of {wanted} requests, {}", text::duration(elapsed));
-                (requests, u64::from(wanted), progress)
-            }
-        };
+        let (Some(live), Some(observation)) = (&self.live, &self.observation) else { return };
+        let Progress { position, length, text } = observation.progress();
         live.set_length(length);
-        live.set_position(position.min(length));
-        let numbers = trial.numbers.as_ref().map(|numbers| {
-            let (new, old) = (text::aligned_numbers(&numbers.module), text::aligned_numbers(&numbers.other));
-            format!("\n    new {new}\n    old {old}")
-        });
-        live.set_message(format!("{progress}{}", numbers.unwrap_or_default()));
+        live.set_position(position);
+        live.set_message(text);
     }
 
     /// Removes the live line.
@@ -177,42 +186,46 @@ impl Screen {
     }
 
     fn begin_trial(&mut self, window: &str) {
-        let Ok(window) = window.parse() else { return };
-        self.trial = Some(Trial { began: Instant::now(), window, numbers: None, printed_ms: 0 });
-        self.set_template(TRIAL_TEMPLATE);
+        if let Ok(window) = window.parse() {
+            self.observe(End::Window(window));
+        }
+    }
+
+    fn observe(&mut self, end: End) {
+        self.observation = Some(Observation::new(end));
+        self.set_template(OBSERVATION_TEMPLATE);
         self.draw();
     }
 
-    /// Shows the numbers of a trial in progress.
-    pub(super) fn measured(&mut self, numbers: &Comparison, module: Option<ModuleHash>) {
-        let Some(trial) = &mut self.trial else { return };
-        if let Some(began) = Instant::now().checked_sub(Duration::from_millis(numbers.elapsed_ms)) {
-            // A viewer that joins later shows the same elapsed time.
-            trial.began = began;
-        }
-        trial.numbers = Some(numbers.clone());
-        if self.live.is_none() && numbers.elapsed_ms >= trial.printed_ms + NUMBERS_INTERVAL_MS {
-            trial.printed_ms = numbers.elapsed_ms;
+    /// Shows the numbers of a trial or a watch in progress.
+    fn measured(&mut self, numbers: &Comparison, module: Option<ModuleHash>) {
+        let Some(observation) = &mut self.observation else { return };
+        if observation.update(numbers) && self.live.is_none() {
             self.print_numbers(numbers, module);
         }
         self.draw();
     }
 
     /// Shows a trial that started before this command did.
-    pub(super) fn join_trial(&mut self, window: &str, numbers: Option<&Comparison>, module: ModuleHash) {
-        self.begin_trial(window);
-        if let Some(numbers) = numbers {
-            self.measured(numbers, Some(module));
+    pub(super) fn join_trial(&mut self, record: &Record) {
+        if let Some(window) = &record.window {
+            self.begin_trial(window);
+        }
+        if let Some(numbers) = &record.trial {
+            self.measured(numbers, Some(record.module));
         }
     }
 
+    /// Shows a watch that started before this command did.
+    pub(super) fn join_watch(&mut self, left: Duration) {
+        self.observe(End::At(Instant::now() + left));
+    }
+
     fn print_numbers(&self, numbers: &Comparison, module: Option<ModuleHash>) {
-        let time = text::duration_ms(numbers.elapsed_ms);
         if self.is_live() {
-            let (new, old) = (text::aligned_numbers(&numbers.module), text::aligned_numbers(&numbers.other));
-            self.print(&format!("    new {new}\n    old {old}"));
+            self.print(&both_numbers(numbers));
         } else {
-            let what = format!("{time}: {}", text::comparison(numbers));
+            let what = format!("{}: {}", text::duration_ms(numbers.elapsed_ms), text::comparison(numbers));
             self.line(&style("✓"), "measured", &what, module);
         }
     }
@@ -252,12 +265,18 @@ pub(super) fn print(lines: &str) {
     let _ = writeln!(output, "{lines}").and_then(|()| output.flush());
 }
 
+/// Prints a warning to standard error.
+pub(super) fn warn(what: &str) {
+    let _ = writeln!(std::io::stderr(), "orders-host: warning: {what}");
+}
+
 fn origin_text(from: Origin) -> &'static str {
     match from {
         Origin::Start => "at the start",
         Origin::Restart => "at a restart",
         Origin::Reload => "by a reload",
         Origin::Push => "by a push",
+        Origin::Activate => "from the module folder",
     }
 }
 
@@ -266,8 +285,4 @@ fn window_text(window: Window) -> String {
         Window::Time(time) => format!("for {time}"),
         Window::Requests(requests) => format!("until it has answered {requests}"),
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 
 use crate::rollout::{
     events::{Comparison, Numbers},
-    roster::State,
+    roster::{Record, State},
 };
 
 /// Text from another program as part of one line: control characters, which could move the cursor, become spaces.
@@ -69,6 +69,7 @@ fn failure_kinds(numbers: &Numbers) -> String {
         (numbers.server_errors, "5xx"),
         (numbers.traps, "trapped"),
         (numbers.timeouts, "timed out"),
+        (numbers.cpu, "out of processor time"),
         (numbers.bad_answers, "bad responses"),
     ];
     let kinds: Vec<_> =
@@ -79,6 +80,12 @@ fn failure_kinds(numbers: &Numbers) -> String {
 /// The numbers of both modules of a trial, on one line.
 pub(super) fn comparison(trial: &Comparison) -> String {
     format!("new {}; old {}", numbers(&trial.module), numbers(&trial.other))
+}
+
+/// Why a module does not serve, or serves although too little is known about it; empty otherwise.
+pub(super) fn why(record: &Record) -> String {
+    let unproven = || record.unproven.as_ref().map(|why| format!("unproven: {why}"));
+    printable(&record.why.clone().or_else(unproven).unwrap_or_default())
 }
 
 /// The state of a module.

@@ -14,7 +14,7 @@ use super::{
     active::ActiveModule,
     names::{
         ACTIVE_FILE, ACTIVE_POINTS, COMPILED_POINTS, COMPILED_SUFFIX, COMPONENT_POINTS, COMPONENT_SUFFIX,
-        MAX_ACTIVE_BYTES, RESTORE_HINT, file_error, is_shelf_file, module_of_file,
+        MAX_ACTIVE_BYTES, file_error, is_shelf_file, module_of_file,
     },
     ownership,
 };
@@ -34,7 +34,7 @@ use crate::{
 pub struct Shelf {
     pub(super) folder: PathBuf,
     /// How many modules are kept, besides those in use.
-    pub(super) keep: usize,
+    pub keep: usize,
     /// Serializes changes, so that no module is removed between a check that it is stored and its use.
     changes: Mutex<()>,
     /// Locked while the folder is open.
@@ -118,12 +118,10 @@ impl Shelf {
     ///
     /// # Errors
     ///
-    /// One line with the file's name and the remedy: it is missing, cannot be read, or was changed.
+    /// One line with the file's name: it is missing, cannot be read, or was changed.
     pub fn read_component(&self, module: ModuleHash) -> Result<Vec<u8>, String> {
         let path = self.path(module, COMPONENT_SUFFIX);
-        let unusable = |why: &dyn fmt::Display| {
-            format!("{}: {RESTORE_HINT}", file_error("stored component", &path, why))
-        };
+        let unusable = |why: &dyn fmt::Display| file_error("stored component", &path, why);
         let component = ownership::read(&path, MAX_COMPONENT_BYTES).map_err(|error| unusable(&error))?;
         if ModuleHash::digest(&component) == module {
             Ok(component)
@@ -237,7 +235,18 @@ impl Shelf {
         Ok(())
     }
 
-    fn write(&self, path: &Path, bytes: &[u8], [written, renamed, synced]: [&str; 3]) -> io::Result<()> {
+    /// Whether the component of a module is stored.
+    pub fn is_stored(&self, module: ModuleHash) -> bool {
+        self.check_stored(module).is_ok()
+    }
+
+    /// Writes a file completely or not at all. It is durable afterwards.
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        [written, renamed, synced]: [&str; 3],
+    ) -> io::Result<()> {
         let temporary = TemporaryFile::write(path, bytes, PRIVATE_MODE)?;
         fault::point(written);
         temporary.persist()?;

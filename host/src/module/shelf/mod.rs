@@ -1,5 +1,5 @@
-//! The module folder: modules that outlive the process. It has components, their compiled code, and the name of the module
-//! that serves.
+//! The module folder: modules that outlive the process. It has components, their compiled code, the name of the module that
+//! serves, and what the host knew about modules.
 //!
 //! ```text
 //! <SHA-256>.wasm        a component
@@ -7,6 +7,8 @@
 //! active                the module that serves, and the component that `--component` named at the time:
 //!                           module <SHA-256>
 //!                           component <SHA-256>
+//! history               what the host knew about modules; its format is described in `rollout/history`. The file `active`
+//!                       prevails: the folder is valid without a history, and earlier versions of the host ignore it
 //! lock                  empty; locked by the process that uses the folder
 //! .<name>.<UUID>        a temporary file, left by an interrupted write
 //! ```
@@ -24,14 +26,16 @@
 //! | `active` | the file `active`: which module serves, as two lines of text |
 //! | `ownership` | locks the folder, and reads only files that belong to this process's user alone |
 //! | `folder` | stores, finds and activates modules |
+//! | `history` | the file `history`, as bytes |
 //! | `retention` | removes old modules |
 
 mod active;
 mod folder;
+mod history;
 mod names;
 mod ownership;
 mod retention;
 
 pub use active::ActiveModule;
 pub use folder::{Shelf, StoredModule};
-pub use names::POINTS;
+pub use names::{MAX_HISTORY_BYTES, POINTS};

@@ -141,23 +141,30 @@ async fn errors_name_what_is_supported() {
         ("GET", "/v1/rollback", "POST"),
         ("PUT", "/v1/events", "GET"),
         ("DELETE", "/v1/modules/00", "GET"),
+        ("GET", "/v1/modules/00/activate", "POST"),
     ] {
         let response = ask(&host, method, path, "").await;
         assert!(problem(&response, 405).contains(allow), "{method} {path}");
         assert_eq!(response.field("allow"), allow, "{method} {path}");
     }
     let unknown = format!("/v1/modules/{}", "0".repeat(64));
-    for path in ["/", "/v1", "/v2/modules", "/v1/modules/", "/v1/modules/00", &unknown, "/health"] {
+    for path in
+        ["/", "/v1", "/v2/modules", "/v1/modules/", "/v1/modules/00", &unknown, "/v1/modules/00/x", "/health"]
+    {
         problem(&ask(&host, "GET", path, "").await, 404);
     }
     let detail = problem(&ask(&host, "POST", "/v1/rollback", "").await, 409);
     assert!(detail.contains("no module to roll back to"), "{detail}");
     for (query, says) in [
-        ("canary=101%25", "0 to 100"),
-        ("canary=", "0 to 100"),
+        ("canary=100%25", "canary: expected a whole number from 0 to 99"),
+        ("canary=", "0 to 99"),
         ("window=0", "`30s`"),
+        ("max-window=0s", "longer than zero"),
+        ("on-unproven=wait", "`promote` or `rollback`"),
         ("watch=soon", "`500ms`"),
-        ("force=yes", "canary, window and watch"),
+        ("control=51", "1 to 50"),
+        ("ignore-client-errors", "`true` or `false`"),
+        ("force=yes", "canary, window, max-window, on-unproven, watch, control, ignore-client-errors"),
     ] {
         let response = ask(&host, "PUT", &format!("/v1/modules?{query}"), "").await;
         let detail = problem(&response, 400);

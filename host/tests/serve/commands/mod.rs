@@ -3,3 +3,4 @@
 pub mod compile;
 pub mod module;
 pub mod module_trials;
+pub mod module_watches;

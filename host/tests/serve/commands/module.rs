@@ -53,7 +53,7 @@ pub fn check_said(ran: &CommandOutput, parts: &[&str]) {
 
 #[tokio::test]
 async fn a_module_is_pushed_shown_and_rolled_back() {
-    let host = TestHost::fixture("answers", &["--smoke", "GET /", "--watch", "1h"]).await;
+    let host = TestHost::fixture("answers", &["--smoke", "GET /"]).await;
     let (before, file) = (short(&path("answers")), path("remembers"));
     let after = short(&file);
     let ran = module(&host, &["rollback"]).await;
@@ -64,8 +64,8 @@ async fn a_module_is_pushed_shown_and_rolled_back() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{}", ran.stdout);
     let steps =
         ["pushing", &after, &before, "\nreceived", "\ncompiled", "\nloaded", "\nanswered", "GET / with 200"];
-    check_said(&ran, &[&steps[..], &["\npromoted", "\nwatched", "1h"]].concat());
-    assert_eq!(ran.stdout.lines().count(), 7, "{}", ran.stdout);
+    check_said(&ran, &[&steps[..], &["\npromoted", "it serves all requests"]].concat());
+    assert_eq!(ran.stdout.lines().count(), 6, "{}", ran.stdout);
     assert_eq!(host.get("/").await.body, "request 1 of this instance");
 
     let ran = module(&host, &["push", &file]).await;
@@ -153,7 +153,8 @@ async fn an_unreachable_service_is_reported_in_one_line() {
     let host = TestHost::fixture("answers", &[]).await;
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let file = path("remembers");
-    let commands = [&["push", &file][..], &["list"], &["status"], &["status", "00"], &["rollback"]];
+    let commands =
+        [&["push", &file][..], &["activate", "00"], &["list"], &["status"], &["status", "00"], &["rollback"]];
     for (url, says) in [
         (format!("http://{gone}"), vec!["cannot reach", "refused", "--admin-listen", "ORDERS_ADMIN"]),
         (format!("http://{}", host.address), vec!["not the admin API of an orders-host"]),
@@ -174,7 +175,7 @@ async fn an_unreachable_service_is_reported_in_one_line() {
 
 #[tokio::test]
 async fn the_token_is_sent_but_never_printed_or_logged() {
-    let host = TestHost::with_token(&fixture("answers"), &[], TOKEN).await;
+    let host = TestHost::with_token(&fixture("answers"), &["--smoke", "GET /"], TOKEN).await;
     let url = format!("http://{}", host.admin.unwrap());
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -215,7 +216,7 @@ async fn the_token_is_sent_but_never_printed_or_logged() {
 /// `--help` of each command lists its exit codes.
 #[tokio::test]
 async fn help_lists_the_exit_codes() {
-    for command in ["push", "list", "status", "rollback"] {
+    for command in ["push", "activate", "list", "status", "rollback"] {
         let ran = run(["module", command, "--help"]).await;
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
         for part in ["Exit code: 0 if ", "2 if ", "--admin <URL>", "ORDERS_ADMIN", "--admin-token-file"] {
@@ -225,6 +226,8 @@ async fn help_lists_the_exit_codes() {
     for (odd, says) in [
         (&["push"][..], "see `orders-host module push --help`"),
         (&["push", "x", "--canary", "200%"], "--canary"),
+        (&["activate", "0a", "--control", "51%"], "--control"),
+        (&["activate"], "see `orders-host module activate --help`"),
         (&["status", "xyz"], "xyz"),
         (&["status", "--json", "--watch"], "see `orders-host module status --help`"),
     ] {

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use orders_host::{module::shelf, rollout::swap};
+use orders_host::{
+    module::{hash::ModuleHash, shelf},
+    rollout::owner,
+};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -98,7 +101,13 @@ async fn a_pushed_module_serves_after_kill_9() {
     assert_eq!(compilations(&host), 0, "the stored code was not used");
     let overview = ask(&host, "GET", "/v1/modules", "").await.json();
     assert_eq!((&overview["durable"], &overview["serving"]["state"]), (&true.into(), &"serving".into()));
-    // The previous module is not restored: after a restart there is none to roll back to.
+    // A rollback loads the previous module again.
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
+    kill(host).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
 }
 
@@ -160,11 +169,72 @@ async fn damaged_code_is_compiled_again_and_a_damaged_component_is_rejected() {
     assert_eq!(body(&folder.start(&[]).await).await, REQUEST_1);
 }
 
+/// So a rollback to it is possible after a restart, whatever `--component` names then.
+#[tokio::test]
+async fn the_component_that_served_first_is_kept_while_it_is_the_previous_one() {
+    let folder = Folder::new();
+    let first = fs::read(fixture("answers")).unwrap();
+    let stored = folder.file(&ModuleHash::digest(&first).to_string(), "wasm");
+    let host = folder.start(&[]).await;
+    assert_eq!(fs::read(&stored).unwrap(), first);
+    // Of the modules that are not in use, the folder keeps one.
+    serve_pushed(&host, "remembers").await;
+    assert_eq!(fs::read(&stored).unwrap(), first);
+    kill(host).await;
+    folder.deploy("leaks");
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(fs::read(&stored).unwrap(), first);
+}
+
+/// A deployment replaces what served, and a rollback undoes it.
+#[tokio::test]
+async fn a_rollback_after_another_component_was_deployed_restores_the_first_one() {
+    let folder = Folder::new();
+    folder.deploy("remembers");
+    kill(folder.start(&[]).await).await;
+    folder.deploy("answers");
+    kill(folder.start(&[]).await).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, HELLO);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
+    assert_eq!(body(&host).await, REQUEST_1);
+    kill(host).await;
+    let host = folder.start(&[]).await;
+    assert_eq!(body(&host).await, REQUEST_1);
+    assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
+}
+
+#[tokio::test]
+async fn the_active_module_serves_whatever_the_history_is() {
+    let folder = Folder::new();
+    let host = folder.start(&[]).await;
+    let module = serve_pushed(&host, "remembers").await;
+    kill(host).await;
+    let path = folder.modules().join("history");
+    let other = ModuleHash::digest(b"other");
+    for history in [
+        String::new(),
+        "{".repeat(2 << 20),
+        "[".repeat(1 << 20),
+        "{\"version\":2}".to_owned(),
+        format!("{{\"version\":1,\"serving\":\"{other}\",\"previous\":\"{other}\",\"records\":[]}}"),
+    ] {
+        fs::write(&path, &history).unwrap();
+        let host = folder.start(&[]).await;
+        assert_eq!(body(&host).await, REQUEST_1);
+        let overview = ask(&host, "GET", "/v1/modules", "").await.json();
+        let serving = (&overview["serving"]["module"], &overview["previous"]);
+        assert_eq!(serving, (&module.as_str().into(), &Value::Null));
+        kill(host).await;
+    }
+}
+
 /// After the restart, the old module or the pushed one serves, and it is complete.
 #[tokio::test]
 async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
     let mut after = Vec::new();
-    for point in shelf::POINTS.iter().flatten().chain(&swap::POINTS) {
+    for point in shelf::POINTS.iter().flatten().chain(&owner::POINTS) {
         let folder = Folder::new();
         let host = folder.start(&[]).await;
         serve_pushed(&host, "remembers").await;
@@ -174,8 +244,8 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         // The response may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
         let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
-        let request =
-            http::Request::put("/v1/modules?canary=50&window=100ms").body(http_body_util::Full::from(bytes));
+        let request = http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms")
+            .body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;
         let ended = host.exit().await;
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{point}: {ended}");

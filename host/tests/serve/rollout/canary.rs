@@ -147,23 +147,31 @@ async fn a_good_candidate_is_promoted() {
     assert_eq!(failed(&load.stop().await), 0);
     let (new, old) = (record_of(&host, &module).await, record_of(&host, &before).await);
     assert_eq!((&new["state"], &old["state"]), (&"serving".into(), &"replaced".into()));
-    let trial: Value = serde_json::from_str(promotion["trial"].as_str().unwrap()).unwrap();
-    let (candidate, control) = (number(&trial["module"]["requests"]), number(&trial["other"]["requests"]));
-    assert!(candidate >= 300, "{trial}");
+    let (candidate, control) = (number(&promotion["requests"]), number(&promotion["control_requests"]));
+    assert!(candidate >= 300, "{promotion}");
     // A quarter of all requests, give or take those in flight when the trial began and ended.
     let share = 100 * candidate / (candidate + control);
-    assert!((20..=30).contains(&share), "{trial}");
-    assert_eq!(number(&trial["module"]["failures"]), 0);
+    assert!((20..=30).contains(&share), "{promotion}");
+    assert_eq!((number(&promotion["failures"]), &promotion["watch"]), (0, &"300ms".into()));
+    assert_eq!(new["unproven"], Value::Null);
 }
 
-/// Without a trial, and with a trial that gets no requests.
+/// Without a trial, and with a trial that gets no requests: nothing speaks for or against it.
 #[tokio::test]
-async fn a_candidate_of_an_idle_service_is_promoted() {
+async fn a_candidate_of_an_idle_service_is_unproven() {
     let host = TestHost::fixture("answers", &[]).await;
     let module = push(&host, &fixture("leaks"), "canary=0").await;
-    assert_eq!(promoted(&host, &module).await["trial"], Value::Null);
-    let module = push(&host, &fixture("dawdles"), "canary=50&window=100ms").await;
+    assert_eq!(promoted(&host, &module).await["requests"], Value::Null);
+    let terms = "canary=50&window=50ms&max-window=200ms";
+    let module = push(&host, &fixture("dawdles"), terms).await;
     promoted(&host, &module).await;
+    event(&host, &module, "rollout.unproven").await;
+    event(&host, &module, "rollout.trial_extended").await;
+    let why = record_of(&host, &module).await["unproven"].clone();
+    assert_eq!(why, "it had 0 requests and its control 0; a verdict needs 30 of each");
+    let module = push(&host, &fixture("remembers"), &format!("{terms}&on-unproven=rollback")).await;
+    let rollback = rolled_back(&host, &module).await;
+    assert!(rollback["why"].as_str().unwrap().starts_with("unproven: it had 0 requests"), "{rollback}");
 }
 
 /// One request in five fails: the candidate is rolled back long before its window is over, and fails no more requests than
@@ -221,8 +229,9 @@ async fn a_hanging_candidate_is_rolled_back() {
     let record = record_of(&host, &module).await;
     assert!(record["why"].as_str().unwrap().contains("timed out"), "{record}");
     let timeouts = responses.iter().filter(|response| response.status == 504).count();
-    assert_eq!(timeouts, usize::try_from(number(&record["trial"]["module"]["timeouts"])).unwrap());
-    assert!(timeouts <= 8, "{timeouts} timeouts, but each client waits for one at most");
+    assert!(timeouts >= usize::try_from(number(&record["trial"]["module"]["timeouts"])).unwrap());
+    // Each client has waited for one, and may have begun another one before the verdict.
+    assert!(failed(&responses) <= 16, "{} requests failed, {timeouts} of them by a timeout", failed(&responses));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,14 +3,24 @@
 use rustix::process::Signal;
 
 use crate::{
-    harness::{TestHost, fixture},
+    harness::{Client, TestHost, fixture},
     rollout::canary::{HELLO, ask, event, promoted, push, record_of, rolled_back, serving},
 };
 
-/// The module had no trial, or a good one, and becomes worse later.
+/// Sends requests until one has this response: one of the next hundred does, with any share.
+async fn wait_for_body(client: &mut Client, body: &str) {
+    for _ in 0..100 {
+        if client.get("/").await.body == body {
+            return;
+        }
+    }
+    panic!("no response is {body:?}");
+}
+
+/// The module had no trial, or a good one, and becomes worse later. Its control serves beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watched_module_that_becomes_worse_is_rolled_back() {
-    let host = TestHost::fixture("answers", &["--watch", "10m"]).await;
+    let host = TestHost::fixture("answers", &["--watch", "10m", "--control", "20%"]).await;
     let before = serving(&host).await;
     let module = push(&host, &fixture("traps_on_demand"), "canary=0").await;
     promoted(&host, &module).await;
@@ -53,10 +63,10 @@ async fn an_operator_rolls_back_immediately() {
 async fn an_operator_ends_a_trial() {
     let host = TestHost::fixture("answers", &[]).await;
     let before = serving(&host).await;
-    let module = push(&host, &fixture("remembers"), "canary=100&window=10m").await;
+    let module = push(&host, &fixture("remembers"), "canary=99&window=10m").await;
     event(&host, &module, "rollout.trial_started").await;
     let mut client = host.connect().await;
-    assert_eq!(client.get("/").await.body, "request 1 of this instance");
+    wait_for_body(&mut client, "request 1 of this instance").await;
     let bytes = std::fs::read(fixture("leaks")).unwrap();
     let refused = ask(&host, "PUT", "/v1/modules", bytes).await;
     assert_eq!(refused.status(), 409);
@@ -65,7 +75,7 @@ async fn an_operator_ends_a_trial() {
     assert_eq!(client.get("/").await.body, HELLO);
     assert_eq!(response.json()["module"].as_str(), Some(&*before));
     let rollback = rolled_back(&host, &module).await;
-    assert_eq!(rollback["why"], "operator request");
+    assert_eq!((&rollback["why"], &rollback["level"]), (&"operator request".into(), &"INFO".into()));
     // The next push is accepted.
     let module = push(&host, &fixture("leaks"), "canary=0").await;
     promoted(&host, &module).await;
@@ -74,10 +84,10 @@ async fn an_operator_ends_a_trial() {
 #[tokio::test]
 async fn a_trial_ends_with_the_service() {
     let mut host = TestHost::fixture("answers", &["--drain-delay", "200ms"]).await;
-    let module = push(&host, &fixture("remembers"), "canary=100&window=10m").await;
+    let module = push(&host, &fixture("remembers"), "canary=99&window=10m").await;
     event(&host, &module, "rollout.trial_started").await;
     let mut client = host.connect().await;
-    assert_eq!(client.get("/").await.body, "request 1 of this instance");
+    wait_for_body(&mut client, "request 1 of this instance").await;
     host.signal(Signal::TERM);
     host.log().wait_for("the drain", |line| line["event"] == "drain.started").await;
     assert_eq!(client.get("/").await.body, HELLO);

@@ -109,7 +109,7 @@ pub struct TestHost {
 
 impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the admin API on a free
-    /// port, and without trials. `options` are added, and replace these defaults.
+    /// port, and without trials and watches. `options` are added, and replace these defaults.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         Self::start_with(component, options, &[]).await
     }
@@ -129,7 +129,7 @@ impl TestHost {
         if !options.iter().copied().chain(variables.iter().map(|(name, _)| *name)).any(stores) {
             command.args(["--store", "memory:"]);
         }
-        for (option, value) in [("--admin-listen", "127.0.0.1:0"), ("--canary", "0%")] {
+        for (option, value) in [("--admin-listen", "127.0.0.1:0"), ("--canary", "0%"), ("--watch", "0s")] {
             if !options.contains(&option) {
                 command.args([option, value]);
             }
