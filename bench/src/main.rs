@@ -1,15 +1,18 @@
-//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | swaps` run it.
+//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | rollouts | swaps` run it.
 //!
 //! | file or folder | contents |
 //! |---|---|
 //! | `table` | tables in Markdown and as text |
 //! | `checks` | the verdicts of a measurement |
+//! | `page` | `docs/benchmarks.md` |
 //! | `host` | starts what is measured |
 //! | `profiled` | `build-host`: the build of our host that `bench` measures and `cargo xtask build` distributes |
+//! | `machine` | the machine and the versions of a run |
 //! | `contender/` | the contenders of `bench`, and how each is built, started and loaded |
 //! | `compare/` | `bench`: the contenders compared |
 //! | `overload/` | `bench --overload`: four times the load that the host sustains |
 //! | `outage/` | `bench --outage`: PostgreSQL goes away and comes back |
+//! | `rollouts/` | `rollouts`: good and bad modules, rolled out under load |
 //! | `commands/` | `load`, `pages`, `swaps`: our host alone |
 
 mod checks;
@@ -17,9 +20,12 @@ mod commands;
 mod compare;
 mod contender;
 mod host;
+mod machine;
 mod outage;
 mod overload;
+mod page;
 mod profiled;
+mod rollouts;
 mod table;
 
 use std::process::ExitCode;
@@ -46,6 +52,8 @@ enum Task {
     Load(load::Options),
     /// Replace the component repeatedly under load, and measure the effect on requests
     Swaps(swaps::Options),
+    /// Roll out good and bad modules under load
+    Rollouts(rollouts::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
     /// Compare the service with other implementations: throughput, latency, memory, cold start
@@ -59,6 +67,7 @@ fn main() -> ExitCode {
     exit(match Cli::parse().task {
         Task::Load(options) => load::run(&options),
         Task::Swaps(options) => swaps::run(&options),
+        Task::Rollouts(options) => rollouts::run(&options),
         Task::Pages(options) => pages::run(&options),
         Task::Bench(options) => bench(&options),
         Task::BuildHost => profiled::build().map(drop),

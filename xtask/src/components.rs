@@ -47,6 +47,12 @@ pub fn fixtures() -> Result<(), TaskError> {
     Ok(())
 }
 
+/// Builds one of the components for tests; returns its path.
+pub fn fixture(name: &str) -> Result<PathBuf, TaskError> {
+    compile(&["--package", "orders-fixtures", "--example", name])?;
+    encode(&format!("examples/{name}.wasm"), &format!("fixtures/{name}.wasm"))
+}
+
 /// Writes a copy of a component to a folder. It has another hash, because a custom section contains `number`.
 pub fn another_version(component: &Path, number: u8, folder: &Path) -> Result<PathBuf, TaskError> {
     let path = folder.join(format!("orders-{number}.wasm"));

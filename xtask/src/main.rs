@@ -62,6 +62,9 @@ enum Task {
     /// Replace the component repeatedly under load, and show the effect on requests
     #[command(disable_help_flag = true)]
     Swaps(RawOptions),
+    /// Roll out good and bad modules under load: how many good ones are rolled back, and whom the bad ones hurt
+    #[command(disable_help_flag = true)]
+    Rollouts(RawOptions),
     /// Compare the time of a page in a store of 1 000 orders and in one of 1 000 000
     #[command(disable_help_flag = true)]
     Pages(RawOptions),
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Task::Build => build(),
         Task::Load(raw) => exec_command(BENCH, "load", raw),
         Task::Swaps(raw) => exec_command(BENCH, "swaps", raw),
+        Task::Rollouts(raw) => exec_command(BENCH, "rollouts", raw),
         Task::Pages(raw) => exec_command(BENCH, "pages", raw),
         Task::Bench(raw) => exec_command(BENCH, "bench", raw),
         Task::Portability(raw) => exec_command(PORTABILITY, "portability", raw),

@@ -9,13 +9,11 @@
 //! | `targets` | the targets |
 //! | `report` | the report in Markdown |
 //! | `chart` | a bar chart in SVG |
-//! | `machine` | the machine and the versions of a run |
 //!
 //! Contenders take turns within each round, so that other work on the machine affects all of them. A ratio is computed within
 //! a round; its median, minimum and maximum are those over all rounds.
 
 mod chart;
-mod machine;
 pub(crate) mod measure;
 pub(crate) mod options;
 mod report;
@@ -23,16 +21,14 @@ mod results;
 mod targets;
 pub(crate) mod workload;
 
-use std::{fs, path::Path};
-
 use orders_bench::postgres::Server;
-use xtask::{
-    command::{TaskError, file_error},
-    workspace,
-};
+use xtask::command::TaskError;
 
 use self::{options::Options, results::Results, workload::Workload};
-use crate::contender::{Contender, Start, setup::Setup};
+use crate::{
+    contender::{Contender, Start, setup::Setup},
+    machine, page,
+};
 
 /// Measures, and prints the report. A measurement with a wrong response is void and left out.
 pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
@@ -54,10 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let report = report::markdown(&setup, &results, &targets);
     println!("\n{report}");
     if options.write {
-        let docs = workspace().join("docs");
-        let page = format!("{}{report}{}", report::HEAD, machine::markdown(options));
-        write(&docs.join("benchmarks.md"), &page)?;
-        write(&docs.join("benchmarks.svg"), &chart::svg(&results))?;
+        page::write_comparison(&format!("{}{report}{}", report::HEAD, machine::markdown(options)))?;
+        page::write_chart(&chart::svg(&results))?;
     }
     Ok(())
 }
@@ -86,11 +80,5 @@ fn measure_all(options: &Options, setup: &Setup, round: u32, results: &mut Resul
             results.add_start(start, measure::cold_start(setup, start)?);
         }
     }
-    Ok(())
-}
-
-fn write(path: &Path, text: &str) -> Result<(), TaskError> {
-    fs::write(path, text).map_err(|error| file_error(path, &error))?;
-    eprintln!("wrote {}", path.display());
     Ok(())
 }

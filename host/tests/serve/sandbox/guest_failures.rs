@@ -4,7 +4,7 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Client, TestHost, post, within};
+use crate::harness::{Client, TestHost, behaving, post, within};
 
 /// Checks that the service works as before, whatever a request did to its instance.
 pub async fn check_healthy(host: &TestHost) {
@@ -254,6 +254,32 @@ async fn check_echo(client: &mut Client) {
 }
 
 /// Every fixture is used by a test.
+#[tokio::test]
+async fn a_component_behaves_as_its_marker_says() {
+    let host = TestHost::fixture("behaves", &[]).await;
+    let response = host.get("/").await;
+    assert_eq!((response.status(), &response.body[..]), (200, &b"version 1\n"[..]));
+    let folder = tempfile::tempdir().unwrap();
+    for (behaviour, status) in [
+        ("version=2 wait=300", 200),
+        ("version=2 status=404", 404),
+        ("version=2 share=100 trap", 500),
+        ("version=2 share=0 trap", 200),
+        ("version=2 hang", 504),
+        ("version=2 spin", 504),
+        ("version=2 eat=48", 504),
+    ] {
+        let host = TestHost::start(&behaving(behaviour, folder.path()), &["--request-timeout", "2s"]).await;
+        let began = std::time::Instant::now();
+        let response = host.get("/").await;
+        assert_eq!(response.status(), status, "{behaviour}");
+        if status < 500 {
+            assert_eq!(&response.body[..], b"version 2\n", "{behaviour}");
+        }
+        assert!(!behaviour.contains("wait") || began.elapsed().as_millis() >= 300);
+    }
+}
+
 #[test]
 fn every_fixture_is_tested() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/guests/examples");

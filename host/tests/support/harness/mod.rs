@@ -79,6 +79,24 @@ pub fn version_of(component: &Path, version: u8, folder: &Path) -> PathBuf {
     path
 }
 
+/// Writes the fixture `behaves` with a behaviour, such as `version=2 share=20 status=500`, to `folder`.
+pub fn behaving(behaviour: &str, folder: &Path) -> PathBuf {
+    let mut bytes = std::fs::read(fixture("behaves")).unwrap();
+    let mut starts = bytes.windows(BEHAVIOUR.len()).enumerate().filter(|(_, bytes)| *bytes == BEHAVIOUR);
+    let (start, _) = starts.next().expect("the component has a marker");
+    assert!(starts.next().is_none(), "the component has two markers");
+    let marker = format!("{:.<MARKER_LENGTH$}", format!("behaviour: {behaviour}"));
+    assert_eq!(marker.len(), MARKER_LENGTH, "the behaviour is too long");
+    bytes[start..start + MARKER_LENGTH].copy_from_slice(marker.as_bytes());
+    let path = folder.join(format!("{behaviour}.wasm"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+/// The beginning of the marker in the fixture `behaves`, and the marker's length.
+const BEHAVIOUR: &[u8] = b"behaviour: version=1....";
+const MARKER_LENGTH: usize = 64;
+
 /// A host process that serves. It is killed on drop.
 pub struct TestHost {
     child: Child,

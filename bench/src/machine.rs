@@ -1,11 +1,11 @@
-//! The machine and the versions of a run.
+//! The machine and the versions of a run, for the page.
 
 use std::{fs, process::Command, thread::available_parallelism};
 
 use orders_bench::postgres;
 use xtask::{command::output, workspace};
 
-use super::options::Options;
+use crate::compare::options::Options;
 
 /// The load average of the last minute: the first figure of `/proc/loadavg`. Before the first round it shows other work.
 pub(crate) fn load_average() -> String {
@@ -16,20 +16,14 @@ pub(crate) fn load_average() -> String {
 /// The last section of the page.
 pub(crate) fn markdown(options: &Options) -> String {
     let Options { runs, rounds, seconds, .. } = options;
-    let known = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = cpus.lines().find(|line| line.starts_with("model name"));
-    let model = known(model.and_then(|line| Some(line.split_once(": ")?.1.to_owned())));
-    let cores = known(available_parallelism().ok().map(|cores| cores.to_string()));
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let package =
         |name| known(output(Command::new("dpkg-query").args(["--show", "--showformat=${Version}", name])));
     format!(
         "## The run\n\n\
          - `cargo xtask bench --runs {runs} --rounds {rounds} --seconds {seconds} --write`\n\
-         - {model}, {cores} cores, Linux {}; the load generator on the same machine\n\
+         {}\
          - {}; wasmtime {}; axum {}; {}; Gin {}; pgx {}; {}; wrk {}\n",
-        kernel.trim(),
+        description(),
         known(output(Command::new("rustc").arg("--version").current_dir(workspace()))),
         known(locked("wasmtime")),
         known(locked("axum")),
@@ -39,6 +33,20 @@ pub(crate) fn markdown(options: &Options) -> String {
         known(postgres::version()),
         package("wrk"),
     )
+}
+
+/// The machine, as an item of a list.
+pub(crate) fn description() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus.lines().find(|line| line.starts_with("model name"));
+    let model = known(model.and_then(|line| Some(line.split_once(": ")?.1.to_owned())));
+    let cores = known(available_parallelism().ok().map(|cores| cores.to_string()));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("- {model}, {cores} cores, Linux {}; the load generator on the same machine\n", kernel.trim())
+}
+
+fn known(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// The version of a crate in Cargo.lock.

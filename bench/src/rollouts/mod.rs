@@ -1,0 +1,190 @@
+//! `cargo xtask rollouts`: is a rollout fair to a good module and hard on a bad one?
+//!
+//! | file | contents |
+//! |---|---|
+//! | `random` | pseudo-random numbers |
+//! | `schedule` | when requests are due |
+//! | `traffic` | the load generator: an open loop |
+//! | `behaviour` | components that differ only in how they behave |
+//! | `disturbance` | what is no module's fault: bursts of processor use, outages of the store |
+//! | `service` | a host, the modules pushed to it, and the events of its rollouts |
+//! | `null` | the null test: a module is replaced by itself |
+//! | `power` | the power test: bad modules |
+//!
+//! Both tests look from outside: they push components to the release build of the host, and read its log for the outcome. So
+//! they measure any program with the same commands and events.
+
+mod behaviour;
+mod disturbance;
+mod null;
+mod power;
+mod random;
+mod schedule;
+mod service;
+mod traffic;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use xtask::{command::TaskError, components, host, tools};
+
+use self::service::{Program, Terms};
+use crate::{
+    checks::Checks,
+    host::{build, empty_folder},
+    machine, page,
+};
+
+/// The folder of both tests in the target folder: components, and the folders of the hosts with their logs.
+const FOLDER: &str = "rollouts";
+/// The share of a candidate, in percent: the host's default.
+const SHARE: u32 = 10;
+/// The same, as the option is written.
+const CANARY: &str = "10%";
+
+/// The introduction of the null test.
+const NULL: &str = "### The same module again
+
+Each rollout replaces a module by the same module with another hash, so that every rollback is a wrong one. Trial and watch
+last 5 s each.
+
+";
+/// The introduction of the power test.
+const POWER: &str = "### Bad modules
+
+Each rollout replaces a good module by a bad one. The load is sent when it is due, whatever the responses (an open loop);
+latencies count from then. **hurt**: requests from the beginning of the trial, until none was for a second, that failed or took
+longer than 1.5 × the p99 before the rollout and 2 ms, less as many as did so before. **allowed**: the candidate's share of the
+requests, and 10.
+**of**: requests until the module was gone or had settled. **promoted** counts modules that were rolled back later, too;
+**remained** does not. **p99**: of the module that served before, over 10 s of the rollout or all of it. Bold: target missed.
+
+";
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Make only the null test: a module is replaced by itself
+    #[arg(long, conflicts_with = "power")]
+    null: bool,
+    /// Make only the power test: bad modules
+    #[arg(long)]
+    power: bool,
+    /// Measure only rows whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Rollouts of the null test, in all; 200 take about 15 minutes
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rollouts: u32,
+    /// Hosts of the null test at once
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    hosts: u32,
+    /// How often to measure each row of the power test
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// The loads of the power test, in requests per second
+    #[arg(long, value_delimiter = ',', default_value = "200,20,1", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rates: Vec<u32>,
+    /// --window of the power test [default: the host's own]
+    #[arg(long, value_name = "WINDOW")]
+    window: Option<String>,
+    /// --watch of the power test [default: the host's own]
+    #[arg(long, value_name = "TIME")]
+    watch: Option<String>,
+    /// --max-window of the power test [default: the host's own]
+    #[arg(long, value_name = "TIME")]
+    max_window: Option<String>,
+    /// Measure this program as our host instead of building one
+    #[arg(long, value_name = "PROGRAM")]
+    host: Option<PathBuf>,
+    /// Replace the section about rollouts in docs/benchmarks.md
+    #[arg(long)]
+    write: bool,
+}
+
+impl Options {
+    /// Whether to measure the row with this name.
+    fn includes(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| name.contains(text))
+    }
+
+    /// The terms of a rollout in the power test.
+    fn terms(&self) -> Terms {
+        Terms { window: self.window.clone(), watch: self.watch.clone(), max_window: self.max_window.clone() }
+    }
+}
+
+/// The program and the components to measure with.
+struct Setup {
+    program: Program,
+    orders: PathBuf,
+    behaves: PathBuf,
+}
+
+impl Setup {
+    fn prepare(options: &Options) -> Result<Self, TaskError> {
+        check_tools()?;
+        let (program, orders) = match &options.host {
+            Some(program) => (program.clone(), components::orders()?),
+            None => {
+                let orders = build()?;
+                (host::binary(), orders)
+            }
+        };
+        let program = Program::at(&program)?;
+        empty_folder(&format!("{FOLDER}/components"))?;
+        Ok(Self { program, orders, behaves: components::fixture("behaves")? })
+    }
+}
+
+fn check_tools() -> Result<(), TaskError> {
+    let programs =
+        [("util-linux", "setpriv", &["--version"][..]), ("sqlite3", "sqlite3", &["--version"][..])];
+    tools::require("rollouts", "apt-get install util-linux sqlite3", &programs)
+}
+
+/// Makes the tests and prints the tables. Fails if a target is missed.
+pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
+    let setup = Setup::prepare(options)?;
+    let mut checks = Checks::default();
+    let mut section = format!("{}\n\n", page::ROLLOUTS);
+    if !options.power {
+        section += NULL;
+        section += &null::run(options, &setup, &mut checks)?;
+    }
+    if !options.null {
+        section += POWER;
+        section += &terms_line(options);
+        section += &power::run(options, &setup, &mut checks)?;
+    }
+    section += &command_line(options);
+    println!("\n{section}");
+    if options.write {
+        page::write_rollouts(&section)?;
+    }
+    checks.result()
+}
+
+/// The terms of the power test, for the page.
+fn terms_line(options: &Options) -> String {
+    let own = [("window", &options.window), ("watch", &options.watch), ("max-window", &options.max_window)];
+    let own: Vec<_> =
+        own.iter().filter_map(|(name, value)| Some(format!("`--{name} {}`", value.as_ref()?))).collect();
+    let own = if own.is_empty() { String::new() } else { format!(", {}", own.join(", ")) };
+    format!("Terms: `--canary {CANARY}`{own}, otherwise the host's defaults; {} rounds.\n\n", options.rounds)
+}
+
+/// How to repeat the measurement, and on which machine it was made.
+fn command_line(options: &Options) -> String {
+    let Options { rollouts, hosts, rounds, .. } = options;
+    format!(
+        "- `cargo xtask rollouts --rollouts {rollouts} --hosts {hosts} --rounds {rounds}`\n{}",
+        machine::description()
+    )
+}
+
+/// A number of requests or rollouts.
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,201 @@
+//! The null test: a module is replaced by itself, with another hash, again and again. Every rollback is a wrong one.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use orders_bench::postgres::Server;
+use xtask::{command::TaskError, components::another_version, target};
+
+use super::{
+    FOLDER, Options, Setup, behaviour, count,
+    disturbance::Disturbance,
+    schedule::Schedule,
+    service::{End, Rollout, Service, Store, Terms, database},
+    traffic::{Request, Traffic},
+};
+use crate::{checks::Checks, table::Table};
+
+/// The length of the trial and of the watch.
+const WINDOW: &str = "5s";
+/// How long a trial without enough evidence may last.
+const MAX_WINDOW: &str = "20s";
+/// How long a rollout may last: all of these, and preparing the module on a busy machine.
+const LIMIT: Duration = Duration::from_secs(5 + 20 + 5 + 60);
+/// The bound of rollbacks, in percent.
+const MAX_ROLLED_BACK: f64 = 1.0;
+/// The most reasons of rollbacks that a row shows.
+const REASONS: usize = 2;
+
+/// What the service goes through during the rollouts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scenario {
+    Steady,
+    Processor,
+    Outage,
+    Lock,
+    Sparse,
+    Spikes,
+}
+
+impl Scenario {
+    const ALL: [Self; 6] =
+        [Self::Steady, Self::Processor, Self::Outage, Self::Lock, Self::Sparse, Self::Spikes];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Steady => "steady load",
+            Self::Processor => "bursts of processor use",
+            Self::Outage => "PostgreSQL is restarted",
+            Self::Lock => "SQLite is locked",
+            Self::Sparse => "1 request/s",
+            Self::Spikes => "bursts of load",
+        }
+    }
+
+    fn schedule(self) -> Schedule {
+        match self {
+            Self::Steady | Self::Processor | Self::Outage | Self::Lock => Schedule::Steady(200),
+            Self::Sparse => Schedule::Steady(1),
+            Self::Spikes => Schedule::Spikes { calm: 20, spike: 1_000 },
+        }
+    }
+
+    /// The load, for people.
+    fn load(self) -> String {
+        match self.schedule() {
+            Schedule::Steady(rate) => format!("{rate}/s"),
+            Schedule::Spikes { calm, spike } => format!("{calm}/s, {spike}/s"),
+        }
+    }
+
+    /// The orders component is used where the store matters.
+    fn request(self) -> Request {
+        if matches!(self, Self::Outage | Self::Lock) { Request::CreateOrder } else { Request::Get }
+    }
+}
+
+/// Measures every scenario; returns the table.
+pub(super) fn run(options: &Options, setup: &Setup, checks: &mut Checks) -> Result<String, TaskError> {
+    let scenarios: Vec<_> =
+        Scenario::ALL.into_iter().filter(|scenario| options.includes(scenario.name())).collect();
+    let each = options.rollouts.div_ceil(u32::try_from(scenarios.len()).unwrap_or(u32::MAX).max(1));
+    let mut table =
+        Table::new(["the same module again", "load", "rollouts", "rolled back", "unproven", "reasons"]);
+    let mut all = Vec::new();
+    for scenario in scenarios {
+        let rollouts = measure(scenario, options.hosts.min(each), each, setup)?;
+        table.row(row(scenario.name(), scenario.load(), &rollouts));
+        eprintln!("{}", row(scenario.name(), scenario.load(), &rollouts).join("  "));
+        all.extend(rollouts);
+    }
+    let mut total = row("all", String::new(), &all);
+    total.pop();
+    table.row(total);
+    let rolled_back = 100.0 * count(reasons(&all).len()) / count(all.len()).max(1.0);
+    let fault = format!("{rolled_back:.1} % of the rollouts of the same module were rolled back");
+    let verdict = checks.verdict(rolled_back <= MAX_ROLLED_BACK, fault);
+    Ok(format!("{}Rolled back: {rolled_back:.1} %; ≤ {MAX_ROLLED_BACK} %: {verdict}.\n\n", table.markdown()))
+}
+
+fn row(name: &str, load: String, rollouts: &[Rollout]) -> Vec<String> {
+    let reasons = reasons(rollouts);
+    let unproven = rollouts.iter().filter(|rollout| rollout.unproven).count();
+    let mut shown = reasons.iter().take(REASONS).copied().collect::<Vec<_>>().join("; ");
+    if reasons.len() > REASONS {
+        shown += &format!("; and {} more", reasons.len() - REASONS);
+    }
+    let counts = [rollouts.len(), reasons.len(), unproven].map(|count| count.to_string());
+    [vec![name.to_owned(), load], counts.to_vec(), vec![shown]].concat()
+}
+
+/// Why modules were rolled back.
+fn reasons(rollouts: &[Rollout]) -> Vec<&str> {
+    rollouts.iter().filter_map(|rollout| rollout.end.reason()).collect()
+}
+
+/// Rolls out on some hosts at once, until there were enough rollouts.
+fn measure(scenario: Scenario, hosts: u32, rollouts: u32, setup: &Setup) -> Result<Vec<Rollout>, TaskError> {
+    let folder = target().join(FOLDER).join("components");
+    let versions = match scenario.request() {
+        Request::CreateOrder => {
+            [another_version(&setup.orders, 1, &folder)?, another_version(&setup.orders, 2, &folder)?]
+        }
+        Request::Get => [
+            behaviour::write(&setup.behaves, '1', "", &folder)?,
+            behaviour::write(&setup.behaves, '2', "", &folder)?,
+        ],
+    };
+    let name = |number: u32| format!("null-{number}");
+    let (store, disturbance) = match scenario {
+        Scenario::Outage => {
+            let server = Server::start(None)?;
+            (Store::Postgres(server.fresh_database()?), Disturbance::Outage(Box::new(server)))
+        }
+        Scenario::Lock => {
+            let database = |number| database(&target().join(FOLDER).join(name(number)));
+            (Store::Sqlite, Disturbance::Lock((0..hosts).map(database).collect()))
+        }
+        Scenario::Processor => (Store::Memory, Disturbance::Processor),
+        Scenario::Steady | Scenario::Sparse | Scenario::Spikes => (Store::Memory, Disturbance::None),
+    };
+    let mut services = Vec::new();
+    for number in 0..hosts {
+        let [first, second] = &versions;
+        let mut service = Service::start(&setup.program, second, &store, &name(number))?;
+        // From here on the code of both versions is stored.
+        service.swap(first)?;
+        services.push(service);
+    }
+    let (left, done) = (AtomicU32::new(rollouts), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let disturbing = scope.spawn(|| disturbance.run(&done));
+        let running: Vec<_> = services
+            .into_iter()
+            .zip(1..)
+            .map(|(service, seed)| {
+                let (left, versions) = (&left, &versions);
+                scope.spawn(move || roll_out(service, scenario, seed, versions, left))
+            })
+            .collect();
+        let mut rollouts = Vec::new();
+        let panicked = |_| Err(TaskError("a rollout panicked".to_owned()));
+        let ended: Vec<_> = running.into_iter().map(|host| host.join().unwrap_or_else(panicked)).collect();
+        done.store(true, Ordering::Relaxed);
+        disturbing.join().map_err(|_| TaskError("the disturbance panicked".to_owned()))??;
+        for ended in ended {
+            rollouts.extend(ended?);
+        }
+        Ok(rollouts)
+    })
+}
+
+/// Replaces each version by the other one under load, as long as rollouts are left.
+fn roll_out(
+    mut service: Service,
+    scenario: Scenario,
+    seed: u64,
+    [first, second]: &[PathBuf; 2],
+    left: &AtomicU32,
+) -> Result<Vec<Rollout>, TaskError> {
+    let terms = Terms {
+        window: Some(WINDOW.to_owned()),
+        watch: Some(WINDOW.to_owned()),
+        max_window: Some(MAX_WINDOW.to_owned()),
+    };
+    let traffic = Traffic::start(service.address(), scenario.request(), scenario.schedule(), seed);
+    let (mut serving, mut other) = (first, second);
+    let mut rollouts = Vec::new();
+    while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+        let rollout = service.roll_out(other, &terms, LIMIT)?;
+        if rollout.end == End::Settled {
+            std::mem::swap(&mut serving, &mut other);
+        }
+        rollouts.push(rollout);
+    }
+    traffic.stop()?;
+    Ok(rollouts)
+}
