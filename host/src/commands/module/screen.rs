@@ -14,7 +14,7 @@ use super::{
     text,
 };
 use crate::{
-    config::Window,
+    config::{Period, Window},
     module::hash::ModuleHash,
     rollout::{
         events::{Comparison, Event, Origin, Step},
@@ -149,8 +149,8 @@ impl Screen {
         };
         let what = format!("after {}: {evidence}{serves}", text::duration_ms(duration_ms));
         self.line(&style("✓").green().bold(), "promoted", &what, module);
-        if let Some(Ok(watch)) = watch.map(str::parse) {
-            self.observe(End::Window(Window::Time(watch)));
+        if let Some(Ok(Period(watch))) = watch.map(str::parse) {
+            self.observe(End::At(Instant::now() + watch));
         }
     }
 
@@ -216,7 +216,7 @@ impl Screen {
         }
     }
 
-    /// Shows a watch that started before this command did.
+    /// Shows a watch that started before this command did, and takes as long as this.
     pub(super) fn join_watch(&mut self, left: Duration) {
         self.observe(End::At(Instant::now() + left));
     }

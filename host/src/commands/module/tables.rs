@@ -57,7 +57,7 @@ pub(super) fn overview(overview: &Overview) -> String {
 /// What happens in a rollout, and for how long.
 fn progress(rollout: &Progress) -> String {
     let module = rollout.module.map(|module| format!("{}  ", module.short())).unwrap_or_default();
-    let left = rollout.seconds_left.map(|seconds| text::duration_ms(seconds.saturating_mul(1000)));
+    let left = rollout.seconds_left.map(text::seconds);
     let what = match (rollout.phase, left) {
         (Phase::OnTrial, Some(left)) => format!("on trial, for another {left} at most"),
         (Phase::Watched, Some(left)) => {

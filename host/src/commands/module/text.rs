@@ -31,6 +31,11 @@ pub(super) fn duration(time: Duration) -> String {
     }
 }
 
+/// A duration given in whole seconds.
+pub(super) fn seconds(seconds: u64) -> String {
+    if seconds < 60 { format!("{seconds} s") } else { duration(Duration::from_secs(seconds)) }
+}
+
 /// A duration given in milliseconds.
 pub(super) fn duration_ms(milliseconds: u64) -> String {
     duration(Duration::from_millis(milliseconds))
@@ -129,6 +134,7 @@ mod tests {
             [Some(850), Some(3149), Some(250_000), Some(1_250_000), None].map(latency),
             ["850 µs", "3.1 ms", "250 ms", "1.2 s", "–"]
         );
+        assert_eq!([0, 59, 125].map(seconds), ["0 s", "59 s", "2 min 5 s"]);
         assert_eq!(timestamp("2026-11-22T22:01:03.123Z"), "2026-11-22 22:01:03");
         assert_eq!((truncated("four", 4), truncated("fifth", 4)), ("four".to_owned(), "fif…".to_owned()));
         let failing = Numbers { requests: 9, failures: 3, traps: 2, server_errors: 1, ..Numbers::default() };
