@@ -8,19 +8,25 @@
 //! | `behaviour` | components that differ only in how they behave |
 //! | `disturbance` | what is no module's fault: bursts of processor use, outages of the store |
 //! | `service` | a host, the modules pushed to it, and the events of its rollouts |
+//! | `simulation` | the same rollouts, simulated |
 //! | `null` | the null test: a module is replaced by itself |
+//! | `candidate` | the modules of the power test |
+//! | `figures` | what a rollout of the power test did to the requests |
 //! | `power` | the power test: bad modules |
 //!
 //! Both tests look from outside: they push components to the release build of the host, and read its log for the outcome. So
 //! they measure any program with the same commands and events.
 
 mod behaviour;
+mod candidate;
 mod disturbance;
+mod figures;
 mod null;
 mod power;
 mod random;
 mod schedule;
 mod service;
+mod simulation;
 mod traffic;
 
 use std::path::PathBuf;
@@ -29,7 +35,10 @@ use clap::Args;
 
 use xtask::{command::TaskError, components, host, tools};
 
-use self::service::{Program, Terms};
+use self::{
+    service::{Program, Terms},
+    simulation::Simulator,
+};
 use crate::{
     checks::Checks,
     host::{build, empty_folder},
@@ -47,7 +56,8 @@ const CANARY: &str = "10%";
 const NULL: &str = "### The same module again
 
 Each rollout replaces a module by the same module with another hash, so that every rollback is a wrong one. Trial and watch
-last 5 s each.
+last 5 s each, or the trial up to 20 s while there is too little evidence. **simulated**: the requests of the row replayed in
+thousands of rollouts in which chance decides which module receives each request, with the host's own verdict.
 
 ";
 /// The introduction of the power test.
@@ -58,7 +68,8 @@ latencies count from then. **hurt**: requests from the beginning of the trial, u
 longer than 1.5 × the p99 before the rollout and 2 ms, less as many as did so before. **allowed**: the candidate's share of the
 requests, and 10.
 **of**: requests until the module was gone or had settled. **promoted** counts modules that were rolled back later, too;
-**remained** does not. **p99**: of the module that served before, over 10 s of the rollout or all of it. Bold: target missed.
+**remained** does not. **p99**: of the module that served before, over 10 s of the rollout or all of it. **simulated**: rollouts with the host's
+own verdict, under the load before the rollout. Bold: target missed.
 
 ";
 
@@ -95,7 +106,10 @@ pub(crate) struct Options {
     /// --max-window of the power test [default: the host's own]
     #[arg(long, value_name = "TIME")]
     max_window: Option<String>,
-    /// Measure this program as our host instead of building one
+    /// Simulated rollouts beside each row of the null test, and a twentieth of it beside each row of the power test; 0: none
+    #[arg(long, default_value_t = 10_000, value_name = "COUNT")]
+    simulations: u32,
+    /// Measure this program as our host instead of building one. The simulations still have the verdict of the sources
     #[arg(long, value_name = "PROGRAM")]
     host: Option<PathBuf>,
     /// Replace the section about rollouts in docs/benchmarks.md
@@ -118,6 +132,7 @@ impl Options {
 /// The program and the components to measure with.
 struct Setup {
     program: Program,
+    simulator: Option<Simulator>,
     orders: PathBuf,
     behaves: PathBuf,
 }
@@ -134,7 +149,8 @@ impl Setup {
         };
         let program = Program::at(&program)?;
         empty_folder(&format!("{FOLDER}/components"))?;
-        Ok(Self { program, orders, behaves: components::fixture("behaves")? })
+        let simulator = (options.simulations > 0).then(Simulator::build).transpose()?;
+        Ok(Self { program, simulator, orders, behaves: components::fixture("behaves")? })
     }
 }
 

@@ -15,7 +15,8 @@ use super::{
     disturbance::Disturbance,
     schedule::Schedule,
     service::{End, Rollout, Service, Store, Terms, database},
-    traffic::{Request, Traffic},
+    simulation::Outcomes,
+    traffic::{Request, Sample, Traffic},
 };
 use crate::{checks::Checks, table::Table};
 
@@ -83,16 +84,34 @@ pub(super) fn run(options: &Options, setup: &Setup, checks: &mut Checks) -> Resu
     let scenarios: Vec<_> =
         Scenario::ALL.into_iter().filter(|scenario| options.includes(scenario.name())).collect();
     let each = options.rollouts.div_ceil(u32::try_from(scenarios.len()).unwrap_or(u32::MAX).max(1));
-    let mut table =
-        Table::new(["the same module again", "load", "rollouts", "rolled back", "unproven", "reasons"]);
+    let mut table = Table::new([
+        "the same module again",
+        "load",
+        "rollouts",
+        "rolled back",
+        "unproven",
+        "simulated: rolled back",
+        "unproven",
+        "reasons",
+    ]);
     let mut all = Vec::new();
     for scenario in scenarios {
-        let rollouts = measure(scenario, options.hosts.min(each), each, setup)?;
-        table.row(row(scenario.name(), scenario.load(), &rollouts));
-        eprintln!("{}", row(scenario.name(), scenario.load(), &rollouts).join("  "));
-        all.extend(rollouts);
+        let measured = measure(scenario, options.hosts.min(each), each, setup)?;
+        let simulated = setup.simulator.as_ref().map(|simulator| {
+            simulator.run(
+                options.simulations,
+                &measured.requests,
+                scenario.request().success(),
+                &terms(),
+                &[],
+            )
+        });
+        let row = row(scenario.name(), scenario.load(), &measured.rollouts, simulated.transpose()?);
+        eprintln!("{}", row.join("  "));
+        table.row(row);
+        all.extend(measured.rollouts);
     }
-    let mut total = row("all", String::new(), &all);
+    let mut total = row("all", String::new(), &all, None);
     total.pop();
     table.row(total);
     let rolled_back = 100.0 * count(reasons(&all).len()) / count(all.len()).max(1.0);
@@ -101,7 +120,7 @@ pub(super) fn run(options: &Options, setup: &Setup, checks: &mut Checks) -> Resu
     Ok(format!("{}Rolled back: {rolled_back:.1} %; ≤ {MAX_ROLLED_BACK} %: {verdict}.\n\n", table.markdown()))
 }
 
-fn row(name: &str, load: String, rollouts: &[Rollout]) -> Vec<String> {
+fn row(name: &str, load: String, rollouts: &[Rollout], simulated: Option<Outcomes>) -> Vec<String> {
     let reasons = reasons(rollouts);
     let unproven = rollouts.iter().filter(|rollout| rollout.unproven).count();
     let mut shown = reasons.iter().take(REASONS).copied().collect::<Vec<_>>().join("; ");
@@ -109,7 +128,10 @@ fn row(name: &str, load: String, rollouts: &[Rollout]) -> Vec<String> {
         shown += &format!("; and {} more", reasons.len() - REASONS);
     }
     let counts = [rollouts.len(), reasons.len(), unproven].map(|count| count.to_string());
-    [vec![name.to_owned(), load], counts.to_vec(), vec![shown]].concat()
+    let simulated = simulated.map_or([String::new(), String::new()], |simulated| {
+        [format!("{:.2} %", simulated.rolled_back), format!("{:.0} %", simulated.unproven)]
+    });
+    [vec![name.to_owned(), load], counts.to_vec(), simulated.to_vec(), vec![shown]].concat()
 }
 
 /// Why modules were rolled back.
@@ -117,8 +139,24 @@ fn reasons(rollouts: &[Rollout]) -> Vec<&str> {
     rollouts.iter().filter_map(|rollout| rollout.end.reason()).collect()
 }
 
+/// The terms of every rollout.
+fn terms() -> Terms {
+    Terms {
+        window: Some(WINDOW.to_owned()),
+        watch: Some(WINDOW.to_owned()),
+        max_window: Some(MAX_WINDOW.to_owned()),
+    }
+}
+
+/// The rollouts of a scenario, and the requests of each host.
+#[derive(Default)]
+struct Measured {
+    rollouts: Vec<Rollout>,
+    requests: Vec<Vec<Sample>>,
+}
+
 /// Rolls out on some hosts at once, until there were enough rollouts.
-fn measure(scenario: Scenario, hosts: u32, rollouts: u32, setup: &Setup) -> Result<Vec<Rollout>, TaskError> {
+fn measure(scenario: Scenario, hosts: u32, rollouts: u32, setup: &Setup) -> Result<Measured, TaskError> {
     let folder = target().join(FOLDER).join("components");
     let versions = match scenario.request() {
         Request::CreateOrder => {
@@ -161,15 +199,17 @@ fn measure(scenario: Scenario, hosts: u32, rollouts: u32, setup: &Setup) -> Resu
                 scope.spawn(move || roll_out(service, scenario, seed, versions, left))
             })
             .collect();
-        let mut rollouts = Vec::new();
+        let mut measured = Measured::default();
         let panicked = |_| Err(TaskError("a rollout panicked".to_owned()));
         let ended: Vec<_> = running.into_iter().map(|host| host.join().unwrap_or_else(panicked)).collect();
         done.store(true, Ordering::Relaxed);
         disturbing.join().map_err(|_| TaskError("the disturbance panicked".to_owned()))??;
         for ended in ended {
-            rollouts.extend(ended?);
+            let (rollouts, requests) = ended?;
+            measured.rollouts.extend(rollouts);
+            measured.requests.push(requests);
         }
-        Ok(rollouts)
+        Ok(measured)
     })
 }
 
@@ -180,22 +220,16 @@ fn roll_out(
     seed: u64,
     [first, second]: &[PathBuf; 2],
     left: &AtomicU32,
-) -> Result<Vec<Rollout>, TaskError> {
-    let terms = Terms {
-        window: Some(WINDOW.to_owned()),
-        watch: Some(WINDOW.to_owned()),
-        max_window: Some(MAX_WINDOW.to_owned()),
-    };
+) -> Result<(Vec<Rollout>, Vec<Sample>), TaskError> {
     let traffic = Traffic::start(service.address(), scenario.request(), scenario.schedule(), seed);
     let (mut serving, mut other) = (first, second);
     let mut rollouts = Vec::new();
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
-        let rollout = service.roll_out(other, &terms, LIMIT)?;
+        let rollout = service.roll_out(other, &terms(), LIMIT)?;
         if rollout.end == End::Settled {
             std::mem::swap(&mut serving, &mut other);
         }
         rollouts.push(rollout);
     }
-    traffic.stop()?;
-    Ok(rollouts)
+    Ok((rollouts, traffic.stop()?))
 }

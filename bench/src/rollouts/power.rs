@@ -14,9 +14,13 @@ use orders_bench::load::Latencies;
 use xtask::command::{TaskError, pause};
 
 use super::{
-    FOLDER, Options, SHARE, Setup, behaviour, count,
+    FOLDER, Options, SHARE, Setup, behaviour,
+    candidate::{CANDIDATES, Candidate},
+    count,
+    figures::{CONTROL, Figures, SLOW_MARGIN, p99},
     schedule::Schedule,
-    service::{Rollout, Service, Store, Terms},
+    service::{Service, Store, Terms},
+    simulation::Outcomes,
     traffic::{Request, Sample, Traffic},
 };
 use crate::{checks::Checks, host::empty_folder, table::Table};
@@ -28,16 +32,8 @@ const BEFORE: Duration = Duration::from_secs(10);
 const BEFORE_REQUESTS: u32 = 30;
 /// How long the load continues after the rollout: longer than the host's deadline for a request, 10 s.
 const AFTER: Duration = Duration::from_secs(12);
-/// The aftermath of a rollout is over once no request was hurt for this time.
-const CALM: Duration = Duration::from_secs(1);
-/// The time from the beginning of the trial over which p99 is computed, at least: for a rollout of half a second it would
-/// be the p99 of half a second.
-const DURING: Duration = Duration::from_secs(10);
 /// How long a rollout may last: a trial that is extended to the host's default of 10 minutes, its watch, and some time.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
-/// A response is slow if it takes longer than this multiple of the p99 before the rollout and this time.
-const SLOW_FACTOR: f64 = 1.5;
-const SLOW_MARGIN: Duration = Duration::from_millis(2);
 /// The requests that a bad module may hurt beyond its share.
 const HANDFUL: f64 = 10.0;
 /// How many times longer the p99 of the serving module may be during the rollout. A difference below [`SLOW_MARGIN`] may
@@ -45,36 +41,11 @@ const HANDFUL: f64 = 10.0;
 const MAX_RATIO: f64 = 2.0;
 /// Rows with at most this rate are measured at the same time, unless the module uses the processor.
 const LOW_RATE: u32 = 20;
+/// The part of the simulations of the null test that are made for a row here: a simulation of the host's default terms takes
+/// many times longer than one of a few seconds.
+const FEWER_SIMULATIONS: u32 = 20;
 /// The most hosts at once.
 const HOSTS: usize = 16;
-/// The version of the module that serves before the rollout.
-const CONTROL: char = '1';
-
-/// A module to roll out. `control` and `module` are words of the fixture `behaves`.
-struct Candidate {
-    name: &'static str,
-    control: &'static str,
-    module: &'static str,
-    /// It computes forever, and has to be the only one that does.
-    computes: bool,
-}
-
-const fn candidate(name: &'static str, module: &'static str) -> Candidate {
-    Candidate { name, control: "", module, computes: false }
-}
-
-const CANDIDATES: [Candidate; 10] = [
-    candidate("the same", ""),
-    candidate("fails 5 %", "share=5 status=500"),
-    candidate("fails 20 %", "share=20 status=500"),
-    candidate("fails 100 %", "status=500"),
-    Candidate { control: "wait=25", ..candidate("twice as slow", "wait=50") },
-    Candidate { control: "wait=25", ..candidate("ten times as slow", "wait=250") },
-    candidate("404 instead of 200", "status=404"),
-    candidate("hangs", "hang"),
-    Candidate { computes: true, ..candidate("loops", "spin") },
-    Candidate { computes: true, ..candidate("eats memory, then loops", "eat=56") },
-];
 
 /// A module, and the rate of the load.
 #[derive(Clone, Copy)]
@@ -125,13 +96,20 @@ pub(super) fn run(options: &Options, setup: &Setup, checks: &mut Checks) -> Resu
         "gone after",
         "promoted",
         "remained",
+        "simulated: promoted",
+        "remained",
         "p99 before, ms",
         "during, ms",
         "ratio",
     ];
     let mut table = Table::new(header);
     for (row, total) in rows.iter().zip(totals) {
-        table.row(total.row(*row, checks));
+        let simulated = setup.simulator.as_ref().map(|simulator| {
+            let recording = std::slice::from_ref(&total.before);
+            let runs = options.simulations.div_ceil(FEWER_SIMULATIONS);
+            simulator.run(runs, recording, 200, &options.terms(), &row.candidate.simulated())
+        });
+        table.row(total.row(*row, simulated.transpose()?, checks));
     }
     Ok(table.markdown())
 }
@@ -165,8 +143,9 @@ impl Prepared {
     /// Starts a host, and has it compile both modules, so that nothing is compiled during the measurement.
     fn new(row: Row, number: usize, setup: &Setup) -> Result<Self, TaskError> {
         let folder = empty_folder(&format!("{FOLDER}/components-{number}"))?;
-        let control = behaviour::write(&setup.behaves, CONTROL, row.candidate.control, &folder)?;
-        let module = behaviour::write(&setup.behaves, '2', row.candidate.module, &folder)?;
+        let [before, own] = row.candidate.behaviours();
+        let control = behaviour::write(&setup.behaves, CONTROL, &before, &folder)?;
+        let module = behaviour::write(&setup.behaves, '2', &own, &folder)?;
         let name = format!("power-{number}");
         let mut service = Service::start(&setup.program, &module, &Store::Memory, &name)?;
         service.swap(&control)?;
@@ -186,72 +165,6 @@ impl Prepared {
     }
 }
 
-/// What a rollout did to the requests.
-struct Figures {
-    /// Requests that failed, from the beginning of the trial until no more are hurt.
-    failed: usize,
-    /// Requests that were slow, less those that would have been slow without the rollout.
-    slow: usize,
-    /// Requests until the module was gone, or had settled.
-    requests: usize,
-    /// The time until the module was gone.
-    gone: Option<Duration>,
-    promoted: bool,
-    /// Latencies of the module that served before, before and during the rollout.
-    before: Vec<Duration>,
-    during: Vec<Duration>,
-}
-
-impl Figures {
-    fn of(samples: &[Sample], observed: Instant, pushed: Instant, rollout: &Rollout) -> Self {
-        let Rollout { began, ended, promoted, ref end, .. } = *rollout;
-        let latencies = |from: Instant, to: Instant| -> Vec<_> {
-            let due = samples.iter().filter(|sample| from <= sample.due && sample.due < to);
-            let own = due.filter(|sample| {
-                sample.status == Some(200) && sample.version.map(char::from) == Some(CONTROL)
-            });
-            own.map(|sample| sample.latency).collect()
-        };
-        let before = latencies(observed, pushed);
-        let p99 = Latencies::from(before.clone()).percentile(990);
-        let limit = p99.mul_f64(SLOW_FACTOR) + SLOW_MARGIN;
-        let failed = |sample: &Sample| sample.status != Some(200);
-        let slow = |sample: &Sample| !failed(sample) && sample.latency > limit;
-        let calm = aftermath(samples, ended, |sample| failed(sample) || slow(sample));
-        let affected = || samples.iter().filter(|sample| began <= sample.due && sample.due <= calm);
-        let slow_before = before.iter().filter(|latency| **latency > limit).count();
-        let expected = slow_before * affected().count() / before.len().max(1);
-        Self {
-            failed: affected().filter(|sample| failed(sample)).count(),
-            slow: affected().filter(|sample| slow(sample)).count().saturating_sub(expected),
-            requests: affected().filter(|sample| sample.due < ended).count(),
-            gone: end.reason().map(|_| ended - began),
-            promoted,
-            during: latencies(began, ended.max(began + DURING)),
-            before,
-        }
-    }
-
-    fn line(&self) -> String {
-        let Self { failed, slow, requests, gone, promoted, .. } = self;
-        format!("{failed} failed, {slow} slow, of {requests}; gone after {gone:?}, promoted: {promoted}")
-    }
-}
-
-/// When requests are no longer hurt after the end of a rollout.
-fn aftermath(samples: &[Sample], ended: Instant, hurt: impl Fn(&Sample) -> bool) -> Instant {
-    let mut last = ended;
-    for sample in samples.iter().filter(|sample| sample.due >= ended) {
-        if sample.due > last + CALM {
-            break;
-        }
-        if hurt(sample) {
-            last = sample.due;
-        }
-    }
-    last
-}
-
 /// The figures of all rounds.
 #[derive(Default)]
 struct Total {
@@ -262,8 +175,8 @@ struct Total {
     allowed: f64,
     gone: Vec<Duration>,
     promoted: usize,
-    before: Vec<Duration>,
-    during: Vec<Duration>,
+    before: Vec<Sample>,
+    during: Vec<Sample>,
 }
 
 impl Total {
@@ -279,13 +192,13 @@ impl Total {
         self.during.extend(figures.during);
     }
 
-    fn row(self, row: Row, checks: &mut Checks) -> Vec<String> {
+    fn row(self, row: Row, simulated: Option<Outcomes>, checks: &mut Checks) -> Vec<String> {
         let name = format!("{}, {}/s", row.candidate.name, row.rate);
         let mut cell = |holds: bool, text: String, fault: &str| {
             checks.verdict(holds, format!("{name}: {fault}"));
             if holds { text } else { format!("**{text}**") }
         };
-        let [before, during] = [self.before, self.during].map(|times| Latencies::from(times).percentile(990));
+        let [before, during] = [&self.before, &self.during].map(|samples| p99(samples));
         let ratio = during.as_secs_f64() / before.as_secs_f64();
         let hurt = self.failed + self.slow;
         let remained = self.rounds - self.gone.len();
@@ -305,46 +218,19 @@ impl Total {
             },
             format!("{} of {}", self.promoted, self.rounds),
             format!("{remained} of {}", self.rounds),
+            percentage(simulated.map(|simulated| simulated.promoted)),
+            percentage(simulated.map(|simulated| simulated.settled)),
             format!("{:.2}", before.as_secs_f64() * 1e3),
             format!("{:.2}", during.as_secs_f64() * 1e3),
-            cell(ratio <= MAX_RATIO, format!("{ratio:.2}"), "the p99 of the serving module was too long"),
+            cell(
+                ratio <= MAX_RATIO || during <= before + SLOW_MARGIN,
+                format!("{ratio:.2}"),
+                "the p99 of the serving module was too long",
+            ),
         ]
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rollouts::service::End;
-
-    #[test]
-    fn a_request_is_hurt_if_it_fails_or_is_slower_than_before() {
-        let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
-        let sample = |due, latency, status, version| Sample {
-            due: at(due),
-            latency: Duration::from_millis(latency),
-            status,
-            version,
-        };
-        let mut samples: Vec<_> = (0..100).map(|due| sample(due, 10, Some(200), Some(b'1'))).collect();
-        samples.extend([
-            sample(150, 99, Some(500), None),
-            sample(201, 17, Some(200), Some(b'2')),
-            sample(202, 18, Some(200), Some(b'2')),
-            sample(203, 10, Some(404), Some(b'2')),
-            sample(204, 0, None, None),
-            sample(205, 20, Some(200), Some(b'1')),
-            sample(500, 30, Some(200), Some(b'1')),
-            sample(1400, 30, Some(200), Some(b'1')),
-            sample(2401, 30, Some(200), Some(b'1')),
-        ]);
-        let end = End::RolledBack("slow".to_owned());
-        let rollout = Rollout { began: at(200), ended: at(400), promoted: false, unproven: false, end };
-        let figures = Figures::of(&samples, at(0), at(100), &rollout);
-        // The limit is 10 ms × 1.5 + 2 ms.
-        assert_eq!((figures.failed, figures.slow, figures.requests), (2, 4, 5));
-        assert_eq!(figures.gone, Some(Duration::from_millis(200)));
-        assert_eq!((figures.before.len(), figures.during.len()), (100, 4));
-    }
+fn percentage(simulated: Option<f64>) -> String {
+    simulated.map(|percent| format!("{percent:.0} %")).unwrap_or_default()
 }

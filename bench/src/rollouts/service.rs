@@ -63,8 +63,9 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    fn arguments(&self, program: &Program) -> Vec<String> {
-        let max_window = self.max_window.as_ref().filter(|_| program.has_max_window);
+    /// The options of `module push`. Without `max_window` for a host that does not have it.
+    pub(super) fn arguments(&self, has_max_window: bool) -> Vec<String> {
+        let max_window = self.max_window.as_ref().filter(|_| has_max_window);
         let terms =
             [("--window", self.window.as_ref()), ("--watch", self.watch.as_ref()), (MAX_WINDOW, max_window)];
         let terms = terms.into_iter().filter_map(|(name, value)| Some([name.to_owned(), value?.clone()]));
@@ -163,7 +164,7 @@ impl Service {
     ) -> Result<Rollout, TaskError> {
         let deadline = Instant::now() + limit;
         while self.log.try_recv().is_ok() {}
-        let mut push = self.push(component, &terms.arguments(&self.program))?;
+        let mut push = self.push(component, &terms.arguments(self.program.has_max_window))?;
         let mut progress = Progress::default();
         let mut rollout = loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -56,6 +56,14 @@ pub(super) enum Request {
 }
 
 impl Request {
+    /// The status of the response of a good module.
+    pub(super) fn success(self) -> u16 {
+        match self {
+            Self::Get => 200,
+            Self::CreateOrder => 201,
+        }
+    }
+
     fn text(self, address: SocketAddr) -> String {
         match self {
             Self::Get => format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"),
