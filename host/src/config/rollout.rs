@@ -1,6 +1,6 @@
 //! The options of a rollout: what a module must do before it serves, how it replaces another, and where modules are kept.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -86,6 +86,14 @@ impl TermsConfig {
             }
         };
         replaced.map_err(|why| format!("{name}: {why}"))
+    }
+
+    /// How long a trial lasts at the most.
+    pub fn longest_trial(&self) -> Duration {
+        match self.window {
+            Window::Time(time) => self.max_window.max(time).0,
+            Window::Requests(_) => self.max_window.0,
+        }
     }
 
     /// All terms by name, as they are written.

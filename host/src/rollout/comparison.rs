@@ -70,7 +70,8 @@ impl Comparator {
             Window::Requests(requests) => NEEDED_REQUESTS.min(requests.into()),
             Window::Time(_) => NEEDED_REQUESTS,
         };
-        let mut observation = Observation::begin(candidate, control, Evidence::default(), &terms, needed_requests);
+        let mut observation =
+            Observation::begin(candidate, control, Evidence::default(), &terms, needed_requests);
         let mut is_extended = false;
         while !observation.has_ended(&terms) {
             if let Some(why) = observation.next_look(&self.roster).await {
@@ -110,7 +111,8 @@ impl Comparator {
             evidence.begin_period();
         }
         let is_share_known = evidence.periods().len() > 1;
-        let mut observation = Observation::begin(self.slot.serving(), control, evidence, &terms, NEEDED_REQUESTS);
+        let mut observation =
+            Observation::begin(self.slot.serving(), control, evidence, &terms, NEEDED_REQUESTS);
         let mut is_share_decided = is_share_known;
         while observation.began.elapsed() < terms.watch.0 {
             if let Some(why) = observation.next_look(&self.roster).await {
@@ -180,11 +182,7 @@ impl Observation {
 
     /// Whether a trial has lasted for its window and has enough evidence for a verdict, or may last no longer.
     fn has_ended(&self, terms: &TermsConfig) -> bool {
-        let longest = match terms.window {
-            Window::Time(time) => terms.max_window.max(time),
-            Window::Requests(_) => terms.max_window,
-        };
-        self.began.elapsed() >= longest.0 || (self.is_window_over(terms) && self.lack().is_none())
+        self.began.elapsed() >= terms.longest_trial() || (self.is_window_over(terms) && self.lack().is_none())
     }
 
     fn is_window_over(&self, terms: &TermsConfig) -> bool {

@@ -56,7 +56,9 @@ impl HostEnvironment {
     /// was compiled ahead of time is only there.
     async fn read_kept(&self, module: ModuleHash) -> Result<Source, String> {
         match self.archive.read_component(module).await {
-            Ok(component) => Source::from_component(component, &self.trust).map_err(|error| error.to_string()),
+            Ok(component) => {
+                Source::from_component(component, &self.trust).map_err(|error| error.to_string())
+            }
             Err(why) => match read_source(&self.component, &self.trust).await {
                 Ok((named, source)) if named == module => Ok(source),
                 Ok(_) | Err(_) => Err(why),

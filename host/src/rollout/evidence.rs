@@ -99,7 +99,8 @@ impl Evidence {
 
     fn merge_neighbours(&mut self) {
         let odd = self.slices.len() % 2 == 1;
-        self.seconds_in_last = if odd { self.seconds_in_last } else { self.seconds_per_slice + self.seconds_in_last };
+        self.seconds_in_last =
+            if odd { self.seconds_in_last } else { self.seconds_per_slice + self.seconds_in_last };
         let mut slices = std::mem::take(&mut self.slices).into_iter();
         while let Some(mut slice) = slices.next() {
             if let Some(next) = slices.next() {

@@ -114,7 +114,9 @@ impl Rollouts {
             (Phase::Restoring | Phase::Reverting | Phase::Unrecorded | Phase::Withdrawing, _) => {
                 "A rollback is in progress: try again in a moment.".to_owned()
             }
-            _ => format!("Another module{module} is being prepared: wait for its outcome, or end its rollout with a rollback."),
+            _ => format!(
+                "Another module{module} is being prepared: wait for its outcome, or end its rollout with a rollback."
+            ),
         }
     }
 }

@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::rollout::{
-    archive::ModuleArchive,
-    history::History,
-    owner::Status,
-    roster::Roster,
-    slot::Slot,
-};
+use crate::rollout::{archive::ModuleArchive, history::History, owner::Status, roster::Roster, slot::Slot};
 
 /// Saves the history after each change of the rollout's phase, and removes old modules, until the owner has ended. A slow
 /// disk delays neither commands nor requests: of several changes meanwhile, only the last is saved.

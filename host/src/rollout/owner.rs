@@ -290,7 +290,7 @@ impl<E: Environment> Owner<E> {
         let rollout = self.rollout.as_ref();
         let terms = rollout.map(|rollout| &rollout.terms);
         let longest = match next {
-            Phase::OnTrial => terms.map(|terms| terms.max_window.0),
+            Phase::OnTrial => terms.map(TermsConfig::longest_trial),
             Phase::Watched => terms.map(|terms| terms.watch.0),
             _ => None,
         };

@@ -20,7 +20,12 @@ impl Proportions {
     /// The same with the roles of both modules exchanged.
     pub(super) fn exchanged(self) -> Self {
         let Self { candidate_hits, candidate, control_hits, control } = self;
-        Self { candidate_hits: control_hits, candidate: control, control_hits: candidate_hits, control: candidate }
+        Self {
+            candidate_hits: control_hits,
+            candidate: control,
+            control_hits: candidate_hits,
+            control: candidate,
+        }
     }
 
     /// The candidate's rate of hits minus the control's. 0 if one of them had no requests.
@@ -39,7 +44,8 @@ impl Proportions {
         if least == most {
             return (least, vec![1.0]);
         }
-        let Ok(distribution) = Hypergeometric::new(self.candidate + self.control, hits, self.candidate) else {
+        let Ok(distribution) = Hypergeometric::new(self.candidate + self.control, hits, self.candidate)
+        else {
             // Never: there are no more hits than requests.
             return (self.candidate_hits, vec![1.0]);
         };

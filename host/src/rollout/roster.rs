@@ -91,7 +91,7 @@ impl Roster {
         if history.events.len() > MAX_EVENTS {
             history.events.pop_front();
         }
-        drop(history);
+        // While the history is locked, so that no two events have the same number.
         self.last_event.send_replace(number);
     }
 

@@ -42,7 +42,8 @@ impl Sampler {
             let choose = mix(self.seed ^ requests) % (BLOCK - position) < share - chosen;
             ((requests + 1) << 8 | (chosen + u64::from(choose)), choose)
         };
-        let before = self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| Some(decide(state).0));
+        let before =
+            self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| Some(decide(state).0));
         decide(before.unwrap_or_else(|state| state)).1
     }
 }
@@ -79,7 +80,8 @@ mod tests {
         for period in [2, 5, 10, 20, 50, 100] {
             let sampler = Sampler::new(Share::from_percent(5), 7);
             let requests = 100_000;
-            let matching = (0..requests).filter(|number| sampler.chooses_next() && number % period == 0).count();
+            let matching =
+                (0..requests).filter(|number| sampler.chooses_next() && number % period == 0).count();
             let expected = f64::from(requests) * 0.05 / f64::from(period);
             let deviation = (f64::from(u32::try_from(matching).unwrap()) - expected).abs() / expected.sqrt();
             assert!(deviation < 4.0, "period {period}: {matching} instead of {expected}");

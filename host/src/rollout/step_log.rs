@@ -32,7 +32,8 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         Step::Measured { trial } => log_comparison(module, trial),
         Step::Promoted { trial, unproven, watch, replaced: Some(replaced), duration_ms } => {
             let numbers = Fields::from(trial.as_ref());
-            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } = numbers;
+            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+                numbers;
             tracing::info!(
                 event = "rollout.promoted", %module, %replaced, duration_ms, watch, requests, failures, p99_us,
                 control_requests, control_failures, control_p99_us,
@@ -51,7 +52,8 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         }
         Step::Kept { trial, unproven } => {
             let numbers = Fields::from(Some(trial));
-            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } = numbers;
+            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+                numbers;
             tracing::info!(
                 event = "rollout.settled", %module, requests, failures, p99_us, control_requests,
                 control_failures, control_p99_us,

@@ -94,14 +94,16 @@ fn failures(evidence: &Evidence, threshold: f64) -> Option<String> {
     let proportions: Vec<_> = periods.iter().map(|period| hits(period, Counts::failures)).collect();
     let exceeds = proportions.last()?.excess() > FAILURE_MARGIN;
     let present = periods.last()?;
-    (exceeds && probability(&proportions) < threshold).then(|| failure_reason(&present.candidate, &present.control))
+    (exceeds && probability(&proportions) < threshold)
+        .then(|| failure_reason(&present.candidate, &present.control))
 }
 
 /// Why the candidate's mix of status classes differs.
 fn mix(evidence: &Evidence, threshold: f64) -> Option<String> {
     let periods = evidence.periods();
-    let differing = [(StatusClass::Redirection, "3xx"), (StatusClass::ClientError, "4xx")].into_iter().find_map(
-        |(class, name)| {
+    let differing = [(StatusClass::Redirection, "3xx"), (StatusClass::ClientError, "4xx")]
+        .into_iter()
+        .find_map(|(class, name)| {
             let more: Vec<_> =
                 periods.iter().map(|period| hits(period, |counts| counts.statuses(class))).collect();
             let fewer: Vec<_> = more.iter().map(|proportions| proportions.exchanged()).collect();
@@ -110,8 +112,7 @@ fn mix(evidence: &Evidence, threshold: f64) -> Option<String> {
                     && probability(proportions) < threshold / MIX_TESTS
             };
             (is_significant(&more) || is_significant(&fewer)).then(|| (more.last().copied(), name))
-        },
-    );
+        });
     let (Some(Proportions { candidate_hits, candidate, control_hits, control }), class) = differing? else {
         return None;
     };

@@ -87,7 +87,8 @@ impl TestEnvironment {
         let pending = self.0.lock().unwrap().pending.take();
         match pending {
             Some(Pending::Prepare(module, sender)) => {
-                let prepared = if choice % 4 == 1 { Err("it is broken".to_owned()) } else { Ok(loaded(module)) };
+                let prepared =
+                    if choice % 4 == 1 { Err("it is broken".to_owned()) } else { Ok(loaded(module)) };
                 let _ = sender.send(prepared);
             }
             Some(Pending::Compare(sender)) => {
@@ -106,7 +107,11 @@ impl TestEnvironment {
                 if choice % 4 != 1 {
                     self.0.lock().unwrap().pointer = Some(module);
                 }
-                let _ = sender.send(if choice.is_multiple_of(2) { Ok(()) } else { Err("the disk is full".to_owned()) });
+                let _ = sender.send(if choice.is_multiple_of(2) {
+                    Ok(())
+                } else {
+                    Err("the disk is full".to_owned())
+                });
             }
             Some(Pending::Retry(sender)) => drop(sender.send(())),
             None => {}
@@ -117,7 +122,10 @@ impl TestEnvironment {
         let (sender, receiver) = oneshot::channel();
         let mut shared = self.0.lock().unwrap();
         if let Some(before) = shared.pending.replace(pending(sender)) {
-            assert!(!matches!(before, Pending::Write(..)), "a write was abandoned: nobody knows how it ended");
+            assert!(
+                !matches!(before, Pending::Write(..)),
+                "a write was abandoned: nobody knows how it ended"
+            );
         }
         Box::pin(async { receiver.await.expect("the test ends all work") })
     }

@@ -78,14 +78,27 @@ impl Model {
         let initial = module(9);
         let limits = MinorityLimits { max_concurrent: 100, max_instances: 100 };
         let (slot, roster) = (Arc::new(Slot::new(loaded(initial), limits)), Arc::new(Roster::default()));
-        let step = Step::Promoted { trial: None, unproven: None, watch: None, replaced: None, duration_ms: 0 };
+        let step =
+            Step::Promoted { trial: None, unproven: None, watch: None, replaced: None, duration_ms: 0 };
         roster.record(initial, step);
         let environment = TestEnvironment::new(initial);
         let (owner, status) = Owner::new(environment.clone(), Arc::clone(&slot), Arc::clone(&roster), None);
         let (queue, offers) = OfferQueue::new();
         let (commands, rollbacks) = mpsc::channel(64);
         let (unanswered, removed) = (Vec::new(), BTreeSet::new());
-        Self { slot, roster, environment, owner, status, queue, offers, commands, rollbacks, unanswered, removed }
+        Self {
+            slot,
+            roster,
+            environment,
+            owner,
+            status,
+            queue,
+            offers,
+            commands,
+            rollbacks,
+            unanswered,
+            removed,
+        }
     }
 
     fn apply(&mut self, event: Event) {
@@ -113,7 +126,8 @@ impl Model {
                 let Status { module: rolled_out, previous, .. } = *self.status.borrow();
                 // Without a rollout, the command lets the previous module serve again, whatever became of that before.
                 if rolled_out.is_none() {
-                    self.removed.retain(|module| Some(module) != previous.map(|hash| hash.to_string()).as_ref());
+                    self.removed
+                        .retain(|module| Some(module) != previous.map(|hash| hash.to_string()).as_ref());
                 }
                 let removes = rolled_out.unwrap_or_else(|| self.slot.module());
                 if self.commands.try_send(reply).is_ok() {
@@ -147,11 +161,14 @@ impl Model {
 
     fn check(&self) {
         let (serving, phase) = (self.slot.module(), self.status.borrow().phase);
-        let receiving: BTreeSet<_> =
-            (0..100).map(|_| self.slot.pin().module.module.to_string()).collect();
+        let receiving: BTreeSet<_> = (0..100).map(|_| self.slot.pin().module.module.to_string()).collect();
         assert!(receiving.len() <= 2, "{receiving:?}");
         assert!(receiving.contains(&serving.to_string()));
-        assert!(receiving.is_disjoint(&self.removed), "{receiving:?} receive requests, {:?} must not", self.removed);
+        assert!(
+            receiving.is_disjoint(&self.removed),
+            "{receiving:?} receive requests, {:?} must not",
+            self.removed
+        );
 
         let in_state = |state| {
             let records = self.roster.records().into_iter().filter(move |record| record.state == state);
@@ -167,7 +184,9 @@ impl Model {
         assert_eq!(self.slot.control().is_some(), phase == Phase::Watched);
 
         match self.environment.written() {
-            Some(module) if phase == Phase::Promoting => assert_eq!(Some(module), self.status.borrow().module),
+            Some(module) if phase == Phase::Promoting => {
+                assert_eq!(Some(module), self.status.borrow().module)
+            }
             Some(module) if phase == Phase::Reverting => assert_eq!(module, serving),
             Some(_) => assert_eq!(phase, Phase::Withdrawing),
             // A failed write may have changed the pointer, and will be repeated.

@@ -17,9 +17,8 @@ fn each_phase_can_be_reached_and_left() {
         assert!(inputs.insert(format!("{phase:?} {input:?}")), "{phase:?} has two transitions for {input:?}");
     }
     let mut reached = vec![Phase::Settled];
-    while let Some((.., next, _)) = TRANSITIONS
-        .iter()
-        .find(|(phase, _, next, _)| reached.contains(phase) && !reached.contains(next))
+    while let Some((.., next, _)) =
+        TRANSITIONS.iter().find(|(phase, _, next, _)| reached.contains(phase) && !reached.contains(next))
     {
         reached.push(*next);
     }

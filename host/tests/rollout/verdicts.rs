@@ -102,7 +102,8 @@ fn an_outage_that_hits_both_is_no_evidence() {
 
 #[test]
 fn too_few_requests_are_no_verdict_in_favour_of_a_candidate() {
-    let few = Verdict::Unproven("it had 3 requests and its control 27; a verdict needs 30 of each".to_owned());
+    let few =
+        Verdict::Unproven("it had 3 requests and its control 27; a verdict needs 30 of each".to_owned());
     assert_eq!(last(&failing(3, 0), &failing(27, 0)), few);
     assert_eq!(last(&failing(30, 0), &failing(270, 0)), Verdict::Good);
     assert!(matches!(last(&failing(270, 0), &failing(29, 0)), Verdict::Unproven(_)));

@@ -231,7 +231,11 @@ async fn a_hanging_candidate_is_rolled_back() {
     let timeouts = responses.iter().filter(|response| response.status == 504).count();
     assert!(timeouts >= usize::try_from(number(&record["trial"]["module"]["timeouts"])).unwrap());
     // Each client has waited for one, and may have begun another one before the verdict.
-    assert!(failed(&responses) <= 16, "{} requests failed, {timeouts} of them by a timeout", failed(&responses));
+    assert!(
+        failed(&responses) <= 16,
+        "{} requests failed, {timeouts} of them by a timeout",
+        failed(&responses)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,8 @@
 //! How one module replaces another while requests are in flight.
 
 pub mod canary;
+mod fairness;
+mod isolation;
 pub mod reload;
 pub mod rollback;
 pub mod swap;
