@@ -45,7 +45,7 @@ impl<E: Environment> Owner<E> {
         };
         self.roster.record(*module, step);
         let trial = self.environment.trial(Arc::clone(candidate), terms.clone());
-        self.work = Box::pin(async { Done::Compared(Some(trial.await)) });
+        self.work = Box::pin(async { Done::Compared(Some(Box::new(trial.await))) });
     }
 
     pub(super) fn point_to_candidate(&mut self) {
@@ -77,7 +77,7 @@ impl<E: Environment> Owner<E> {
         fault::point("module promoted");
         if is_watched {
             let watch = self.environment.watch(evidence, terms);
-            self.work = Box::pin(async { Done::Compared(watch.await) });
+            self.work = Box::pin(async { Done::Compared(watch.await.map(Box::new)) });
         } else {
             self.rollout = None;
         }

@@ -100,7 +100,7 @@ pub type RollBack = oneshot::Sender<Result<ModuleHash, RollBackError>>;
 /// The end of what was in progress.
 pub(super) enum Done {
     Prepared(Result<Arc<LoadedModule>, String>),
-    Compared(Option<Finding>),
+    Compared(Option<Box<Finding>>),
     Written(Result<(), String>),
     RetryDue,
 }
@@ -254,13 +254,14 @@ impl<E: Environment> Owner<E> {
         }
     }
 
-    fn compared(&mut self, finding: Option<Finding>) {
+    fn compared(&mut self, finding: Option<Box<Finding>>) {
         let (Some(rollout), Some(finding)) = (&mut self.rollout, finding) else { return };
-        let lasted = Duration::from_millis(finding.comparison.elapsed_ms);
-        rollout.comparison = Some(finding.comparison);
-        rollout.evidence = Some((finding.evidence, lasted));
+        let Finding { verdict, comparison, evidence } = *finding;
+        let lasted = Duration::from_millis(comparison.elapsed_ms);
+        rollout.comparison = Some(comparison);
+        rollout.evidence = Some((evidence, lasted));
         rollout.unproven = None;
-        match finding.verdict {
+        match verdict {
             Verdict::Good => self.input(Input::Passed, ""),
             Verdict::Worse(why) => self.input(Input::Worse, &why),
             Verdict::Unproven(why) if rollout.terms.on_unproven == OnUnproven::Rollback => {

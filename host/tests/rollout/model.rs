@@ -57,6 +57,9 @@ struct Terms {
     terms: TermsConfig,
 }
 
+/// The reply to a rollback command.
+type Reply = Result<ModuleHash, RollBackError>;
+
 struct Model {
     slot: Arc<Slot>,
     roster: Arc<Roster>,
@@ -65,10 +68,10 @@ struct Model {
     status: watch::Receiver<Status>,
     queue: OfferQueue,
     offers: mpsc::Receiver<Offer>,
-    commands: mpsc::Sender<oneshot::Sender<Result<ModuleHash, RollBackError>>>,
-    rollbacks: mpsc::Receiver<oneshot::Sender<Result<ModuleHash, RollBackError>>>,
+    commands: mpsc::Sender<oneshot::Sender<Reply>>,
+    rollbacks: mpsc::Receiver<oneshot::Sender<Reply>>,
     /// Rollback commands without an answer, and the module that each must remove, unless it was pushed again since.
-    unanswered: Vec<(oneshot::Receiver<Result<ModuleHash, RollBackError>>, Option<ModuleHash>)>,
+    unanswered: Vec<(oneshot::Receiver<Reply>, Option<ModuleHash>)>,
     /// Modules that an acknowledged rollback has removed, until they are pushed again.
     removed: BTreeSet<String>,
 }
@@ -185,7 +188,7 @@ impl Model {
 
         match self.environment.written() {
             Some(module) if phase == Phase::Promoting => {
-                assert_eq!(Some(module), self.status.borrow().module)
+                assert_eq!(Some(module), self.status.borrow().module);
             }
             Some(module) if phase == Phase::Reverting => assert_eq!(module, serving),
             Some(_) => assert_eq!(phase, Phase::Withdrawing),
