@@ -14,7 +14,8 @@ use crate::{
 /// The introduction of the page.
 pub(crate) const HEAD: &str = "# Benchmarks
 
-`cargo xtask bench --write` writes this page. `bench/src/compare/mod.rs` describes the method.
+`cargo xtask bench --write` writes this page, and `cargo xtask rollouts --write` its section about rollouts.
+`bench/src/compare/mod.rs` describes the method of the first, `bench/src/rollouts/mod.rs` that of the second.
 
 ![Requests a second, by workload and contender](benchmarks.svg)
 

@@ -16,6 +16,7 @@ const DURING: Duration = Duration::from_secs(10);
 /// A response is slow if it takes longer than this multiple of the p99 before the rollout and this time.
 const SLOW_FACTOR: f64 = 1.5;
 pub(super) const SLOW_MARGIN: Duration = Duration::from_millis(2);
+
 /// What a rollout did to the requests.
 pub(super) struct Figures {
     /// Requests that failed, from the beginning of the trial until no more are hurt.

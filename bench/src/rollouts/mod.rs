@@ -56,20 +56,25 @@ const CANARY: &str = "10%";
 const NULL: &str = "### The same module again
 
 Each rollout replaces a module by the same module with another hash, so that every rollback is a wrong one. Trial and watch
-last 5 s each, or the trial up to 20 s while there is too little evidence. **simulated**: the requests of the row replayed in
-thousands of rollouts in which chance decides which module receives each request, with the host's own verdict.
+last 5 s each; the trial goes on for up to 20 s while there is too little evidence. **simulated**: the requests of the row,
+replayed in thousands of rollouts in which chance decides which module receives each request, with the host's own verdict.
+Where the store is disturbed, a latency there is at most the median: the rest is the store's, and only the host can tell.
 
 ";
 /// The introduction of the power test.
 const POWER: &str = "### Bad modules
 
-Each rollout replaces a good module by a bad one. The load is sent when it is due, whatever the responses (an open loop);
-latencies count from then. **hurt**: requests from the beginning of the trial, until none was for a second, that failed or took
-longer than 1.5 × the p99 before the rollout and 2 ms, less as many as did so before. **allowed**: the candidate's share of the
-requests, and 10.
-**of**: requests until the module was gone or had settled. **promoted** counts modules that were rolled back later, too;
-**remained** does not. **p99**: of the module that served before, over 10 s of the rollout or all of it. **simulated**: rollouts with the host's
-own verdict, under the load before the rollout. Bold: target missed.
+Each rollout replaces a good module by a bad one. A request is sent when it is due, whatever the responses (an open loop), and
+its latency counts from then.
+
+- **hurt**: requests from the beginning of the trial until none was hurt for a second. A request is hurt if it failed, or if it
+  took longer than 1.5 × the p99 before the rollout and 2 ms; as many as did so before are left out.
+- **allowed**: the candidate's share of the requests, and 10. **of**: requests until the module was gone or had settled.
+- **promoted**: includes modules that were rolled back later; **remained** does not.
+- **simulated**: rollouts with the host's own verdict, under the load before the rollout.
+- **p99**: of the module that served before, over the rollout or its first 10 s if it was shorter.
+
+Bold: target missed. The first module is a good one: its row shows what the machine itself does.
 
 ";
 
@@ -163,7 +168,7 @@ fn check_tools() -> Result<(), TaskError> {
 /// Makes the tests and prints the tables. Fails if a target is missed.
 pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let setup = Setup::prepare(options)?;
-    let mut checks = Checks::default();
+    let (load_average, mut checks) = (machine::load_average(), Checks::default());
     let mut section = format!("{}\n\n", page::ROLLOUTS);
     if !options.power {
         section += NULL;
@@ -174,7 +179,7 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
         section += &terms_line(options);
         section += &power::run(options, &setup, &mut checks)?;
     }
-    section += &command_line(options);
+    section += &command_line(options, &load_average);
     println!("\n{section}");
     if options.write {
         page::write_rollouts(&section)?;
@@ -188,14 +193,18 @@ fn terms_line(options: &Options) -> String {
     let own: Vec<_> =
         own.iter().filter_map(|(name, value)| Some(format!("`--{name} {}`", value.as_ref()?))).collect();
     let own = if own.is_empty() { String::new() } else { format!(", {}", own.join(", ")) };
-    format!("Terms: `--canary {CANARY}`{own}, otherwise the host's defaults; {} rounds.\n\n", options.rounds)
+    format!("Terms: `--canary {CANARY}`{own}, otherwise the host's defaults. Rounds: {}.\n\n", options.rounds)
 }
 
 /// How to repeat the measurement, and on which machine it was made.
-fn command_line(options: &Options) -> String {
-    let Options { rollouts, hosts, rounds, .. } = options;
+fn command_line(options: &Options, load_average: &str) -> String {
+    let Options { rollouts, hosts, rounds, rates, simulations, .. } = options;
+    let rates: Vec<_> = rates.iter().map(u32::to_string).collect();
     format!(
-        "- `cargo xtask rollouts --rollouts {rollouts} --hosts {hosts} --rounds {rounds}`\n{}",
+        "### The run of the rollouts\n\n\
+         - `cargo xtask rollouts --rollouts {rollouts} --hosts {hosts} --rounds {rounds} --rates {} \
+         --simulations {simulations} --write`\n{}- The load average before: {load_average}\n",
+        rates.join(","),
         machine::description()
     )
 }

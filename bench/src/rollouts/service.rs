@@ -136,9 +136,13 @@ impl Service {
                 let _ = sender.try_send((Instant::now(), line.to_owned()));
             }
         })?;
-        let line = log.recv_timeout(LIMIT).map(|(_, line)| line).unwrap_or_default();
-        let admin = field(&line, "admin_address").and_then(|address| address.parse().ok());
-        let admin = admin.ok_or_else(|| TaskError("the host did not log its admin address".to_owned()))?;
+        let admin = loop {
+            let line = log.recv_timeout(LIMIT).map(|(_, line)| line);
+            let line = line.map_err(|_| TaskError("the host did not log its admin address".to_owned()))?;
+            if let Some(address) = field(&line, "admin_address").and_then(|address| address.parse().ok()) {
+                break address;
+            }
+        };
         Ok(Self { program: program.clone(), serving, admin, log })
     }
 
