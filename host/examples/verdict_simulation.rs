@@ -289,6 +289,8 @@ impl<'a> Rollout<'a> {
         self.share = needed.clamp(terms.control.percent().into(), Share::HALF.percent().into());
         self.block = (0, 0);
         self.evidence.begin_period();
+        // They count in the trial, which is over.
+        self.under_way.clear();
         self.second = Slice::default();
         self.looks = 0;
     }

@@ -152,7 +152,7 @@ impl AdminApi {
         let slot = &self.rollouts.slot;
         let callable = [Some(slot.serving()), slot.candidate(), slot.previous()];
         let callable = callable.into_iter().flatten().find(|loaded| loaded.module == record.module);
-        let done = callable.map(|loaded| Numbers::from(&loaded.guest.tally.counts()));
+        let done = callable.map(|loaded| Numbers::from(&loaded.guest.tallies.total()));
         View { record, done }
     }
 }

@@ -146,9 +146,11 @@ impl Observation {
         let mut ticks = interval(COMPARE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let criteria = Criteria { needed_requests, ignore_client_errors: terms.ignore_client_errors };
-        let counts = Slice { candidate: counts(&candidate), control: counts(&control) };
         let began = Instant::now();
-        Self { began, criteria, candidate, control, evidence, second: (began, counts), ticks }
+        let second = (began, Slice::default());
+        let observation = Self { began, criteria, candidate, control, evidence, second, ticks };
+        observation.begin_counting();
+        observation
     }
 
     /// Waits until the next look at the counts is due. Returns why the candidate is worse, if it clearly is.
@@ -176,8 +178,15 @@ impl Observation {
 
     fn begin_period(&mut self) {
         self.evidence.begin_period();
-        let counts = Slice { candidate: counts(&self.candidate), control: counts(&self.control) };
-        self.second = (Instant::now(), counts);
+        self.begin_counting();
+        self.second = (Instant::now(), Slice::default());
+    }
+
+    /// Counts from now on, and only requests that begin from now on: for those under way, chance has not decided which module
+    /// received them.
+    fn begin_counting(&self) {
+        self.candidate.guest.tallies.begin_period();
+        self.control.guest.tallies.begin_period();
     }
 
     /// Whether a trial has lasted for its window and has enough evidence for a verdict, or may last no longer.
@@ -213,7 +222,7 @@ impl Observation {
 }
 
 fn counts(module: &LoadedModule) -> Counts {
-    module.guest.tally.counts()
+    module.guest.tallies.period()
 }
 
 /// The share that the control of a watch needs, if requests keep coming as they did during `lasted`: the share of the

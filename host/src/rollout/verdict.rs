@@ -70,12 +70,14 @@ impl Criteria {
         if let Some(why) = self.worse(evidence, FINAL_PROBABILITY) {
             return Verdict::Worse(why);
         }
-        let Slice { candidate, control } = evidence.period();
-        let (needed, had) = (self.needed_requests, [candidate.requests(), control.requests()]);
-        if had.iter().all(|requests| *requests >= needed) {
+        let needed = self.needed_requests;
+        let requests = |counts: fn(&Slice) -> &Counts| -> u64 {
+            evidence.periods().iter().map(|period| counts(period).requests()).sum()
+        };
+        let (candidate, control) = (requests(|period| &period.candidate), requests(|period| &period.control));
+        if candidate >= needed && control >= needed {
             return Verdict::Good;
         }
-        let [candidate, control] = had;
         Verdict::Unproven(format!(
             "it had {candidate} requests and its control {control}; a verdict needs {needed} of each"
         ))

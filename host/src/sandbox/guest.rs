@@ -39,7 +39,7 @@ use crate::{
         record::CallRecord,
         request_body::RequestBody,
         response_body::{CallGuard, GuestBody},
-        tally::Tally,
+        tally::Tallies,
         workers::Workers,
     },
     store::MAX_TRANSFER_BYTES,
@@ -100,14 +100,14 @@ pub struct Guest {
     bounds: InstanceBounds,
     idle: IdleInstances,
     /// Counts its calls and failures.
-    pub tally: Arc<Tally>,
+    pub tallies: Tallies,
 }
 
 impl Guest {
     /// Combines a linked component with what its instances may access, and their limits.
     pub fn new(linked: ProxyPre<InstanceState>, reach: Reach, bounds: InstanceBounds) -> Self {
-        let tally = Arc::new(Tally::new(bounds.request_timeout));
-        let guest = Self { linked, reach, bounds, idle: IdleInstances::default(), tally };
+        let tallies = Tallies::new(bounds.request_timeout);
+        let guest = Self { linked, reach, bounds, idle: IdleInstances::default(), tallies };
         guest.keep_instances(true);
         guest
     }
@@ -206,7 +206,7 @@ impl Guest {
     }
 
     fn record(&self, request_id: Arc<str>) -> Arc<CallRecord> {
-        let counted = self.tally.begin();
+        let counted = self.tallies.begin_request();
         let cpu = CpuMeter::new(counted.began(), self.bounds.max_cpu);
         Arc::new(CallRecord { request_id, counted, cpu })
     }

@@ -11,11 +11,14 @@
 //! | `counts` | the counts up to a point in time, or between two |
 //! | `counters` | the counters of a module; each thread has its own, which are added up when they are read |
 //! | `request` | one request, from its beginning until it is judged |
+//! | `periods` | the counters of a module over its life, and those of the present period |
 
 mod counters;
 mod counts;
+mod periods;
 mod request;
 
 pub use counters::Tally;
 pub use counts::{Counts, Fault, StatusClass};
+pub use periods::Tallies;
 pub use request::CountedRequest;
