@@ -328,7 +328,10 @@ impl Running {
             }
         };
         drop((offers, rollbacks));
-        service.slot.remove_minority();
+        // The shares of a watch stay: nothing shows that the watched module is good.
+        if service.slot.candidate().is_some() {
+            service.slot.remove_minority();
+        }
         tracing::info!(
             event = "drain.started",
             signal,

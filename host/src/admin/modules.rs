@@ -183,6 +183,7 @@ fn unknown_record(module: ModuleHash) -> Record {
         since: format_time(SystemTime::now()),
         why: None,
         unproven: None,
+        watched: false,
         window: None,
         trial: None,
     }
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_rollout_in_progress_has_a_phase_in_words() {
-        let status = |phase| Status { phase, module: None, previous: None, ends: None };
+        let status = |phase| Status { phase, module: None, previous: None, ends: None, ends_at_latest: None };
         assert_eq!(progress(status(Phase::Settled)), None);
         let text = serde_json::to_string(&progress(status(Phase::OnTrial))).unwrap();
         assert_eq!(text, r#"{"phase":"on-trial","module":null,"seconds_left":null}"#);

@@ -98,7 +98,7 @@ impl AdminApi {
 
     /// The permit to offer a module.
     fn permit(&self) -> Result<OfferPermit, ApiError> {
-        self.rollouts.queue.try_acquire().ok_or_else(|| ApiError {
+        self.rollouts.acquire().ok_or_else(|| ApiError {
             retry_after: self.rollouts.status().seconds_left(),
             ..ApiError::new(StatusCode::CONFLICT, self.rollouts.busy_detail())
         })
@@ -118,7 +118,7 @@ impl AdminApi {
         let roster = &self.rollouts.roster;
         let source = source.map_err(|why| {
             roster.record(module, Step::Received { from, size });
-            roster.record(module, Step::Refused { why: why.to_string() });
+            roster.record(module, Step::Refused { why: why.to_string(), requested: false });
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, format!("The component was rejected: {why}."))
         })?;
         let accepted = Accepted { module, serving: false, event: roster.last_event() };

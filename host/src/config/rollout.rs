@@ -88,6 +88,14 @@ impl TermsConfig {
         replaced.map_err(|why| format!("{name}: {why}"))
     }
 
+    /// How long a trial lasts if there are enough requests for a verdict. `None` if only their number decides.
+    pub fn shortest_trial(&self) -> Option<Duration> {
+        match self.window {
+            Window::Time(time) => Some(time.0),
+            Window::Requests(_) => None,
+        }
+    }
+
     /// How long a trial lasts at the most.
     pub fn longest_trial(&self) -> Duration {
         match self.window {

@@ -197,6 +197,10 @@ fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
             StatusCode::SERVICE_UNAVAILABLE,
             "The version of the service that handled this request was withdrawn. Try again.",
         ),
+        Failure::NoInstance => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is at capacity: there is no room for another instance of the request handler. Try again shortly.",
+        ),
         Failure::IncompleteResponse | Failure::InvalidResponse(_) => {
             (StatusCode::BAD_GATEWAY, "The request handler returned an invalid response.")
         }

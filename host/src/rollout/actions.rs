@@ -106,7 +106,8 @@ impl<E: Environment> Owner<E> {
             let module = rollout.module;
             // Before the outcome is recorded: a client that receives it may offer the next module immediately.
             drop(rollout);
-            self.roster.record(module, Step::Refused { why: why.to_owned() });
+            let requested = why == OPERATOR_REQUEST;
+            self.roster.record(module, Step::Refused { why: why.to_owned(), requested });
         }
     }
 
@@ -124,7 +125,7 @@ impl<E: Environment> Owner<E> {
         if rollout.terms.canary.percent() == 0 && removed.is_none() {
             // It never received requests.
             drop(rollout);
-            self.roster.record(module, Step::Refused { why });
+            self.roster.record(module, Step::Refused { why, requested });
             return;
         }
         let trial = rollout.comparison.clone().or_else(|| self.roster.get(module)?.trial);

@@ -14,7 +14,7 @@ use crate::{
         slot::{LoadedModule, Slot},
         verdict::{Criteria, NEEDED_REQUESTS, Verdict},
     },
-    sandbox::tally::Counts,
+    sandbox::tally::Tally,
 };
 
 /// How often the counts are compared.
@@ -56,6 +56,10 @@ struct Observation {
     candidate: Arc<LoadedModule>,
     control: Arc<LoadedModule>,
     evidence: Evidence,
+    /// The counters of the present period: of the candidate, and of the control.
+    counters: [Arc<Tally>; 2],
+    /// The last reading of them.
+    counts: Slice,
     /// When the present second began, and the counts at that time.
     second: (Instant, Slice),
     ticks: Interval,
@@ -66,12 +70,7 @@ impl Comparator {
     /// enough evidence, or until a verdict goes against it. Afterwards the candidate receives no requests.
     pub async fn trial(self, candidate: Arc<LoadedModule>, terms: TermsConfig) -> Finding {
         let control = self.slot.serving();
-        let needed_requests = match terms.window {
-            Window::Requests(requests) => NEEDED_REQUESTS.min(requests.into()),
-            Window::Time(_) => NEEDED_REQUESTS,
-        };
-        let mut observation =
-            Observation::begin(candidate, control, Evidence::default(), &terms, needed_requests);
+        let mut observation = Observation::begin(candidate, control, Evidence::default(), &terms);
         let mut is_extended = false;
         while !observation.has_ended(&terms) {
             if let Some(why) = observation.next_look(&self.roster).await {
@@ -79,14 +78,16 @@ impl Comparator {
             }
             if !is_extended
                 && observation.is_window_over(&terms)
+                && !observation.has_ended(&terms)
                 && let Some(why) = observation.lack()
             {
                 is_extended = true;
                 self.roster.record(observation.candidate.module, Step::Extended { why });
             }
         }
-        // The requests in flight count too, above all those that never end.
+        // The requests in flight count too, above all those that never end. Later ones do not: all of them go to the control.
         self.slot.set_trial(&observation.candidate, Share::NONE);
+        observation.stop_counting_new_requests();
         let latest = Instant::now() + self.request_timeout + GRACE;
         while observation.evidence.latest().candidate.in_flight() > 0 && Instant::now() < latest {
             if let Some(why) = observation.next_look(&self.roster).await {
@@ -111,8 +112,7 @@ impl Comparator {
             evidence.begin_period();
         }
         let is_share_known = evidence.periods().len() > 1;
-        let mut observation =
-            Observation::begin(self.slot.serving(), control, evidence, &terms, NEEDED_REQUESTS);
+        let mut observation = Observation::begin(self.slot.serving(), control, evidence, &terms);
         let mut is_share_decided = is_share_known;
         while observation.began.elapsed() < terms.watch.0 {
             if let Some(why) = observation.next_look(&self.roster).await {
@@ -141,16 +141,15 @@ impl Observation {
         control: Arc<LoadedModule>,
         evidence: Evidence,
         terms: &TermsConfig,
-        needed_requests: u64,
     ) -> Self {
         let mut ticks = interval(COMPARE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let criteria = Criteria { needed_requests, ignore_client_errors: terms.ignore_client_errors };
+        let criteria =
+            Criteria { needed_requests: NEEDED_REQUESTS, ignore_client_errors: terms.ignore_client_errors };
         let began = Instant::now();
-        let second = (began, Slice::default());
-        let observation = Self { began, criteria, candidate, control, evidence, second, ticks };
-        observation.begin_counting();
-        observation
+        let (second, counts) = ((began, Slice::default()), Slice::default());
+        let counters = begin_counting(&candidate, &control);
+        Self { began, criteria, candidate, control, evidence, counters, counts, second, ticks }
     }
 
     /// Waits until the next look at the counts is due. Returns why the candidate is worse, if it clearly is.
@@ -161,8 +160,7 @@ impl Observation {
         if self.second.0.elapsed() >= SECOND {
             let trial = self.comparison();
             self.evidence.end_second();
-            let counts = Slice { candidate: counts(&self.candidate), control: counts(&self.control) };
-            self.second = (Instant::now(), counts);
+            self.second = (Instant::now(), self.counts.clone());
             self.look();
             roster.record(self.candidate.module, Step::Measured { trial });
         }
@@ -171,22 +169,23 @@ impl Observation {
 
     fn look(&mut self) {
         let (_, before) = &self.second;
-        let candidate = counts(&self.candidate).since(&before.candidate);
-        let control = counts(&self.control).since(&before.control);
+        let [candidate, control] = self.counters.each_ref().map(|counters| counters.counts());
+        self.counts = Slice { candidate, control };
+        let candidate = self.counts.candidate.since(&before.candidate);
+        let control = self.counts.control.since(&before.control);
         self.evidence.update(Slice { candidate, control });
     }
 
     fn begin_period(&mut self) {
+        self.look();
         self.evidence.begin_period();
-        self.begin_counting();
+        self.counters = begin_counting(&self.candidate, &self.control);
         self.second = (Instant::now(), Slice::default());
     }
 
-    /// Counts from now on, and only requests that begin from now on: for those under way, chance has not decided which module
-    /// received them.
-    fn begin_counting(&self) {
-        self.candidate.guest.tallies.begin_period();
-        self.control.guest.tallies.begin_period();
+    /// Requests that begin from now on no longer count.
+    fn stop_counting_new_requests(&self) {
+        begin_counting(&self.candidate, &self.control);
     }
 
     /// Whether a trial has lasted for its window and has enough evidence for a verdict, or may last no longer.
@@ -221,8 +220,10 @@ impl Observation {
     }
 }
 
-fn counts(module: &LoadedModule) -> Counts {
-    module.guest.tallies.period()
+/// Counts requests that begin from now on, and only these: for those under way, chance has not decided which module received
+/// them.
+fn begin_counting(candidate: &LoadedModule, control: &LoadedModule) -> [Arc<Tally>; 2] {
+    [candidate, control].map(|module| module.guest.tallies.begin_period())
 }
 
 /// The share that the control of a watch needs, if requests keep coming as they did during `lasted`: the share of the

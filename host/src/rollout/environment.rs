@@ -22,8 +22,9 @@ use crate::{
     sandbox::instance::Reach,
 };
 
-/// How long after a failure the pointer is written again.
+/// How long after the first failure the pointer is written again. Each further failure doubles it, up to the maximum.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// The environment of a rollout in a serving host.
 #[derive(Clone)]
@@ -108,7 +109,8 @@ impl Environment for HostEnvironment {
         })
     }
 
-    fn retry_delay(&self) -> Work<()> {
-        Box::pin(tokio::time::sleep(RETRY_DELAY))
+    fn retry_delay(&self, failures: u32) -> Work<()> {
+        let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
+        Box::pin(tokio::time::sleep(RETRY_DELAY.saturating_mul(factor).min(MAX_RETRY_DELAY)))
     }
 }

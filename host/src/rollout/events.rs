@@ -80,6 +80,9 @@ pub enum Step {
     Refused {
         /// The problem, and its remedy.
         why: String,
+        /// Whether an operator requested it.
+        #[serde(default)]
+        requested: bool,
     },
     /// It was rolled back: it received requests, and receives no more.
     RolledBack {
@@ -219,7 +222,7 @@ mod tests {
                 replaced: Some(module),
                 duration_ms: 1,
             },
-            Step::Refused { why: why.clone() },
+            Step::Refused { why: why.clone(), requested: false },
             Step::RolledBack { why, requested: true, trial: Some(trial.clone()), serving: module },
             Step::Kept { trial, unproven: None },
         ] {

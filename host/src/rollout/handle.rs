@@ -13,7 +13,7 @@ use crate::{
     rollout::{
         archive::ModuleArchive,
         machine::Phase,
-        offer::OfferQueue,
+        offer::{OfferPermit, OfferQueue},
         owner::{RollBack, RollBackError, Status},
         roster::Roster,
         slot::Slot,
@@ -99,14 +99,20 @@ impl Rollouts {
         *self.status.borrow()
     }
 
+    /// The permit to offer a module. `None` while another one is received or rolled out, or a rollback is in progress.
+    pub fn acquire(&self) -> Option<OfferPermit> {
+        let permit = self.queue.try_acquire()?;
+        (self.status().phase == Phase::Settled).then_some(permit)
+    }
+
     /// Why no module is accepted now, as a sentence that says for how long.
     pub fn busy_detail(&self) -> String {
         let status = self.status();
         let module = status.module.map(|module| format!(" {}", module.short())).unwrap_or_default();
         match (status.phase, status.seconds_left()) {
             (Phase::OnTrial, Some(left)) => format!(
-                "Module{module} is on trial for up to another {left} s, and may be watched afterwards: wait for its outcome, \
-                 or end its rollout with a rollback."
+                "Module{module} is on trial for another {left} s, or longer with few requests, and may be watched afterwards: \
+                 wait for its outcome, or end its rollout with a rollback."
             ),
             (Phase::Watched, Some(left)) => format!(
                 "Module{module} was promoted and is watched for another {left} s: wait until then, or roll it back."
@@ -114,8 +120,9 @@ impl Rollouts {
             (Phase::Restoring | Phase::Reverting | Phase::Unrecorded | Phase::Withdrawing, _) => {
                 "A rollback is in progress: try again in a moment.".to_owned()
             }
+            (Phase::Settled, _) => "Another component is being received: try again in a moment.".to_owned(),
             _ => format!(
-                "Another module{module} is being prepared: wait for its outcome, or end its rollout with a rollback."
+                "Module{module} is being prepared: wait for its outcome, or end its rollout with a rollback."
             ),
         }
     }

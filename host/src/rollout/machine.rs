@@ -47,6 +47,8 @@ pub enum Input {
     Passed,
     /// The candidate is worse.
     Worse,
+    /// There was too little evidence, and the terms want a rollback.
+    Unproven,
     /// The pointer is written.
     Written,
     /// The pointer to the candidate is written, and no watch follows.
@@ -100,7 +102,7 @@ pub enum Action {
 pub type Transition = (Phase, Input, Phase, &'static [Action]);
 
 /// All transitions. Any other input changes nothing.
-pub const TRANSITIONS: [Transition; 27] = {
+pub const TRANSITIONS: [Transition; 29] = {
     use Action::*;
     use Input::*;
     use Phase::*;
@@ -113,6 +115,7 @@ pub const TRANSITIONS: [Transition; 27] = {
         (Preparing, RollBack, Settled, &[RecordRefused, Answer]),
         (OnTrial, Passed, Promoting, &[PointToCandidate]),
         (OnTrial, Worse, Settled, &[Withdraw, Cut, RecordRolledBack]),
+        (OnTrial, Unproven, Settled, &[Withdraw, RecordRolledBack]),
         (OnTrial, RollBack, Settled, &[Withdraw, RecordRolledBack, Answer]),
         (Promoting, Written, Watched, &[Promote]),
         (Promoting, WrittenUnwatched, Settled, &[PromoteUnwatched]),
@@ -124,6 +127,7 @@ pub const TRANSITIONS: [Transition; 27] = {
         (Withdrawing, RollBack, Withdrawing, &[]),
         (Watched, Passed, Settled, &[ReleaseControl, RecordSettled]),
         (Watched, Worse, Reverting, &[Restore, Cut, RecordRolledBack, PointToServing]),
+        (Watched, Unproven, Reverting, &[Restore, RecordRolledBack, PointToServing]),
         (Watched, RollBack, Reverting, &[Restore, RecordRolledBack, PointToServing]),
         (Restoring, Ready, Reverting, &[Restore, RecordRolledBack, PointToServing]),
         (Restoring, Refused, Settled, &[AnswerFailed]),

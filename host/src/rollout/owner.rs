@@ -48,8 +48,8 @@ pub trait Environment: Send {
     fn watch(&self, trial: Option<(Evidence, Duration)>, terms: TermsConfig) -> Work<Option<Finding>>;
     /// Records durably that a module serves after a restart.
     fn write_pointer(&self, module: ModuleHash, from: Option<Origin>) -> Work<Result<(), String>>;
-    /// Ends when the pointer should be written again after a failure.
-    fn retry_delay(&self) -> Work<()>;
+    /// Ends when the pointer should be written again after so many failures in succession.
+    fn retry_delay(&self, failures: u32) -> Work<()>;
 }
 
 /// An offer without its permit.
@@ -72,14 +72,18 @@ pub struct Status {
     pub module: Option<ModuleHash>,
     /// The module that a rollback returns to.
     pub previous: Option<ModuleHash>,
-    /// When the trial or the watch ends at the latest.
+    /// When the trial or the watch ends, if there is enough evidence.
     pub ends: Option<Instant>,
+    /// When it ends at the latest.
+    pub ends_at_latest: Option<Instant>,
 }
 
 impl Status {
-    /// How long the trial or the watch still lasts at the most, in seconds, rounded up.
+    /// How long the trial or the watch still lasts, in seconds, rounded up; at the most, once its window is over.
     pub fn seconds_left(&self) -> Option<u64> {
-        self.ends.map(|ends| ends.saturating_duration_since(Instant::now()).as_secs() + 1)
+        let now = Instant::now();
+        let ends = self.ends.filter(|ends| *ends > now).or(self.ends_at_latest)?;
+        Some(ends.saturating_duration_since(now).as_secs() + 1)
     }
 }
 
@@ -125,6 +129,8 @@ pub struct Owner<E> {
     pub(super) waiting: Vec<RollBack>,
     /// Why the last thing in progress failed.
     pub(super) failure: String,
+    /// How often the pointer could not be written in succession.
+    write_failures: u32,
     status: watch::Sender<Status>,
 }
 
@@ -155,7 +161,8 @@ impl<E: Environment> Owner<E> {
         previous: Option<ModuleHash>,
     ) -> (Self, watch::Receiver<Status>) {
         let phase = Phase::Settled;
-        let (status, receiver) = watch::channel(Status { phase, module: None, previous, ends: None });
+        let (status, receiver) =
+            watch::channel(Status { phase, module: None, previous, ends: None, ends_at_latest: None });
         let owner = Self {
             environment,
             slot,
@@ -168,6 +175,7 @@ impl<E: Environment> Owner<E> {
             work: Box::pin(std::future::pending()),
             waiting: Vec::new(),
             failure: String::new(),
+            write_failures: 0,
             status,
         };
         (owner, receiver)
@@ -202,6 +210,10 @@ impl<E: Environment> Owner<E> {
 
     fn offer(&mut self, offer: Offer) {
         let Offer { module, source, from, terms, began, permit } = offer;
+        // A rollback may have made it serve since it was offered.
+        if module == self.slot.module() {
+            return;
+        }
         self.roster.record(module, Step::Received { from, size: source.size() });
         fault::point("module received");
         self.rollout = Some(Rollout {
@@ -245,11 +257,15 @@ impl<E: Environment> Owner<E> {
             Done::Prepared(Err(why)) => self.input(Input::Refused, &why),
             Done::Compared(finding) => self.compared(finding),
             Done::Written(Ok(())) => {
+                self.write_failures = 0;
                 let watch = self.rollout.as_ref().map_or(Duration::ZERO, |rollout| rollout.terms.watch.0);
                 let is_unwatched = self.phase == Phase::Promoting && watch.is_zero();
                 self.input(if is_unwatched { Input::WrittenUnwatched } else { Input::Written }, "");
             }
-            Done::Written(Err(why)) => self.input(Input::NotWritten, &why),
+            Done::Written(Err(why)) => {
+                self.write_failures = self.write_failures.saturating_add(1);
+                self.input(Input::NotWritten, &why);
+            }
             Done::RetryDue => self.input(Input::Retry, ""),
         }
     }
@@ -265,7 +281,7 @@ impl<E: Environment> Owner<E> {
             Verdict::Good => self.input(Input::Passed, ""),
             Verdict::Worse(why) => self.input(Input::Worse, &why),
             Verdict::Unproven(why) if rollout.terms.on_unproven == OnUnproven::Rollback => {
-                self.input(Input::Worse, &format!("unproven: {why}"));
+                self.input(Input::Unproven, &format!("unproven: {why}"));
             }
             Verdict::Unproven(why) => {
                 rollout.unproven = Some(why);
@@ -290,14 +306,22 @@ impl<E: Environment> Owner<E> {
         }
         let rollout = self.rollout.as_ref();
         let terms = rollout.map(|rollout| &rollout.terms);
-        let longest = match next {
-            Phase::OnTrial => terms.map(TermsConfig::longest_trial),
-            Phase::Watched => terms.map(|terms| terms.watch.0),
-            _ => None,
+        let now = Instant::now();
+        let (usual, longest) = match (next, terms) {
+            (Phase::OnTrial, Some(terms)) => (terms.shortest_trial(), Some(terms.longest_trial())),
+            (Phase::Watched, Some(terms)) => (Some(terms.watch.0), Some(terms.watch.0)),
+            _ => (None, None),
         };
-        let ends = longest.and_then(|longest| Instant::now().checked_add(longest));
+        let after = |time: Option<Duration>| time.and_then(|time| now.checked_add(time));
+        let (ends, ends_at_latest) = (after(usual), after(longest));
         let module = rollout.map(|rollout| rollout.module);
-        self.status.send_replace(Status { phase: next, module, previous: self.previous, ends });
+        self.status.send_replace(Status {
+            phase: next,
+            module,
+            previous: self.previous,
+            ends,
+            ends_at_latest,
+        });
     }
 
     fn act(&mut self, action: Action, why: &str) {
@@ -308,7 +332,7 @@ impl<E: Environment> Owner<E> {
             Action::PointToCandidate => self.point_to_candidate(),
             Action::PointToServing => self.write_pointer(self.slot.module(), None),
             Action::WaitForRetry => {
-                let delay = self.environment.retry_delay();
+                let delay = self.environment.retry_delay(self.write_failures);
                 self.work = Box::pin(async {
                     delay.await;
                     Done::RetryDue

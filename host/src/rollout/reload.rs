@@ -5,11 +5,13 @@ use std::{convert::Infallible, time::Instant};
 use crate::{
     config::TermsConfig,
     lifecycle::shutdown::Hangup,
+    module::hash::ModuleHash,
     rollout::{
         candidate::{elapsed_ms, read_source},
         environment::HostEnvironment,
         events::Origin,
         offer::{Offer, OfferPermit, OfferQueue},
+        roster::State,
     },
 };
 
@@ -23,8 +25,8 @@ pub async fn reload_on_hangup(
 ) -> Infallible {
     loop {
         hangup.next().await;
-        let permit = match queue.try_acquire() {
-            Some(permit) => permit,
+        let (permit, is_deferred) = match queue.try_acquire() {
+            Some(permit) => (permit, false),
             None => {
                 tracing::info!(
                     event = "rollout.reload_deferred",
@@ -32,13 +34,26 @@ pub async fn reload_on_hangup(
                 );
                 // It is closed only when the process ends.
                 let Some(permit) = queue.acquire().await else { return std::future::pending().await };
-                permit
+                (permit, true)
             }
         };
         if let Some(offer) = reload(environment, terms, permit).await {
-            queue.offer(offer);
+            // The file may hold the module that was rolled out meanwhile, and was rolled back.
+            if is_deferred && is_rejected(environment, offer.module) {
+                tracing::info!(
+                    event = "rollout.reload_dropped", module = %offer.module,
+                    "the component was refused or rolled back since the signal; send it again to roll it out"
+                );
+            } else {
+                queue.offer(offer);
+            }
         }
     }
+}
+
+fn is_rejected(environment: &HostEnvironment, module: ModuleHash) -> bool {
+    let record = environment.comparator.roster.get(module);
+    record.is_some_and(|record| matches!(record.state, State::Refused | State::RolledBack))
 }
 
 /// Reads the component again from its file. `None` if it is unchanged, or cannot be served.

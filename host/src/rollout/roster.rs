@@ -58,6 +58,9 @@ pub struct Record {
     /// How much evidence there was in its last trial or watch, if it was too little for a verdict.
     #[serde(default)]
     pub unproven: Option<String>,
+    /// Whether it serves and its watch is not over.
+    #[serde(default)]
+    pub watched: bool,
     /// The window of its last trial, as the option is written.
     pub window: Option<String>,
     /// Its last comparison with a control.
@@ -99,6 +102,18 @@ impl Roster {
     /// serves now.
     pub fn restore(&self, records: Vec<Record>, serving: ModuleHash) {
         let mut history = self.history();
+        let is_unjudged =
+            |record: &Record| record.module == serving && (record.watched || record.unproven.is_some());
+        if let Some(unjudged) = records.iter().find(|record| is_unjudged(record)) {
+            let why = match unjudged.watched {
+                true => "the service was restarted during its watch".to_owned(),
+                false => unjudged.unproven.clone().unwrap_or_default(),
+            };
+            step_log::log_unproven(serving, Some(&why));
+            if let Some(record) = history.records.iter_mut().find(|record| record.module == serving) {
+                record.unproven = Some(why);
+            }
+        }
         let mut restored: Vec<_> = records
             .into_iter()
             .filter(|record| !history.records.iter().any(|known| known.module == record.module))
@@ -160,6 +175,7 @@ impl History {
                 since: event.at.clone(),
                 why: None,
                 unproven: None,
+                watched: false,
                 window: None,
                 trial: None,
             },
@@ -179,21 +195,24 @@ impl History {
             }
             Step::Measured { trial } => record.trial = Some(trial.clone()),
             Step::Kept { trial, unproven } => {
+                record.watched = false;
                 record.trial = Some(trial.clone());
                 record.unproven.clone_from(unproven);
             }
-            Step::Promoted { trial, unproven, replaced, .. } => {
+            Step::Promoted { trial, unproven, watch, replaced, .. } => {
                 record.state = State::Serving;
+                record.watched = watch.is_some();
                 record.trial.clone_from(trial);
                 record.unproven.clone_from(unproven);
                 self.change_state(*replaced, State::Replaced, &event.at);
             }
-            Step::Refused { why } => {
+            Step::Refused { why, .. } => {
                 record.state = State::Refused;
                 record.why = Some(why.clone());
             }
             Step::RolledBack { why, trial, serving, .. } => {
                 record.state = State::RolledBack;
+                record.watched = false;
                 record.why = Some(why.clone());
                 record.trial.clone_from(trial);
                 self.change_state(Some(*serving), State::Serving, &event.at);

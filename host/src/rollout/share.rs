@@ -1,29 +1,28 @@
-//! Which requests a module with a share of them receives: exactly its share of each hundred, chosen at random.
+//! Which requests a module with a share of them receives.
 //!
-//! Random, because a verdict compares what two modules did with requests that chance assigned: any fixed order could follow
-//! a pattern in the requests. Exact, because the share is a promise about how many requests a candidate affects.
+//! Chance decides for each request alone. A verdict compares what two modules did with requests that chance assigned: a fixed
+//! order could follow a pattern in the requests, and a client could predict which module gets its next request.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::config::Share;
 
-/// The number of requests among which the share is exact.
-const BLOCK: u64 = 100;
-
-/// Chooses requests at random, exactly a share of each hundred.
+/// Chooses requests at random, with the probability of a share.
 #[derive(Debug)]
 pub(super) struct Sampler {
     share: Share,
-    /// Makes each sampler choose differently.
+    /// Nobody outside knows it.
     seed: u64,
-    /// The number of requests so far, and how many of the present block were chosen: `requests << 8 | chosen`.
-    state: AtomicU64,
+    requests: AtomicU64,
 }
 
 impl Sampler {
-    /// A sampler whose choices depend on the seed.
-    pub(super) fn new(share: Share, seed: u64) -> Self {
-        Self { share, seed, state: AtomicU64::default() }
+    /// A sampler that chooses this share.
+    pub(super) fn new(share: Share) -> Self {
+        Self { share, seed: RandomState::new().hash_one(share.percent()), requests: AtomicU64::default() }
     }
 
     /// The share that it chooses.
@@ -31,20 +30,10 @@ impl Sampler {
         self.share
     }
 
-    /// Whether the next request is chosen. Selection sampling: of the requests that are left in the block, each has the
-    /// same chance to be one of those that are still to be chosen.
+    /// Whether the next request is chosen.
     pub(super) fn chooses_next(&self) -> bool {
-        let share = u64::from(self.share.percent());
-        let decide = |state: u64| {
-            let requests = state >> 8;
-            let position = requests % BLOCK;
-            let chosen = if position == 0 { 0 } else { state & 0xff };
-            let choose = mix(self.seed ^ requests) % (BLOCK - position) < share - chosen;
-            ((requests + 1) << 8 | (chosen + u64::from(choose)), choose)
-        };
-        let before =
-            self.state.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| Some(decide(state).0));
-        decide(before.unwrap_or_else(|state| state)).1
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        mix(self.seed ^ number) % 100 < u64::from(self.share.percent())
     }
 }
 
@@ -58,33 +47,34 @@ fn mix(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn each_hundred_has_exactly_the_share(percent in 0_u8..=99, seed: u64) {
-            let sampler = Sampler::new(Share::from_percent(percent), seed);
-            for _ in 0..20 {
-                let chosen = (0..BLOCK).filter(|_| sampler.chooses_next()).count();
-                prop_assert_eq!(chosen, usize::from(percent));
-            }
-        }
+    /// How far a number of hits is from what is expected, in standard deviations.
+    fn deviation(hits: usize, expected: f64) -> f64 {
+        (f64::from(u32::try_from(hits).unwrap()) - expected).abs() / expected.sqrt()
     }
 
-    /// Every fifth request differs from the others, as when a client repeats the same five requests. A fixed order of 5 %
-    /// could choose five of them, or none, in each hundred.
+    #[test]
+    fn the_share_of_the_requests_is_chosen() {
+        for percent in [1, 5, 10, 50, 99] {
+            let sampler = Sampler::new(Share::from_percent(percent));
+            let chosen = (0..100_000).filter(|_| sampler.chooses_next()).count();
+            assert!(deviation(chosen, f64::from(percent) * 1000.0) < 6.0, "{percent} %: {chosen}");
+        }
+        let none = Sampler::new(Share::NONE);
+        assert!((0..1000).all(|_| !none.chooses_next()));
+    }
+
+    /// Every fifth request differs from the others, as when a client repeats the same five requests.
     #[test]
     fn the_choice_does_not_follow_a_pattern_in_the_requests() {
         for period in [2, 5, 10, 20, 50, 100] {
-            let sampler = Sampler::new(Share::from_percent(5), 7);
+            let sampler = Sampler::new(Share::from_percent(5));
             let requests = 100_000;
             let matching =
                 (0..requests).filter(|number| sampler.chooses_next() && number % period == 0).count();
             let expected = f64::from(requests) * 0.05 / f64::from(period);
-            let deviation = (f64::from(u32::try_from(matching).unwrap()) - expected).abs() / expected.sqrt();
-            assert!(deviation < 4.0, "period {period}: {matching} instead of {expected}");
+            assert!(deviation(matching, expected) < 6.0, "period {period}: {matching} instead of {expected}");
         }
     }
 }

@@ -6,10 +6,7 @@
 //!
 //! Only the rollout's owner ([`owner`](crate::rollout::owner)) changes the slot.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -201,8 +198,11 @@ impl Slot {
     fn minority(&self, module: &Arc<LoadedModule>, share: Share) -> Minority {
         let permits = usize::from(self.limits.max_concurrent) * usize::from(share.percent()) / 100;
         let permits = permits.min(self.limits.max_instances).max(1);
-        let sampler = Sampler::new(share, RandomState::new().hash_one(module.module));
-        Minority { module: Arc::clone(module), sampler, permits: Arc::new(Semaphore::new(permits)) }
+        Minority {
+            module: Arc::clone(module),
+            sampler: Sampler::new(share),
+            permits: Arc::new(Semaphore::new(permits)),
+        }
     }
 
     /// Returns the routing before the call.

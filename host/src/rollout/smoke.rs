@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::SmokeRequest,
@@ -54,6 +55,9 @@ impl SmokeTest {
     ///
     /// One line about the first request that received no response, received a status of 500 or above, or tried to write.
     pub async fn run(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
+        // A smoke request runs on a thread of its own. If the rollout is abandoned, it ends, and with it its instance.
+        let abandoned = CancellationToken::new();
+        let _guard = abandoned.clone().drop_guard();
         for request in &self.requests {
             let began = Instant::now();
             let store =
@@ -62,7 +66,8 @@ impl SmokeTest {
             // No outbound requests: their effects on other servers could not be undone.
             let reach = Reach { store: Arc::clone(&store) as Arc<dyn Store>, outbound: None };
             let guest = Guest::new(candidate.linked.clone(), reach, bounds);
-            let response = run_blocking(send(Arc::new(guest), request.clone(), self.timeout)).await?;
+            let response =
+                run_blocking(send(Arc::new(guest), request.clone(), self.timeout, abandoned.clone())).await?;
             let failed = |why: &str| Err(format!("smoke request {request}: {why}"));
             if store.wrote.load(Ordering::Relaxed) {
                 return failed("the component tried to write to the store");
@@ -95,6 +100,7 @@ async fn send(
     guest: Arc<Guest>,
     smoke_request: SmokeRequest,
     timeout: Duration,
+    abandoned: CancellationToken,
 ) -> Result<StatusCode, Failure> {
     let mut request = Request::new(RequestBody::default());
     *request.method_mut() = smoke_request.method;
@@ -102,7 +108,7 @@ async fn send(
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let deadline = tokio::time::Instant::now() + timeout;
     let request_id = Arc::from(REQUEST_ID);
-    let context = CallContext { request_id, deadline, withdrawn: None, guard: Arc::new(()) };
+    let context = CallContext { request_id, deadline, withdrawn: Some(abandoned), guard: Arc::new(()) };
     let (head, mut body) = guest.call(request, context).await?.into_parts();
     while body.frame().await.transpose()?.is_some() {}
     Ok(head.status)

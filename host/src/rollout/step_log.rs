@@ -43,7 +43,11 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         }
         // The start is logged separately.
         Step::Promoted { replaced: None, .. } => {}
-        Step::Refused { why } => tracing::error!(
+        Step::Refused { why, requested: true } => tracing::info!(
+            event = "rollout.refused", %module, why,
+            "rollout ended; the serving module is unchanged"
+        ),
+        Step::Refused { why, requested: false } => tracing::error!(
             event = "rollout.refused", %module, why,
             "component refused; the serving module is unchanged"
         ),
@@ -100,11 +104,12 @@ fn log_rollback(
     }
 }
 
-fn log_unproven(module: ModuleHash, why: Option<&str>) {
+/// Logs that a module serves for which there was too little evidence.
+pub(super) fn log_unproven(module: ModuleHash, why: Option<&str>) {
     if let Some(why) = why {
         tracing::warn!(
             event = "rollout.unproven", %module, why,
-            "too few requests for a verdict; the module serves because of --on-unproven promote"
+            "the module serves without a verdict in its favour"
         );
     }
 }

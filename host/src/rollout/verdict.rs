@@ -156,8 +156,7 @@ fn slow_responses(evidence: &Evidence, threshold: f64) -> Option<String> {
 
 /// How many requests took longer than `limit`, in the seconds that count.
 fn slow_proportions(evidence: &Evidence, limit: Duration) -> Proportions {
-    let mut seconds: Vec<_> =
-        evidence.slices().map(|slice| hits(slice, |counts| counts.longer_than(limit))).collect();
+    let mut seconds: Vec<_> = evidence.slices().map(|slice| slow_requests(slice, limit)).collect();
     seconds.sort_by_key(|second| std::cmp::Reverse(second.candidate_hits));
     let mut total = Proportions::default();
     for second in seconds.iter().skip(DISREGARDED_SECONDS) {
@@ -173,6 +172,20 @@ fn slow_proportions(evidence: &Evidence, limit: Duration) -> Proportions {
     total.control_hits += control;
     total.control += control;
     total
+}
+
+/// How many requests took longer than `limit`, or were given up by their client after that time. Clients that leave earlier say
+/// nothing.
+fn slow_requests(slice: &Slice, limit: Duration) -> Proportions {
+    let Slice { candidate, control } = slice;
+    let [candidate_abandoned, control_abandoned] =
+        [candidate, control].map(|counts| counts.abandoned_after(limit));
+    Proportions {
+        candidate_hits: candidate.longer_than(limit) + candidate_abandoned,
+        candidate: candidate.requests() + candidate_abandoned,
+        control_hits: control.longer_than(limit) + control_abandoned,
+        control: control.requests() + control_abandoned,
+    }
 }
 
 /// The number of requests that are under way for longer than `limit`, beyond what a stall explains.
@@ -193,21 +206,24 @@ fn hits(slice: &Slice, hits: impl Fn(&Counts) -> u64) -> Proportions {
 
 fn slow_reason(evidence: &Evidence, slow: &Slow, control_time: Duration, limit: Duration) -> String {
     let Slice { candidate, .. } = evidence.period();
-    let time = |time| humantime::format_duration(rounded(time)).to_string();
     let (late, name) = (late(&evidence.latest().candidate, limit), slow.name);
     let mut text = format!(
         "{} of its {} responses took longer than {}",
         candidate.longer_than(limit),
         candidate.requests(),
-        time(limit)
+        duration(limit)
     );
     if let Some(own) = candidate.quantile(slow.quantile) {
-        let _ = write!(text, " (its {name} is {})", time(own));
+        let _ = write!(text, " (its {name} is {})", duration(own));
+    }
+    let abandoned = candidate.abandoned_after(limit);
+    if abandoned > 0 {
+        let _ = write!(text, ", {abandoned} requests were given up by their clients after that time");
     }
     if late > 0 {
         let _ = write!(text, ", and {late} requests are still under way");
     }
-    let _ = write!(text, ", against a {name} of {} for the control", time(control_time));
+    let _ = write!(text, ", against a {name} of {} for the control", duration(control_time));
     text
 }
 
@@ -232,9 +248,11 @@ fn failure_reason(candidate: &Counts, control: &Counts) -> String {
     text
 }
 
-/// Rounds a time down to three digits.
-fn rounded(time: Duration) -> Duration {
-    let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    let unit = 10_u64.saturating_pow(micros.checked_ilog10().unwrap_or_default().saturating_sub(2));
-    Duration::from_micros(micros / unit * unit)
+/// A time with about three digits: `703 µs`, `22.5 ms` or `1.2 s`.
+fn duration(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..1000 => format!("{micros} µs"),
+        micros @ 1000..1_000_000 => format!("{}.{} ms", micros / 1000, micros % 1000 / 100),
+        micros => format!("{}.{} s", micros / 1_000_000, micros % 1_000_000 / 100_000),
+    }
 }

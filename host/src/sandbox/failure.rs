@@ -20,6 +20,8 @@ pub enum Failure {
     OutOfCpu,
     /// The module was withdrawn while it handled the request.
     Withdrawn,
+    /// There was no room for an instance.
+    NoInstance,
     /// The guest returned without a response.
     NoResponse,
     /// The guest returned before its response body was complete.
@@ -38,6 +40,7 @@ impl fmt::Display for Failure {
             Self::TimedOut => f.write_str("the component did not finish before the deadline"),
             Self::OutOfCpu => f.write_str("the component exceeded its limit of processor time"),
             Self::Withdrawn => f.write_str("the module was withdrawn"),
+            Self::NoInstance => f.write_str("there was no room for another instance"),
             Self::NoResponse => f.write_str("the component returned without a response"),
             Self::IncompleteResponse => {
                 f.write_str("the component returned before its response was complete")

@@ -148,7 +148,7 @@ impl Guest {
         let request =
             view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
         let out = view.new_response_outparam(response_sender).map_err(|error| Failure::trapped(&error))?;
-        let work = run_call(Arc::clone(self), instance, request, out, Arc::clone(&guard));
+        let work = run_call(Arc::clone(&guard), Arc::clone(self), instance, request, out);
         let (background, limits) = (self.bounds.background.clone(), CallLimits { deadline, withdrawn });
         let mut call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
 
@@ -243,12 +243,12 @@ enum FirstEvent {
 }
 
 async fn run_call(
+    // Held until the work has ended. Parameters are dropped in reverse order: the permit must not be free before the instance.
+    _guard: CallGuard,
     guest: Arc<Guest>,
     mut instance: Instance,
     request: Resource<HostIncomingRequest>,
     out: Resource<HostResponseOutparam>,
-    // Held until the work has ended.
-    _guard: CallGuard,
 ) -> Result<(), Failure> {
     let Instance { store, proxy, .. } = &mut instance;
     let call = async {

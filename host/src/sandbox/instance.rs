@@ -99,6 +99,8 @@ impl InstanceState {
             Failure::OutOfCpu
         } else if self.memory.denied {
             Failure::OutOfMemory
+        } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            Failure::NoInstance
         } else {
             Failure::trapped(error)
         }

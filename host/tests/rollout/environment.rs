@@ -153,7 +153,7 @@ impl Environment for TestEnvironment {
         self.begin(|sender| Pending::Write(module, sender))
     }
 
-    fn retry_delay(&self) -> Work<()> {
+    fn retry_delay(&self, _: u32) -> Work<()> {
         self.begin(Pending::Retry)
     }
 }

@@ -175,6 +175,19 @@ fn requests_under_way_for_too_long_are_slow() {
     assert!(why.contains("20 requests are still under way"), "{why}");
 }
 
+/// Clients that give up after half a second: a module that hangs never has a response to judge.
+#[test]
+fn requests_that_clients_give_up_are_slow_if_the_control_is_quick() {
+    let mut hanging = Counts::default();
+    hanging.add_abandoned(2, Duration::from_millis(500));
+    let why = CRITERIA.early_verdict(&evidence(6, &hanging, &failing(18, 0))).unwrap();
+    assert!(why.contains("12 requests were given up by their clients"), "{why}");
+    // Clients that leave at once say nothing.
+    let mut hasty = failing(18, 0);
+    hasty.add_abandoned(5, Duration::from_micros(300));
+    assert_eq!(CRITERIA.final_verdict(&evidence(6, &hasty, &failing(180, 0))), Verdict::Good);
+}
+
 /// What the trial has shown counts in the watch, in which the candidate has most of the requests.
 #[test]
 fn trial_and_watch_are_one_comparison() {

@@ -169,7 +169,7 @@ fn end_in_step(step: &Step, until: Until) -> Option<End> {
         Step::Promoted { unproven, .. } | Step::Kept { unproven, .. } => {
             Some(End::Serves { unproven: unproven.clone() })
         }
-        Step::Refused { why } => Some(End::Gone(format!("was refused: {}", text::printable(why)))),
+        Step::Refused { why, .. } => Some(End::Gone(format!("was refused: {}", text::printable(why)))),
         Step::RolledBack { why, .. } => Some(End::Gone(format!("was rolled back: {}", text::printable(why)))),
         Step::Received { .. }
         | Step::Compiled { .. }

@@ -38,6 +38,7 @@ pub(super) struct Shard {
     faults: [AtomicU64; FAULTS],
     statuses: [AtomicU64; STATUSES],
     latencies: [AtomicU64; BUCKETS],
+    abandoned: [AtomicU64; BUCKETS],
     under_way: [AtomicU32; PLACES],
 }
 
@@ -62,6 +63,7 @@ impl Tally {
             faults: array::from_fn(zero),
             statuses: array::from_fn(zero),
             latencies: array::from_fn(zero),
+            abandoned: array::from_fn(zero),
             under_way: array::from_fn(|_| AtomicU32::new(0)),
         };
         let width = nanos(request_timeout / SLOTS_PER_TIMEOUT).max(1);
@@ -74,7 +76,8 @@ impl Tally {
         let under_way = self.under_way();
         let mut counts = Counts { under_way, ..Counts::default() };
         for shard in &self.shards {
-            let cells = shard.faults.iter().chain(&shard.statuses).chain(&shard.latencies);
+            let cells =
+                shard.faults.iter().chain(&shard.statuses).chain(&shard.latencies).chain(&shard.abandoned);
             for (sum, count) in counts.cells_mut().zip(cells) {
                 *sum = sum.saturating_add(count.load(Ordering::Relaxed));
             }
@@ -137,6 +140,10 @@ impl Shard {
 
     pub(super) fn count_latency(&self, bucket: usize) {
         increment(self.latencies.get(bucket));
+    }
+
+    pub(super) fn count_abandoned(&self, bucket: usize) {
+        increment(self.abandoned.get(bucket));
     }
 
     pub(super) fn count_status(&self, class: StatusClass) {

@@ -42,7 +42,7 @@ impl Fault {
             | Failure::IncompleteResponse
             | Failure::InvalidResponse(_)
             | Failure::ReturnedError(_) => Some(Self::InvalidResponse),
-            Failure::Withdrawn => None,
+            Failure::Withdrawn | Failure::NoInstance => None,
         }
     }
 }
@@ -78,6 +78,8 @@ pub struct Counts {
     pub(super) faults: [u64; FAULTS],
     pub(super) statuses: [u64; STATUSES],
     pub(super) latencies: Box<[u64]>,
+    /// Requests whose client left before the head, by the time until then.
+    pub(super) abandoned: Box<[u64]>,
     pub(super) under_way: UnderWay,
 }
 
@@ -96,6 +98,7 @@ impl Default for Counts {
             faults: [0; FAULTS],
             statuses: [0; STATUSES],
             latencies: vec![0; BUCKETS].into(),
+            abandoned: vec![0; BUCKETS].into(),
             under_way: UnderWay::default(),
         }
     }
@@ -121,11 +124,11 @@ impl Counts {
     }
 
     fn cells(&self) -> impl Iterator<Item = &u64> {
-        self.faults.iter().chain(&self.statuses).chain(&self.latencies)
+        self.faults.iter().chain(&self.statuses).chain(&self.latencies).chain(&self.abandoned)
     }
 
     pub(super) fn cells_mut(&mut self) -> impl Iterator<Item = &mut u64> {
-        self.faults.iter_mut().chain(&mut self.statuses).chain(&mut self.latencies)
+        self.faults.iter_mut().chain(&mut self.statuses).chain(&mut self.latencies).chain(&mut self.abandoned)
     }
 
     /// The number of requests that were judged.
@@ -169,6 +172,12 @@ impl Counts {
         self.latencies.iter().skip(bucket(time).saturating_add(1)).sum()
     }
 
+    /// The number of requests whose client left before the head, after it had certainly waited for longer than `time`. They
+    /// are not judged: they only show that no response came in that time.
+    pub fn abandoned_after(&self, time: Duration) -> u64 {
+        self.abandoned.iter().skip(bucket(time).saturating_add(1)).sum()
+    }
+
     /// The number of requests under way when the counts were read: begun, and without the head of a response.
     pub fn in_flight(&self) -> u64 {
         self.under_way
@@ -192,6 +201,13 @@ impl Counts {
     /// Adds judged requests with this latency.
     pub fn add_requests(&mut self, requests: u64, time: Duration) {
         if let Some(count) = self.latencies.get_mut(bucket(time)) {
+            *count = count.saturating_add(requests);
+        }
+    }
+
+    /// Adds requests whose client left after this time.
+    pub fn add_abandoned(&mut self, requests: u64, time: Duration) {
+        if let Some(count) = self.abandoned.get_mut(bucket(time)) {
             *count = count.saturating_add(requests);
         }
     }

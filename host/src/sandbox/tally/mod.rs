@@ -3,8 +3,9 @@
 //! ([`verdict`](crate::rollout::verdict)).
 //!
 //! A request counts once it is judged, with the head of its response or with its failure. It is no evidence for or against
-//! its module, and is not counted at all, if the store was unavailable to it, if its client left before the head, or if it was
-//! withdrawn. Time spent waiting for the store is not the module's, and is not part of a latency.
+//! its module, and is not counted at all, if the store was unavailable to it, or if it was withdrawn. If its client left before
+//! the head, only the time until then is counted. Time spent waiting for the store is not the module's, and is not part of a
+//! latency.
 //!
 //! | file | what it does |
 //! |---|---|

@@ -39,17 +39,14 @@ impl Tallies {
         self.present.load().begin()
     }
 
-    /// Begins a period. Requests that are under way count in the period before.
-    pub fn begin_period(&self) {
-        let before = self.present.swap(Arc::new(Tally::new(self.request_timeout)));
+    /// Begins a period, and returns its counters. Requests that are under way count in the period before.
+    pub fn begin_period(&self) -> Arc<Tally> {
+        let counters = Arc::new(Tally::new(self.request_timeout));
+        let before = self.present.swap(Arc::clone(&counters));
         let mut earlier = self.earlier();
         earlier.ending.push(before);
         earlier.fold();
-    }
-
-    /// The counts of the present period so far.
-    pub fn period(&self) -> Counts {
-        self.present.load().counts()
+        counters
     }
 
     /// The counts of all periods so far.
@@ -58,7 +55,7 @@ impl Tallies {
         earlier.fold();
         let mut total = earlier.ended.clone();
         earlier.ending.iter().for_each(|tally| total.add(&tally.counts()));
-        total.add(&self.period());
+        total.add(&self.present.load().counts());
         total
     }
 
@@ -93,14 +90,15 @@ mod tests {
         let (early, other) = (tallies.begin_request(), tallies.begin_request());
         other.judge_response(StatusCode::OK);
         drop(other);
-        tallies.begin_period();
-        assert_eq!((tallies.period().requests(), tallies.total().requests()), (0, 1));
+        let period = tallies.begin_period();
+        assert_eq!((period.counts().requests(), tallies.total().requests()), (0, 1));
         tallies.begin_request().judge_response(StatusCode::INTERNAL_SERVER_ERROR);
         early.judge_response(StatusCode::OK);
         drop(early);
-        tallies.begin_period();
+        assert_eq!((period.counts().requests(), period.counts().failures()), (1, 1));
+        let period = tallies.begin_period();
         let late = tallies.begin_request();
-        assert_eq!((tallies.period().in_flight(), tallies.period().requests()), (1, 0));
+        assert_eq!((period.counts().in_flight(), period.counts().requests()), (1, 0));
         assert_eq!((tallies.total().requests(), tallies.total().failures()), (3, 1));
         drop(late);
         assert_eq!(tallies.total().requests(), 3);

@@ -188,7 +188,16 @@ impl CountedRequest {
 }
 
 impl Drop for CountedRequest {
+    /// A client that has left after a while shows that there was no response until then.
     fn drop(&mut self) {
+        let place = self.place.load(Ordering::Relaxed);
+        let blames_store = place == WAITING || self.store_unavailable.load(Ordering::Relaxed);
+        if place != ENDED
+            && !blames_store
+            && let Some(shard) = self.tally.shard(Tally::own_shard())
+        {
+            shard.count_abandoned(bucket(self.own_time()));
+        }
         self.end();
     }
 }
@@ -254,8 +263,6 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_a_judgement_is_not_counted() {
         let tally = tally();
-        // Its client left.
-        drop(tally.begin());
         tally.begin().judge_failure(&Failure::Withdrawn);
         // The store was unavailable to it, whatever the component made of that.
         let request = tally.begin();
@@ -274,6 +281,12 @@ mod tests {
         request.judge_failure(&Failure::TimedOut);
         drop(call);
         assert_eq!(tally.counts(), Counts::default());
+
+        // Its client left: that shows only that there was no response until then.
+        drop(tally.begin());
+        let left = tally.counts();
+        assert_eq!((left.requests(), left.failures(), left.quantile(500)), (0, 0, None));
+        assert_eq!(left.abandoned_after(TIMEOUT), 0);
 
         // It failed by itself, after the store had answered.
         let request = tally.begin();

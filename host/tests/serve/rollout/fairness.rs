@@ -77,7 +77,10 @@ async fn a_store_that_stalls_rolls_nothing_back() {
 }
 
 /// Locks a database for a second.
-#[allow(clippy::disallowed_methods, reason = "the length of the disturbance: the test waits for nothing here")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the length of the disturbance: the test waits for nothing here"
+)]
 fn lock(database: &std::path::Path) {
     let connection = rusqlite::Connection::open(database).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();

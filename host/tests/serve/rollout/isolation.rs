@@ -1,17 +1,14 @@
 //! A candidate pays for itself: what it does wrong reaches no more than its share of the requests.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
 use crate::{
-    harness::{PATIENCE, TestHost, behaving, within},
+    harness::{TestHost, behaving, within},
     rollout::canary::{HELLO, ask, event, push, record_of, rolled_back, serving},
 };
 
@@ -118,34 +115,29 @@ async fn a_component_that_answers_404_to_everything_is_rolled_back() {
 /// An operator's rollback takes new requests away, and lets those in flight end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_cuts_no_request() {
+    const WAVE: usize = 25;
     let host = TestHost::fixture("answers", &["--request-timeout", "1m"]).await;
     let before = serving(&host).await;
     let folder = tempfile::tempdir().unwrap();
     let slow = behaving("version=2 wait=3000", folder.path());
     let module = push(&host, &slow, "canary=99&window=10m").await;
     event(&host, &module, "rollout.trial_started").await;
-    // With 99 % of the requests, at least 49 of 50 are the candidate's.
+    // Two waves. When all of the first have been answered, after 3 s, those of the second are in flight.
     let mut requests = JoinSet::new();
-    for _ in 0..50 {
-        let mut client = host.connect().await;
-        requests.spawn(async move { client.get("/").await });
-    }
-    let in_flight = async {
-        loop {
-            let view = ask(&host, "GET", "/v1/modules", "").await.json();
-            if view["serving"]["done"]["requests"].as_u64().unwrap() + 49 >= 50 || view["candidate"].is_null()
-            {
-                break;
-            }
+    let answered = |line: &serde_json::Value| line["target"] == "access" && line["status"] == 200;
+    for wanted in [1, WAVE] {
+        for _ in 0..WAVE {
+            let mut client = host.connect().await;
+            requests.spawn(async move { client.get("/").await });
         }
-    };
-    let _ = timeout(Duration::from_secs(1), in_flight).await;
+        host.log().wait_for_count("responses of the first wave", wanted, answered).await;
+    }
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 200);
     assert_eq!(serving(&host).await, before);
     assert_eq!(host.get("/").await.body, HELLO);
-    let responses = timeout(PATIENCE, requests.join_all()).await.unwrap();
+    let responses = within("all responses", requests.join_all()).await;
     assert!(responses.iter().all(|response| response.status() == 200));
-    assert!(responses.iter().filter(|response| response.body == "version 2\n").count() >= 49);
+    assert!(responses.iter().filter(|response| response.body == "version 2\n").count() >= WAVE);
 }
 
 /// The fixture with this behaviour, in a folder that outlives the test.
