@@ -24,7 +24,7 @@ pub enum ModuleCommand {
     /// service could not be reached or the outcome is unknown. A component for which there were too few requests for a
     /// verdict, and which serves nevertheless, is a warning.
     Push(PushConfig),
-    /// Roll out a module that the service has kept in its --module-dir, like a component that is pushed
+    /// Roll out a module that the service has kept in its --module-dir, as if it were pushed
     ///
     /// `module list` shows the modules. The service must have been started with --module-dir.
     ///
@@ -41,13 +41,13 @@ pub enum ModuleCommand {
     /// Show the serving module, the rollout in progress and the module that a rollback restores; or one module
     ///
     /// Exit code: 0 if the status was shown, 1 if there is no such module, 2 if the service could not be reached. With
-    /// --watch: 0 if the module serves at the end of its rollout or the command was interrupted, 1 if the module was refused
-    /// or rolled back, 2 if the outcome is unknown.
+    /// --watch: 0 if the module serves at the end of its rollout, no rollout is in progress, or the command was interrupted;
+    /// 1 if the module was refused or rolled back, 2 if the outcome is unknown.
     Status(StatusConfig),
     /// End the rollout in progress; or, if there is none, restore the previous module
     ///
     /// A module that is being prepared or on trial is withdrawn. One that is watched is replaced by the module before it, at
-    /// once. The command ends once that is true, after a restart too.
+    /// once. The command returns once the change would survive a restart.
     ///
     /// Exit code: 0 if a module was rolled back, 1 if there is no module to roll back to or a restart would undo it, 2 if the
     /// service could not be reached.

@@ -74,7 +74,8 @@ pub struct StatusConfig {
     #[arg(value_name = "HASH")]
     pub module: Option<HashPrefix>,
 
-    /// Show progress until the rollout of the module is over, its watch included; without HASH, until any rollout is over
+    /// Show progress until the rollout of the module is over, its watch included; without HASH, that of the rollout in
+    /// progress, if there is one
     #[arg(long)]
     pub watch: bool,
 

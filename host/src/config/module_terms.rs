@@ -11,7 +11,7 @@ use super::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Rollout")]
 pub struct RolloutOptions {
-    /// Until when the command waits
+    /// How long the command waits
     #[arg(long, value_name = "STEP", default_value = "settled")]
     pub until: Until,
 
@@ -70,7 +70,7 @@ impl RolloutOptions {
 /// Until when a command follows a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Until {
-    /// Until the module serves; a rollback during its watch is not awaited.
+    /// Until the module serves. It may still be rolled back during its watch.
     Promoted,
     /// Until the end of its watch.
     Settled,

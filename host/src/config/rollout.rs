@@ -121,7 +121,7 @@ impl TermsConfig {
 /// What happens to a module for which there was too little evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnUnproven {
-    /// It is promoted, or stays.
+    /// It is promoted; after a watch, it keeps serving.
     Promote,
     /// It is rolled back.
     Rollback,
@@ -179,10 +179,12 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
         let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-        let share = digits.parse().ok().filter(|percent| plain && *percent <= MAX_SHARE);
+        if !plain {
+            return Err("expected a whole percentage from 0 to 99, such as `10%`".to_owned());
+        }
+        let share = digits.parse().ok().filter(|percent| *percent <= MAX_SHARE);
         share.map(Self).ok_or_else(|| {
-            "expected a whole number from 0 to 99, such as `10%`: the module that serves beside it needs requests too"
-                .to_owned()
+            format!("at most {MAX_SHARE} %: the serving module needs requests to be compared with")
         })
     }
 }
@@ -193,7 +195,7 @@ const MAX_SHARE: u8 = 99;
 /// Parses the share of a control: at least one request in a hundred, and never the most of them.
 pub(super) fn control_share(text: &str) -> Result<Share, String> {
     let share = text.parse().ok().filter(|share| (Share(1)..=Share::HALF).contains(share));
-    share.ok_or_else(|| "expected a whole number from 1 to 50, such as `5%`".to_owned())
+    share.ok_or_else(|| "expected a whole percentage from 1 to 50, such as `5%`".to_owned())
 }
 
 impl fmt::Display for Share {
@@ -218,8 +220,13 @@ impl FromStr for Window {
         let plain = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
         let window = if plain {
             text.parse().ok().filter(|requests| *requests > 0).map(Self::Requests)
+        } else if humantime::parse_duration(text).is_ok() {
+            let period = nonzero_period(text);
+            return period
+                .map(Self::Time)
+                .map_err(|_| "the window must be longer than zero and at most 24h".to_owned());
         } else {
-            nonzero_period(text).ok().map(Self::Time)
+            None
         };
         let form = "expected a time, such as `30s`, or a number of requests, such as `500`";
         window.ok_or_else(|| form.to_owned())

@@ -123,5 +123,5 @@ impl fmt::Display for SmokeRequest {
 /// Parses a period that must be longer than zero.
 pub(super) fn nonzero_period(text: &str) -> Result<Period, String> {
     let period: Period = text.parse()?;
-    if period.0.is_zero() { Err("a timeout must be longer than zero".to_owned()) } else { Ok(period) }
+    if period.0.is_zero() { Err("the time must be longer than zero".to_owned()) } else { Ok(period) }
 }

@@ -59,7 +59,7 @@ pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
     if serving == module {
         return already_serves(&client, &overview, config.rollout.until).await;
     }
-    let screen = Screen::new(false);
+    let screen = Screen::new(false, serving);
     let (url, serving) = (client.url(), serving.short());
     screen.done("pushing", &format!("{file} ({}) to {url}, where {serving} serves", module.short()));
     screen.waiting("sending");
@@ -79,7 +79,7 @@ pub async fn activate(config: &ActivateConfig) -> Result<(), CommandError> {
     if serving == module {
         return already_serves(&client, &overview, config.rollout.until).await;
     }
-    let screen = Screen::new(false);
+    let screen = Screen::new(false, serving);
     let (url, serving) = (client.url(), serving.short());
     screen.done("activating", &format!("{} on {url}, where {serving} serves", module.short()));
     let accepted = client.activate(module, &config.rollout).await?;
@@ -91,14 +91,23 @@ async fn already_serves(client: &Client, overview: &Overview, until: Until) -> R
     let module = overview.serving.record.module;
     match follow::outcome_of_overview(overview, module, until) {
         Some(outcome) => {
-            print(&format!("{} already serves: nothing to do", module.short()));
+            let rest = watched_for(overview).unwrap_or_else(|| ": nothing to do".to_owned());
+            print(&format!("{} already serves{rest}", module.short()));
             into_result(outcome)
         }
         None => {
-            print(&format!("{} already serves, and is watched", module.short()));
+            let rest = watched_for(overview).unwrap_or_default();
+            print(&format!("{} already serves{rest}", module.short()));
             watch(client, overview, Some(module), Err(interrupted(module))).await
         }
     }
+}
+
+/// For how long the serving module is still watched, as the end of a line; none if it is not.
+fn watched_for(overview: &Overview) -> Option<String> {
+    let rollout = overview.rollout.as_ref().filter(|rollout| rollout.phase == Phase::Watched)?;
+    let left = rollout.seconds_left.map(|left| format!(" for another {}", text::seconds(left)));
+    Some(format!(", and is watched{}", left.unwrap_or_default()))
 }
 
 /// Follows the rollout of a module that the service has accepted.
@@ -184,7 +193,7 @@ pub async fn list(config: &ListConfig) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Shows the status once, or until a rollout is over.
+/// Shows the status once, or until the rollout in progress is over.
 ///
 /// # Errors
 ///
@@ -197,7 +206,14 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
             true => print_json(&json),
             false => print(&tables::overview(&overview)),
         }
-        return if config.watch { watch(&client, &overview, None, Ok(())).await } else { Ok(()) };
+        return match (config.watch, &overview.rollout) {
+            (false, _) => Ok(()),
+            (true, Some(_)) => watch(&client, &overview, None, Ok(())).await,
+            (true, None) => {
+                print("no rollout is in progress");
+                Ok(())
+            }
+        };
     };
     let module = find_module(&overview, prefix)?;
     let Some((view, json)) = client.module(module).await? else {
@@ -216,7 +232,7 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
     }
 }
 
-/// Shows events from now on, until the rollout of this module, or of any, is over. `interrupted` is the result if the user
+/// Shows events from now on, until the rollout of this module, or the one in progress, is over. `interrupted` is the result if the user
 /// interrupts the command.
 async fn watch(
     client: &Client,
@@ -224,7 +240,7 @@ async fn watch(
     module: Option<ModuleHash>,
     interrupted: Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let mut screen = Screen::new(module.is_none());
+    let mut screen = Screen::new(module.is_none(), overview.serving.record.module);
     if let Some(candidate) = &overview.candidate {
         screen.join_trial(&candidate.record);
     } else if let Some(rollout) = &overview.rollout
@@ -245,7 +261,7 @@ async fn watch(
 /// [`CommandError`] if there is nothing to go back to, or the service could not be asked.
 pub async fn rollback(config: &RollbackConfig) -> Result<(), CommandError> {
     let view = Client::new(&config.client)?.roll_back().await?;
-    print(&format!("{} serves", view.record.module.short()));
+    print(&format!("{} serves again", view.record.module.short()));
     Ok(())
 }
 

@@ -15,7 +15,7 @@ pub(super) fn find_module(overview: &Overview, prefix: &HashPrefix) -> Result<Mo
         several => {
             let several: Vec<_> = several.iter().map(ModuleHash::short).collect();
             Err(CommandError::Failed(format!(
-                "{prefix} is ambiguous, it matches {}: give more digits",
+                "{prefix} matches several modules ({}): give more digits",
                 several.join(", ")
             )))
         }

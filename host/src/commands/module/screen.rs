@@ -35,16 +35,18 @@ pub(super) struct Screen {
     live: Option<ProgressBar>,
     /// Whether each step starts with the hash of its module, because several modules may be shown.
     with_hashes: bool,
+    /// The module that serves as the command starts.
+    serving: ModuleHash,
     /// The trial or the watch in progress.
     observation: Option<Observation>,
 }
 
 impl Screen {
     /// Writes to standard output.
-    pub(super) fn new(with_hashes: bool) -> Self {
+    pub(super) fn new(with_hashes: bool, serving: ModuleHash) -> Self {
         let live = std::io::stdout().is_terminal() && console::Term::stdout().features().is_attended();
         let live = live.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()));
-        let screen = Self { live, with_hashes, observation: None };
+        let screen = Self { live, with_hashes, serving, observation: None };
         screen.set_template(WAITING_TEMPLATE);
         if let Some(live) = &screen.live {
             live.enable_steady_tick(FRAME);
@@ -118,16 +120,18 @@ impl Screen {
                 self.end_observation(trial.as_ref(), module);
                 self.promoted(*duration_ms, unproven.is_some(), watch.as_deref(), module);
             }
-            Step::Refused { .. } => self.failed("refused", "nothing has changed", module),
+            Step::Refused { .. } => {
+                self.failed("refused", &format!("{} still serves", self.serving.short()), module);
+            }
             Step::RolledBack { trial, serving, .. } => {
                 self.end_observation(trial.as_ref(), module);
-                self.failed("rolled back", &format!("{} serves", serving.short()), module);
+                self.failed("rolled back", &format!("{} serves again", serving.short()), module);
             }
             Step::Kept { trial, unproven } => {
                 self.end_observation(Some(trial), module);
                 let what = match unproven {
-                    None => "no worse while it was watched",
-                    Some(_) => "too few requests for a verdict while it was watched",
+                    None => "it was no worse during the watch: it serves all requests",
+                    Some(_) => "unproven: too few requests for a verdict during the watch",
                 };
                 self.line(&style("✓").green(), "kept", what, module);
             }
@@ -142,12 +146,12 @@ impl Screen {
         watch: Option<&str>,
         module: Option<ModuleHash>,
     ) {
-        let evidence = if is_unproven { "too few requests for a verdict, " } else { "" };
+        let evidence = if is_unproven { ", unproven (too few requests for a verdict)" } else { "" };
         let serves = match watch {
             None => "it serves all requests".to_owned(),
             Some(watch) => format!("it serves, and is watched for {}", text::printable(watch)),
         };
-        let what = format!("after {}: {evidence}{serves}", text::duration_ms(duration_ms));
+        let what = format!("after {}{evidence}: {serves}", text::duration_ms(duration_ms));
         self.line(&style("✓").green().bold(), "promoted", &what, module);
         if let Some(Ok(Period(watch))) = watch.map(str::parse) {
             self.observe(End::At(Instant::now() + watch));
@@ -283,6 +287,6 @@ fn origin_text(from: Origin) -> &'static str {
 fn window_text(window: Window) -> String {
     match window {
         Window::Time(time) => format!("for {time}"),
-        Window::Requests(requests) => format!("until it has answered {requests}"),
+        Window::Requests(requests) => format!("until it has answered {requests} requests"),
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn aligned_numbers(numbers: &Numbers) -> String {
 /// How requests failed, by kind; empty if none did.
 fn failure_kinds(numbers: &Numbers) -> String {
     let kinds = [
-        (numbers.server_errors, "5xx"),
+        (numbers.server_errors, "with 5xx"),
         (numbers.traps, "trapped"),
         (numbers.timeouts, "timed out"),
         (numbers.cpu, "out of processor time"),
@@ -138,6 +138,6 @@ mod tests {
         assert_eq!(timestamp("2026-11-22T22:01:03.123Z"), "2026-11-22 22:01:03");
         assert_eq!((truncated("four", 4), truncated("fifth", 4)), ("four".to_owned(), "fif…".to_owned()));
         let failing = Numbers { requests: 9, failures: 3, traps: 2, server_errors: 1, ..Numbers::default() };
-        assert_eq!(numbers(&failing), "9 requests, 3 failed (1 5xx, 2 trapped), p99 –");
+        assert_eq!(numbers(&failing), "9 requests, 3 failed (1 with 5xx, 2 trapped), p99 –");
     }
 }

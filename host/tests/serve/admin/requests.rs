@@ -156,7 +156,7 @@ async fn errors_name_what_is_supported() {
     let detail = problem(&ask(&host, "POST", "/v1/rollback", "").await, 409);
     assert!(detail.contains("no module to roll back to"), "{detail}");
     for (query, says) in [
-        ("canary=100%25", "canary: expected a whole number from 0 to 99"),
+        ("canary=100%25", "canary: at most 99 %"),
         ("canary=", "0 to 99"),
         ("window=0", "`30s`"),
         ("max-window=0s", "longer than zero"),

@@ -97,7 +97,7 @@ async fn a_module_is_pushed_shown_and_rolled_back() {
     );
 
     let ran = module(&host, &["rollback"]).await;
-    assert_eq!((ran.code, ran.stdout), (Some(0), format!("{before} serves\n")), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.stdout), (Some(0), format!("{before} serves again\n")), "{}", ran.stderr);
     assert_eq!(host.get("/").await.body, "hello\n");
     let ran = module(&host, &["status", &after]).await;
     check_said(&ran, &["state   rolled back", "why     operator request"]);
@@ -106,12 +106,13 @@ async fn a_module_is_pushed_shown_and_rolled_back() {
 #[tokio::test]
 async fn a_module_that_fails_a_check_is_refused_with_the_reason() {
     let host = TestHost::fixture("answers", &["--smoke", "GET /"]).await;
+    let before = short(&path("answers"));
     for (name, says) in [("imports_mail", "acme:mail/send@1.0.0"), ("traps", "smoke request GET /: ")] {
         let file = path(name);
         let hash = short(&file);
         let ran = module(&host, &["push", &file]).await;
         check_failed(&ran, 1, &[&hash, "was refused", says]);
-        check_said(&ran, &["received", "refused      nothing has changed"]);
+        check_said(&ran, &["received", &format!("refused      {before} still serves")]);
         check_said(&module(&host, &["list"]).await, &["refused", &hash, says]);
     }
     assert_eq!(host.get("/").await.body, "hello\n");
