@@ -2,6 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ pub struct CpuMeter {
     max: u64,
     /// What it has used, in ns.
     used: AtomicU64,
-    /// The time up to which that is, in ns, by the present clock.
+    /// The time up to which that is, in ns, by the present clock. By the passing time, 0 is the beginning of the call.
     measured_to: AtomicU64,
     /// Whether the present clock is that of the thread.
     by_thread: AtomicBool,
@@ -60,12 +61,17 @@ impl CpuMeter {
         Self { max, used: zero(), measured_to: zero(), by_thread: AtomicBool::new(false), began }
     }
 
-    /// Measures the time in which the call is polled.
-    pub fn measure<T>(&self, clock: Clock, poll: impl FnOnce() -> T) -> T {
+    /// Polls the call, and measures the time that it takes unless the call ends. A call that never waits costs no look at a
+    /// clock: its time begins with the call.
+    pub fn measure<T>(&self, clock: Clock, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
         self.by_thread.store(clock == Clock::Thread, Ordering::Relaxed);
-        self.measured_to.store(self.now(clock), Ordering::Relaxed);
+        if clock == Clock::Thread || self.measured_to.load(Ordering::Relaxed) > 0 {
+            self.measured_to.store(self.now(clock), Ordering::Relaxed);
+        }
         let polled = poll();
-        self.charge();
+        if polled.is_pending() {
+            self.charge();
+        }
         polled
     }
 
@@ -136,30 +142,33 @@ mod tests {
         let meter = CpuMeter::new(Instant::now(), LIMIT);
         // Between two polls, the thread works for others.
         compute(2 * LIMIT);
-        meter.measure(Clock::Thread, || {
+        let waited = meter.measure(Clock::Thread, || {
             std::thread::scope(|scope| scope.spawn(|| compute(2 * LIMIT)).join().unwrap());
+            Poll::<()>::Pending
         });
-        assert!(!meter.is_exceeded());
-        meter.measure(Clock::Thread, || {
+        assert!(waited.is_pending() && !meter.is_exceeded());
+        let computed = meter.measure(Clock::Thread, || {
             compute(LIMIT);
-            assert!(meter.interrupt().is_err());
+            Poll::Ready(meter.interrupt())
         });
+        assert!(matches!(computed, Poll::Ready(Err(_))));
         assert!(meter.is_exceeded());
     }
 
     #[test]
     fn a_suspended_thread_costs_a_tick_at_most() {
-        let meter = CpuMeter::new(Instant::now(), 3 * TICK);
-        meter.measure(Clock::Passing, || {
-            for _ in 0..2 {
-                // The last measurement was long ago.
+        let meter = CpuMeter::new(Instant::now(), 4 * TICK);
+        // Twice, the last measurement was long ago.
+        for _ in 0..2 {
+            let _ = meter.measure(Clock::Passing, || {
                 let began = Instant::now();
                 while began.elapsed() < 2 * TICK {}
                 assert!(meter.interrupt().is_ok());
-            }
-        });
+                Poll::<()>::Pending
+            });
+        }
         let used = Duration::from_nanos(meter.used.load(Ordering::Relaxed));
-        assert!((2 * TICK..=3 * TICK).contains(&used), "{used:?}");
+        assert!((2 * TICK..=4 * TICK).contains(&used), "{used:?}");
         assert!(meter.is_long());
     }
 }
