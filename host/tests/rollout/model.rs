@@ -77,7 +77,8 @@ struct Model {
 }
 
 impl Model {
-    fn new() -> Self {
+    /// A host that has just started. It may know a previous module, which it would have to load.
+    fn new(previous: Option<ModuleHash>) -> Self {
         let initial = module(9);
         let limits = MinorityLimits { max_concurrent: 100, max_instances: 100 };
         let (slot, roster) = (Arc::new(Slot::new(loaded(initial), limits)), Arc::new(Roster::default()));
@@ -85,7 +86,8 @@ impl Model {
             Step::Promoted { trial: None, unproven: None, watch: None, replaced: None, duration_ms: 0 };
         roster.record(initial, step);
         let environment = TestEnvironment::new(initial);
-        let (owner, status) = Owner::new(environment.clone(), Arc::clone(&slot), Arc::clone(&roster), None);
+        let (owner, status) =
+            Owner::new(environment.clone(), Arc::clone(&slot), Arc::clone(&roster), previous);
         let (queue, offers) = OfferQueue::new();
         let (commands, rollbacks) = mpsc::channel(64);
         let (unanswered, removed) = (Vec::new(), BTreeSet::new());
@@ -221,11 +223,12 @@ proptest! {
 
     #[test]
     fn slot_roster_and_pointer_agree_and_acknowledged_commands_hold(
-        events in prop::collection::vec(event(), 1..40)
+        previous in prop::option::of(0_u8..4),
+        events in prop::collection::vec(event(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let mut model = Model::new();
+            let mut model = Model::new(previous.map(module));
             model.check();
             for event in events {
                 model.apply(event);
