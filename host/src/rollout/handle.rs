@@ -105,7 +105,7 @@ impl Rollouts {
         (self.status().phase == Phase::Settled).then_some(permit)
     }
 
-    /// Why no module is accepted now, as a sentence that says for how long.
+    /// Why no module is accepted now, as a sentence that says for how long, if that is known.
     pub fn busy_detail(&self) -> String {
         let status = self.status();
         let module = status.module.map(|module| format!(" {}", module.short())).unwrap_or_default();

@@ -67,6 +67,23 @@ pub struct Record {
     pub trial: Option<Comparison>,
 }
 
+impl Record {
+    /// The record of a module of which nothing is known yet.
+    fn new(module: ModuleHash, since: String) -> Self {
+        Self {
+            module,
+            size: None,
+            state: State::Checking,
+            since,
+            why: None,
+            unproven: None,
+            watched: false,
+            window: None,
+            trial: None,
+        }
+    }
+}
+
 /// All modules with events, and the latest events.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -167,20 +184,8 @@ impl Roster {
 impl History {
     fn update_records(&mut self, event: &Event) {
         let index = self.records.iter().position(|record| record.module == event.module);
-        let mut record = index.map_or_else(
-            || Record {
-                module: event.module,
-                size: None,
-                state: State::Checking,
-                since: event.at.clone(),
-                why: None,
-                unproven: None,
-                watched: false,
-                window: None,
-                trial: None,
-            },
-            |index| self.records.remove(index),
-        );
+        let mut record = index
+            .map_or_else(|| Record::new(event.module, event.at.clone()), |index| self.records.remove(index));
         let state_before = record.state;
         match &event.step {
             Step::Received { size, .. } => {
@@ -229,16 +234,18 @@ impl History {
         }
     }
 
-    /// Changes the state of another module as a consequence of an event.
+    /// Changes the state of another module as a consequence of an event. It may have no record: there are only so many.
     fn change_state(&mut self, module: Option<ModuleHash>, state: State, at: &str) {
-        let record = self.records.iter_mut().find(|record| Some(record.module) == module);
-        if let Some(record) = record
-            && record.state != state
-        {
+        let Some(module) = module else { return };
+        let index = self.records.iter().position(|record| record.module == module);
+        let mut record =
+            index.map_or_else(|| Record::new(module, at.to_owned()), |index| self.records.remove(index));
+        if record.state != state {
             record.state = state;
             record.why = None;
             at.clone_into(&mut record.since);
         }
+        self.records.insert(index.unwrap_or(self.records.len()), record);
     }
 }
 
