@@ -93,7 +93,7 @@ async fn a_slow_upload_delays_no_other_request() {
             }
         }
     };
-    assert!(within("the start of the upload", busy).await.contains("Another module"));
+    assert!(within("the start of the upload", busy).await.contains("Another component is being received"));
     assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
     slow.write_all(rest).await.unwrap();

@@ -137,7 +137,7 @@ async fn a_trial_is_watched_and_rolled_back() {
     let pushed = start(&url, &["push", &file, "--canary", "50%", "--window", "1000000"]);
     on_trial(&host).await;
     let hash = short(&file);
-    let says = ["is on trial for up to another", "rollback", &hash];
+    let says = ["is on trial for another", "rollback", &hash];
     check_failed(&module(&host, &["push", &path("traps")]).await, 1, &says);
     check_said(&module(&host, &["status"]).await, &["serving", &short(&path("answers")), "on trial", &hash]);
 
