@@ -71,7 +71,7 @@ async fn long_computations_do_not_hold_up_other_requests() {
     let mut computing = Vec::new();
     for _ in 0..COMPUTATIONS {
         let mut client = host.connect().await;
-        computing.push(tokio::spawn(async move { client.get("/500").await }));
+        computing.push(tokio::spawn(async move { client.get("/250").await }));
     }
     host.log()
         .wait_for_count("all of them to compute", COMPUTATIONS, |line| line["message"] == "computing")
