@@ -28,6 +28,8 @@ pub struct CpuMeter {
     measured_to: AtomicU64,
     /// Whether the present clock is that of the thread.
     by_thread: AtomicBool,
+    /// Whether the call is about to do what takes long and cannot be interrupted.
+    is_expected_long: AtomicBool,
     /// When the call began.
     began: Instant,
 }
@@ -58,7 +60,14 @@ impl CpuMeter {
     /// For a call that began at this time and may use `max`.
     pub fn new(began: Instant, max: Duration) -> Self {
         let (max, zero) = (nanos(max), AtomicU64::default);
-        Self { max, used: zero(), measured_to: zero(), by_thread: AtomicBool::new(false), began }
+        Self {
+            max,
+            used: zero(),
+            measured_to: zero(),
+            by_thread: AtomicBool::new(false),
+            is_expected_long: AtomicBool::new(false),
+            began,
+        }
     }
 
     /// Polls the call, and measures the time that it takes unless the call ends. A call that never waits costs no look at a
@@ -99,6 +108,13 @@ impl CpuMeter {
     /// Whether the call has used so much that it should continue in the background.
     pub fn is_long(&self) -> bool {
         self.used.load(Ordering::Relaxed) >= nanos(FOREGROUND)
+            || self.is_expected_long.load(Ordering::Relaxed)
+    }
+
+    /// Has the call continue in the background when it next yields, because it is about to do what takes long and cannot be
+    /// interrupted.
+    pub fn expect_long(&self) {
+        self.is_expected_long.store(true, Ordering::Relaxed);
     }
 
     fn charge(&self) {

@@ -219,7 +219,7 @@ impl Guest {
     fn new_instance(&self) -> Instance {
         let state = InstanceState::new(self.reach.clone(), self.bounds.max_memory);
         let mut store = wasmtime::Store::new(self.linked.engine(), state);
-        store.limiter(|state| &mut state.memory);
+        store.limiter_async(|state| state);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(MAX_RESOURCES);
         // At every tick of the engine's epoch, the time of a computing guest is measured.

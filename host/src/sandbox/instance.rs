@@ -2,8 +2,9 @@
 
 use std::{future::Future, io, sync::Arc};
 
+use async_trait::async_trait;
 use http::{Request, uri::Scheme};
-use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime::{ResourceLimiterAsync, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
@@ -26,6 +27,9 @@ use crate::{
 pub const MAX_RESOURCES: usize = 128;
 /// How many bytes an instance may grow by and still serve another request.
 const MAX_GROWTH: usize = 1 << 20;
+/// How many bytes an instance may grow by on the thread of its connection. One instruction can fill them, and cannot be
+/// interrupted: with 64 MiB, it would hold up the thread for some 50 ms.
+const MAX_FOREGROUND_GROWTH: usize = 4 << 20;
 /// Maximum size of one header map in memory, in bytes: twice the largest head that is accepted.
 const MAX_FIELDS: usize = 64 * 1024;
 /// Maximum number of bytes of one write to a response body. A slow client makes the host buffer about twice this.
@@ -186,25 +190,52 @@ pub struct MemoryLimit {
     pub denied: bool,
 }
 
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        let growth = desired.saturating_sub(current);
+impl MemoryLimit {
+    /// Grants more memory, or denies it.
+    fn grow(&mut self, growth: usize) -> bool {
         let used = self.used.saturating_add(growth);
         if used > self.max {
             self.denied = true;
-            return Ok(false);
+            return false;
         }
         (self.used, self.granted) = (used, growth);
+        true
+    }
+
+    /// Whether a request has grown the memory by more than fits in the foreground.
+    fn has_grown_much(&self) -> bool {
+        self.initial > 0 && self.used.saturating_sub(self.initial) > MAX_FOREGROUND_GROWTH
+    }
+}
+
+#[async_trait]
+impl ResourceLimiterAsync for InstanceState {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if !self.memory.grow(desired.saturating_sub(current)) {
+            return Ok(false);
+        }
+        if self.memory.has_grown_much()
+            && let Some(call) = &self.call
+            && !call.cpu.is_long()
+        {
+            call.cpu.expect_long();
+            tokio::task::yield_now().await;
+        }
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.used = self.used.saturating_sub(std::mem::take(&mut self.granted));
+        self.memory.used = self.memory.used.saturating_sub(std::mem::take(&mut self.memory.granted));
         Ok(())
     }
 
     /// The pool limits the size of a table.
-    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    async fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(true)
     }
 }
