@@ -105,15 +105,14 @@ impl Comparator {
     pub async fn watch(self, trial: Option<(Evidence, Duration)>, terms: TermsConfig) -> Option<Finding> {
         let (control, mut share) = self.slot.control()?;
         let mut evidence = Evidence::default();
+        let mut is_share_decided = trial.is_some();
         if let Some((of_trial, lasted)) = trial {
             share = control_share(&of_trial.period(), lasted, &terms);
             self.slot.set_control(share);
             evidence = of_trial;
             evidence.begin_period();
         }
-        let is_share_known = evidence.periods().len() > 1;
         let mut observation = Observation::begin(self.slot.serving(), control, evidence, &terms);
-        let mut is_share_decided = is_share_known;
         while observation.began.elapsed() < terms.watch.0 {
             if let Some(why) = observation.next_look(&self.roster).await {
                 return Some(observation.finish(Verdict::Worse(why)));

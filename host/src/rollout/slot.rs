@@ -4,7 +4,8 @@
 //! on trial, or the module before the one that is watched. A request pins a module when it is admitted, until the last byte
 //! of its response is sent; a module that has been replaced remains loaded for the requests that pin it.
 //!
-//! Only the rollout's owner ([`owner`](crate::rollout::owner)) changes the slot.
+//! Only the task of the rollout's owner ([`owner`](crate::rollout::owner)) changes the slot, its comparison of modules included;
+//! a drain ends a trial.
 
 use std::sync::Arc;
 
