@@ -43,10 +43,13 @@ use crate::{
         smoke::{self, SmokeTest},
     },
     sandbox::{
+        delivery::ResponseLimits,
         engine::{self, Compiler},
         guest::InstanceBounds,
         instance::Reach,
         outbound::Outbound,
+        stream::StreamLimits,
+        unread::UnreadLimit,
         workers::Workers,
     },
     store::{self, Store},
@@ -178,13 +181,22 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let limits = Limits::new(&config.limits);
-    let service = Arc::new(Service { slot, limits, store, lifecycle: Lifecycle::default() });
+    let service = Arc::new(public_service(config, slot, store));
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
     let max = config.limits.max_connections;
     let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
     Ok(Running { listener, connections, service, rollout, admin, busy })
+}
+
+fn public_service(config: &ServeConfig, slot: Arc<Slot>, store: Arc<dyn Store>) -> Service {
+    Service {
+        slot,
+        limits: Limits::new(&config.limits),
+        store,
+        lifecycle: Lifecycle::default(),
+        replaced_streams: config.limits.stream_timeout.map(|_| config.shutdown.drain_timeout.0),
+    }
 }
 
 /// The owner of the rollout, and what operators use of it.
@@ -286,8 +298,17 @@ fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Candi
         request_timeout: request_timeout.0,
         max_cpu: max_cpu.0,
         background: Some(background),
+        responses: Arc::new(response_limits(&config.limits)),
     };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
+}
+
+fn response_limits(config: &LimitsConfig) -> ResponseLimits {
+    let max_calls = config.max_concurrent.into();
+    ResponseLimits {
+        unread: Arc::new(UnreadLimit::new(config.max_answers.bytes(), max_calls)),
+        streams: config.stream_timeout.map(|timeout| StreamLimits::new(timeout.0, max_calls)),
+    }
 }
 
 fn cannot_start(threads: NonZeroU16, error: &io::Error) -> CommandError {

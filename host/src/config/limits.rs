@@ -30,6 +30,16 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_BUFFERED", value_name = "SIZE", default_value = "64MiB")]
     pub max_buffered: Size,
 
+    /// Maximum memory for what clients have not read yet of all responses together. Beyond it the component waits, and a response
+    /// that waits too long is cut
+    #[arg(long, env = "ORDERS_MAX_ANSWERS", value_name = "SIZE", default_value = "64MiB")]
+    pub max_answers: Size,
+
+    /// How long a stream, a response without a length, may pause. Such a stream may last longer than `--request-timeout`.
+    /// Without this option, that limit applies to streams, too
+    #[arg(long, env = "ORDERS_STREAM_TIMEOUT", value_name = "TIME", value_parser = nonzero_period)]
+    pub stream_timeout: Option<Period>,
+
     /// Maximum memory of one instance of the component. Beyond it the request fails with 500
     #[arg(long, env = "ORDERS_MAX_MEMORY", value_name = "SIZE", default_value = "64MiB")]
     pub max_memory: Size,

@@ -10,13 +10,19 @@ use std::sync::{
 
 use tokio::time::{Duration, Instant};
 
-use crate::{config::LimitsConfig, http::service::Admission, lifecycle::shutdown::Phase};
+use crate::{
+    config::LimitsConfig,
+    http::{reading::Reading, service::Admission},
+    lifecycle::shutdown::Phase,
+};
 
-/// How long a busy connection may outlast the timeout of its request, to write a response to a slow reader.
+/// How long a busy connection without a response may outlast the timeout of its request, which should end it.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long an idle connection stays open after the listener has closed: a client that has just connected, or
 /// has just read a response, may be about to send a request.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection waits for the component to continue its response. The limits of the call end it earlier.
+const RESPONDING: Duration = Duration::from_secs(24 * 60 * 60);
 /// The idle and head timeouts of a connection beyond the limit: long enough for a health probe, or for the
 /// response that reports the limit.
 const SPARE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,6 +98,10 @@ pub struct ActivityTracker(Arc<Mutex<State>>);
 struct State {
     activity: Activity,
     since: Instant,
+    /// How its client reads the present response.
+    reading: Reading,
+    /// Whether the present response has no length. Its client may leave at any time.
+    is_open_ended: bool,
     /// A request has started, and [`ActivityTracker::take_started`] has not reported it yet.
     started: bool,
     in_flight: InFlightCount,
@@ -103,7 +113,15 @@ impl ActivityTracker {
     /// Starts idle, and adds the connection's requests to `in_flight`.
     pub fn new(in_flight: InFlightCount) -> Self {
         let (activity, since) = (Activity::Idle, Instant::now());
-        Self(Arc::new(Mutex::new(State { activity, since, started: false, in_flight, counted: None })))
+        Self(Arc::new(Mutex::new(State {
+            activity,
+            since,
+            reading: Reading::default(),
+            is_open_ended: false,
+            started: false,
+            in_flight,
+            counted: None,
+        })))
     }
 
     /// The present activity.
@@ -125,9 +143,31 @@ impl ActivityTracker {
         self.set(Activity::Busy);
         let mut state = self.state();
         state.started = true;
+        (state.reading, state.is_open_ended) = (Reading::default(), false);
         state.counted = Some(Counted::new(&state.in_flight));
         drop(state);
         BusyGuard(self.clone())
+    }
+
+    /// Marks the present response as one without a length.
+    pub fn set_open_ended(&self) {
+        self.state().is_open_ended = true;
+    }
+
+    /// Whether a response without a length is in transit.
+    pub fn is_open_ended(&self) -> bool {
+        let state = self.state();
+        state.is_open_ended && state.activity == Activity::Busy
+    }
+
+    /// The client holds up the present response.
+    pub fn wait_for_reader(&self) {
+        self.state().reading.wait(Instant::now());
+    }
+
+    /// The operating system has accepted bytes of the present response.
+    pub fn add_written(&self, bytes: usize) {
+        self.state().reading.add_written(bytes, Instant::now);
     }
 
     /// Whether a request has started since the last call, and is still in flight.
@@ -138,12 +178,16 @@ impl ActivityTracker {
 
     /// When the present activity times out.
     pub fn deadline(&self, timeouts: Timeouts, phase: Phase) -> Instant {
-        let State { activity, since, .. } = *self.state();
+        let State { activity, since, reading, .. } = *self.state();
         match (activity, phase) {
             (Activity::Idle, Phase::Stopping(stopped)) => stopped.max(since + LINGER),
             (Activity::Idle, _) => since + timeouts.idle,
             (Activity::ReadingHead, _) => since + timeouts.head,
-            (Activity::Busy | Activity::Flushing | Activity::Cut, _) => since + timeouts.busy,
+            (Activity::Busy | Activity::Flushing | Activity::Cut, _) => match reading.deadline() {
+                Some(deadline) => deadline,
+                None if reading.has_begun() => since + RESPONDING,
+                None => since + timeouts.busy,
+            },
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
+use http::{Response, header};
+use http_body::Body;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::Instant};
@@ -39,7 +41,16 @@ pub async fn serve(
         service_fn(move |request| {
             let guard = tracker.start_request();
             let service = Arc::clone(&service);
-            async move { service.handle(request, admission, guard).await }
+            let tracker = tracker.clone();
+            async move {
+                let response = service.handle(request, admission, guard).await;
+                if let Ok(response) = &response
+                    && !has_length(response)
+                {
+                    tracker.set_open_ended();
+                }
+                response
+            }
         })
     };
     let mut connection = http1::Builder::new()
@@ -54,6 +65,10 @@ pub async fn serve(
     let activity = tracker.get();
     let parts = connection.into_parts();
     finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &slot).await;
+}
+
+fn has_length<B: Body>(response: &Response<B>) -> bool {
+    response.headers().contains_key(header::CONTENT_LENGTH) || response.body().size_hint().exact().is_some()
 }
 
 /// Why a connection is no longer driven.

@@ -11,7 +11,11 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use crate::{config::LimitsConfig, lifecycle::memory, sandbox::request_body::RequestBody};
+use crate::{
+    config::LimitsConfig,
+    lifecycle::memory,
+    sandbox::request_body::{RequestBody, TooLarge},
+};
 
 /// Maximum size of a request head, in bytes: the target and the header fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -215,7 +219,7 @@ impl Limits {
 
     fn too_large(&self) -> BufferedBody {
         let max = u64::try_from(self.max_body).unwrap_or(u64::MAX);
-        BufferedBody { body: RequestBody::TooLarge(max), share: None }
+        BufferedBody { body: RequestBody::TooLarge(TooLarge::new(max)), share: None }
     }
 
     fn reserve(&self, share: &mut Option<BodyShare>, bytes: usize) -> Result<(), LimitError> {

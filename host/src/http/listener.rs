@@ -20,6 +20,7 @@ use crate::{
         activity::{InFlightCount, Timeouts},
         connection,
         final_response::FinalResponse,
+        reading::MAX_UNSENT,
         rejection::Rejection,
         service::{Admission, Service},
     },
@@ -222,6 +223,8 @@ impl Connections {
             tracing::debug!(event = "connection.lost", %error, "connection lost before it was served");
             return;
         }
+        // What a client does not read waits where its memory is limited. Without this, the operating system may take megabytes.
+        let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT);
         // The socket moves from the runtime that accepted it to the runtime of a worker.
         let Ok(socket) = socket.into_std() else { return };
         let (service, timeouts, in_flight) =

@@ -9,6 +9,7 @@
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
 //! | [`response`] | a response in transit, and its record in the access log |
 //! | [`service`] | the steps of a request, in order |
+//! | [`reading`] | how fast a client reads a response |
 //! | [`activity`] | the activity of a connection, with its timeout |
 //! | [`socket`] | the socket of a connection, which reports to its activity tracker |
 //! | [`final_response`] | the response on a connection whose request could not be read |
@@ -23,6 +24,7 @@ pub mod head;
 pub mod health;
 pub mod limits;
 pub mod listener;
+pub mod reading;
 pub mod rejection;
 pub mod response;
 pub mod service;

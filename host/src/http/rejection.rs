@@ -104,10 +104,7 @@ impl Rejection {
                 "The service has reached its limit of connections. Try again shortly.".into(),
             ),
             Self::Limit(error) => limit_response(*error),
-            Self::Guest { failure, .. } => {
-                let (status, detail) = guest_response(failure);
-                (status, detail.into())
-            }
+            Self::Guest { failure, .. } => guest_response(failure),
         }
     }
 
@@ -115,7 +112,7 @@ impl Rejection {
     /// which is enough.
     fn log(&self, path: Option<&str>, request_id: &str) {
         let Self::Guest { module, failure } = self else { return };
-        if !matches!(failure, Failure::Withdrawn) {
+        if !matches!(failure, Failure::Withdrawn | Failure::BodyTooLarge(_) | Failure::TooManyStreams) {
             let path = path.map(logged_path);
             tracing::error!(
                 event = "request.handler_failed",
@@ -181,8 +178,20 @@ fn limit_response(error: LimitError) -> (StatusCode, String) {
     }
 }
 
-fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
-    match failure {
+fn guest_response(failure: &Failure) -> (StatusCode, String) {
+    let (status, detail) = match failure {
+        Failure::BodyTooLarge(max) => {
+            let detail = format!("The request body is too large: it may have at most {max} bytes.");
+            return (StatusCode::PAYLOAD_TOO_LARGE, detail);
+        }
+        // Never sent: readers are awaited, and streams end, after the head of a response.
+        Failure::NotRead | Failure::StreamEnded => {
+            (StatusCode::SERVICE_UNAVAILABLE, "The response was ended. Try again.")
+        }
+        Failure::TooManyStreams => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The service is at capacity: it has reached the limit of streams. Try again shortly.",
+        ),
         Failure::Trapped(_) => (StatusCode::INTERNAL_SERVER_ERROR, "The request handler failed."),
         Failure::OutOfMemory => {
             (StatusCode::INTERNAL_SERVER_ERROR, "The request handler exceeded its memory limit.")
@@ -208,7 +217,8 @@ fn guest_response(failure: &Failure) -> (StatusCode, &'static str) {
         Failure::ReturnedError(_) => {
             (StatusCode::BAD_GATEWAY, "The request handler returned an error instead of a response.")
         }
-    }
+    };
+    (status, detail.to_owned())
 }
 
 #[cfg(test)]

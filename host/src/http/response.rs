@@ -208,7 +208,11 @@ impl<G: Unpin> Body for TrackedBody<G> {
             Some(Err(failure)) => {
                 self.record.end = End::Cut;
                 let request_id = &*self.record.request_id;
-                tracing::error!(event = "request.response_cut", request_id, %failure, "response cut");
+                if failure.is_of_the_module() {
+                    tracing::error!(event = "request.response_cut", request_id, %failure, "response cut");
+                } else {
+                    tracing::info!(event = "request.response_cut", request_id, %failure, "response cut");
+                }
             }
             None => self.record.end = End::Whole,
         }

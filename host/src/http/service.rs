@@ -7,11 +7,12 @@
 //! 5. An error becomes a response ([`Rejection`]). If the service is overloaded, the body is drained first.
 //! 6. The response streams back. Its end is logged ([`TrackedBody`]), and everything held for it is released.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+    request::Parts,
 };
 use http_body::Body;
 use http_body_util::Full;
@@ -25,8 +26,8 @@ use crate::{
         response::{AccessRecord, Content, TrackedBody},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
-    rollout::slot::Slot,
-    sandbox::{guest::CallContext, request_body::RequestBody},
+    rollout::slot::{LoadedModule, Slot},
+    sandbox::{guest::CallContext, request_body::RequestBody, stream::StreamEnd},
     store::Store,
 };
 
@@ -46,6 +47,8 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The phase of the service.
     pub lifecycle: Lifecycle,
+    /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
+    pub replaced_streams: Option<Duration>,
 }
 
 /// The requests that are served on a connection.
@@ -76,7 +79,7 @@ impl Service {
         let (id, id_value) = identify(&parts.headers);
         let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
         parts.headers.insert(REQUEST_ID, id_value.clone());
-        let path = parts.uri.path().to_owned();
+        let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);
 
         // The bytes after CONNECT are the payload of a tunnel, not a request.
@@ -99,8 +102,21 @@ impl Service {
         if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
+        adapt_version(&mut head, version, &content);
         record.set_response(&head, &content);
         Ok(Response::from_parts(head, TrackedBody::new(content, record, guard)))
+    }
+
+    /// When a stream of this module has to end.
+    fn stream_end(&self, module: &Arc<LoadedModule>) -> Option<StreamEnd> {
+        let time = self.replaced_streams?;
+        let (lifecycle, module) = (self.lifecycle.clone(), Arc::clone(module));
+        Some(Box::pin(async move {
+            tokio::select! {
+                () = lifecycle.stopping() => {}
+                () = module.retired_for(time) => {}
+            }
+        }))
     }
 
     async fn respond<B>(
@@ -143,11 +159,27 @@ impl Service {
         let pin = self.slot.pin();
         let module = pin.module.module;
         record.set_module(module);
-        let (guest, withdrawn) = (Arc::clone(&pin.module.guest), pin.withdrawn.clone());
-        let guard = Arc::new((permit, body.share, pin));
-        let context = CallContext { request_id: Arc::clone(id), deadline, withdrawn, guard };
+        let guest = Arc::clone(&pin.module.guest);
+        let context = CallContext {
+            request_id: Arc::clone(id),
+            deadline,
+            withdrawn: pin.withdrawn,
+            stream_end: self.stream_end(&pin.module),
+            call_guard: Box::new((permit, body.share, pin.permit)),
+            guard: pin.module,
+        };
         let response = guest.call(request, context).await;
         response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
+    }
+}
+
+/// Gives a response of unknown length to a client of HTTP/1.0 the version of its request: its end is the end of the connection,
+/// which therefore must not be announced as kept (RFC 9112, section 9.3).
+fn adapt_version(head: &mut http::response::Parts, request: Version, content: &Content) {
+    let has_length =
+        head.headers.contains_key(header::CONTENT_LENGTH) || content.size_hint().exact().is_some();
+    if request == Version::HTTP_10 && !has_length {
+        head.version = request;
     }
 }
 

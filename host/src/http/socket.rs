@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    os::fd::{AsFd, OwnedFd},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready, unix::AsyncFd},
     net::TcpStream,
     time::{Duration, timeout},
 };
@@ -32,12 +33,14 @@ pub struct TrackedSocket {
     socket: TcpStream,
     tracker: ActivityTracker,
     withheld: Vec<u8>,
+    /// Watches the client while a response without a length is in transit.
+    departure: Option<Departure>,
 }
 
 impl TrackedSocket {
     /// Reports the activity on `socket` to `tracker`.
     pub fn new(socket: TcpStream, tracker: ActivityTracker) -> Self {
-        Self { socket, tracker, withheld: Vec::new() }
+        Self { socket, tracker, withheld: Vec::new(), departure: None }
     }
 
     /// The bytes that hyper wrote between two responses, and that were not sent.
@@ -66,6 +69,53 @@ impl TrackedSocket {
 
     fn withholds(&self) -> bool {
         self.tracker.get().is_between_responses()
+    }
+
+    /// Reports the result of a write.
+    fn track(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Pending => self.tracker.wait_for_reader(),
+            Poll::Ready(Ok(bytes)) => self.tracker.add_written(bytes),
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+
+    /// Whether the client of a response without a length has closed its side. hyper does not notice that if the client has
+    /// already sent another request.
+    fn has_client_left(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+        if !self.tracker.is_open_ended() {
+            self.departure = None;
+            return Ok(false);
+        }
+        let departure = match &mut self.departure {
+            Some(departure) => departure,
+            none => none.insert(Departure::watch(&self.socket)?),
+        };
+        departure.poll(context)
+    }
+}
+
+/// Notices that a client closes its side, whatever it has sent before.
+#[derive(Debug)]
+struct Departure(AsyncFd<OwnedFd>);
+
+impl Departure {
+    fn watch(socket: &TcpStream) -> io::Result<Self> {
+        let socket = socket.as_fd().try_clone_to_owned()?;
+        Ok(Self(AsyncFd::register_with_interest(socket, Interest::READABLE)?))
+    }
+
+    fn poll(&self, context: &mut Context<'_>) -> io::Result<bool> {
+        while let Poll::Ready(guard) = self.0.poll_read_ready(context) {
+            let mut guard = guard?;
+            if guard.ready().is_read_closed() {
+                return Ok(true);
+            }
+            // Bytes that hyper reads when the response has ended.
+            guard.clear_ready_matching(Ready::READABLE);
+        }
+        Ok(false)
     }
 }
 
@@ -103,7 +153,8 @@ impl AsyncWrite for TrackedSocket {
             self.withheld.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.track(written)
     }
 
     /// hyper flushes only when it has nothing left to write.
@@ -111,6 +162,9 @@ impl AsyncWrite for TrackedSocket {
         let flushed = Pin::new(&mut self.socket).poll_flush(context);
         if matches!(flushed, Poll::Ready(Ok(()))) && self.tracker.get() == Activity::Flushing {
             self.tracker.set(Activity::Idle);
+        }
+        if self.has_client_left(context)? {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         flushed
     }
@@ -131,7 +185,8 @@ impl AsyncWrite for TrackedSocket {
             bytes.iter().for_each(|slice| self.withheld.extend_from_slice(slice));
             return Poll::Ready(Ok(self.withheld.len() - before));
         }
-        Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, bytes);
+        self.track(written)
     }
 
     fn is_write_vectored(&self) -> bool {

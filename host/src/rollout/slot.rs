@@ -10,7 +10,10 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Duration, Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,6 +35,8 @@ pub struct LoadedModule {
     pub guest: Arc<Guest>,
     /// Cancelled to cut the requests that the module received while it was a candidate.
     withdrawn: CancellationToken,
+    /// Since when the module receives no requests; `None` while it does.
+    retired: watch::Sender<Option<Instant>>,
 }
 
 impl LoadedModule {
@@ -39,7 +44,40 @@ impl LoadedModule {
     pub fn new(candidate: Candidate, reach: Reach, bounds: InstanceBounds) -> Arc<Self> {
         let Candidate { module, linked } = candidate;
         let guest = Arc::new(Guest::new(linked, reach, bounds));
-        Arc::new(Self { module, guest, withdrawn: CancellationToken::new() })
+        Arc::new(Self {
+            module,
+            guest,
+            withdrawn: CancellationToken::new(),
+            retired: watch::Sender::new(None),
+        })
+    }
+
+    /// Waits until the module has received no requests for some time.
+    pub async fn retired_for(self: Arc<Self>, time: Duration) {
+        let mut retired = self.retired.subscribe();
+        loop {
+            let since = *retired.borrow_and_update();
+            let timer = async {
+                match since {
+                    Some(since) => sleep_until(since + time).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = timer => return,
+                _ = retired.changed() => {}
+            }
+        }
+    }
+
+    fn set_retired(&self, is_retired: bool) {
+        self.retired.send_if_modified(|since| {
+            let changes = since.is_some() != is_retired;
+            if changes {
+                *since = is_retired.then(Instant::now);
+            }
+            changes
+        });
     }
 
     /// Cuts the requests in flight that this module received as a candidate.
@@ -61,9 +99,8 @@ pub struct Pin {
     pub module: Arc<LoadedModule>,
     /// Cancelled if the module is withdrawn because it is worse. `None` if nothing judges it.
     pub withdrawn: Option<CancellationToken>,
-    /// The request's place in the minority's share of the permits.
-    #[allow(dead_code, reason = "held for its drop")]
-    permit: Option<OwnedSemaphorePermit>,
+    /// The request's place in the minority's share of the permits. Must live as long as the call.
+    pub permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Assigns requests to modules.
@@ -90,6 +127,16 @@ struct Routing {
     minority: Option<Minority>,
     /// The serving module is watched, and the minority is its control.
     watched: bool,
+}
+
+impl Routing {
+    fn modules(&self) -> impl Iterator<Item = &Arc<LoadedModule>> {
+        self.minority.iter().map(|minority| &minority.module).chain([&self.serving])
+    }
+
+    fn contains(&self, module: &Arc<LoadedModule>) -> bool {
+        self.modules().any(|other| Arc::ptr_eq(other, module))
+    }
 }
 
 struct Minority {
@@ -213,6 +260,10 @@ impl Slot {
         minority: Option<Minority>,
         watched: bool,
     ) -> Arc<Routing> {
-        self.routing.swap(Arc::new(Routing { serving, minority, watched }))
+        let after = Arc::new(Routing { serving, minority, watched });
+        let before = self.routing.swap(Arc::clone(&after));
+        before.modules().for_each(|module| module.set_retired(!after.contains(module)));
+        after.modules().for_each(|module| module.set_retired(false));
+        before
     }
 }

@@ -108,7 +108,14 @@ async fn send(
     request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
     let deadline = tokio::time::Instant::now() + timeout;
     let request_id = Arc::from(REQUEST_ID);
-    let context = CallContext { request_id, deadline, withdrawn: Some(abandoned), guard: Arc::new(()) };
+    let context = CallContext {
+        request_id,
+        deadline,
+        withdrawn: Some(abandoned),
+        stream_end: None,
+        call_guard: Box::new(()),
+        guard: Arc::new(()),
+    };
     let (head, mut body) = guest.call(request, context).await?.into_parts();
     while body.frame().await.transpose()?.is_some() {}
     Ok(head.status)

@@ -7,13 +7,13 @@
 use std::{
     future::{Future, poll_fn},
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::{
-    task::{JoinHandle, Unconstrained, unconstrained},
+    task::{JoinHandle, unconstrained},
     time::{Instant, Sleep, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -55,7 +55,7 @@ struct BackgroundTask(JoinHandle<Result<(), Failure>>);
 
 /// Waits for what ends a call early.
 struct Ends {
-    deadline: Pin<Box<Unconstrained<Sleep>>>,
+    deadline: Pin<Box<Sleep>>,
     withdrawal: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
 
@@ -68,6 +68,14 @@ impl GuestCall {
         limits: CallLimits,
     ) -> Self {
         Self { work: Progress::Here(work), record, background, limits, ends: None }
+    }
+
+    /// Changes the deadline.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.limits.deadline = deadline;
+        if let Some(ends) = &mut self.ends {
+            ends.deadline.as_mut().reset(deadline);
+        }
     }
 
     fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
@@ -103,11 +111,11 @@ impl GuestCall {
     fn poll_ends(&mut self, context: &mut Context<'_>) -> Poll<Failure> {
         let CallLimits { deadline, withdrawn } = &mut self.limits;
         let ends = self.ends.get_or_insert_with(|| Ends {
-            // A call that uses up the budget of tokio's cooperative scheduling does not hold up its own deadline.
-            deadline: Box::pin(unconstrained(sleep_until(*deadline))),
+            deadline: Box::pin(sleep_until(*deadline)),
             withdrawal: withdrawn.take().map(|token| Box::pin(token.cancelled_owned())),
         });
-        if ends.deadline.as_mut().poll(context).is_ready() {
+        // A call that uses up the budget of tokio's cooperative scheduling does not hold up its own deadline.
+        if pin!(unconstrained(ends.deadline.as_mut())).poll(context).is_ready() {
             return Poll::Ready(Failure::TimedOut);
         }
         match &mut ends.withdrawal {

@@ -100,6 +100,11 @@ impl CpuMeter {
         })
     }
 
+    /// Counts from zero again: a stream has the limit for each chunk.
+    pub fn restart(&self) {
+        self.used.store(0, Ordering::Relaxed);
+    }
+
     /// Whether the call has used more than its limit.
     pub fn is_exceeded(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.max

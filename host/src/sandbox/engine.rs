@@ -17,6 +17,7 @@ use crate::sandbox::{
     instance::InstanceState,
     request_body,
     workers::Workers,
+    written,
 };
 
 /// The full version of wasmtime that this program was built with.
@@ -110,6 +111,7 @@ fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime:
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     request_body::add_error_code(&mut linker)?;
+    written::mark_finished(&mut linker)?;
     imports::add_to_linker(&mut linker, InstanceState::state_view)?;
 
     Ok(Runtime { engine, linker })

@@ -18,6 +18,14 @@ pub enum Failure {
     TimedOut,
     /// The call exceeded its limit of processor time.
     OutOfCpu,
+    /// The component was told that the request body exceeds this many bytes, and did not respond with 413.
+    BodyTooLarge(u64),
+    /// The client did not read the response fast enough.
+    NotRead,
+    /// The limit of streams was reached.
+    TooManyStreams,
+    /// The service stops or its module was replaced, which ends streams.
+    StreamEnded,
     /// The module was withdrawn while it handled the request.
     Withdrawn,
     /// There was no room for an instance.
@@ -39,6 +47,12 @@ impl fmt::Display for Failure {
             Self::OutOfMemory => f.write_str("the component exceeded its memory limit"),
             Self::TimedOut => f.write_str("the component did not finish before the deadline"),
             Self::OutOfCpu => f.write_str("the component exceeded its limit of processor time"),
+            Self::BodyTooLarge(max) => write!(f, "the request body has more than {max} bytes"),
+            Self::NotRead => f.write_str("the client did not read the response fast enough"),
+            Self::TooManyStreams => f.write_str("the limit of streams was reached"),
+            Self::StreamEnded => {
+                f.write_str("the stream was ended, because the service stops or its module was replaced")
+            }
             Self::Withdrawn => f.write_str("the module was withdrawn"),
             Self::NoInstance => f.write_str("there was no room for another instance"),
             Self::NoResponse => f.write_str("the component returned without a response"),
@@ -57,6 +71,26 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 impl Failure {
+    /// Whether the module may be to blame.
+    pub fn is_of_the_module(&self) -> bool {
+        match self {
+            Self::Trapped(_)
+            | Self::OutOfMemory
+            | Self::TimedOut
+            | Self::OutOfCpu
+            | Self::NoResponse
+            | Self::IncompleteResponse
+            | Self::InvalidResponse(_)
+            | Self::ReturnedError(_) => true,
+            Self::BodyTooLarge(_)
+            | Self::NotRead
+            | Self::TooManyStreams
+            | Self::StreamEnded
+            | Self::Withdrawn
+            | Self::NoInstance => false,
+        }
+    }
+
     /// A trap with the root cause of `error`.
     pub fn trapped(error: &wasmtime::Error) -> Self {
         Self::Trapped(error.root_cause().to_string())

@@ -1,16 +1,15 @@
 //! One call into one instance.
 //!
 //! The call begins in the task of the connection that received the request ([`GuestCall`]). An ordinary response is complete
-//! when the call returns, so no task is spawned or woken for it. A long response is streamed while the call continues, driven
-//! by the reader of the body ([`GuestBody`]).
+//! when the call returns, so no task is spawned or woken for it. Otherwise the response is delivered while the call continues
+//! ([`Delivery`]).
 //!
 //! Each call gets its own instance. With instance reuse, an instance whose call succeeded is kept for another
 //! call (`IdleInstances`).
 
-use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
+use std::{any::Any, future::poll_fn, sync::Arc};
 
-use http::{Method, Request, Response, StatusCode, header};
-use http_body::Body;
+use http::{Method, Request, Response};
 use tokio::{
     sync::oneshot,
     time::{Duration, Instant},
@@ -20,11 +19,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi_http::{
     WasiHttpView,
     p2::{
-        bindings::{
-            ProxyPre,
-            http::types::{ErrorCode, Scheme},
-        },
-        body::HyperOutgoingBody,
+        bindings::{ProxyPre, http::types::Scheme},
         types::{HostIncomingRequest, HostResponseOutparam},
     },
 };
@@ -33,12 +28,14 @@ use crate::{
     sandbox::{
         call::{CallLimits, GuestCall},
         cpu::CpuMeter,
+        delivery::{Delivery, DeliveryTerms, ResponseLimits},
         failure::Failure,
         idle::{IdleInstances, Instance},
         instance::{InstanceState, MAX_RESOURCES, Reach},
         record::CallRecord,
         request_body::RequestBody,
-        response_body::{CallGuard, GuestBody},
+        response_body::GuestBody,
+        stream::StreamEnd,
         tally::Tallies,
         workers::Workers,
     },
@@ -60,8 +57,12 @@ pub struct CallContext {
     pub deadline: Instant,
     /// Cancelled when the module is withdrawn, which ends the call; `None` if that cannot happen.
     pub withdrawn: Option<CancellationToken>,
+    /// When the response has to end if it is a stream; `None` if streams are not allowed to last.
+    pub stream_end: Option<StreamEnd>,
+    /// Dropped once the call has ended.
+    pub call_guard: Box<dyn Any + Send + Sync>,
     /// Dropped once the call has ended and its response has been read or dropped.
-    pub guard: CallGuard,
+    pub guard: Arc<dyn Any + Send + Sync>,
 }
 
 /// The limits of an instance and of its calls.
@@ -77,6 +78,8 @@ pub struct InstanceBounds {
     pub max_cpu: Duration,
     /// The threads on which a call continues that computes for long; `None`: on the thread where it began.
     pub background: Option<Arc<Workers>>,
+    /// The limits of all responses together.
+    pub responses: Arc<ResponseLimits>,
 }
 
 impl InstanceBounds {
@@ -88,6 +91,7 @@ impl InstanceBounds {
             request_timeout: START_TIMEOUT,
             max_cpu: Duration::MAX,
             background: None,
+            responses: Arc::default(),
         }
     }
 }
@@ -123,6 +127,9 @@ impl Guest {
         context: CallContext,
     ) -> Result<Response<GuestBody>, Failure> {
         let record = self.record(Arc::clone(&context.request_id));
+        if let RequestBody::TooLarge(_) = request.body() {
+            record.counted.exclude();
+        }
         let response = self.respond(request, context, &record).await;
         match &response {
             Ok(response) => record.counted.judge_response(response.status()),
@@ -137,9 +144,13 @@ impl Guest {
         context: CallContext,
         record: &Arc<CallRecord>,
     ) -> Result<Response<GuestBody>, Failure> {
-        let CallContext { deadline, withdrawn, guard, .. } = context;
+        let CallContext { deadline, withdrawn, stream_end, call_guard, guard, .. } = context;
         let head_only = request.method() == Method::HEAD;
-        let (response_sender, mut response_receiver) = oneshot::channel();
+        let too_large = match request.body() {
+            RequestBody::TooLarge(too_large) => Some(too_large.clone()),
+            RequestBody::Whole(_) => None,
+        };
+        let (response_sender, receiver) = oneshot::channel();
         let mut instance = self.take_instance();
         instance.requests = instance.requests.saturating_add(1);
         let state = instance.store.data_mut();
@@ -148,40 +159,20 @@ impl Guest {
         let request =
             view.new_incoming_request(Scheme::Http, request).map_err(|error| Failure::trapped(&error))?;
         let out = view.new_response_outparam(response_sender).map_err(|error| Failure::trapped(&error))?;
-        let work = run_call(Arc::clone(&guard), Arc::clone(self), instance, request, out);
+        let guards = (Arc::clone(&guard), call_guard);
+        let work = run_call(guards, Arc::clone(self), instance, request, out);
         let (background, limits) = (self.bounds.background.clone(), CallLimits { deadline, withdrawn });
-        let mut call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
+        let call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
 
-        let mut sender_alive = true;
-        let first = std::future::poll_fn(|context| {
-            // The call is polled first: if it ends immediately, the whole response is available and the channel need
-            // not wake this task.
-            if let Poll::Ready(result) = Pin::new(&mut call).poll(context) {
-                return Poll::Ready(FirstEvent::CallEnded(result));
-            }
-            if sender_alive && let Poll::Ready(response) = Pin::new(&mut response_receiver).poll(context) {
-                match response {
-                    Ok(response) => return Poll::Ready(FirstEvent::Responded(response)),
-                    // No response will come; the result of the call gives the reason.
-                    Err(_) => sender_alive = false,
-                }
-            }
-            Poll::Pending
-        })
-        .await;
-
-        let (response, call) = match first {
-            FirstEvent::CallEnded(Err(failure)) => return Err(failure),
-            FirstEvent::CallEnded(Ok(())) if !sender_alive => return Err(Failure::NoResponse),
-            FirstEvent::CallEnded(Ok(())) => {
-                (response_receiver.try_recv().map_err(|_| Failure::NoResponse)?, None)
-            }
-            FirstEvent::Responded(response) => (response, Some(call)),
-        };
-        let response = response.map_err(Failure::ReturnedError)?;
-        check_sendable(&response, head_only).map_err(Failure::InvalidResponse)?;
-        let record = Arc::clone(record);
-        Ok(response.map(|inner| GuestBody { inner, call, record, guard }))
+        let limits = Arc::clone(&self.bounds.responses);
+        let terms = DeliveryTerms { limits, stream_end, head_only, too_large };
+        let mut delivery = Delivery::new(call, receiver, Arc::clone(record), terms);
+        let head = poll_fn(|context| delivery.poll_head(context)).await?;
+        let body = GuestBody::new(Arc::clone(delivery.unread()), guard);
+        if delivery.goes_on() {
+            tokio::spawn(delivery.run());
+        }
+        Ok(Response::from_parts(head, body))
     }
 
     /// Creates an instance and drops it, to test whether the component starts.
@@ -236,15 +227,9 @@ impl Guest {
     }
 }
 
-/// The first event of a call.
-enum FirstEvent {
-    CallEnded(Result<(), Failure>),
-    Responded(Result<Response<HyperOutgoingBody>, ErrorCode>),
-}
-
 async fn run_call(
-    // Held until the work has ended. Parameters are dropped in reverse order: the permit must not be free before the instance.
-    _guard: CallGuard,
+    // Held until the work has ended. Parameters are dropped in reverse order: a permit must not be free before the instance.
+    _guards: (Arc<dyn Any + Send + Sync>, Box<dyn Any + Send + Sync>),
     guest: Arc<Guest>,
     mut instance: Instance,
     request: Resource<HostIncomingRequest>,
@@ -263,32 +248,10 @@ async fn run_call(
         proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await
     };
     match call.await {
-        // A response body that the guest has neither finished nor dropped would end as if it were complete.
-        Ok(()) if store.data_mut().has_open_body() => Err(Failure::IncompleteResponse),
         Ok(()) => {
             guest.recycle(instance);
             Ok(())
         }
         Err(error) => Err(store.data().failure(&error)),
     }
-}
-
-/// Rejects a response that hyper would send unchanged, although a client could mistake what follows it for a part of
-/// it.
-fn check_sendable(response: &Response<HyperOutgoingBody>, head_only: bool) -> Result<(), &'static str> {
-    let status = response.status();
-    if status.is_informational() {
-        return Err("its status is not final");
-    }
-    let without_body = head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let declared = response.headers().get(header::CONTENT_LENGTH);
-    // The library checks the length of a body while the guest writes it. A body that the guest never opened is known
-    // to be empty.
-    if let (Some(declared), Some(actual), false) =
-        (declared, response.body().size_hint().exact(), without_body)
-        && declared.as_bytes() != actual.to_string().as_bytes()
-    {
-        return Err("its Content-Length does not match the length of its body");
-    }
-    Ok(())
 }

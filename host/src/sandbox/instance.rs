@@ -8,7 +8,7 @@ use wasmtime::{ResourceLimiterAsync, UpdateDeadline};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-    p2::{bindings::http::types::ErrorCode, body::HostOutgoingBody},
+    p2::bindings::http::types::ErrorCode,
 };
 
 use crate::{
@@ -32,7 +32,7 @@ const MAX_GROWTH: usize = 1 << 20;
 const MAX_FOREGROUND_GROWTH: usize = 4 << 20;
 /// Maximum size of one header map in memory, in bytes: twice the largest head that is accepted.
 const MAX_FIELDS: usize = 64 * 1024;
-/// Maximum number of bytes of one write to a response body. A slow client makes the host buffer about twice this.
+/// Maximum number of bytes of one write to a response body.
 const BODY_CHUNK: usize = 64 * 1024;
 /// Maximum number of random bytes that one call returns. The host generates them one by one, without yielding.
 const MAX_RANDOM: u64 = 64 * 1024;
@@ -122,11 +122,6 @@ impl InstanceState {
     /// The view for the imports of `orders:state/store`.
     pub fn state_view(&mut self) -> StateView<'_> {
         StateView { store: &*self.store, request: self.call.as_ref().map(|call| &call.counted) }
-    }
-
-    /// Whether the guest has a response body that it has neither finished nor dropped.
-    pub fn has_open_body(&mut self) -> bool {
-        self.table.iter_mut().any(|resource| resource.is::<HostOutgoingBody>())
     }
 }
 

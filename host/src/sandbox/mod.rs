@@ -13,13 +13,18 @@
 //! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
 //! | [`call`] | a call in flight, and what ends it early |
-//! | [`response_body`] | the body of a response, as a component writes it |
+//! | [`unread`] | the memory for what clients have not read yet |
+//! | [`stream`] | responses that may last for long |
+//! | [`written`] | the head and the body of a response, as a component writes them |
+//! | [`response_body`] | the body of a response, as a client reads it |
+//! | [`delivery`] | drives a call, and takes what it writes |
 //! | `idle` | instances that wait for their next request |
 //! | [`guest`] | one call into one instance, and its outcome |
 //! | [`engine`] | the wasmtime engine: compiler, instance pool, linker |
 
 pub mod call;
 pub mod cpu;
+pub mod delivery;
 pub mod engine;
 pub mod failure;
 pub mod guest;
@@ -31,5 +36,8 @@ pub mod output;
 pub mod record;
 pub mod request_body;
 pub mod response_body;
+pub mod stream;
 pub mod tally;
+pub mod unread;
 pub mod workers;
+pub mod written;

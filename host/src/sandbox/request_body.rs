@@ -2,11 +2,15 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use wasmtime::{
@@ -15,10 +19,10 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::{Error as HttpError, WasiHttpView, p2::bindings::http::types::ErrorCode};
 
-use crate::sandbox::instance::InstanceState;
+use crate::sandbox::{failure::Failure, instance::InstanceState};
 
-/// The interface of [`add_error_code`], as named in wasmtime's linker.
-const TYPES: &str = "wasi:http/types@0.2.12";
+/// The interface of HTTP messages, as named in wasmtime's linker.
+pub(super) const TYPES: &str = "wasi:http/types@0.2.12";
 
 /// The body of a request.
 ///
@@ -28,8 +32,30 @@ const TYPES: &str = "wasi:http/types@0.2.12";
 pub enum RequestBody {
     /// The complete body.
     Whole(Full<Bytes>),
-    /// The body exceeds this many bytes. Reading it fails with the code `HTTP-request-body-size`.
-    TooLarge(u64),
+    /// The body is too large. Reading it fails with the code `HTTP-request-body-size`.
+    TooLarge(TooLarge),
+}
+
+/// A body that is too large, and whether the component knows. Clones share that.
+#[derive(Clone, Debug)]
+pub struct TooLarge {
+    /// The largest size that is accepted, in bytes.
+    max: u64,
+    told: Arc<AtomicBool>,
+}
+
+impl TooLarge {
+    /// A body of more than `max` bytes.
+    pub fn new(max: u64) -> Self {
+        Self { max, told: Arc::default() }
+    }
+
+    /// The failure of a call whose component has read the body, if it responds with `status`. A component that does not expect a
+    /// body to fail is not to blame for what it makes of it.
+    pub fn failure(&self, status: Option<StatusCode>) -> Option<Failure> {
+        let expected = status == Some(StatusCode::PAYLOAD_TOO_LARGE);
+        (self.told.load(Ordering::Relaxed) && !expected).then_some(Failure::BodyTooLarge(self.max))
+    }
 }
 
 impl RequestBody {
@@ -39,7 +65,7 @@ impl RequestBody {
     pub fn set_content_length(&self, headers: &mut HeaderMap) {
         let length = match self {
             Self::Whole(body) => body.size_hint().lower(),
-            Self::TooLarge(max) => max.saturating_add(1),
+            Self::TooLarge(too_large) => too_large.max.saturating_add(1),
         };
         if length > 0 {
             headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
@@ -63,7 +89,10 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
         match &mut *self {
             Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|infallible| match infallible {}),
-            Self::TooLarge(max) => Poll::Ready(Some(Err(HttpError::HttpRequestBodySize(Some(*max))))),
+            Self::TooLarge(TooLarge { max, told }) => {
+                told.store(true, Ordering::Relaxed);
+                Poll::Ready(Some(Err(HttpError::HttpRequestBodySize(Some(*max)))))
+            }
         }
     }
 

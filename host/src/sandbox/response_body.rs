@@ -1,36 +1,156 @@
-//! The body of a guest's response, which may be sent while the call that writes it still runs.
+//! The body of a response on its way to the client. The host owns it: the call that writes it may end long before its client has
+//! read it.
 
 use std::{
     any::Any,
-    future::Future,
+    collections::VecDeque,
+    mem,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use crate::sandbox::{call::GuestCall, failure::Failure, record::CallRecord};
+use crate::sandbox::{failure::Failure, unread::Room};
 
-/// A value that lives exactly as long as its call: a permit, a pinned module.
-pub type CallGuard = Arc<dyn Any + Send + Sync>;
-
-/// The body of a guest's response. Reading it drives the call that writes it.
+/// The body of a component's response, as the client reads it.
 ///
-/// The body ends cleanly only if the call does. If the call fails, the body ends with that failure: the connection is
-/// cut, and no client mistakes a part of a response for the whole.
-#[allow(missing_debug_implementations, reason = "a call in flight has no readable form")]
+/// The body ends cleanly only if the component has finished it. Otherwise it ends with the failure: the connection is cut, and no
+/// client mistakes a part of a response for the whole.
+#[derive(Debug)]
 pub struct GuestBody {
-    /// Receives what the guest writes.
-    pub inner: HyperOutgoingBody,
-    /// The call, unless it has ended.
-    pub call: Option<GuestCall>,
-    /// Counts a failure after the head.
-    pub record: Arc<CallRecord>,
-    /// Dropped with the body, or after the call if that takes longer.
-    pub guard: CallGuard,
+    unread: Arc<Unread>,
+    #[allow(dead_code, reason = "held for its drop")]
+    guard: Arc<dyn Any + Send + Sync>,
+}
+
+/// What a component has written and its client has not read yet. The call and the body share it.
+#[derive(Debug, Default)]
+pub struct Unread(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Bytes>,
+    /// The bytes of `chunks`.
+    queued: u64,
+    /// Chunks that have not been written to the socket: those that wait, and those that the connection has taken.
+    held: usize,
+    end: Option<End>,
+    /// The client has left, or has what it needs.
+    dropped: bool,
+    /// Woken when there is more to read.
+    reader: Option<Waker>,
+    /// Woken when everything has been written to the socket, or when the body is dropped.
+    writer: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum End {
+    /// The response is complete. Contains its trailers, if it has some.
+    Complete(Option<HeaderMap>),
+    Failed(Failure),
+    /// The body has told its reader how it ended.
+    Told,
+}
+
+/// A chunk, and its room in memory. Released when the connection has written it to the socket.
+struct Chunk {
+    bytes: Bytes,
+    unread: Arc<Unread>,
+    _room: Option<Room>,
+}
+
+impl Unread {
+    /// Adds a chunk. Without `room`, it is the only one of its response, or one of the last.
+    pub fn push(self: &Arc<Self>, bytes: Bytes, room: Option<Room>) {
+        let length = length_of(&bytes);
+        let chunk = Bytes::from_owner(Chunk { bytes, unread: Arc::clone(self), _room: room });
+        let mut state = self.state();
+        state.held = state.held.saturating_add(1);
+        // Nobody reads what comes after a failure, or what the client has left.
+        if state.end.is_none() && !state.dropped {
+            state.queued = state.queued.saturating_add(length);
+            state.chunks.push_back(chunk);
+            state.wake_reader();
+        }
+    }
+
+    /// Ends the body cleanly.
+    pub fn complete(&self, trailers: HeaderMap) {
+        let mut state = self.state();
+        state.end = Some(End::Complete((!trailers.is_empty()).then_some(trailers)));
+        state.wake_reader();
+    }
+
+    /// Ends the body with a failure. What has not been read is dropped.
+    pub fn fail(&self, failure: Failure) {
+        let mut state = self.state();
+        let chunks = mem::take(&mut state.chunks);
+        state.queued = 0;
+        state.end = Some(End::Failed(failure));
+        state.wake_reader();
+        drop(state);
+        // A chunk locks the state when it is dropped.
+        drop(chunks);
+    }
+
+    /// Whether everything has been written to the socket. If not, wakes the task when it has.
+    pub fn poll_written(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        state.writer = Some(context.waker().clone());
+        state.held == 0
+    }
+
+    /// Whether the body has been dropped. If not, wakes the task when it is.
+    pub fn poll_dropped(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        state.writer = Some(context.waker().clone());
+        state.dropped
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake_reader(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let mut state = self.unread.state();
+        state.held = state.held.saturating_sub(1);
+        if state.held == 0 {
+            state.wake_writer();
+        }
+    }
+}
+
+impl GuestBody {
+    /// The body that is read from `unread`. `guard` is dropped with it.
+    pub fn new(unread: Arc<Unread>, guard: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { unread, guard }
+    }
 }
 
 impl Body for GuestBody {
@@ -38,65 +158,51 @@ impl Body for GuestBody {
     type Error = Failure;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        if let Some(call) = &mut self.call
-            && let Poll::Ready(result) = Pin::new(call).poll(context)
-        {
-            self.call = None;
-            if let Err(failure) = result {
-                return Poll::Ready(Some(Err(self.count(failure))));
-            }
+        let mut state = self.unread.state();
+        if let Some(chunk) = state.chunks.pop_front() {
+            state.queued = state.queued.saturating_sub(length_of(&chunk));
+            return Poll::Ready(Some(Ok(Frame::data(chunk))));
         }
-        match ready!(Pin::new(&mut self.inner).poll_frame(context)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            Some(Err(error)) => {
-                let failure = Failure::Trapped(format!("its response body failed: {error}"));
-                Poll::Ready(Some(Err(self.count(failure))))
+        match state.end.replace(End::Told) {
+            Some(End::Failed(failure)) => Poll::Ready(Some(Err(failure))),
+            Some(End::Complete(Some(trailers))) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Some(End::Complete(None) | End::Told) => Poll::Ready(None),
+            None => {
+                state.end = None;
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
             }
-            // The stream has ended, but only the end of the call says whether the response is complete.
-            None if self.call.is_some() => Poll::Pending,
-            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.call.is_none() && self.inner.is_end_stream()
+        let state = self.unread.state();
+        state.chunks.is_empty() && matches!(state.end, Some(End::Complete(None) | End::Told))
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl GuestBody {
-    fn count(&self, failure: Failure) -> Failure {
-        self.record.counted.fail_after_head(&failure);
-        failure
+        let state = self.unread.state();
+        match state.end {
+            Some(End::Complete(None) | End::Told) => SizeHint::with_exact(state.queued),
+            _ => SizeHint::default(),
+        }
     }
 }
 
 impl Drop for GuestBody {
-    /// Lets a guest whose response is complete finish its work, within its deadline. If the client has disconnected
-    /// instead, the guest's next write fails.
     fn drop(&mut self) {
-        if let Some(call) = self.call.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            let (guard, record) = (Arc::clone(&self.guard), Arc::clone(&self.record));
-            runtime.spawn(async move {
-                if let Err(failure) = call.await {
-                    record.counted.fail_after_head(&failure);
-                    tracing::warn!(
-                        event = "request.failed_after_response",
-                        request_id = &*record.request_id,
-                        %failure,
-                        "call failed after its response was sent or dropped"
-                    );
-                }
-                drop(guard);
-            });
-        }
+        let mut state = self.unread.state();
+        let chunks = mem::take(&mut state.chunks);
+        state.dropped = true;
+        state.wake_writer();
+        drop(state);
+        drop(chunks);
     }
+}
+
+fn length_of(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }

@@ -42,7 +42,12 @@ impl Fault {
             | Failure::IncompleteResponse
             | Failure::InvalidResponse(_)
             | Failure::ReturnedError(_) => Some(Self::InvalidResponse),
-            Failure::Withdrawn | Failure::NoInstance => None,
+            Failure::Withdrawn
+            | Failure::NoInstance
+            | Failure::BodyTooLarge(_)
+            | Failure::NotRead
+            | Failure::TooManyStreams
+            | Failure::StreamEnded => None,
         }
     }
 }

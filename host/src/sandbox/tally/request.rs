@@ -40,8 +40,8 @@ pub struct CountedRequest {
     waited: AtomicU64,
     /// When the present wait for the store began, in ns since the request began; 0 without one.
     waits_since: AtomicU64,
-    /// Whether the store was unavailable to it.
-    store_unavailable: AtomicBool,
+    /// Whether it is no evidence: the store was unavailable to it, or its client is to blame for what comes of it.
+    excluded: AtomicBool,
 }
 
 impl Tally {
@@ -63,7 +63,7 @@ impl Tally {
             place: AtomicUsize::new(slot),
             waited: AtomicU64::new(0),
             waits_since: AtomicU64::new(0),
-            store_unavailable: AtomicBool::new(false),
+            excluded: AtomicBool::new(false),
         }
     }
 }
@@ -99,9 +99,14 @@ impl CountedRequest {
             self.end_wait();
         }
         if let Err(StoreError::Unavailable(_)) = &result {
-            self.store_unavailable.store(true, Ordering::Relaxed);
+            self.exclude();
         }
         result
+    }
+
+    /// Makes the request no evidence for or against its module.
+    pub fn exclude(&self) {
+        self.excluded.store(true, Ordering::Relaxed);
     }
 
     /// Judges the request by the status of its response.
@@ -130,13 +135,13 @@ impl CountedRequest {
     /// The kind of a failure; `None` if the module may not be to blame for it.
     fn fault(&self, failure: &Failure) -> Option<Fault> {
         let waits_for_store = self.waits_since.load(Ordering::Relaxed) > 0;
-        let blames_store = self.store_unavailable.load(Ordering::Relaxed)
+        let excluded = self.excluded.load(Ordering::Relaxed)
             || (matches!(failure, Failure::TimedOut) && waits_for_store);
-        if blames_store { None } else { Fault::of(failure) }
+        if excluded { None } else { Fault::of(failure) }
     }
 
     fn judge(&self, count_outcome: impl FnOnce(&Shard)) {
-        let judged = !self.store_unavailable.load(Ordering::Relaxed);
+        let judged = !self.excluded.load(Ordering::Relaxed);
         if judged && let Some(shard) = self.tally.shard(Tally::own_shard()) {
             count_outcome(shard);
             shard.count_latency(bucket(self.own_time()));
@@ -191,9 +196,9 @@ impl Drop for CountedRequest {
     /// A client that has left after a while shows that there was no response until then.
     fn drop(&mut self) {
         let place = self.place.load(Ordering::Relaxed);
-        let blames_store = place == WAITING || self.store_unavailable.load(Ordering::Relaxed);
+        let excluded = place == WAITING || self.excluded.load(Ordering::Relaxed);
         if place != ENDED
-            && !blames_store
+            && !excluded
             && let Some(shard) = self.tally.shard(Tally::own_shard())
         {
             shard.count_abandoned(bucket(self.own_time()));

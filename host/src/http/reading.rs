@@ -1,0 +1,103 @@
+//! How fast a client reads a response.
+
+use tokio::time::{Duration, Instant};
+
+/// Maximum number of bytes that the operating system holds of a response and has not sent. The rest waits in the host, where it
+/// is limited.
+pub const MAX_UNSENT: u32 = 64 * 1024;
+/// The slowest average rate at which a client may read, in bytes per second.
+const MIN_RATE: u64 = 16 * 1024;
+/// How long the host waits for a client in any case.
+const MIN_WAIT: Duration = Duration::from_secs(5);
+
+/// The progress of a client that reads a response. Only the time counts in which the client holds up the host: a component may
+/// pause for long.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// Bytes that the operating system has accepted.
+    written: u64,
+    /// How long the host has waited for the client, without the present wait.
+    waited: Duration,
+    waits_since: Option<Instant>,
+}
+
+impl Reading {
+    /// The client holds up the host.
+    pub fn wait(&mut self, now: Instant) {
+        self.waits_since.get_or_insert(now);
+    }
+
+    /// The operating system has accepted some bytes.
+    pub fn add_written(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+        self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if let Some(since) = self.waits_since.take() {
+            self.waited = self.waited.saturating_add(now().saturating_duration_since(since));
+        }
+    }
+
+    /// Whether anything has been written.
+    pub fn has_begun(&self) -> bool {
+        self.written > 0
+    }
+
+    /// When the client is too slow, if it holds up the host now.
+    pub fn deadline(&self) -> Option<Instant> {
+        let since = self.waits_since?;
+        // While the host waits, this many bytes have been accepted and not sent.
+        let read = self.written.saturating_sub(MAX_UNSENT.into());
+        let allowed = Duration::from_millis(read.saturating_mul(1000) / MIN_RATE).max(MIN_WAIT);
+        Some(since + allowed.saturating_sub(self.waited))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: usize = 64 * 1024;
+
+    /// How long a client lasts that takes a chunk after each of the given times, and then nothing.
+    fn lasts(times: impl IntoIterator<Item = Duration>) -> Duration {
+        let began = Instant::now();
+        let (mut reading, mut now) = (Reading::default(), began);
+        reading.add_written(CHUNK, || now);
+        for time in times {
+            reading.wait(now);
+            let deadline = reading.deadline().unwrap();
+            if now + time >= deadline {
+                return deadline - began;
+            }
+            now += time;
+            reading.add_written(CHUNK, || now);
+        }
+        reading.wait(now);
+        reading.deadline().unwrap() - began
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_lasts_for_the_shortest_wait() {
+        assert_eq!(lasts([]), MIN_WAIT);
+    }
+
+    #[test]
+    fn a_client_lasts_while_its_average_rate_suffices() {
+        let at_rate = |kib_per_second: u64| Duration::from_millis(64 * 1000 / kib_per_second);
+        assert_eq!(lasts([at_rate(30); 100]), 100 * Duration::from_secs(4));
+        assert!(lasts([at_rate(15); 100]) < Duration::from_secs(10));
+        // It pauses after it has read much.
+        assert!(
+            lasts((0..100).map(|_| at_rate(1000)).chain([Duration::from_secs(60)])) > Duration::from_secs(60)
+        );
+    }
+
+    #[test]
+    fn time_in_which_the_component_pauses_does_not_count() {
+        let began = Instant::now();
+        let mut reading = Reading::default();
+        reading.add_written(CHUNK, || began);
+        assert_eq!(reading.deadline(), None);
+        let later = began + Duration::from_secs(3600);
+        reading.wait(later);
+        assert_eq!(reading.deadline(), Some(later + MIN_WAIT));
+    }
+}

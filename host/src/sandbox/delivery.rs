@@ -1,0 +1,378 @@
+//! The delivery of a response: drives the call that writes it, and takes what it writes, whether or not the client reads.
+//!
+//! An ordinary call ends before the head of its response is sent, in the task of its connection. Otherwise the head is sent as
+//! soon as the component waits, and the delivery continues in a task of its own ([`Delivery::run`]) until the call ends.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, response::Parts};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, Sleep, sleep},
+};
+use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
+
+use crate::sandbox::{
+    call::GuestCall,
+    failure::Failure,
+    record::CallRecord,
+    request_body::TooLarge,
+    response_body::Unread,
+    stream::{Stream, StreamEnd, StreamLimits},
+    unread::{RoomWait, UnreadLimit},
+    written::{Part, ResponseContent, Written},
+};
+
+/// How long a call may go on that writes a response for nobody: its client has left, or needs no content.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Receives a response from the component.
+pub type ResponseReceiver = oneshot::Receiver<Result<Response<HyperOutgoingBody>, ErrorCode>>;
+
+/// The limits of all responses together.
+#[derive(Debug)]
+pub struct ResponseLimits {
+    /// The memory for what clients have not read yet.
+    pub unread: Arc<UnreadLimit>,
+    /// The limits of streams; `None` if the deadline of a request applies to streams, too.
+    pub streams: Option<StreamLimits>,
+}
+
+impl Default for ResponseLimits {
+    /// For calls of which hardly any is in flight at once, and whose responses are read.
+    fn default() -> Self {
+        Self { unread: Arc::new(UnreadLimit::new(usize::MAX, 1)), streams: None }
+    }
+}
+
+/// What a delivery needs besides the call.
+#[allow(missing_debug_implementations, reason = "a future has no readable form")]
+pub struct DeliveryTerms {
+    /// The limits of all responses.
+    pub limits: Arc<ResponseLimits>,
+    /// When the response has to end if it is a stream; `None` if streams are not allowed to last.
+    pub stream_end: Option<StreamEnd>,
+    /// Whether the method of the request is HEAD.
+    pub head_only: bool,
+    /// Whether the body of the request is too large.
+    pub too_large: Option<TooLarge>,
+}
+
+/// A response in delivery.
+#[allow(missing_debug_implementations, reason = "a call in flight has no readable form")]
+pub struct Delivery {
+    /// Until it ends.
+    call: Option<GuestCall>,
+    /// Until the component has responded.
+    receiver: Option<ResponseReceiver>,
+    /// Until it can be sent.
+    head: Option<Parts>,
+    /// The status of the response, once there is one.
+    status: Option<StatusCode>,
+    /// What the component writes, until its end.
+    written: Option<Written>,
+    /// A chunk that waits for room, and the wait.
+    next: Option<Bytes>,
+    room: Option<RoomWait>,
+    /// Whether the component has finished the body.
+    finished: bool,
+    /// Whether any part of the body has been taken.
+    has_begun: bool,
+    /// Whether the client has left.
+    left: bool,
+    /// Runs while the component writes for nobody.
+    leave_timer: Option<Pin<Box<Sleep>>>,
+    stream: Option<Stream>,
+    unread: Arc<Unread>,
+    record: Arc<CallRecord>,
+    terms: DeliveryTerms,
+}
+
+impl Delivery {
+    /// Prepares the delivery of what `call` sends to `receiver`.
+    pub fn new(
+        call: GuestCall,
+        receiver: ResponseReceiver,
+        record: Arc<CallRecord>,
+        terms: DeliveryTerms,
+    ) -> Self {
+        Self {
+            call: Some(call),
+            receiver: Some(receiver),
+            head: None,
+            status: None,
+            written: None,
+            next: None,
+            room: None,
+            finished: false,
+            has_begun: false,
+            left: false,
+            leave_timer: None,
+            stream: None,
+            unread: Arc::default(),
+            record,
+            terms,
+        }
+    }
+
+    /// What the client has not read yet.
+    pub fn unread(&self) -> &Arc<Unread> {
+        &self.unread
+    }
+
+    /// Whether the call goes on, so that the delivery has to be run.
+    pub fn goes_on(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Drives the call until the head of the response can be sent.
+    ///
+    /// A head that announces a length waits for the first chunk: until then, a failure can still be reported with a status. One
+    /// that answers HEAD waits until the component has finished, so that one connection occupies one instance at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if the response must not be sent.
+    pub fn poll_head(&mut self, context: &mut Context<'_>) -> Poll<Result<Parts, Failure>> {
+        loop {
+            let ended = self.poll_call(context);
+            self.receive_head(context)?;
+            let moved = self.take_parts(context)?;
+            match ended {
+                Some(Err(failure)) if self.finished => {
+                    self.fail(failure);
+                    break;
+                }
+                _ if self.finished => break,
+                Some(result) => return Poll::Ready(Err(result.err().unwrap_or_else(|| self.unfinished()))),
+                None if moved => {}
+                None if self.may_send_head(context) => break,
+                None => return Poll::Pending,
+            }
+        }
+        Poll::Ready(self.begin_response())
+    }
+
+    fn may_send_head(&mut self, context: &mut Context<'_>) -> bool {
+        match &self.written {
+            None => false,
+            Some(_) if self.terms.head_only => self.has_waited_for_nobody(context),
+            Some(written) => self.has_begun || !written.has_length(),
+        }
+    }
+
+    fn begin_response(&mut self) -> Result<Parts, Failure> {
+        let head = self.head.take().ok_or(Failure::NoResponse)?;
+        self.check_request_body()?;
+        let Some(written) = &self.written else { return Ok(head) };
+        if written.content() == ResponseContent::None {
+            self.unread.complete(HeaderMap::new());
+            if self.terms.head_only {
+                self.call = None;
+            }
+        } else if !written.has_length()
+            && let (Some(limits), Some(end)) = (&self.terms.limits.streams, self.terms.stream_end.take())
+        {
+            self.stream = Some(limits.begin(&head.headers, end).ok_or(Failure::TooManyStreams)?);
+            self.continue_stream();
+        }
+        Ok(head)
+    }
+
+    /// Drives the call until it ends, and passes on what it writes.
+    pub async fn run(mut self) {
+        if let Err(failure) = poll_fn(|context| self.poll_rest(context)).await {
+            self.fail(failure);
+        }
+    }
+
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        loop {
+            if !self.finished && !self.left && self.has_client_left(context) {
+                self.leave();
+            }
+            if let Some(stream) = &mut self.stream
+                && stream.end.as_mut().poll(context).is_ready()
+            {
+                return Poll::Ready(Err(Failure::StreamEnded));
+            }
+            let ended = self.poll_call(context);
+            let moved = self.take_parts(context)?;
+            match ended {
+                Some(Ok(())) if !self.finished => return Poll::Ready(Err(self.unfinished())),
+                Some(result) => return Poll::Ready(result),
+                None if moved => {}
+                None if self.writes_for_nobody() && self.has_waited_for_nobody(context) => {
+                    return Poll::Ready(Ok(()));
+                }
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    /// The result of the call, once.
+    fn poll_call(&mut self, context: &mut Context<'_>) -> Option<Result<(), Failure>> {
+        match Pin::new(self.call.as_mut()?).poll(context) {
+            Poll::Ready(result) => {
+                self.call = None;
+                Some(result.map_err(|failure| self.blame(failure)))
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// A call that waits for its reader is not to blame for the time.
+    fn blame(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::TimedOut if self.next.is_some() => Failure::NotRead,
+            failure => failure,
+        }
+    }
+
+    fn receive_head(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let Some(receiver) = &mut self.receiver else { return Ok(()) };
+        let Poll::Ready(received) = Pin::new(receiver).poll(context) else { return Ok(()) };
+        self.receiver = None;
+        // Without a response, the result of the call gives the reason.
+        let Ok(response) = received else { return Ok(()) };
+        let response = response.map_err(Failure::ReturnedError)?;
+        let (head, written) = Written::new(response, self.terms.head_only)?;
+        (self.status, self.head, self.written) = (Some(head.status), Some(head), Some(written));
+        Ok(())
+    }
+
+    /// Takes what the component has written, as far as there is room. Returns whether there was anything. What a call that has
+    /// ended leaves behind, a few chunks at most, needs no room.
+    fn take_parts(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
+        let mut moved = false;
+        loop {
+            if self.next.is_some() {
+                if !self.push_next(context)? {
+                    return Ok(moved);
+                }
+                moved = true;
+            }
+            let Some(written) = &mut self.written else { return Ok(moved) };
+            let has_content = written.content() == ResponseContent::Sent;
+            let Poll::Ready(part) = written.poll_part(context) else { return Ok(moved) };
+            self.check_request_body()?;
+            match part? {
+                Part::Chunk(bytes) => {
+                    self.next = Some(bytes);
+                    self.has_begun = true;
+                    self.continue_stream();
+                }
+                Part::End(trailers) => {
+                    (self.written, self.stream) = (None, None);
+                    self.finished = true;
+                    self.unread.complete(if has_content { trailers } else { HeaderMap::new() });
+                    return Ok(true);
+                }
+                Part::Lost => {
+                    self.written = None;
+                    return Ok(moved);
+                }
+            }
+        }
+    }
+
+    /// Passes a chunk on. Returns whether there was room.
+    fn push_next(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
+        let Some(bytes) = self.next.take() else { return Ok(true) };
+        let limit = &self.terms.limits.unread;
+        let room = if self.unread.poll_written(context) {
+            None
+        } else if let Some(room) = limit.try_reserve(bytes.len()) {
+            Some(room)
+        } else if self.call.is_none() {
+            None
+        } else {
+            let wait = self.room.get_or_insert_with(|| limit.wait(bytes.len()));
+            match Pin::new(wait).poll(context) {
+                Poll::Ready(room) => Some(room.map_err(|_| Failure::NotRead)?),
+                Poll::Pending => {
+                    self.next = Some(bytes);
+                    return Ok(false);
+                }
+            }
+        };
+        self.room = None;
+        self.unread.push(bytes, room);
+        Ok(true)
+    }
+
+    /// Why there is no whole response although the call has ended without a failure.
+    fn unfinished(&self) -> Failure {
+        match self.status {
+            Some(_) => Failure::IncompleteResponse,
+            None => Failure::NoResponse,
+        }
+    }
+
+    /// Lets the stream live until its next chunk is due.
+    fn continue_stream(&mut self) {
+        if let (Some(stream), Some(call)) = (&self.stream, &mut self.call) {
+            call.set_deadline(Instant::now() + stream.timeout);
+            self.record.cpu.restart();
+        }
+    }
+
+    /// A component that was told that the body of its request is too large is held to 413.
+    fn check_request_body(&self) -> Result<(), Failure> {
+        let failure = self.terms.too_large.as_ref().and_then(|too_large| too_large.failure(self.status));
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn is_discarded(&self) -> bool {
+        self.written.as_ref().is_some_and(|written| written.content() == ResponseContent::None)
+    }
+
+    fn writes_for_nobody(&self) -> bool {
+        self.left || self.is_discarded()
+    }
+
+    fn has_client_left(&self, context: &Context<'_>) -> bool {
+        !self.is_discarded() && self.unread.poll_dropped(context)
+    }
+
+    /// The component notices that its client has left when it next writes. What it makes of that is no evidence.
+    fn leave(&mut self) {
+        (self.written, self.next, self.room, self.stream) = (None, None, None, None);
+        self.left = true;
+    }
+
+    fn has_waited_for_nobody(&mut self, context: &mut Context<'_>) -> bool {
+        let timer = self.leave_timer.get_or_insert_with(|| Box::pin(sleep(LEAVE_TIMEOUT)));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    /// Ends the response with a failure, or logs a failure that came after it.
+    fn fail(&self, failure: Failure) {
+        if self.left {
+            return;
+        }
+        let too_large = self.terms.too_large.as_ref().and_then(|too_large| too_large.failure(None));
+        let failure = too_large.unwrap_or(failure);
+        self.record.counted.fail_after_head(&failure);
+        let has_events = self.stream.as_ref().is_some_and(|stream| stream.has_events);
+        if matches!(failure, Failure::StreamEnded) && has_events {
+            self.unread.complete(HeaderMap::new());
+        } else if self.finished {
+            tracing::warn!(
+                event = "request.failed_after_response",
+                request_id = &*self.record.request_id,
+                %failure,
+                "call failed after its response was complete"
+            );
+        } else {
+            self.unread.fail(failure);
+        }
+    }
+}
