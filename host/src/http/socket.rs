@@ -2,8 +2,10 @@
 //! without a request, and is closed in stages.
 
 use std::{
+    future::Future,
     io,
-    os::fd::{AsFd, OwnedFd},
+    net::TcpStream as StdStream,
+    os::fd::AsFd,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready, unix::AsyncFd},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready},
     net::TcpStream,
     time::{Duration, timeout},
 };
@@ -28,7 +30,7 @@ const DISCARD: usize = 4096;
 /// Between two responses, hyper writes only its own response to an unreadable request, such as an empty 400. Nothing
 /// else can be written then, because the tracker is busy from before a request is handed over until all of its response
 /// is flushed. The socket withholds those bytes, so that the host can send a better response.
-#[derive(Debug)]
+#[allow(missing_debug_implementations, reason = "a future has no readable form")]
 pub struct TrackedSocket {
     socket: TcpStream,
     tracker: ActivityTracker,
@@ -90,33 +92,20 @@ impl TrackedSocket {
         }
         let departure = match &mut self.departure {
             Some(departure) => departure,
-            none => none.insert(Departure::watch(&self.socket)?),
+            none => none.insert(watch(&self.socket)?),
         };
-        departure.poll(context)
+        Ok(departure.as_mut().poll(context)?.is_ready())
     }
 }
 
-/// Notices that a client closes its side, whatever it has sent before.
-#[derive(Debug)]
-struct Departure(AsyncFd<OwnedFd>);
+/// Resolves when a client closes its side, whatever it has sent before.
+type Departure = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send>>;
 
-impl Departure {
-    fn watch(socket: &TcpStream) -> io::Result<Self> {
-        let socket = socket.as_fd().try_clone_to_owned()?;
-        Ok(Self(AsyncFd::register_with_interest(socket, Interest::READABLE)?))
-    }
-
-    fn poll(&self, context: &mut Context<'_>) -> io::Result<bool> {
-        while let Poll::Ready(guard) = self.0.poll_read_ready(context) {
-            let mut guard = guard?;
-            if guard.ready().is_read_closed() {
-                return Ok(true);
-            }
-            // Bytes that hyper reads when the response has ended.
-            guard.clear_ready_matching(Ready::READABLE);
-        }
-        Ok(false)
-    }
+fn watch(socket: &TcpStream) -> io::Result<Departure> {
+    let socket = StdStream::from(socket.as_fd().try_clone_to_owned()?);
+    let socket = TcpStream::from_std(socket)?;
+    // This interest includes the closed side, and not the bytes that hyper reads once the response has ended.
+    Ok(Box::pin(async move { socket.ready(Interest::PRIORITY).await }))
 }
 
 impl Drop for TrackedSocket {
