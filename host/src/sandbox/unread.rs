@@ -12,8 +12,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// The part of all calls, as a divisor, that may wait for room at once.
 const WAITING_PART: usize = 4;
@@ -30,9 +29,8 @@ pub struct UnreadLimit {
     waiting: Mutex<VecDeque<Waiter>>,
 }
 
-/// A response that waits for room.
-#[derive(Debug)]
-struct Waiter(CancellationToken);
+/// Tells a response that waits for room to be cut.
+type Waiter = oneshot::Sender<()>;
 
 /// Room for a chunk. Released on drop.
 #[derive(Debug)]
@@ -46,8 +44,7 @@ pub struct WaitedLongest;
 #[allow(missing_debug_implementations, reason = "a future has no readable form")]
 pub struct RoomWait {
     limit: Arc<UnreadLimit>,
-    token: CancellationToken,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: oneshot::Receiver<()>,
     room: Pin<Box<dyn Future<Output = Option<Room>> + Send>>,
 }
 
@@ -71,20 +68,19 @@ impl UnreadLimit {
 
     /// Waits for room for a chunk of this size.
     pub fn wait(self: &Arc<Self>, bytes: usize) -> RoomWait {
-        let token = CancellationToken::new();
+        let (waiter, cut) = oneshot::channel();
         let mut waiting = self.waiting();
-        waiting.push_back(Waiter(token.clone()));
+        waiting.push_back(waiter);
         if waiting.len() > self.max_waiting
-            && let Some(Waiter(longest)) = waiting.pop_front()
+            && let Some(longest) = waiting.pop_front()
         {
-            longest.cancel();
+            let _ = longest.send(());
         }
         drop(waiting);
         let room = Arc::clone(&self.bytes).acquire_many_owned(self.permits(bytes));
         RoomWait {
             limit: Arc::clone(self),
-            cut: Box::pin(token.clone().cancelled_owned()),
-            token,
+            cut,
             // The semaphore is never closed.
             room: Box::pin(async { room.await.ok().map(Room) }),
         }
@@ -104,7 +100,7 @@ impl Future for RoomWait {
     type Output = Result<Room, WaitedLongest>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.cut.as_mut().poll(context).is_ready() {
+        if Pin::new(&mut self.cut).poll(context).is_ready() {
             return Poll::Ready(Err(WaitedLongest));
         }
         self.room.as_mut().poll(context).map(|room| room.ok_or(WaitedLongest))
@@ -113,9 +109,8 @@ impl Future for RoomWait {
 
 impl Drop for RoomWait {
     fn drop(&mut self) {
-        // Cancelling makes the token recognisable: tokens cannot be compared.
-        self.token.cancel();
-        self.limit.waiting().retain(|Waiter(token)| !token.is_cancelled());
+        self.cut.close();
+        self.limit.waiting().retain(|waiter| !waiter.is_closed());
     }
 }
 
