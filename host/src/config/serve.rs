@@ -1,6 +1,11 @@
 //! The options of `orders-host serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -98,6 +103,18 @@ pub struct LogConfig {
     pub log_format: LogFormat,
 }
 
+impl LogConfig {
+    /// Whether text on a terminal may have colours: not if the variable `NO_COLOR` is set and not empty
+    /// (<https://no-color.org>), or `TERM` is `dumb`.
+    pub fn may_color() -> bool {
+        may_color(env::var_os("NO_COLOR"), env::var_os("TERM"))
+    }
+}
+
+fn may_color(no_color: Option<OsString>, term: Option<OsString>) -> bool {
+    no_color.is_none_or(|value| value.is_empty()) && term.as_deref() != Some(OsStr::new("dumb"))
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -107,4 +124,27 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_and_a_dumb_terminal_turn_colours_off() {
+        for (no_color, term, expected) in [
+            (None, None, true),
+            (None, Some("xterm-256color"), true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (Some("0"), None, false),
+            (None, Some("dumb"), false),
+        ] {
+            assert_eq!(
+                may_color(no_color.map(Into::into), term.map(Into::into)),
+                expected,
+                "{no_color:?} {term:?}"
+            );
+        }
+    }
 }
