@@ -54,8 +54,8 @@ impl Lifecycle {
     }
 }
 
-/// The kernel sends SIGXFSZ for a write beyond the limit of a file's size (`ulimit -f`). The write then fails with EFBIG, which is
-/// handled like a full disk.
+/// The kernel sends SIGXFSZ for a write beyond the limit of a file's size (`ulimit -f`). The write then fails with EFBIG, which
+/// is handled like a full disk.
 pub const FILE_TOO_LARGE: [rustix::process::Signal; 1] = [rustix::process::Signal::XFSZ];
 /// Signals that other programs give a meaning, such as to open their log again. Sent to this service by mistake, they must not
 /// end it.

@@ -36,6 +36,10 @@ pub enum Escape {
 
 /// Escapes the characters in a finished line that neither format escapes everywhere. A line without any is not copied.
 pub fn escaped(line: &[u8], escape: Escape) -> Cow<'_, [u8]> {
+    // Nearly every line: both searches look at many bytes at once.
+    if line.is_ascii() && !line.contains(&0x7F) {
+        return Cow::Borrowed(line);
+    }
     let mut safe = Vec::new();
     let mut rest = line;
     while let Some((start, character)) = first_control(rest) {
@@ -58,7 +62,7 @@ pub fn escaped(line: &[u8], escape: Escape) -> Cow<'_, [u8]> {
 
 /// The first such character, and where it starts.
 fn first_control(line: &[u8]) -> Option<(usize, char)> {
-    // Nearly every line is ASCII. In others, the first byte of each of these characters is rare.
+    // The first byte of each of these characters is rare in other text.
     let suspects = line.iter().enumerate().filter(|(_, byte)| matches!(byte, 0x7F | 0xC2 | 0xD8 | 0xE2));
     suspects.map(|(start, _)| start).find_map(|start| {
         let character = first_character(line.get(start..)?)?;
