@@ -1,11 +1,6 @@
 //! The options of `orders-host serve`.
 
-use std::{
-    env,
-    ffi::{OsStr, OsString},
-    net::SocketAddr,
-    path::PathBuf,
-};
+use std::{env, ffi::OsStr, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -107,12 +102,12 @@ impl LogConfig {
     /// Whether text on a terminal may have colours: not if the variable `NO_COLOR` is set and not empty
     /// (<https://no-color.org>), or `TERM` is `dumb`.
     pub fn may_color() -> bool {
-        may_color(env::var_os("NO_COLOR"), env::var_os("TERM"))
+        may_color(env::var_os("NO_COLOR").as_deref(), env::var_os("TERM").as_deref())
     }
 }
 
-fn may_color(no_color: Option<OsString>, term: Option<OsString>) -> bool {
-    no_color.is_none_or(|value| value.is_empty()) && term.as_deref() != Some(OsStr::new("dumb"))
+fn may_color(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
 }
 
 /// The format of log lines.
@@ -141,7 +136,7 @@ mod tests {
             (None, Some("dumb"), false),
         ] {
             assert_eq!(
-                may_color(no_color.map(Into::into), term.map(Into::into)),
+                may_color(no_color.map(OsStr::new), term.map(OsStr::new)),
                 expected,
                 "{no_color:?} {term:?}"
             );

@@ -162,9 +162,9 @@ impl Write for QueueWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let safe = escaped(line, self.escape);
         if self.is_report {
-            self.queue.add_report(&safe)
+            self.queue.add_report(&safe);
         } else {
-            self.queue.add(&safe)
+            self.queue.add(&safe);
         }
         Ok(line.len())
     }
