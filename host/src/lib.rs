@@ -8,6 +8,7 @@
 //! | layer | what it contains |
 //! |---|---|
 //! | [`config`] | every option: meaning, unit, default, environment variable |
+//! | [`log`] | the log of the service: a bounded queue, and the thread that writes it |
 //! | [`lifecycle`] | the phases of the service, and its signals |
 //! | [`store`] | the state: ordered keys and atomic conditional commits, in memory, SQLite or PostgreSQL |
 //! | [`sandbox`] | one request in one instance of a component |
@@ -18,12 +19,19 @@
 //! | [`commands`] | the other commands of the program |
 //! | [`app`] | `serve`: the only place that wires the layers together |
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic if nothing can be written: use `commands::output`"
+)]
+
 pub mod admin;
 pub mod app;
 pub mod commands;
 pub mod config;
 pub mod http;
 pub mod lifecycle;
+pub mod log;
 pub mod module;
 pub mod rollout;
 pub mod sandbox;

@@ -51,7 +51,11 @@ use response::{ApiError, Content};
 pub use rollouts::Accepted;
 
 use crate::{
-    config::Token, http::listener::Listener, lifecycle::shutdown::Lifecycle, rollout::handle::Rollouts,
+    config::Token,
+    http::{limits::MAX_HEAD, listener::Listener},
+    lifecycle::shutdown::Lifecycle,
+    log::text::{client_text, cut},
+    rollout::handle::Rollouts,
 };
 
 /// Maximum number of connections.
@@ -69,6 +73,9 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
 const LINGER: Duration = Duration::from_secs(2);
 /// Maximum number of bytes that it may send in that time.
 const LINGER_BYTES: u64 = 256 << 20;
+
+/// Maximum length of the reason in a log line, in bytes. It may quote a term of the client.
+const MAX_DETAIL: usize = 1024;
 
 /// The server of the admin API.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
@@ -124,6 +131,7 @@ async fn serve(socket: TcpStream, api: Arc<AdminApi>) -> Option<TcpStream> {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(socket), handler);
     match connection.without_shutdown().await {
@@ -144,16 +152,22 @@ async fn close(mut socket: TcpStream) {
 
 impl AdminApi {
     async fn handle(&self, request: Request<Incoming>, client: Option<SocketAddr>) -> Response<Content> {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let method = request.method().clone();
+        let path = &*client_text(request.uri().path()).into_owned();
         let client = client.map(tracing::field::display);
         let response = match auth::authenticate(&request, self.token.as_ref()) {
             Ok(()) => self.route(request).await,
             Err(error) => Err(error),
         };
         let response = response.unwrap_or_else(|error| {
-            let (status, detail) = (error.status.as_u16(), &error.detail);
+            let (status, detail) = (error.status.as_u16(), &*cut(&error.detail, MAX_DETAIL));
             tracing::warn!(
-                event = "admin.request_rejected", %method, path, client, status, detail,
+                event = "admin.request_rejected",
+                method = &*client_text(method.as_str()),
+                path,
+                client,
+                status,
+                detail,
                 "operator request rejected"
             );
             error.into()
@@ -161,7 +175,11 @@ impl AdminApi {
         if method != Method::GET && response.status().is_success() {
             let status = response.status().as_u16();
             tracing::info!(
-                event = "admin.request_accepted", %method, path, client, status,
+                event = "admin.request_accepted",
+                method = &*client_text(method.as_str()),
+                path,
+                client,
+                status,
                 "operator request accepted"
             );
         }
@@ -171,12 +189,10 @@ impl AdminApi {
     async fn route(&self, request: Request<Incoming>) -> Result<Response<Content>, ApiError> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
-        let not_allowed = |allow| ApiError {
-            allow: Some(allow),
-            ..ApiError::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                format!("The method {method} is not supported: {path} supports {allow}."),
-            )
+        let not_allowed = |allow| {
+            let (method, path) = (client_text(method.as_str()), client_text(&path));
+            let detail = format!("The method {method} is not supported: {path} supports {allow}.");
+            ApiError { allow: Some(allow), ..ApiError::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
         };
         match (path.as_str(), &method) {
             ("/v1/modules", &Method::GET) => self.overview().await,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    commands::error::CommandError,
+    commands::{error::CommandError, output::print},
     config::CompileConfig,
     module::{
         compiled::CompiledComponent,
@@ -37,13 +37,13 @@ pub async fn run(config: &CompileConfig) -> Result<(), CommandError> {
     // With `--output -`, standard output carries the code.
     if output != Path::new(STDIO_PATH) {
         let processor = if target.is_some() { "any processor" } else { "this machine's processor" };
-        println!(
+        print(format_args!(
             "wrote {}: {} bytes, component {}, for {} and {processor}",
             output.display(),
             compiled.file().len(),
             compiled.hash,
             compiled.target
-        );
+        ))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `orders-host inspect`: what a component imports and exports, and whether this host can run it.
 
 use crate::{
-    commands::error::CommandError,
+    commands::{error::CommandError, output::print},
     config::InspectConfig,
     module::source::{Source, file_error},
     rollout::candidate::{CHECK_INSTANCES, link_and_instantiate},
@@ -12,7 +12,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`CommandError::CouldNotRun`] if the file is not a component.
+/// [`CommandError::CouldNotRun`] if the file is not a component, [`CommandError::Failed`] if the result cannot be printed.
 pub async fn run(config: &InspectConfig) -> Result<bool, CommandError> {
     let InspectConfig { component, max_memory, trust } = config;
     let max_memory = max_memory.bytes();
@@ -24,18 +24,19 @@ pub async fn run(config: &InspectConfig) -> Result<bool, CommandError> {
         .map_err(|error| CommandError::could_not_run(file_error(component, &error)))?;
     let verdict = link_and_instantiate(&runtime, &module, max_memory).await;
 
-    println!("component  {}", component.display());
-    println!("sha256     {}", module.hash);
-    println!("size       {} bytes", module.size);
+    let mut lines = vec![
+        format!("component  {}", component.display()),
+        format!("sha256     {}", module.hash),
+        format!("size       {} bytes", module.size),
+    ];
     for (title, names) in [("imports", &module.imports), ("exports", &module.exports)] {
-        println!("{title}");
-        for name in names {
-            println!("  {name}");
-        }
+        lines.push(title.to_owned());
+        lines.extend(names.iter().map(|name| format!("  {name}")));
     }
-    match &verdict {
-        Ok(_) => println!("this host can run it"),
-        Err(why) => println!("this host cannot run it: {why}"),
-    }
+    lines.push(match &verdict {
+        Ok(_) => "this host can run it".to_owned(),
+        Err(why) => format!("this host cannot run it: {why}"),
+    });
+    print(lines.join("\n"))?;
     Ok(verdict.is_ok())
 }

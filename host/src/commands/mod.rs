@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`error`] | why a command fails, and its exit code |
+//! | [`output`] | what a command prints |
 //! | [`healthcheck`] | `healthcheck`: the health probe of the container |
 //! | [`inspect`] | `inspect`: what a component imports and exports, and whether this host can run it |
 //! | [`compile`] | `compile`: ahead-of-time compilation |
@@ -15,5 +16,6 @@ pub mod error;
 pub mod healthcheck;
 pub mod inspect;
 pub mod module;
+pub mod output;
 pub mod sign;
 pub mod state;

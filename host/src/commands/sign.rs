@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use crate::{
-    commands::error::CommandError,
+    commands::{error::CommandError, output::print},
     config::{KeygenConfig, SignConfig, VerifyConfig},
     module::{
         file,
@@ -27,8 +27,8 @@ pub fn keygen(config: &KeygenConfig) -> Result<(), CommandError> {
         let _ = fs::remove_file(secret);
         return Err(error);
     }
-    println!("wrote {} (keep it secret) and {}: {}", secret.display(), public.display(), key.public());
-    Ok(())
+    let (secret, public, key) = (secret.display(), public.display(), key.public());
+    print(format_args!("wrote {secret} (keep it secret) and {public}: {key}"))
 }
 
 fn create(path: &Path, text: &str, mode: u32) -> Result<(), CommandError> {
@@ -53,8 +53,7 @@ pub fn sign(config: &SignConfig) -> Result<(), CommandError> {
     let signed = signature::sign(&bytes, &key).map_err(|error| unreadable(component, &error))?;
     let output = output.as_ref().unwrap_or(component);
     file::replace(output, &signed).map_err(|error| unwritable(output, &error))?;
-    println!("wrote {}: signed by {}", output.display(), key.public());
-    Ok(())
+    print(format_args!("wrote {}: signed by {}", output.display(), key.public()))
 }
 
 /// Checks that a component is signed by a trusted key, and prints that key.
@@ -70,8 +69,7 @@ pub fn verify(config: &VerifyConfig) -> Result<(), CommandError> {
         SignatureError::NotAComponent(_) => unreadable(component, &error),
         _ => CommandError::Failed(source::file_error(component, &error).to_string()),
     })?;
-    println!("{} is signed by {key}", component.display());
-    Ok(())
+    print(format_args!("{} is signed by {key}", component.display()))
 }
 
 fn read(component: &Path) -> Result<Vec<u8>, CommandError> {

@@ -1,6 +1,6 @@
 //! The options of `orders-host serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{env, ffi::OsStr, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -98,6 +98,18 @@ pub struct LogConfig {
     pub log_format: LogFormat,
 }
 
+impl LogConfig {
+    /// Whether text on a terminal may have colours: not if the variable `NO_COLOR` is set and not empty
+    /// (<https://no-color.org>), or `TERM` is `dumb`.
+    pub fn may_color() -> bool {
+        may_color(env::var_os("NO_COLOR").as_deref(), env::var_os("TERM").as_deref())
+    }
+}
+
+fn may_color(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -107,4 +119,27 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_and_a_dumb_terminal_turn_colours_off() {
+        for (no_color, term, expected) in [
+            (None, None, true),
+            (None, Some("xterm-256color"), true),
+            (Some(""), Some("xterm"), true),
+            (Some("1"), Some("xterm"), false),
+            (Some("0"), None, false),
+            (None, Some("dumb"), false),
+        ] {
+            assert_eq!(
+                may_color(no_color.map(OsStr::new), term.map(OsStr::new)),
+                expected,
+                "{no_color:?} {term:?}"
+            );
+        }
+    }
 }

@@ -85,8 +85,13 @@ pub fn rejection_of_parse_error(error: &hyper::Error, unread: &[u8]) -> Option<R
 /// hyper has one kind of error for everything that is too large, including a Content-Length beyond its bounds. In that
 /// case it has already removed the head from the unread bytes.
 fn too_large(unread: &[u8]) -> Rejection {
-    let mut lines = unread.split(|byte| *byte == b'\n');
-    if lines.next().is_some_and(|first| first.len() > MAX_HEAD) {
+    // Empty lines before a request are not part of it.
+    let mut lines = unread.trim_ascii_start().split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let method = first.split(|byte| *byte == b' ').next().unwrap_or_default();
+    if method.len() > MAX_HEAD {
+        LimitError::HeadTooLarge.into()
+    } else if first.len() > MAX_HEAD {
         LimitError::TargetTooLong.into()
     } else if lines.count() > MAX_FIELDS {
         LimitError::TooManyFields.into()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
+use http::{Uri, request::Parts};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::{
@@ -17,7 +17,7 @@ use crate::{
     sandbox::request_body::{RequestBody, TooLarge},
 };
 
-/// Maximum size of a request head, in bytes: the target and the header fields, as they are written.
+/// Maximum size of a request head, in bytes: the request line and the header fields, as they are written.
 pub const MAX_HEAD: usize = 32 * 1024;
 /// Maximum number of header fields in a request.
 pub const MAX_FIELDS: usize = 100;
@@ -116,13 +116,16 @@ impl Limits {
     pub fn check_head(parts: &Parts) -> Result<(), LimitError> {
         /// Bytes around a name and a value: a colon, a space, and the end of the line.
         const DELIMITERS: usize = 4;
-        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        /// Bytes of a request line beside its method and its target: two spaces, the version, and the end of the line.
+        const REQUEST_LINE: usize = 2 + "HTTP/1.1".len() + 2;
+        let target = target_length(&parts.uri);
         if target > MAX_HEAD {
             return Err(LimitError::TargetTooLong);
         }
         let fields: usize =
             parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + DELIMITERS).sum();
-        if target.saturating_add(fields) > MAX_HEAD { Err(LimitError::HeadTooLarge) } else { Ok(()) }
+        let line = parts.method.as_str().len().saturating_add(target).saturating_add(REQUEST_LINE);
+        if line.saturating_add(fields) > MAX_HEAD { Err(LimitError::HeadTooLarge) } else { Ok(()) }
     }
 
     /// Rejects a request before its body is read, if it could not be admitted now.
@@ -233,6 +236,15 @@ impl Limits {
         }
         Ok(())
     }
+}
+
+/// The length of a target as it is written, in bytes: a path, alone or after a scheme and an authority.
+fn target_length(uri: &Uri) -> usize {
+    const AFTER_SCHEME: usize = "://".len();
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + AFTER_SCHEME);
+    scheme.saturating_add(authority).saturating_add(path)
 }
 
 /// Whether `body` ends within [`MAX_DRAINED`] bytes.

@@ -9,15 +9,13 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
     http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+    log::text::client_text,
     module::hash::ModuleHash,
     sandbox::failure::Failure,
 };
 
 /// How long a client should wait before it retries, in seconds: long enough to spread a burst.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
-/// Maximum number of characters of a path in a log line.
-const MAX_PATH: usize = 1024;
 
 /// Why the host responds instead of the component.
 #[derive(Debug)]
@@ -113,22 +111,17 @@ impl Rejection {
     fn log(&self, path: Option<&str>, request_id: &str) {
         let Self::Guest { module, failure } = self else { return };
         if !matches!(failure, Failure::Withdrawn | Failure::BodyTooLarge(_) | Failure::TooManyStreams) {
-            let path = path.map(logged_path);
+            let path = path.map(client_text);
             tracing::error!(
                 event = "request.handler_failed",
                 request_id,
                 module = module.short(),
-                path,
+                path = path.as_deref(),
                 %failure,
                 "request handler failed"
             );
         }
     }
-}
-
-/// The part of a path that is logged.
-pub fn logged_path(path: &str) -> String {
-    path.chars().take(MAX_PATH).collect()
 }
 
 fn limit_response(error: LimitError) -> (StatusCode, String) {
@@ -142,7 +135,7 @@ fn limit_response(error: LimitError) -> (StatusCode, String) {
         LimitError::HeadTooLarge => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             format!(
-                "The request target and header fields are too large: together they may have at most \
+                "The request line and header fields are too large: together they may have at most \
                  {MAX_HEAD} bytes."
             ),
         ),

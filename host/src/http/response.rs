@@ -13,7 +13,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::{
-    http::{health::Probe, rejection::logged_path},
+    http::health::Probe,
+    log::text::client_text,
     module::hash::ModuleHash,
     sandbox::{failure::Failure, response_body::GuestBody},
 };
@@ -92,7 +93,7 @@ impl AccessRecord {
     pub fn begin(request: &request::Parts, request_id: Arc<str>, module: ModuleHash) -> Self {
         Self {
             method: Some(request.method.clone()),
-            path: logged_path(request.uri.path()),
+            path: client_text(request.uri.path()).into_owned(),
             request_id,
             module,
             began: Instant::now(),
@@ -157,7 +158,8 @@ impl Drop for AccessRecord {
     fn drop(&mut self) {
         let Self { method, path, request_id, module, began, status, sent, end, .. } = self;
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let method = method.as_ref().map_or(UNKNOWN, Method::as_str);
+        let method = client_text(method.as_ref().map_or(UNKNOWN, Method::as_str));
+        let method = &*method;
         let (status, module) = (status.as_u16(), module.short());
         let end = match end {
             End::Open => "unfinished",

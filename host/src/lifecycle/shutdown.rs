@@ -1,4 +1,4 @@
-//! The phases of the service, and the signals that it handles.
+//! The phases of the service, the signals that it handles, and those that it ignores.
 
 use std::io;
 
@@ -52,6 +52,24 @@ impl Lifecycle {
     pub fn subscribe(&self) -> watch::Receiver<Phase> {
         self.0.subscribe()
     }
+}
+
+/// The kernel sends SIGXFSZ for a write beyond the limit of a file's size (`ulimit -f`). The write then fails with EFBIG, which
+/// is handled like a full disk.
+pub const FILE_TOO_LARGE: [rustix::process::Signal; 1] = [rustix::process::Signal::XFSZ];
+/// Signals that other programs give a meaning, such as to open their log again. Sent to this service by mistake, they must not
+/// end it.
+pub const WITHOUT_MEANING: [rustix::process::Signal; 3] =
+    [rustix::process::Signal::USR1, rustix::process::Signal::USR2, rustix::process::Signal::ALARM];
+
+/// Lets the process survive signals whose default action would end it. From now on they have no effect.
+///
+/// # Errors
+///
+/// If the operating system refuses a handler.
+pub fn survive(signals: &[rustix::process::Signal]) -> io::Result<()> {
+    // A handler stays when the stream of its signals is dropped.
+    signals.iter().try_for_each(|kind| signal(SignalKind::from_raw(kind.as_raw())).map(drop))
 }
 
 /// The signals that shut the service down: SIGTERM and SIGINT.

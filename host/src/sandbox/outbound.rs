@@ -27,7 +27,10 @@ use tokio::{
 use wasmtime_wasi::runtime;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, p2::bindings::http::types::ErrorCode};
 
-use crate::config::{HTTP_PORT, OutboundServer};
+use crate::{
+    config::{HTTP_PORT, OutboundServer},
+    log::text::client_text,
+};
 
 /// Maximum number of connections of all instances together. Further requests wait, and the deadlines of their calls
 /// still apply.
@@ -36,8 +39,6 @@ const MAX_CONNECTIONS: usize = 256;
 const MAX_CONNECTIONS_PER_INSTANCE: usize = 8;
 /// Maximum number of bytes buffered in each direction of a connection; the head of a response must fit.
 const MAX_BUFFER: usize = 64 * 1024;
-/// Maximum length of a logged authority: a component may name anything.
-const MAX_LOGGED: usize = 256;
 
 /// A response, and the future that keeps its connection going.
 pub type OutboundResponse = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
@@ -130,12 +131,12 @@ impl Sender {
         if std::mem::replace(&mut self.logged, true) {
             return;
         }
-        let authority = request.uri().authority().map_or("", Authority::as_str);
-        let authority = authority.get(..MAX_LOGGED).unwrap_or(authority);
+        // A component may name anything, also what a client sent.
+        let authority = client_text(request.uri().authority().map_or("", Authority::as_str));
         tracing::warn!(
             event = "outbound.request_rejected",
             request_id,
-            authority,
+            authority = &*authority,
             why,
             "outbound request rejected"
         );

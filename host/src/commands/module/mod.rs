@@ -32,11 +32,11 @@ use tokio::{
 use client::Client;
 use follow::{End, Follower, Outcome};
 use prefix::find_module;
-use screen::{Screen, print, warn};
+use screen::{Screen, warn};
 
 use crate::{
     admin::{Accepted, Overview},
-    commands::error::CommandError,
+    commands::{error::CommandError, output::print},
     config::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig, TrustConfig, Until},
     module::{
         hash::ModuleHash,
@@ -92,12 +92,12 @@ async fn already_serves(client: &Client, overview: &Overview, until: Until) -> R
     match follow::outcome_of_overview(overview, module, until) {
         Some(outcome) => {
             let rest = watched_for(overview).unwrap_or_else(|| ": nothing to do".to_owned());
-            print(&format!("{} already serves{rest}", module.short()));
+            print(format_args!("{} already serves{rest}", module.short()))?;
             into_result(outcome)
         }
         None => {
             let rest = watched_for(overview).unwrap_or_default();
-            print(&format!("{} already serves{rest}", module.short()));
+            print(format_args!("{} already serves{rest}", module.short()))?;
             watch(client, overview, Some(module), Err(interrupted(module))).await
         }
     }
@@ -121,7 +121,7 @@ async fn follow_accepted(
     let Accepted { module, serving, event } = *accepted;
     if serving {
         screen.done("serving", "already: nothing to do");
-        return Ok(());
+        return screen.written();
     }
     if overview.smoke_requests == Some(0) {
         screen.warn(
@@ -131,7 +131,8 @@ async fn follow_accepted(
     }
     screen.waiting("sent");
     let follower = Follower { client, screen: &mut screen, module: Some(module), until, serving: None };
-    until_outcome(follower, event, Err(interrupted(module))).await
+    until_outcome(follower, event, Err(interrupted(module))).await?;
+    screen.written()
 }
 
 fn interrupted(module: ModuleHash) -> CommandError {
@@ -185,12 +186,7 @@ fn into_result(outcome: Outcome) -> Result<(), CommandError> {
 /// [`CommandError`] if the service could not be reached.
 pub async fn list(config: &ListConfig) -> Result<(), CommandError> {
     let (overview, json) = Client::new(&config.client)?.overview().await?;
-    if config.json {
-        print_json(&json);
-    } else {
-        print(&tables::modules(&overview));
-    }
-    Ok(())
+    if config.json { print_json(&json) } else { print(tables::modules(&overview)) }
 }
 
 /// Shows the status once, or until the rollout in progress is over.
@@ -203,16 +199,13 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
     let (overview, json) = client.overview().await?;
     let Some(prefix) = &config.module else {
         match config.json {
-            true => print_json(&json),
-            false => print(&tables::overview(&overview)),
+            true => print_json(&json)?,
+            false => print(tables::overview(&overview))?,
         }
         return match (config.watch, &overview.rollout) {
             (false, _) => Ok(()),
             (true, Some(_)) => watch(&client, &overview, None, Ok(())).await,
-            (true, None) => {
-                print("no rollout is in progress");
-                Ok(())
-            }
+            (true, None) => print("no rollout is in progress"),
         };
     };
     let module = find_module(&overview, prefix)?;
@@ -220,8 +213,8 @@ pub async fn status(config: &StatusConfig) -> Result<(), CommandError> {
         return Err(CommandError::Failed(format!("{module} is no longer known")));
     };
     match config.json {
-        true => print_json(&json),
-        false => print(&tables::module(&view)),
+        true => print_json(&json)?,
+        false => print(tables::module(&view))?,
     }
     if !config.watch {
         return Ok(());
@@ -251,7 +244,8 @@ async fn watch(
     let serving =
         screen.is_live().then(|| (Instant::now(), overview.serving.done.clone().unwrap_or_default()));
     let follower = Follower { client, screen: &mut screen, module, until: Until::Settled, serving };
-    until_outcome(follower, overview.event, interrupted).await
+    until_outcome(follower, overview.event, interrupted).await?;
+    screen.written()
 }
 
 /// Ends the rollout in progress, or restores the previous module.
@@ -261,10 +255,9 @@ async fn watch(
 /// [`CommandError`] if there is nothing to go back to, or the service could not be asked.
 pub async fn rollback(config: &RollbackConfig) -> Result<(), CommandError> {
     let view = Client::new(&config.client)?.roll_back().await?;
-    print(&format!("{} serves again", view.record.module.short()));
-    Ok(())
+    print(format_args!("{} serves again", view.record.module.short()))
 }
 
-fn print_json(json: &Bytes) {
-    print(String::from_utf8_lossy(json).trim_end());
+fn print_json(json: &Bytes) -> Result<(), CommandError> {
+    print(String::from_utf8_lossy(json).trim_end())
 }

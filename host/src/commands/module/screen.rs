@@ -1,9 +1,6 @@
 //! Shows each step on a line of its own; on a terminal, a live line below them shows the progress.
 
-use std::{
-    io::{IsTerminal, Write},
-    time::Instant,
-};
+use std::{io::IsTerminal, sync::OnceLock, time::Instant};
 
 use console::{StyledObject, style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,6 +11,10 @@ use super::{
     text,
 };
 use crate::{
+    commands::{
+        error::CommandError,
+        output::{print, tell},
+    },
     config::{Period, Window},
     module::hash::ModuleHash,
     rollout::{
@@ -39,6 +40,8 @@ pub(super) struct Screen {
     serving: ModuleHash,
     /// The trial or the watch in progress.
     observation: Option<Observation>,
+    /// Why a line could not be written. The rollout goes on regardless.
+    failure: OnceLock<CommandError>,
 }
 
 impl Screen {
@@ -46,12 +49,21 @@ impl Screen {
     pub(super) fn new(with_hashes: bool, serving: ModuleHash) -> Self {
         let live = std::io::stdout().is_terminal() && console::Term::stdout().features().is_attended();
         let live = live.then(|| ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()));
-        let screen = Self { live, with_hashes, serving, observation: None };
+        let screen = Self { live, with_hashes, serving, observation: None, failure: OnceLock::new() };
         screen.set_template(WAITING_TEMPLATE);
         if let Some(live) = &screen.live {
             live.enable_steady_tick(FRAME);
         }
         screen
+    }
+
+    /// Whether all lines could be written.
+    ///
+    /// # Errors
+    ///
+    /// The first failure.
+    pub(super) fn written(&self) -> Result<(), CommandError> {
+        self.failure.get().cloned().map_or(Ok(()), Err)
     }
 
     /// Whether there is a live line.
@@ -244,7 +256,12 @@ impl Screen {
     fn print(&self, lines: &str) {
         match &self.live {
             Some(live) => live.println(lines),
-            None => print(lines),
+            None => {
+                if let Err(error) = print(lines) {
+                    // Only the first one is kept.
+                    let _ = self.failure.set(error);
+                }
+            }
         }
     }
 
@@ -263,15 +280,9 @@ impl Drop for Screen {
     }
 }
 
-/// Prints lines to standard output. If standard output is closed, the lines are lost.
-pub(super) fn print(lines: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = writeln!(output, "{lines}").and_then(|()| output.flush());
-}
-
 /// Prints a warning to standard error.
 pub(super) fn warn(what: &str) {
-    let _ = writeln!(std::io::stderr(), "orders-host: warning: {what}");
+    tell(format_args!("warning: {what}"));
 }
 
 fn origin_text(from: Origin) -> &'static str {

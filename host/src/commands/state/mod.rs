@@ -29,24 +29,30 @@ mod writer;
 pub use export::export;
 pub use import::import;
 
-use crate::{commands::error::CommandError, config::StateCommand};
+use crate::{
+    commands::{
+        error::CommandError,
+        output::{print, print_to_stderr},
+    },
+    config::StateCommand,
+};
 
 /// Exports or imports, and prints a summary; on standard error if standard output carries the state.
 ///
 /// # Errors
 ///
-/// [`CommandError::CouldNotRun`] if nothing was written, [`CommandError::Failed`] if the transfer did not finish.
+/// [`CommandError::CouldNotRun`] if nothing was written, [`CommandError::Failed`] if the transfer did not finish, or its
+/// summary cannot be printed.
 pub async fn run(command: &StateCommand) -> Result<(), CommandError> {
     match command {
         StateCommand::Export(config) => {
             let summary = export(config).await?;
             if endpoints::is_standard_stream(&config.output) {
-                eprintln!("{summary}");
+                print_to_stderr(summary)
             } else {
-                println!("{summary}");
+                print(summary)
             }
         }
-        StateCommand::Import(config) => println!("{}", import(config).await?),
+        StateCommand::Import(config) => print(import(config).await?),
     }
-    Ok(())
 }

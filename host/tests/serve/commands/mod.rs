@@ -4,3 +4,4 @@ pub mod compile;
 pub mod module;
 pub mod module_trials;
 pub mod module_watches;
+pub mod output;

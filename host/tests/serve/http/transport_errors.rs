@@ -87,6 +87,19 @@ async fn a_head_that_is_too_large_gets_414_or_431() {
         let actual = responses[0].last_problem(status);
         assert!(actual.contains(detail), "{name}: {actual}");
     }
+    // The method counts like the rest of the request line.
+    for (name, start) in [
+        ("a method that hyper accepts", format!("{} /", "M".repeat(33 << 10))),
+        ("a method that hyper rejects", format!("{} /", "M".repeat(100 << 10))),
+        ("an endless method", "M".repeat(4 << 20)),
+        ("a method and a target", format!("{} /{}", "M".repeat(20 << 10), "x".repeat(20 << 10))),
+    ] {
+        let request = format!("{start} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        let responses = exchange(&host, request).await;
+        assert_eq!(responses.len(), 1, "{name}: {responses:?}");
+        let detail = responses[0].last_problem(431);
+        assert!(detail.starts_with("The request line and header fields are too large"), "{name}: {detail}");
+    }
     assert_eq!(exchange(&host, head(0, 98, 1)).await[0].status, 404, "two fields fewer");
     assert_eq!(host.get("/health").await.status(), 200);
 }

@@ -1,4 +1,6 @@
-//! Start, health endpoints, signals and drain.
+//! Start, health, signals, shutdown, and the log of the process.
 
+pub mod log;
 pub mod shutdown;
+pub mod signals;
 pub mod start;

@@ -15,6 +15,7 @@ use super::within;
 pub struct Log {
     lines: Arc<Mutex<Vec<Value>>>,
     count: watch::Receiver<usize>,
+    reading: Arc<watch::Sender<bool>>,
 }
 
 impl Log {
@@ -22,16 +23,29 @@ impl Log {
     pub(super) fn follow(output: impl AsyncRead + Unpin + Send + 'static) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (counter, count) = watch::channel(0);
-        let log = Self { lines: Arc::clone(&lines), count };
+        let (reading, mut may_read) = watch::channel(true);
+        let log = Self { lines: Arc::clone(&lines), count, reading: Arc::new(reading) };
         tokio::spawn(async move {
             let mut output = BufReader::new(output).lines();
             while let Ok(Some(line)) = output.next_line().await {
                 let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not a JSON line: {line}"));
                 lines.lock().unwrap().push(line);
                 counter.send_modify(|count| *count += 1);
+                // Once nobody can pause it, it reads to the end.
+                let _ = may_read.wait_for(|reading| *reading).await;
             }
         });
         log
+    }
+
+    /// Stops reading after the next line, so that the pipe fills.
+    pub fn pause(&self) {
+        self.reading.send_replace(false);
+    }
+
+    /// Reads on.
+    pub fn resume(&self) {
+        self.reading.send_replace(true);
     }
 
     /// All lines so far.

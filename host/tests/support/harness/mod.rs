@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::{
     net::TcpStream,
     process::{Child, Command},
@@ -196,6 +196,11 @@ impl TestHost {
         kill_process(self.pid(), signal).expect("the host is running");
     }
 
+    /// Limits the size of the files that the process writes, in bytes, or lifts the limit.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        limit_file_size(self.pid(), bytes);
+    }
+
     /// Waits until the process has exited.
     pub async fn exit(&mut self) -> ExitStatus {
         within("the exit of the host", self.child.wait()).await.expect("the exit status can be read")
@@ -233,6 +238,13 @@ impl TestHost {
         let id = self.child.id().expect("the host is running");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
     }
+}
+
+/// Limits the size of the files that a process writes, in bytes, or lifts the limit.
+pub fn limit_file_size(process: Pid, bytes: Option<u64>) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    let limit = Rlimit { current: bytes.or(maximum), maximum };
+    prlimit(Some(process), Resource::Fsize, limit).expect("a limit within the maximum");
 }
 
 /// The exit code and the output of a command that does not serve.

@@ -1,0 +1,46 @@
+//! Signals that must not end the process.
+
+use rustix::process::Signal;
+
+use crate::harness::TestHost;
+
+#[tokio::test]
+async fn signals_without_a_meaning_do_not_end_the_process() {
+    let mut host = TestHost::orders(&[]).await;
+    for signal in [Signal::USR1, Signal::USR2, Signal::ALARM, Signal::XFSZ, Signal::PIPE] {
+        host.signal(signal);
+        assert_eq!(host.connect().await.create().await.unwrap().status(), 201, "{signal:?}");
+    }
+    host.signal(Signal::TERM);
+    assert_eq!(host.exit().await.code(), Some(0));
+}
+
+/// The kernel then sends SIGXFSZ, and the write fails.
+#[tokio::test]
+async fn a_store_at_the_limit_of_a_files_size_answers_503() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location]).await;
+    let mut client = host.connect().await;
+    assert_eq!(client.create().await.unwrap().status(), 201);
+    let sizes = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    host.limit_file_size(Some(sizes.max().unwrap() + (64 << 10)));
+
+    let mut created = 1;
+    let rejected = loop {
+        let response = client.create().await.unwrap();
+        if response.status() != 201 {
+            break response;
+        }
+        created += 1;
+        assert!(created < 10_000, "the limit has no effect");
+    };
+    assert_eq!(rejected.status(), 503, "{:?}", rejected.body);
+    assert_eq!(host.get("/health").await.status(), 200);
+    assert_eq!(host.get("/api/v1/orders?limit=1").await.status(), 200);
+
+    host.limit_file_size(None);
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
+    host.signal(Signal::TERM);
+    assert_eq!(host.exit().await.code(), Some(0));
+}
