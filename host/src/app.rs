@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::AdminServer,
+    admin::{self, AdminServer},
     commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
@@ -119,7 +119,8 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
-    listener::raise_open_file_limit(config.limits.max_connections).map_err(CouldNotRun)?;
+    let operators = if admin_endpoint.is_some() { admin::MAX_CONNECTIONS } else { 0 };
+    listener::raise_open_file_limit(config.limits.max_connections, operators).map_err(CouldNotRun)?;
     let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
