@@ -65,8 +65,11 @@ use crate::{
     config::Token, http::listener::Listener, lifecycle::shutdown::Lifecycle, rollout::handle::Rollouts,
 };
 
+/// Connections that were pushed out and are about to close: as many as the runtime accepts before it runs other tasks.
+const MAX_CLOSING: usize = 128;
 /// Maximum number of open connections: newcomers, requests of operators, and those that are being closed. Each needs a file.
-pub const MAX_CONNECTIONS: usize = newcomers::MAX_NEWCOMERS + places::MAX_PLACES + connection::MAX_LINGERING;
+pub const MAX_CONNECTIONS: usize =
+    newcomers::MAX_NEWCOMERS + places::MAX_PLACES + connection::MAX_LINGERING + MAX_CLOSING;
 
 /// The server of the admin API.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]

@@ -89,7 +89,8 @@ impl Places {
                 Purpose::Read | Purpose::Follow => "; the others are kept for commands",
             };
             let detail = format!(
-                "All {} places of such requests are taken, {} of them by clients that follow events{kept}: try again in a moment.",
+                "All {} places of such requests are taken, {} of them by clients that follow events{kept}: try again in a \
+                 moment.",
                 purpose.limit(),
                 taken.followers
             );
@@ -161,7 +162,9 @@ mod tests {
             kept.push(taken);
         }
         kept.remove(0);
-        assert_eq!(places.take(Purpose::Follow).unwrap_err().retry_after, Some(1));
+        let (taken, error) = take_all(&places, Purpose::Follow);
+        assert_eq!((taken.len(), error.retry_after), (4, Some(1)));
+        drop(taken);
         kept.clear();
         assert_eq!(take_all(&places, Purpose::Read).0.len(), 20);
         assert_eq!(take_all(&places, Purpose::RollBack).0.len(), 32);

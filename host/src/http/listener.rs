@@ -65,8 +65,8 @@ pub fn raise_open_file_limit(connections: u16, operators: usize) -> Result<(), S
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.maximum.is_some_and(|maximum| maximum < needed) || setrlimit(Resource::Nofile, raised).is_err() {
         return Err(format!(
-            "{connections} connections need {needed} open files, but this process may have {}; raise that limit \
-             (ulimit -n), or lower --max-connections",
+            "{connections} connections and {operators} to the admin port need {needed} open files, but this process may have {}; \
+             raise that limit (ulimit -n), or lower --max-connections",
             limit.maximum.unwrap_or_default()
         ));
     }
