@@ -101,7 +101,7 @@ impl Connection {
 async fn has_to_leave(stage: &Stage, pushed_out: &mut oneshot::Receiver<()>) {
     let _ = pushed_out.await;
     if !stage.is_newcomer() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
