@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use crate::{
-    admin::AdminServer,
+    admin::{self, AdminServer},
     commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig, ShutdownConfig},
     http::{
@@ -122,7 +122,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
-    listener::raise_open_file_limit(config.limits.max_connections).map_err(CouldNotRun)?;
+    raise_open_file_limit(config).map_err(CouldNotRun)?;
     let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
@@ -264,6 +264,11 @@ async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandEr
         CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
     })?;
     Ok(InitialModule { module, source, from: Origin::Restart, archive })
+}
+
+fn raise_open_file_limit(config: &ServeConfig) -> Result<(), String> {
+    let operators = config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS);
+    listener::raise_open_file_limit(config.limits.max_connections, operators)
 }
 
 fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, CommandError> {

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use super::places::Places;
 use crate::{config::Token, rollout::handle::Rollouts};
 
 /// Handles the requests of operators. Each file of this layer adds its handlers.
 pub(super) struct AdminApi {
     pub(super) token: Option<Token>,
     pub(super) rollouts: Arc<Rollouts>,
-    /// A permit for each connection that may follow events at the same time.
-    pub(super) followers: Arc<Semaphore>,
+    pub(super) places: Arc<Places>,
 }

@@ -12,10 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Duration, timeout},
-};
+use tokio::time::{Duration, timeout};
 
 use super::{
     api::AdminApi,
@@ -25,25 +22,12 @@ use crate::rollout::{events::Event, roster::Roster};
 
 /// How often a comment is sent while there are no events, so that both sides notice a broken connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// After how many seconds a follower that finds no free place should ask again.
-const RETRY_AFTER_SECONDS: u64 = 5;
 /// A comment of the event stream.
 const COMMENT: &[u8] = b":\n\n";
 
 impl AdminApi {
     /// The events after the one that `Last-Event-ID` names, and all later ones. Without that field, only later ones.
-    ///
-    /// Followers have places of their own, fewer than there are connections, so that a command always finds one.
     pub(super) fn events<B>(&self, request: &Request<B>) -> Result<Response<Content>, ApiError> {
-        let Ok(place) = Arc::clone(&self.followers).try_acquire_owned() else {
-            return Err(ApiError {
-                retry_after: Some(RETRY_AFTER_SECONDS),
-                ..ApiError::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "Too many clients follow events: try again later, or use GET /v1/modules.",
-                )
-            });
-        };
         let roster = &self.rollouts.roster;
         let after = match request.headers().get("last-event-id") {
             None => roster.last_event(),
@@ -57,7 +41,7 @@ impl AdminApi {
         // A number that is too high comes from the process before a restart: send all events of this process.
         let after = if after > roster.last_event() { 0 } else { after };
         let next = Box::pin(next_events(Arc::clone(roster), after));
-        let stream = EventStream { pending: VecDeque::new(), next, place };
+        let stream = EventStream { pending: VecDeque::new(), next };
         let mut response = Response::new(stream.boxed_unsync());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -68,12 +52,11 @@ impl AdminApi {
 
 type NextEvents = Pin<Box<dyn Future<Output = (Vec<Event>, Arc<Roster>, u64)> + Send>>;
 
-/// A response body that ends only with its connection.
+/// A response body that ends only with its connection. It is polled only while the client reads, so it never holds more
+/// than the events that the roster keeps.
 struct EventStream {
     pending: VecDeque<Bytes>,
     next: NextEvents,
-    #[allow(dead_code, reason = "held for its drop")]
-    place: OwnedSemaphorePermit,
 }
 
 /// Waits for events after the one with this number. Returns them, with the number of the last one; no events if none

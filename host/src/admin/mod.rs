@@ -12,12 +12,19 @@
 //! `TERMS` are terms of the rollout, named like the options, such as `canary=10%&watch=1m`; those that are missing are the
 //! service's.
 //!
-//! Errors are `application/problem+json`. If there is a token, every request must carry it. Connections are few, and each
-//! serves one request, so that bytes left unread can never be taken for another request.
+//! Errors are `application/problem+json`. If there is a token, every request must carry it. A connection serves one request, so
+//! that bytes left unread can never be taken for another request. Accepting never waits: a newcomer has a second until the head
+//! of its request has arrived and was authenticated, the oldest newcomer goes when there are too many, and only an
+//! authenticated request takes one of the few places.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `response` | the responses: JSON, or a problem document |
+//! | `newcomers` | connections without an authenticated request |
+//! | `places` | the places of authenticated requests |
+//! | `stage` | what a connection is doing, and until when |
+//! | `socket` | notes when a client reads nothing |
+//! | `connection` | one connection, from its first byte to its close |
 //! | `api` | the state that the handlers share |
 //! | `auth` | checks that a request comes from an operator |
 //! | `events` | `/v1/events` |
@@ -27,52 +34,46 @@
 
 mod api;
 mod auth;
+mod connection;
 mod events;
 mod modules;
+mod newcomers;
+mod places;
 mod response;
 mod rollouts;
+mod socket;
+mod stage;
 mod upload;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use http::{Method, Request, Response, StatusCode};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::Semaphore,
-    time::{Duration, timeout},
-};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 
 use api::AdminApi;
+use connection::Connection;
 pub use modules::{Control, Overview, Progress, View};
+use newcomers::Newcomers;
+use places::{Places, Purpose};
 use response::{ApiError, Content};
 pub use rollouts::Accepted;
+use stage::Stage;
 
 use crate::{
     config::Token,
-    http::{limits::MAX_HEAD, listener::Listener},
+    http::listener::Listener,
     lifecycle::shutdown::Lifecycle,
     log::text::{client_text, cut},
     rollout::handle::Rollouts,
 };
 
-/// Maximum number of connections.
-const MAX_CONNECTIONS: usize = 32;
-/// Maximum number of connections that follow events. The others are left for commands.
-const MAX_FOLLOWERS: usize = 16;
-/// Maximum number of connections that have been served, and whose clients may continue to send.
-const MAX_LINGERING: usize = 32;
-/// How long the head of a request, some hundred bytes, may take to arrive. After that, the connection is closed.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a connection may last. A client that follows events for longer must reconnect.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(60 * 60);
-/// How long a client that has its response may continue to send. A close would reset the connection, and the client
-/// could miss the response.
-const LINGER: Duration = Duration::from_secs(2);
-/// Maximum number of bytes that it may send in that time.
-const LINGER_BYTES: u64 = 256 << 20;
+/// Connections that were pushed out and are about to close: as many as the runtime accepts before it runs other tasks.
+const MAX_CLOSING: usize = 128;
+/// Maximum number of open connections: newcomers, requests of operators, and those that are being closed. Each needs a file.
+pub const MAX_CONNECTIONS: usize =
+    newcomers::MAX_NEWCOMERS + places::MAX_PLACES + connection::MAX_LINGERING + MAX_CLOSING;
 
 /// Maximum length of the reason in a log line, in bytes. It may quote a term of the client.
 const MAX_DETAIL: usize = 1024;
@@ -87,8 +88,7 @@ pub struct AdminServer {
 impl AdminServer {
     /// Serves on `listener`. If there is a token, every request must carry it.
     pub fn new(listener: Listener, token: Option<Token>, rollouts: Arc<Rollouts>) -> Self {
-        let followers = Arc::new(Semaphore::new(MAX_FOLLOWERS));
-        Self { listener, api: Arc::new(AdminApi { token, rollouts, followers }) }
+        Self { listener, api: Arc::new(AdminApi { token, rollouts, places: Arc::new(Places::default()) }) }
     }
 
     /// The address on which it listens.
@@ -98,19 +98,21 @@ impl AdminServer {
 
     /// Serves until the drain delay of the service has ended.
     pub async fn run(self, lifecycle: Lifecycle) {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let lingering = Arc::new(Semaphore::new(MAX_LINGERING));
+        let newcomers = Arc::new(Newcomers::default());
+        let lingering = Arc::new(Semaphore::new(connection::MAX_LINGERING));
         let accept = async {
-            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            loop {
                 let socket = self.listener.accept().await;
+                let (newcomer, pushed_out) = newcomers.let_in();
+                let stage = Arc::new(Stage::new(socket.peer_addr().ok(), newcomer));
                 let (api, lingering) = (Arc::clone(&self.api), Arc::clone(&lingering));
                 tokio::spawn(async move {
-                    let served = timeout(MAX_CONNECTION_AGE, serve(socket, api)).await;
-                    // A client that does not close its connection occupies no place of the next one.
-                    drop(permit);
-                    if let (Ok(Some(socket)), Ok(_place)) = (served, lingering.try_acquire()) {
-                        close(socket).await;
-                    }
+                    let handle = |request| {
+                        let (api, stage) = (Arc::clone(&api), Arc::clone(&stage));
+                        async move { api.handle(request, &stage).await }
+                    };
+                    let connection = Connection { socket, stage: Arc::clone(&stage), pushed_out };
+                    connection.serve(handle, &lingering).await;
                 });
             }
         };
@@ -121,42 +123,13 @@ impl AdminServer {
     }
 }
 
-/// Serves the one request of a connection. Returns the connection if its response was sent.
-async fn serve(socket: TcpStream, api: Arc<AdminApi>) -> Option<TcpStream> {
-    let client = socket.peer_addr().ok();
-    let handler = service_fn(|request| {
-        let api = Arc::clone(&api);
-        async move { Ok::<_, Infallible>(api.handle(request, client).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(socket), handler);
-    match connection.without_shutdown().await {
-        Ok(parts) => Some(parts.io.into_inner()),
-        Err(error) => {
-            tracing::debug!(event = "admin.connection_failed", %error, "operator connection failed");
-            None
-        }
-    }
-}
-
-/// Closes in two stages, so that a reset does not destroy the response while the client still sends its request.
-async fn close(mut socket: TcpStream) {
-    let _ = socket.shutdown().await;
-    let discard = async { tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await };
-    let _ = timeout(LINGER, discard).await;
-}
-
 impl AdminApi {
-    async fn handle(&self, request: Request<Incoming>, client: Option<SocketAddr>) -> Response<Content> {
+    async fn handle(&self, request: Request<Incoming>, stage: &Stage) -> Response<Content> {
         let method = request.method().clone();
         let path = &*client_text(request.uri().path()).into_owned();
-        let client = client.map(tracing::field::display);
-        let response = match auth::authenticate(&request, self.token.as_ref()) {
-            Ok(()) => self.route(request).await,
+        let client = stage.client.map(tracing::field::display);
+        let response = match self.admit(&request, stage) {
+            Ok(()) => self.route(request, stage.client).await,
             Err(error) => Err(error),
         };
         let response = response.unwrap_or_else(|error| {
@@ -183,10 +156,23 @@ impl AdminApi {
                 "operator request accepted"
             );
         }
+        stage.start_response(response.body().size_hint().exact());
         response
     }
 
-    async fn route(&self, request: Request<Incoming>) -> Result<Response<Content>, ApiError> {
+    /// Authenticates a request, and gives it a place.
+    fn admit(&self, request: &Request<Incoming>, stage: &Stage) -> Result<(), ApiError> {
+        auth::authenticate(request, self.token.as_ref())?;
+        let purpose = Purpose::of(request.method(), request.uri().path());
+        stage.start_handling(self.places.take(purpose)?);
+        Ok(())
+    }
+
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        client: Option<SocketAddr>,
+    ) -> Result<Response<Content>, ApiError> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         let not_allowed = |allow| {
@@ -196,7 +182,7 @@ impl AdminApi {
         };
         match (path.as_str(), &method) {
             ("/v1/modules", &Method::GET) => self.overview().await,
-            ("/v1/modules", &Method::PUT) => self.push(request).await,
+            ("/v1/modules", &Method::PUT) => self.push(request, client).await,
             ("/v1/modules", _) => Err(not_allowed("GET, PUT")),
             ("/v1/rollback", &Method::POST) => self.roll_back().await,
             ("/v1/rollback", _) => Err(not_allowed("POST")),

@@ -1,6 +1,6 @@
 //! The commands of operators: push a module, activate one that is kept, roll back.
 
-use std::time::Instant;
+use std::{net::SocketAddr, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -49,7 +49,11 @@ struct Requested {
 
 impl AdminApi {
     /// Acquires the permit before it reads the body, so that memory never contains more than one component.
-    pub(super) async fn push<B>(&self, request: Request<B>) -> Result<Response<Content>, ApiError>
+    pub(super) async fn push<B>(
+        &self,
+        request: Request<B>,
+        client: Option<SocketAddr>,
+    ) -> Result<Response<Content>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -57,6 +61,7 @@ impl AdminApi {
         let began = Instant::now();
         let terms = self.terms(request.uri().query().unwrap_or_default())?;
         let permit = self.permit()?;
+        let _uploading = self.rollouts.queue.note_upload(client);
         let bytes = receive(request.into_body()).await?;
         let (module, size) = (ModuleHash::digest(&bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         if module == self.rollouts.slot.module() {

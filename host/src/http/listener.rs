@@ -49,13 +49,16 @@ const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
     SockFilter::new(0x06, 0, 0, u32::MAX), // keep all bytes
 ];
 
-/// Raises this process's limit of open files, if necessary, so that it can serve `connections` at the same time.
+/// Raises this process's limit of open files, if necessary, so that it can serve `connections` at the same time, and
+/// `operators` on the admin port.
 ///
 /// # Errors
 ///
 /// One line that names the remedy, if the operating system does not allow that many.
-pub fn raise_open_file_limit(connections: u16) -> Result<(), String> {
-    let needed = u64::from(connections) + u64::from(SPARE_CONNECTIONS) + OTHER_FILES;
+pub fn raise_open_file_limit(connections: u16, operators: usize) -> Result<(), String> {
+    let operators = u64::try_from(operators).unwrap_or(u64::MAX);
+    let needed =
+        (u64::from(connections) + u64::from(SPARE_CONNECTIONS) + OTHER_FILES).saturating_add(operators);
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
@@ -63,8 +66,8 @@ pub fn raise_open_file_limit(connections: u16) -> Result<(), String> {
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.maximum.is_some_and(|maximum| maximum < needed) || setrlimit(Resource::Nofile, raised).is_err() {
         return Err(format!(
-            "{connections} connections need {needed} open files, but this process may have {}; raise that limit \
-             (ulimit -n), or lower --max-connections",
+            "{connections} connections and {operators} to the admin port need {needed} open files, but this process may have {}; \
+             raise that limit (ulimit -n), or lower --max-connections",
             limit.maximum.unwrap_or_default()
         ));
     }

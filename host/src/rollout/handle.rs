@@ -13,7 +13,7 @@ use crate::{
     rollout::{
         archive::ModuleArchive,
         machine::Phase,
-        offer::{OfferPermit, OfferQueue},
+        offer::{OfferPermit, OfferQueue, Upload},
         owner::{RollBack, RollBackError, Status},
         roster::Roster,
         slot::Slot,
@@ -120,7 +120,17 @@ impl Rollouts {
             (Phase::Restoring | Phase::Reverting | Phase::Unrecorded | Phase::Withdrawing, _) => {
                 "A rollback is in progress: try again in a moment.".to_owned()
             }
-            (Phase::Settled, _) => "Another component is being received: try again in a moment.".to_owned(),
+            (Phase::Settled, _) => match self.queue.upload() {
+                Some(Upload { client, began }) => format!(
+                    "Another component is being received, from {}, for {} s now: try again in a moment.",
+                    client.map_or_else(
+                        || "a client that has disconnected".to_owned(),
+                        |client| client.to_string()
+                    ),
+                    began.elapsed().as_secs()
+                ),
+                None => "Another component is being read: try again in a moment.".to_owned(),
+            },
             _ => format!(
                 "Module{module} is being prepared: wait for its outcome, or end its rollout with a rollback."
             ),

@@ -1,6 +1,10 @@
 //! Modules that are offered for a rollout, one at a time.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -31,18 +35,39 @@ pub struct Offer {
 #[derive(Debug)]
 pub struct OfferPermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
+/// A component that is being received.
+#[derive(Clone, Copy, Debug)]
+pub struct Upload {
+    /// Who sends it. `None` if that client has disconnected.
+    pub client: Option<SocketAddr>,
+    /// When it began.
+    pub began: Instant,
+}
+
+/// The note of an upload; removed when dropped.
+#[derive(Debug)]
+pub struct UploadNote(Arc<Mutex<Option<Upload>>>);
+
+impl Drop for UploadNote {
+    fn drop(&mut self) {
+        *lock(&self.0) = None;
+    }
+}
+
 /// The queue of offered modules, one at a time. Clones share it.
 #[derive(Clone, Debug)]
 pub struct OfferQueue {
     permits: Arc<Semaphore>,
     offers: mpsc::Sender<Offer>,
+    /// What the holder of the permit is receiving.
+    upload: Arc<Mutex<Option<Upload>>>,
 }
 
 impl OfferQueue {
     /// A queue, and the receiver of its offers.
     pub fn new() -> (Self, mpsc::Receiver<Offer>) {
         let (offers, receiver) = mpsc::channel(1);
-        (Self { permits: Arc::new(Semaphore::new(1)), offers }, receiver)
+        (Self { permits: Arc::new(Semaphore::new(1)), offers, upload: Arc::default() }, receiver)
     }
 
     /// The permit to offer a module. `None` while another one is received or rolled out.
@@ -55,9 +80,24 @@ impl OfferQueue {
         Arc::clone(&self.permits).acquire_owned().await.ok().map(OfferPermit)
     }
 
+    /// Notes that the holder of the permit receives a component from `client`, so that others can be told.
+    pub fn note_upload(&self, client: Option<SocketAddr>) -> UploadNote {
+        *lock(&self.upload) = Some(Upload { client, began: Instant::now() });
+        UploadNote(Arc::clone(&self.upload))
+    }
+
+    /// The upload in progress.
+    pub fn upload(&self) -> Option<Upload> {
+        *lock(&self.upload)
+    }
+
     /// Offers a module. False if offers are no longer accepted, because the service is shutting down.
     pub fn offer(&self, offer: Offer) -> bool {
         // There is one permit, and the channel has room for one offer.
         self.offers.try_send(offer).is_ok()
     }
+}
+
+fn lock(upload: &Mutex<Option<Upload>>) -> MutexGuard<'_, Option<Upload>> {
+    upload.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -207,16 +207,24 @@ async fn the_command_line_takes_precedence_over_variables() {
     assert!(message.contains("soon") && message.contains("--request-timeout"), "{message}");
 }
 
-/// With fewer open files than connections, the service would fail under load. So the limit is checked at the start.
+/// With fewer open files than connections, the service would fail under load. So the limit is checked at the start. The
+/// connections of operators count, too.
 #[tokio::test]
 async fn a_limit_of_open_files_below_max_connections_ends_the_start() {
-    let mut command = tokio::process::Command::new("prlimit");
-    command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);
-    let output = command.arg("--component").arg(orders()).output();
-    let output = within("the start to fail", output).await.unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
-    assert!(stderr.contains("may have 500") && stderr.contains("--max-connections"), "{stderr}");
+    for (connections, says) in
+        [("2048", "2048 connections and 704 to the admin port need 2880"), ("100", "need 932")]
+    {
+        let mut command = tokio::process::Command::new("prlimit");
+        command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);
+        let output =
+            command.args(["--max-connections", connections]).arg("--component").arg(orders()).output();
+        let output = within("the start to fail", output).await.unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+        for says in [says, "may have 500", "--max-connections"] {
+            assert!(stderr.contains(says), "no {says:?} in {stderr}");
+        }
+    }
 }
 
 /// A restart can follow immediately, on the same address and the same store.
