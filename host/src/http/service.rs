@@ -9,7 +9,6 @@
 
 use std::{convert::Infallible, sync::Arc};
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts,
 };
@@ -21,6 +20,7 @@ use crate::{
         explorer, head,
         health::Probe,
         limits::Limits,
+        metered_body::MeteredBody,
         rejection::Rejection,
         response::{AccessRecord, Content, TrackedBody},
     },
@@ -63,15 +63,12 @@ impl Service {
     /// # Errors
     ///
     /// None: an error becomes a response, or cuts the body of the response.
-    pub async fn handle<B, G>(
+    pub async fn handle<G>(
         &self,
-        request: Request<B>,
+        request: Request<MeteredBody>,
         admission: Admission,
         guard: G,
-    ) -> Result<Response<TrackedBody<G>>, Infallible>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
         let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
@@ -86,7 +83,7 @@ impl Service {
             Err(rejection) => {
                 // A client that is rejected because of overload will retry, and should not need a new connection.
                 if unread && rejection.is_overload() && !expects_continue {
-                    unread = !Limits::drain_body(body).await;
+                    unread = !Limits::drain_body(&mut body).await;
                 }
                 rejection.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body)))
             }
@@ -95,26 +92,27 @@ impl Service {
         let (mut head, content) = response.into_parts();
         head.headers.insert(REQUEST_ID, id_value);
         head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The bytes after an unread body might not be a request.
-        if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
+        // The bytes after an unread body might not be a request; after a trailer section, readers disagree about where it ends.
+        if unread
+            || body.has_trailers()
+            || self.lifecycle.phase() != Phase::Serving
+            || admission == Admission::HealthOnly
+        {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         record.set_response(&head, &content);
         Ok(Response::from_parts(head, TrackedBody::new(content, record, guard)))
     }
 
-    async fn respond<B>(
+    async fn respond(
         &self,
         mut parts: Parts,
-        body: B,
+        body: &mut MeteredBody,
         admission: Admission,
         id: &Arc<str>,
         record: &mut AccessRecord,
         unread: &mut bool,
-    ) -> Result<Response<Content>, Rejection>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
             let response = probe.respond(&parts.method, &self.lifecycle, &*self.store).await?;
@@ -132,6 +130,7 @@ impl Service {
             return Ok(explorer::respond(&parts)?.map(Content::Host));
         }
 
+        head::remove_connection_fields(&mut parts.headers, &[REQUEST_ID]);
         let deadline = self.limits.deadline();
         self.limits.check_capacity()?;
         let body = self.limits.read_body(body, deadline).await?;
