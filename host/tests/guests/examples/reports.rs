@@ -4,7 +4,8 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Guest, IncomingRequest, OutgoingBody, ResponseOutparam, StreamError, start_response, write_repeatedly,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, trap,
+    write_repeatedly,
 };
 
 /// The part of a body that is reported.
@@ -31,7 +32,11 @@ impl Guest for Fixture {
             }
             None => report.push_str("body failed\n"),
         }
-        let body = start_response(out);
+        let fields = Fields::new();
+        let _ = fields.set("content-length", &[report.len().to_string().into_bytes()]);
+        let response = OutgoingResponse::new(fields);
+        let body = response.body().unwrap_or_else(|()| trap());
+        ResponseOutparam::set(out, Ok(response));
         write_repeatedly(&body, report.as_bytes(), 1);
         let _ = OutgoingBody::finish(body, None);
     }
