@@ -1,6 +1,9 @@
 //! The bounds of a chunked body's framing, and the fields that are for one connection only.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use crate::{harness::TestHost, raw::exchange};
 
@@ -25,11 +28,13 @@ const QUICK: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn small_chunks_and_the_requests_after_them_are_handled() {
     let host = TestHost::fixture("reports", &[]).await;
-    for size in [16, 17, 100, 1 << 10, 60_000, 1 << 16, 100_000, MAX_BODY] {
+    // More requests than hyper reads at once.
+    let after = NEXT.repeat(1_600);
+    for size in [16, 100, 60_000, MAX_BODY] {
         let body = chunked(&chunks(MAX_BODY, size, ""));
-        let responses = exchange(&host, format!("{body}{}{LAST}", NEXT.repeat(3_000))).await;
+        let responses = exchange(&host, format!("{body}{after}{LAST}")).await;
         let handled = responses.iter().filter(|response| response.status == 200).count();
-        assert_eq!(handled, 3_002, "chunks of {size} bytes: {:?}", responses.first());
+        assert_eq!(handled, 1_602, "chunks of {size} bytes: {:?}", responses.first());
         let length = format!("\nlength {}\n", MAX_BODY / size * size);
         assert!(responses[0].body.contains(&length), "chunks of {size} bytes: {:?}", responses[0]);
     }
@@ -80,11 +85,9 @@ async fn fields_for_one_connection_do_not_reach_the_component() {
     let request = format!("POST /first HTTP/1.1\r\nHost: test\r\n{fields}\r\nhello{LAST}");
     let responses = exchange(&host, request).await;
     let report = &responses[0].body;
-    let seen: Vec<_> = report.lines().filter_map(|line| line.strip_prefix("field ")).collect();
-    let mut expected = ["content-length: 5", "x-kept: 1", "x-request-id: mine"];
-    expected.sort_unstable();
-    let mut sorted = seen.clone();
-    sorted.sort_unstable();
-    assert_eq!(sorted, expected, "{report}");
+    let seen = report.lines().filter_map(|line| line.strip_prefix("field "));
+    let seen: BTreeSet<_> = seen.collect();
+    let expected = BTreeSet::from(["content-length: 5", "x-kept: 1", "x-request-id: mine"]);
+    assert_eq!(seen, expected, "{report}");
     assert!(report.contains("authority test\n") && report.contains("body hello\n"), "{report}");
 }
