@@ -2,9 +2,9 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
-use http::{Response, header};
+use http::{Request, Response, header};
 use http_body::Body;
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::Instant};
 
@@ -13,6 +13,7 @@ use crate::{
         activity::{Activity, ActivityTracker, InFlightCount, Timeouts},
         final_response::{FinalResponse, rejection_of_parse_error},
         limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+        metered_body::{BodyMeter, MeteredBody},
         rejection::Rejection,
         service::{Admission, Service},
         socket::TrackedSocket,
@@ -35,11 +36,13 @@ pub async fn serve(
 ) {
     let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
     let tracker = ActivityTracker::new(in_flight);
-    let socket = TrackedSocket::new(socket, tracker.clone());
+    let meter = BodyMeter::new(service.limits.max_frames());
+    let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone());
     let handler = {
         let tracker = tracker.clone();
-        service_fn(move |request| {
+        service_fn(move |request: Request<Incoming>| {
             let guard = tracker.start_request();
+            let request = request.map(|body| MeteredBody::new(body, meter.clone()));
             let service = Arc::clone(&service);
             let tracker = tracker.clone();
             async move {

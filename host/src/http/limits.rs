@@ -24,6 +24,9 @@ pub const MAX_FIELDS: usize = 100;
 /// Maximum size of a body that is read only to be discarded, in bytes. It may already be on its way, in the buffers of
 /// both ends.
 const MAX_DRAINED: usize = 64 * 1024;
+/// Maximum number of frames of a body, for each MiB that it may have: chunks of 16 bytes. Each costs about as much time as
+/// 4 KiB of data.
+const FRAMES_PER_MIB: usize = 65_536;
 /// How long a rejection waits for such a body: a few round trips, which a client hardly notices.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -44,6 +47,8 @@ pub enum LimitError {
     BodyTimeout,
     /// The body ended early, or its framing was invalid.
     BodyMalformed,
+    /// The body consists of too many frames, or there are too many bytes around its data.
+    BodyPadded,
 }
 
 /// The limits of the whole service. Clones share them.
@@ -108,6 +113,11 @@ impl Limits {
         Instant::now() + self.request_timeout
     }
 
+    /// Maximum number of frames of a body.
+    pub fn max_frames(&self) -> usize {
+        self.max_body.div_ceil(1024 * 1024).saturating_mul(FRAMES_PER_MIB)
+    }
+
     /// Checks the size of a request head.
     ///
     /// # Errors
@@ -165,10 +175,10 @@ impl Limits {
     ///
     /// # Errors
     ///
-    /// [`LimitError::BodyTimeout`], [`LimitError::BodyMalformed`] or [`LimitError::Overloaded`].
+    /// [`LimitError::BodyTimeout`] or [`LimitError::Overloaded`], or the error of the body.
     pub async fn read_body<B>(&self, body: B, deadline: Instant) -> Result<BufferedBody, LimitError>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes, Error = LimitError> + Unpin,
     {
         if body.is_end_stream() {
             return Ok(BufferedBody::default());
@@ -181,14 +191,14 @@ impl Limits {
 
     async fn collect<B>(&self, mut body: B) -> Result<BufferedBody, LimitError>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes, Error = LimitError> + Unpin,
     {
         let mut whole = Bytes::new();
         let mut joined = BytesMut::new();
         let mut share: Option<BodyShare> = None;
         while let Some(frame) = body.frame().await {
             // A trailer section is read and discarded: no handler uses it.
-            let Ok(data) = frame.map_err(|_| LimitError::BodyMalformed)?.into_data() else { continue };
+            let Ok(data) = frame?.into_data() else { continue };
             let length = whole.len().saturating_add(joined.len()).saturating_add(data.len());
             if length > self.max_body {
                 return Ok(self.too_large());
@@ -212,7 +222,7 @@ impl Limits {
     /// Waiting for a body that is large or slow would cost the client more than a new connection.
     pub async fn drain_body<B>(body: B) -> bool
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes, Error = LimitError> + Unpin,
     {
         if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > MAX_DRAINED) {
             return false;
@@ -250,7 +260,7 @@ fn target_length(uri: &Uri) -> usize {
 /// Whether `body` ends within [`MAX_DRAINED`] bytes.
 async fn discard<B>(mut body: B) -> bool
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error = LimitError> + Unpin,
 {
     let mut left = MAX_DRAINED;
     while let Some(frame) = body.frame().await {

@@ -3,7 +3,9 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`limits`] | admission of requests, the bounds of a head and a body, the deadline |
+//! | [`metered_body`] | the body of a request as it arrives, and the bounds of its framing |
 //! | [`rejection`] | the only place where an error becomes a status |
+//! | [`authority`] | whether a host and a port are valid |
 //! | [`head`] | the checks of a request head |
 //! | [`health`] | `/health` and `/ready` |
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
@@ -17,6 +19,7 @@
 //! | [`listener`] | accepts connections, and closes without losing one |
 
 pub mod activity;
+pub mod authority;
 pub mod connection;
 pub mod explorer;
 pub mod final_response;
@@ -24,6 +27,7 @@ pub mod head;
 pub mod health;
 pub mod limits;
 pub mod listener;
+pub mod metered_body;
 pub mod reading;
 pub mod rejection;
 pub mod response;

@@ -168,6 +168,12 @@ fn limit_response(error: LimitError) -> (StatusCode, String) {
              Content-Length announces, or consist of valid chunks that end with a chunk of size 0."
                 .into(),
         ),
+        LimitError::BodyPadded => (
+            StatusCode::BAD_REQUEST,
+            "The request body has too many chunks, or too many bytes around its data: send it in larger chunks, without \
+             padding."
+                .into(),
+        ),
     }
 }
 

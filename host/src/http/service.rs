@@ -9,7 +9,6 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
     request::Parts,
@@ -22,6 +21,7 @@ use crate::{
         explorer, head,
         health::Probe,
         limits::Limits,
+        metered_body::MeteredBody,
         rejection::Rejection,
         response::{AccessRecord, Content, TrackedBody},
     },
@@ -66,15 +66,12 @@ impl Service {
     /// # Errors
     ///
     /// None: an error becomes a response, or cuts the body of the response.
-    pub async fn handle<B, G>(
+    pub async fn handle<G>(
         &self,
-        request: Request<B>,
+        request: Request<MeteredBody>,
         admission: Admission,
         guard: G,
-    ) -> Result<Response<TrackedBody<G>>, Infallible>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
         let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
@@ -89,7 +86,7 @@ impl Service {
             Err(rejection) => {
                 // A client that is rejected because of overload will retry, and should not need a new connection.
                 if unread && rejection.is_overload() && !expects_continue {
-                    unread = !Limits::drain_body(body).await;
+                    unread = !Limits::drain_body(&mut body).await;
                 }
                 rejection.into_response(Some(&path), &id).map(|body| Content::Host(Full::new(body)))
             }
@@ -98,8 +95,12 @@ impl Service {
         let (mut head, content) = response.into_parts();
         head.headers.insert(REQUEST_ID, id_value);
         head.headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The bytes after an unread body might not be a request.
-        if unread || self.lifecycle.phase() != Phase::Serving || admission == Admission::HealthOnly {
+        // The bytes after an unread body might not be a request; after a trailer section, readers disagree about where it ends.
+        if unread
+            || body.has_trailers()
+            || self.lifecycle.phase() != Phase::Serving
+            || admission == Admission::HealthOnly
+        {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         adapt_version(&mut head, version, &content);
@@ -119,18 +120,15 @@ impl Service {
         }))
     }
 
-    async fn respond<B>(
+    async fn respond(
         &self,
         mut parts: Parts,
-        body: B,
+        body: &mut MeteredBody,
         admission: Admission,
         id: &Arc<str>,
         record: &mut AccessRecord,
         unread: &mut bool,
-    ) -> Result<Response<Content>, Rejection>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
             let response = probe.respond(&parts.method, &self.lifecycle, &*self.store).await?;
@@ -148,6 +146,7 @@ impl Service {
             return Ok(explorer::respond(&parts)?.map(Content::Host));
         }
 
+        head::remove_connection_fields(&mut parts.headers, &[REQUEST_ID]);
         let deadline = self.limits.deadline();
         self.limits.check_capacity()?;
         let body = self.limits.read_body(body, deadline).await?;

@@ -18,7 +18,10 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::http::activity::{Activity, ActivityTracker};
+use crate::http::{
+    activity::{Activity, ActivityTracker},
+    metered_body::BodyMeter,
+};
 
 /// How long the host waits for a client to read a final response, and then to close its side.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,15 +37,16 @@ const DISCARD: usize = 4096;
 pub struct TrackedSocket {
     socket: TcpStream,
     tracker: ActivityTracker,
+    meter: BodyMeter,
     withheld: Vec<u8>,
     /// Watches the client while a response without a length is in transit.
     departure: Option<Departure>,
 }
 
 impl TrackedSocket {
-    /// Reports the activity on `socket` to `tracker`.
-    pub fn new(socket: TcpStream, tracker: ActivityTracker) -> Self {
-        Self { socket, tracker, withheld: Vec::new(), departure: None }
+    /// Reports the activity on `socket` to `tracker`, and the bytes that are read from it to `meter`.
+    pub fn new(socket: TcpStream, tracker: ActivityTracker, meter: BodyMeter) -> Self {
+        Self { socket, tracker, meter, withheld: Vec::new(), departure: None }
     }
 
     /// The bytes that hyper wrote between two responses, and that were not sent.
@@ -125,8 +129,12 @@ impl AsyncRead for TrackedSocket {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
-        if buffer.filled().len() > before && self.tracker.get() == Activity::Idle {
-            self.tracker.set(Activity::ReadingHead);
+        let read = buffer.filled().len().saturating_sub(before);
+        if read > 0 {
+            self.meter.count_read(read)?;
+            if self.tracker.get() == Activity::Idle {
+                self.tracker.set(Activity::ReadingHead);
+            }
         }
         polled
     }

@@ -1,6 +1,8 @@
-//! The public side: connections, limits, the API explorer.
+//! The public side: connections, limits, hostile requests, the API explorer.
 
 pub mod explorer;
+pub mod framing;
+pub mod hostile;
 pub mod http1;
 pub mod http1_bodies;
 pub mod limits;
