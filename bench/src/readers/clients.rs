@@ -2,7 +2,7 @@
 //!
 //! All of them share one thread, because the service needs the machine's other processors. What they have not read stays with
 //! the service: their receive buffers are small, and so are their segments, because the kernel keeps some twenty segments for
-//! each connection; on the loopback interface, those would be 2.5 MiB.
+//! each connection; on the loopback interface, those would be 2.5 MiB. Only clients that read at once have the sockets of others.
 
 use std::{future, io, net::SocketAddr, time::Duration};
 
@@ -19,7 +19,7 @@ use orders_bench::response::{Framing, Head};
 
 use crate::open_files;
 
-/// The receive buffer of a client, in bytes; the kernel doubles it.
+/// The receive buffer of a client that does not read at once, in bytes; the kernel doubles it.
 const RECEIVE_BUFFER: usize = 8 * 1024;
 /// The maximum segment size of Ethernet, in bytes.
 const SEGMENT: u32 = 1460;
@@ -28,6 +28,8 @@ const SLOW_INTERVAL: Duration = Duration::from_millis(250);
 const SLOW_BYTES: usize = 7_500;
 /// Time between two looks at a head that has not arrived as a whole.
 const LOOK: Duration = Duration::from_millis(10);
+/// The most bytes of one read.
+const READ: usize = 64 * 1024;
 /// More bytes than the head of any response has.
 const MAX_HEAD: usize = 4 * 1024;
 
@@ -95,7 +97,7 @@ async fn client(clients: Clients, request: String, comes: Instant, end: Instant)
 }
 
 async fn visit(clients: Clients, request: &str, outcome: &mut Outcome) -> io::Result<()> {
-    let mut socket = connect(clients.address).await?;
+    let mut socket = connect(clients).await?;
     socket.write_all(request.as_bytes()).await?;
     let head = peek(&socket).await?;
     outcome.status = Some(head.status);
@@ -109,11 +111,13 @@ async fn visit(clients: Clients, request: &str, outcome: &mut Outcome) -> io::Re
     Ok(())
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect(Clients { address, reading, .. }: Clients) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-    socket.set_tcp_mss(SEGMENT)?;
+    if reading != Reading::AtOnce {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        socket.set_tcp_mss(SEGMENT)?;
+    }
     TcpSocket::from_std_stream(socket.into()).connect(address).await
 }
 
@@ -134,7 +138,7 @@ async fn peek(socket: &TcpStream) -> io::Result<Head> {
 
 /// Reads a response of this many bytes, of which at most `portion` in each interval.
 async fn read(socket: &mut TcpStream, mut left: usize, portion: Option<usize>) -> io::Result<()> {
-    let mut buffer = vec![0; RECEIVE_BUFFER];
+    let mut buffer = vec![0; READ];
     let mut next = Instant::now();
     while left > 0 {
         let mut budget = portion.unwrap_or(left).min(left);

@@ -165,7 +165,7 @@ impl Measured {
             format!("**{text}**")
         };
         let served = self.clients.iter().filter(|client| client.status == Some(200)).count();
-        let whole = self.clients.iter().filter(|client| client.whole).count();
+        let whole = self.clients.iter().filter(|client| client.whole && client.status == Some(200)).count();
         let others =
             |status: Option<u16>| self.during.iter().filter(|sample| sample.status == status).count();
         let refused = others(Some(503));
