@@ -5,6 +5,9 @@ use serde::Serialize;
 /// The text before the first item.
 const START: &[u8] = br#"{"items":["#;
 
+/// More bytes than a page has beside its items: up to 99 commas, and the cursor.
+const PUNCTUATION: usize = 256;
+
 /// The JSON of a page. Items are serialized one by one into the body of the response, so that memory holds one item at a time
 /// beside it.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ impl PageWriter {
     /// Makes room for further items of this many bytes in all. A buffer that doubled as it grew would hold up to three times
     /// the page for a moment.
     pub(crate) fn reserve(&mut self, bytes: usize) {
-        self.0.reserve_exact(bytes);
+        self.0.reserve_exact(bytes + PUNCTUATION);
     }
 
     /// Adds an item.

@@ -83,7 +83,10 @@ impl OrderRepo<'_> {
             };
             let batch = self.scan_index(&index, filter.sort, ids, batch_size)?;
             let at_end = batch.len() < batch_size;
-            page.reserve(batch.iter().map(|(_, stored)| length(stored.as_ref())).sum::<usize>().min(room));
+            let read: usize = batch.iter().map(|(_, stored)| length(stored.as_ref())).sum();
+            // Those that follow are about as large.
+            let expected = read / batch.len().max(1) * (limit - listed);
+            page.reserve(read.max(expected).min(room));
             for (id, stored) in batch {
                 let is_full = bytes + length(stored.as_ref()) > MAX_PAGE_BYTES && scanned > 0;
                 if listed == limit || is_full || scanned == MAX_SCANNED {
