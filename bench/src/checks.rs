@@ -6,11 +6,14 @@ use xtask::command::TaskError;
 #[derive(Default)]
 pub(crate) struct Checks(Vec<String>);
 
+/// The verdict of a check that holds.
+pub(crate) const REACHED: &str = "reached";
+
 impl Checks {
     /// The verdict to print; a check that does not hold adds its fault.
     pub(crate) fn verdict(&mut self, holds: bool, fault: impl Into<String>) -> &'static str {
         if holds {
-            return "reached";
+            return REACHED;
         }
         self.0.push(fault.into());
         "NOT REACHED"

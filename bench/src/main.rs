@@ -1,4 +1,5 @@
-//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | rollouts | swaps` run it.
+//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | readers | rollouts | swaps`
+//! run it.
 //!
 //! | file or folder | contents |
 //! |---|---|
@@ -8,11 +9,14 @@
 //! | `host` | starts what is measured |
 //! | `profiled` | `build-host`: the build of our host that `bench` measures and `cargo xtask build` distributes |
 //! | `machine` | the machine and the versions of a run |
+//! | `open_files` | the limit of open files |
+//! | `traffic/` | an open-loop load generator |
 //! | `contender/` | the contenders of `bench`, and how each is built, started and loaded |
 //! | `compare/` | `bench`: the contenders compared |
 //! | `overload/` | `bench --overload`: four times the load that the host sustains |
 //! | `outage/` | `bench --outage`: PostgreSQL goes away and comes back |
 //! | `rollouts/` | `rollouts`: good and bad modules, rolled out under load |
+//! | `readers/` | `readers`: clients that read slowly, or not at all |
 //! | `commands/` | `load`, `pages`, `swaps`: our host alone |
 
 mod checks;
@@ -21,12 +25,15 @@ mod compare;
 mod contender;
 mod host;
 mod machine;
+mod open_files;
 mod outage;
 mod overload;
 mod page;
 mod profiled;
+mod readers;
 mod rollouts;
 mod table;
+mod traffic;
 
 use std::process::ExitCode;
 
@@ -54,6 +61,8 @@ enum Task {
     Swaps(swaps::Options),
     /// Roll out good and bad modules under load
     Rollouts(rollouts::Options),
+    /// Let clients request large pages without reading them, and measure the effect on others
+    Readers(readers::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
     /// Compare the service with other implementations: throughput, latency, memory, cold start
@@ -68,6 +77,7 @@ fn main() -> ExitCode {
         Task::Load(options) => load::run(&options),
         Task::Swaps(options) => swaps::run(&options),
         Task::Rollouts(options) => rollouts::run(&options),
+        Task::Readers(options) => readers::run(&options),
         Task::Pages(options) => pages::run(&options),
         Task::Bench(options) => bench(&options),
         Task::BuildHost => profiled::build().map(drop),

@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md` and its chart. `bench` writes the page up to the section about rollouts, and `rollouts` that section.
+//! `docs/benchmarks.md` and its chart. `bench` writes the beginning of the page, `rollouts` and `readers` a section each.
 
 use std::{
     fs,
@@ -10,17 +10,23 @@ use xtask::{
     workspace,
 };
 
-/// The heading of the last section.
+/// The headings of the sections that other commands write, in this order. The comparison comes before them.
 pub(crate) const ROLLOUTS: &str = "## Rollouts";
+pub(crate) const READERS: &str = "## Clients that do not read";
 
-/// Writes the page up to the section about rollouts.
+/// Writes the comparison.
 pub(crate) fn write_comparison(text: &str) -> Result<(), TaskError> {
-    write_page(|page| join(text, split(page).1))
+    write_page(|page| Page { comparison: text, ..Page::split(page) }.join())
 }
 
 /// Writes the section about rollouts, which begins with [`ROLLOUTS`].
 pub(crate) fn write_rollouts(section: &str) -> Result<(), TaskError> {
-    write_page(|page| join(split(page).0, section))
+    write_page(|page| Page { rollouts: section, ..Page::split(page) }.join())
+}
+
+/// Writes the section about clients that do not read, which begins with [`READERS`].
+pub(crate) fn write_readers(section: &str) -> Result<(), TaskError> {
+    write_page(|page| Page { readers: section, ..Page::split(page) }.join())
 }
 
 /// Writes the chart.
@@ -34,13 +40,27 @@ fn write_page(change: impl FnOnce(&str) -> String) -> Result<(), TaskError> {
     write(&path, &change(&page))
 }
 
-/// The page up to the section about rollouts, and that section.
-fn split(page: &str) -> (&str, &str) {
-    page.split_at(page.find(ROLLOUTS).unwrap_or(page.len()))
+/// The parts of the page. A part that was never written is empty.
+#[derive(Clone, Copy)]
+struct Page<'page> {
+    comparison: &'page str,
+    rollouts: &'page str,
+    readers: &'page str,
 }
 
-fn join(comparison: &str, rollouts: &str) -> String {
-    format!("{}\n\n{}", comparison.trim_end(), rollouts.trim_end()).trim_end().to_owned() + "\n"
+impl<'page> Page<'page> {
+    fn split(page: &'page str) -> Self {
+        let from = |text: &'page str, heading: &str| text.split_at(text.find(heading).unwrap_or(text.len()));
+        let (page, readers) = from(page, READERS);
+        let (comparison, rollouts) = from(page, ROLLOUTS);
+        Self { comparison, rollouts, readers }
+    }
+
+    fn join(self) -> String {
+        let parts = [self.comparison, self.rollouts, self.readers].map(str::trim_end);
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join("\n\n") + "\n"
+    }
 }
 
 fn docs() -> PathBuf {
@@ -59,11 +79,13 @@ mod tests {
 
     #[test]
     fn each_command_replaces_its_part_of_the_page() {
-        let page = join("# Benchmarks\n\n1\n", "");
+        let page = Page { comparison: "# Benchmarks\n\n1\n", rollouts: "", readers: "" }.join();
         assert_eq!(page, "# Benchmarks\n\n1\n");
-        let page = join(split(&page).0, "## Rollouts\n\n2\n\n");
-        assert_eq!(page, "# Benchmarks\n\n1\n\n## Rollouts\n\n2\n");
-        assert_eq!(join("# Benchmarks\n\n3\n", split(&page).1), "# Benchmarks\n\n3\n\n## Rollouts\n\n2\n");
-        assert_eq!(join(split(&page).0, "## Rollouts\n\n4"), "# Benchmarks\n\n1\n\n## Rollouts\n\n4\n");
+        let page = Page { readers: "## Clients that do not read\n\n2\n\n", ..Page::split(&page) }.join();
+        assert_eq!(page, "# Benchmarks\n\n1\n\n## Clients that do not read\n\n2\n");
+        let page = Page { rollouts: "## Rollouts\n\n3", ..Page::split(&page) }.join();
+        assert_eq!(page, "# Benchmarks\n\n1\n\n## Rollouts\n\n3\n\n## Clients that do not read\n\n2\n");
+        let page = Page { comparison: "# Benchmarks\n\n4\n", ..Page::split(&page) }.join();
+        assert_eq!(page, "# Benchmarks\n\n4\n\n## Rollouts\n\n3\n\n## Clients that do not read\n\n2\n");
     }
 }

@@ -8,7 +8,7 @@
 //! | [`values`] | small value types: ASCII text, UUIDs, digests |
 //! | [`platform`] | the environment that the service needs: HTTP requests, a clock, randomness |
 //! | [`store`] | the store as a trait |
-//! | `json` | request bodies: parsing, decoding, errors with JSON Pointers |
+//! | `json` | request bodies: parsing, decoding, errors with JSON Pointers; pages: writing |
 //! | [`order`] | orders: their types, their state machine, their changes |
 //! | `repo` | what is stored under which key, and what is committed together |
 //! | `problem` | every error, as `application/problem+json` |

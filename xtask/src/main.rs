@@ -65,6 +65,9 @@ enum Task {
     /// Roll out good and bad modules under load: how many good ones are rolled back, and whom the bad ones hurt
     #[command(disable_help_flag = true)]
     Rollouts(RawOptions),
+    /// Let clients request large pages without reading them, and show the effect on others
+    #[command(disable_help_flag = true)]
+    Readers(RawOptions),
     /// Compare the time of a page in a store of 1 000 orders and in one of 1 000 000
     #[command(disable_help_flag = true)]
     Pages(RawOptions),
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         Task::Load(raw) => exec_command(BENCH, "load", raw),
         Task::Swaps(raw) => exec_command(BENCH, "swaps", raw),
         Task::Rollouts(raw) => exec_command(BENCH, "rollouts", raw),
+        Task::Readers(raw) => exec_command(BENCH, "readers", raw),
         Task::Pages(raw) => exec_command(BENCH, "pages", raw),
         Task::Bench(raw) => exec_command(BENCH, "bench", raw),
         Task::Portability(raw) => exec_command(PORTABILITY, "portability", raw),

@@ -14,8 +14,9 @@ use crate::{
 /// The introduction of the page.
 pub(crate) const HEAD: &str = "# Benchmarks
 
-`cargo xtask bench --write` writes this page, and `cargo xtask rollouts --write` its section about rollouts.
-`bench/src/compare/mod.rs` describes the method of the first, `bench/src/rollouts/mod.rs` that of the second.
+`cargo xtask bench --write` writes this page, except the sections about rollouts and about clients that do not read, which
+`cargo xtask rollouts --write` and `cargo xtask readers --write` write. The methods are described in `bench/src/compare/mod.rs`,
+`bench/src/rollouts/mod.rs` and `bench/src/readers/mod.rs`.
 
 ![Requests a second, by workload and contender](benchmarks.svg)
 

@@ -10,7 +10,6 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,6 +22,8 @@ use orders_bench::{
     client::{ORDER, create_request},
     response::{Framing, Head},
 };
+
+use crate::open_files;
 
 /// How long the generator waits for the last responses.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,7 +79,7 @@ impl Outcome {
 
 /// Sends requests that create orders, and waits for the last response.
 pub(crate) fn run(offer: Offer) -> io::Result<Outcome> {
-    raise_open_file_limit(offer.connections)?;
+    open_files::allow_connections(offer.connections)?;
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut sockets = Vec::new();
         for _ in 0..offer.connections {
@@ -191,18 +192,6 @@ async fn receive(socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<Head> 
             }
         }
     }
-}
-
-/// Raises the limit of open files: a connection is one.
-fn raise_open_file_limit(connections: u32) -> io::Result<()> {
-    /// Open files other than connections: more than enough.
-    const OTHERS: u64 = 64;
-    let limit = getrlimit(Resource::Nofile);
-    let needed = u64::from(connections) + OTHERS;
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })?)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use xtask::{
     process::{Group, Process},
 };
 
-use super::random::Random;
+use crate::traffic::Random;
 
 /// How long a burst uses every processor, and with how many threads for each.
 const BURST: Duration = Duration::from_millis(300);

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use orders_bench::load::Latencies;
 
-use super::{service::Rollout, traffic::Sample};
+use super::service::Rollout;
+use crate::traffic::Sample;
 
 /// The version of the module that serves before the rollout.
 pub(super) const CONTROL: char = '1';

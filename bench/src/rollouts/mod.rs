@@ -2,9 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `random` | pseudo-random numbers |
-//! | `schedule` | when requests are due |
-//! | `traffic` | the load generator: an open loop |
+//! | `request` | what the load requests |
 //! | `behaviour` | components that differ only in how they behave |
 //! | `disturbance` | what is no module's fault: bursts of processor use, outages of the store |
 //! | `service` | a host, the modules pushed to it, and the events of its rollouts |
@@ -23,11 +21,9 @@ mod disturbance;
 mod figures;
 mod null;
 mod power;
-mod random;
-mod schedule;
+mod request;
 mod service;
 mod simulation;
-mod traffic;
 
 use std::path::PathBuf;
 

@@ -13,12 +13,15 @@ use xtask::{command::TaskError, components::another_version, target};
 use super::{
     FOLDER, Options, Setup, behaviour, count,
     disturbance::Disturbance,
-    schedule::Schedule,
+    request::Request,
     service::{End, Rollout, Service, Store, Terms, database},
     simulation::Outcomes,
-    traffic::{Request, Sample, Traffic},
 };
-use crate::{checks::Checks, table::Table};
+use crate::{
+    checks::Checks,
+    table::Table,
+    traffic::{Sample, Schedule, Traffic},
+};
 
 /// The length of the trial and of the watch.
 const WINDOW: &str = "5s";
@@ -235,7 +238,12 @@ fn roll_out(
     [first, second]: &[PathBuf; 2],
     left: &AtomicU32,
 ) -> Result<(Vec<Rollout>, Vec<Sample>), TaskError> {
-    let traffic = Traffic::start(service.address(), scenario.request(), scenario.schedule(), seed);
+    let traffic = Traffic::start(
+        service.address(),
+        scenario.request().text(service.address()),
+        scenario.schedule(),
+        seed,
+    );
     let (mut serving, mut other) = (first, second);
     let mut rollouts = Vec::new();
     while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {

@@ -18,12 +18,16 @@ use super::{
     candidate::{CANDIDATES, Candidate},
     count,
     figures::{CONTROL, Figures, SLOW_MARGIN, p99},
-    schedule::Schedule,
+    request::Request,
     service::{Service, Store, Terms},
     simulation::Outcomes,
-    traffic::{Request, Sample, Traffic},
 };
-use crate::{checks::Checks, host::empty_folder, table::Table};
+use crate::{
+    checks::Checks,
+    host::empty_folder,
+    table::Table,
+    traffic::{Sample, Schedule, Traffic},
+};
 
 /// How long the load warms up.
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -153,7 +157,8 @@ impl Prepared {
     }
 
     fn measure(mut self, rate: u32, terms: &Terms) -> Result<Figures, TaskError> {
-        let traffic = Traffic::start(self.service.address(), Request::Get, Schedule::Steady(rate), 1);
+        let address = self.service.address();
+        let traffic = Traffic::start(address, Request::Get.text(address), Schedule::Steady(rate), 1);
         pause(WARM_UP);
         let observed = Instant::now();
         pause(BEFORE.max(Duration::from_secs(1) * BEFORE_REQUESTS / rate.max(1)));

@@ -15,7 +15,8 @@ use xtask::{
     target,
 };
 
-use super::{FOLDER, service::Terms, traffic::Sample};
+use super::{FOLDER, service::Terms};
+use crate::traffic::Sample;
 
 /// The simulating program.
 const EXAMPLE: &str = "verdict_simulation";

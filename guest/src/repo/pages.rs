@@ -3,7 +3,7 @@
 //! The cost of a page depends on the number of orders it returns, not on the size of the store. A time range and a position
 //! narrow the range of keys that is scanned; a filter by customer or by status selects the index. With both filters, the
 //! index by customer is scanned and orders with another status are skipped, up to a maximum number of scanned orders. Such a
-//! page may be short or empty and still have a next page.
+//! page may be short or empty and still have a next page. So may a page of large orders, which has at least one order.
 
 use super::error::RepoError;
 use super::id_range::{IdRange, Sort};
@@ -12,14 +12,19 @@ use super::keys::{
 };
 use super::orders::OrderRepo;
 use super::records::{decode_event, decode_order};
-use crate::order::{Customer, Event, Order, OrderId, Status};
+use crate::json::PageWriter;
+use crate::order::{Customer, Order, OrderId, Status};
 use crate::store::{Direction, Entry, Stored};
 
 /// The maximum number of orders read by one call. The largest order has almost 300 KB, and a call returns at most 8 MiB.
 const BATCH: usize = 25;
 
-/// A page ends when its records exceed this many bytes. Memory holds a page several times: read, parsed and serialized.
-const MAX_PAGE_BYTES: usize = 4 << 20;
+/// The first call for a long page reads this many orders. They show how large the others may be.
+const SAMPLE: usize = 4;
+
+/// The orders read for one page have at most this many bytes, if there is more than one. Memory holds a page twice: as it is
+/// read, and as it is sent.
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// The maximum number of orders scanned for one page.
 const MAX_SCANNED: usize = 200;
@@ -49,25 +54,9 @@ impl Filter {
     }
 }
 
-/// A page of orders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Page {
-    pub(crate) orders: Vec<Order>,
-    /// The id after which the next page starts; `None` if this is the last page.
-    pub(crate) next: Option<OrderId>,
-}
-
-/// A page of the events of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EventPage {
-    /// Oldest first.
-    pub(crate) events: Vec<Event>,
-    /// Whether later events exist.
-    pub(crate) has_more: bool,
-}
-
 impl OrderRepo<'_> {
-    /// At most `limit` orders that match the filter and have an id in `ids`.
+    /// Adds to the page at most `limit` orders that match the filter and have an id in `ids`. Returns the id after which the
+    /// next page starts; `None` if this is the last page.
     ///
     /// # Errors
     /// [`RepoError`].
@@ -76,32 +65,45 @@ impl OrderRepo<'_> {
         filter: &Filter,
         mut ids: IdRange,
         limit: usize,
-    ) -> Result<Page, RepoError> {
+        page: &mut PageWriter,
+    ) -> Result<Option<OrderId>, RepoError> {
         let index = filter.index();
         // Many orders may be skipped, so full batches are read instead of only the number still missing.
         let skips_orders = filter.customer.is_some() && filter.status.is_some();
-        let (mut orders, mut scanned, mut bytes) = (Vec::new(), 0, 0);
+        let (mut listed, mut scanned, mut bytes, mut largest) = (0, 0, 0, 0);
         let mut last = None;
         loop {
             // One more than returned shows whether there is a next page.
-            let wanted = if skips_orders { BATCH } else { limit - orders.len() + 1 };
-            let batch_size = wanted.min(BATCH);
+            let wanted = if skips_orders { BATCH } else { limit - listed + 1 };
+            let room = MAX_PAGE_BYTES.saturating_sub(bytes);
+            let batch_size = match room.checked_div(largest) {
+                Some(count) => wanted.min(BATCH).min(count + 1),
+                None if limit >= BATCH && scanned == 0 => SAMPLE,
+                None => wanted.min(BATCH),
+            };
             let batch = self.scan_index(&index, filter.sort, ids, batch_size)?;
             let at_end = batch.len() < batch_size;
+            let read: usize = batch.iter().map(|(_, stored)| length(stored.as_ref())).sum();
+            // Those that follow are about as large.
+            let expected = read / batch.len().max(1) * (limit - listed);
+            page.reserve(read.max(expected).min(room));
             for (id, stored) in batch {
-                if orders.len() == limit || bytes > MAX_PAGE_BYTES || scanned == MAX_SCANNED {
-                    return Ok(Page { orders, next: last });
+                let is_full = bytes + length(stored.as_ref()) > MAX_PAGE_BYTES && scanned > 0;
+                if listed == limit || is_full || scanned == MAX_SCANNED {
+                    return Ok(last);
                 }
                 (scanned, last, ids) = (scanned + 1, Some(id), ids.after(id, filter.sort));
+                (bytes, largest) = (bytes + length(stored.as_ref()), largest.max(length(stored.as_ref())));
                 let Some(stored) = stored else { continue };
-                bytes += stored.value.len();
-                let order = decode_order(&order_key(id), &stored.value)?;
+                let key = order_key(id);
+                let order = decode_order(&key, &stored.value)?;
                 if filter.matches(&order) {
-                    orders.push(order);
+                    page.add(&order).map_err(|error| RepoError::corrupt(&key, &error))?;
+                    listed += 1;
                 }
             }
             if at_end {
-                return Ok(Page { orders, next: None });
+                return Ok(None);
             }
         }
     }
@@ -136,23 +138,36 @@ impl OrderRepo<'_> {
         Ok(records)
     }
 
-    /// At most `limit` events of an order that follow event number `after`; 0 starts at the first event.
+    /// Adds to the page at most `limit` events of an order that follow event number `after`, oldest first; 0 starts at the
+    /// first event. Returns the number of the event after which the next page starts; `None` if this is the last page.
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn list_events(&self, id: OrderId, after: u64, limit: usize) -> Result<EventPage, RepoError> {
+    pub(crate) fn list_events(
+        &self,
+        id: OrderId,
+        after: u64,
+        limit: usize,
+        page: &mut PageWriter,
+    ) -> Result<Option<u64>, RepoError> {
         // One more than returned shows whether there is a next page.
         let batch_size = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX);
-        let mut entries = self.store.scan(&event_range_after(id, after), batch_size, Direction::Ascending)?;
+        let entries = self.store.scan(&event_range_after(id, after), batch_size, Direction::Ascending)?;
         let has_more = entries.len() > limit;
-        entries.truncate(limit);
-        let decode = |entry: &Entry| {
-            let event = decode_event(&entry.key, &entry.stored.value)?;
-            if entry.key == event_key(id, event.seq) {
-                return Ok(event);
+        let mut last = None;
+        for Entry { key, stored } in entries.into_iter().take(limit) {
+            let event = decode_event(&key, &stored.value)?;
+            if key != event_key(id, event.seq) {
+                return Err(RepoError::corrupt(&key, &format_args!("contains event {}", event.seq)));
             }
-            Err(RepoError::corrupt(&entry.key, &format_args!("contains event {}", event.seq)))
-        };
-        Ok(EventPage { events: entries.iter().map(decode).collect::<Result<_, _>>()?, has_more })
+            page.add(&event).map_err(|error| RepoError::corrupt(&key, &error))?;
+            last = Some(event.seq.get());
+        }
+        Ok(last.filter(|_| has_more))
     }
+}
+
+/// The length of a record in bytes; 0 if it does not exist.
+fn length(record: Option<&Stored>) -> usize {
+    record.map_or(0, |stored| stored.value.len())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::{prop_assert, proptest};
 
-use crate::support::{Service, TestResponse};
+use crate::support::{Service, TestResponse, large};
 
 /// The ids on a page.
 fn ids(response: &TestResponse) -> Vec<String> {
@@ -58,6 +58,65 @@ fn a_full_last_page_has_no_next_page() {
         assert_eq!(ids(&response).len(), count.min(4));
         assert_eq!(next(&response).is_some(), count > 4, "{count}");
     }
+}
+
+/// The most bytes of orders on a page with several orders.
+const MAX_PAGE: usize = 1 << 20;
+
+/// Creates orders with this many members of metadata; returns their ids, newest first, and the size of one.
+fn create_large(service: &Service, members: usize, count: usize) -> (Vec<String>, usize) {
+    let body = large(members).to_string();
+    let create = |_| {
+        service.clock.0.set(service.clock.0.get() + 1);
+        let response = service.post(&body);
+        (response.json()["id"].as_str().unwrap().to_owned(), response.text().len())
+    };
+    let (ids, sizes): (Vec<_>, Vec<_>) = (0..count).map(create).unzip();
+    (ids.into_iter().rev().collect(), sizes[0])
+}
+
+/// "so may a page of large orders (1 MiB, but at least one order)", and it is not shorter than that.
+#[test]
+fn a_page_of_large_orders_has_at_most_one_mebibyte() {
+    for (members, count) in [(5, 130), (16, 101), (50, 30)] {
+        let service = Service::new();
+        let (all, size) = create_large(&service, members, count);
+        for query in ["", "&customer=c", "&status=pending", "&customer=c&status=pending"] {
+            let (mut walked, mut target) = (Vec::new(), Some(format!("/api/v1/orders?limit=100{query}")));
+            while let Some(page) = target {
+                service.store.bytes_read.set(0);
+                let response = service.get(&page);
+                let (listed, length) = (ids(&response).len(), response.text().len());
+                // The cursor, and the comma after each order.
+                assert!(length <= MAX_PAGE + 200, "{members} {query}: {length}");
+                target = next(&response);
+                assert!(target.is_none() || listed == 100 || length + size > MAX_PAGE, "{members} {query}");
+                // The keys, and the order that did not fit.
+                let read = service.store.bytes_read.get();
+                assert!(read <= length + 2 * size + 32_000, "{members} {query}: {read} read for {length}");
+                walked.extend(ids(&response));
+            }
+            assert_eq!(walked, all, "{members} {query}");
+        }
+    }
+}
+
+/// Only a later version of the service could have stored such an order.
+#[test]
+fn an_order_of_more_than_a_mebibyte_has_a_page_of_its_own() {
+    let service = Service::new();
+    let mut all: Vec<_> = (0..3).map(|_| service.create()).collect();
+    all.reverse();
+    let gift = format!(r#","gift":"{}"}}"#, "x".repeat(MAX_PAGE));
+    service.store.rewrite("o/", |order| format!("{}{gift}", order.strip_suffix('}').unwrap()));
+    let (mut walked, mut target) = (Vec::new(), Some("/api/v1/orders".to_owned()));
+    while let Some(page) = target {
+        let response = service.get(&page);
+        assert_eq!(ids(&response).len(), 1);
+        walked.extend(ids(&response));
+        target = next(&response);
+    }
+    assert_eq!(walked, all);
 }
 
 #[test]

@@ -14,6 +14,13 @@ pub(crate) fn padded(length: usize) -> String {
     body
 }
 
+/// An order with this many members of metadata, each of which has 2 KB: at most 50.
+pub(crate) fn large(members: usize) -> Value {
+    let text = "😀".repeat(500);
+    let metadata = (0..members).map(|number| (format!("m{number}"), json!(text)));
+    with(minimal(), "/metadata", Value::Object(metadata.collect()))
+}
+
 /// An order with every member.
 pub(crate) fn full() -> Value {
     json!({

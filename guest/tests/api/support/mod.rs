@@ -16,7 +16,7 @@ mod response;
 mod service;
 mod store;
 
-pub(crate) use self::bodies::{full, minimal, padded, with, without};
+pub(crate) use self::bodies::{full, large, minimal, padded, with, without};
 pub(crate) use self::call::Call;
 pub(crate) use self::description::{documented, operation};
 pub(crate) use self::response::{TestResponse, uuid_version};

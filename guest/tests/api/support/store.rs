@@ -16,6 +16,8 @@ pub(crate) struct MemoryStore {
     pub(crate) failure: RefCell<Option<String>>,
     /// The numbers of calls of get, scan and commit.
     pub(crate) calls: Cell<[u32; 3]>,
+    /// The bytes of keys and values that get and scan returned.
+    pub(crate) bytes_read: Cell<usize>,
     conflicts: Cell<u32>,
     interference: RefCell<Vec<Interference>>,
     revision: Cell<u64>,
@@ -66,14 +68,16 @@ impl MemoryStore {
         self.calls.set(calls);
         self.failure.borrow().clone().map_or(Ok(()), |cause| Err(StoreError(cause)))
     }
+
+    /// Counts the bytes that a call returns.
+    fn record_read(&self, bytes: usize) {
+        assert!(bytes <= 8 << 20, "a call transfers at most 8 MiB");
+        self.bytes_read.set(self.bytes_read.get() + bytes);
+    }
 }
 
 fn check_key(key: &str) {
     assert!((1..=512).contains(&key.len()), "a key has 1…512 bytes: {key}");
-}
-
-fn check_transfer_size(bytes: usize) {
-    assert!(bytes <= 8 << 20, "a call transfers at most 8 MiB");
 }
 
 impl Store for MemoryStore {
@@ -83,7 +87,7 @@ impl Store for MemoryStore {
         keys.iter().for_each(|key| check_key(key));
         let records = self.records.borrow();
         let found: Vec<_> = keys.iter().map(|key| records.get(key).cloned()).collect();
-        check_transfer_size(found.iter().flatten().map(|stored| stored.value.len()).sum());
+        self.record_read(found.iter().flatten().map(|stored| stored.value.len()).sum());
         Ok(found)
     }
 
@@ -103,7 +107,7 @@ impl Store for MemoryStore {
             Direction::Ascending => entries.take(limit).map(entry).collect(),
             Direction::Descending => entries.rev().take(limit).map(entry).collect(),
         };
-        check_transfer_size(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
+        self.record_read(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
         Ok(entries)
     }
 

@@ -1,7 +1,5 @@
-//! The load: requests that are sent when they are due, however slow the responses are (an open loop).
-//!
-//! A request takes the connection that has been idle for longest, or opens another one, so that it never waits for a response
-//! to another request. Its latency counts from when it was due.
+//! The load generator. A request takes the connection that has been idle for longest, or opens another one, so that it never
+//! waits for a response to another request. Its latency counts from when it was due.
 //!
 //! One thread sleeps until the next request is due, because the timers of the runtime that sends it have a resolution of one
 //! millisecond, which is longer than most responses take.
@@ -27,10 +25,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use orders_bench::{
-    client::{ORDER, create_request},
-    response::{Framing, Head},
-};
+use orders_bench::response::{Framing, Head};
 use xtask::command::{TaskError, pause};
 
 use super::schedule::Schedule;
@@ -46,66 +41,39 @@ const BUFFER: usize = 4 * 1024;
 /// What the body of the fixture `behaves` says before its version.
 const VERSION: &[u8] = b"version ";
 
-/// What is requested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Request {
-    /// The response of the fixture `behaves`.
-    Get,
-    /// A new order.
-    CreateOrder,
-}
-
-impl Request {
-    /// The status of the response of a good module.
-    pub(super) fn success(self) -> u16 {
-        match self {
-            Self::Get => 200,
-            Self::CreateOrder => 201,
-        }
-    }
-
-    fn text(self, address: SocketAddr) -> String {
-        match self {
-            Self::Get => format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n"),
-            Self::CreateOrder => create_request(address, "", ORDER),
-        }
-    }
-}
-
 /// A request and its outcome.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) due: Instant,
-    pub(super) latency: Duration,
+pub(crate) struct Sample {
+    pub(crate) due: Instant,
+    pub(crate) latency: Duration,
     /// `None` without a response.
-    pub(super) status: Option<u16>,
+    pub(crate) status: Option<u16>,
     /// The version of the module that responded, if its response has one.
-    pub(super) version: Option<u8>,
+    pub(crate) version: Option<u8>,
 }
 
 /// A load generator; stops when dropped.
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     stopped: Arc<AtomicBool>,
     thread: Option<JoinHandle<io::Result<Vec<Sample>>>>,
 }
 
 impl Traffic {
-    /// Starts to send requests.
-    pub(super) fn start(address: SocketAddr, request: Request, schedule: Schedule, seed: u64) -> Self {
+    /// Starts to send a request repeatedly.
+    pub(crate) fn start(address: SocketAddr, request: String, schedule: Schedule, seed: u64) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (sender, due) = channel(MAX_UNDER_WAY);
         let stop = Arc::clone(&stopped);
         thread::spawn(move || keep_time(schedule, seed, &sender, &stop));
-        let text = request.text(address);
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(send_all(address, text.into(), due))
+            runtime.block_on(send_all(address, request.into(), due))
         });
         Self { stopped, thread: Some(thread) }
     }
 
     /// Sends no more requests, and returns all of them once each has its outcome.
-    pub(super) fn stop(mut self) -> Result<Vec<Sample>, TaskError> {
+    pub(crate) fn stop(mut self) -> Result<Vec<Sample>, TaskError> {
         self.stopped.store(true, Ordering::Relaxed);
         let ended = self.thread.take().map(JoinHandle::join);
         let ended = ended.ok_or_else(|| TaskError("the load was stopped twice".to_owned()))?;
@@ -225,6 +193,8 @@ mod tests {
 
     use super::*;
 
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
     /// Responds to the first request of each connection after a pause, and to all others at once.
     fn service(first: Duration) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -251,7 +221,7 @@ mod tests {
     #[test]
     fn requests_are_sent_when_they_are_due_however_slow_the_responses_are() {
         let delay = Duration::from_millis(500);
-        let traffic = Traffic::start(service(delay), Request::Get, Schedule::Steady(100), 1);
+        let traffic = Traffic::start(service(delay), REQUEST.to_owned(), Schedule::Steady(100), 1);
         pause(Duration::from_secs(1));
         let samples = traffic.stop().ok().unwrap();
         assert!((90..=101).contains(&samples.len()), "{}", samples.len());
@@ -266,7 +236,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || listener.incoming().for_each(drop));
-        let traffic = Traffic::start(address, Request::Get, Schedule::Steady(50), 1);
+        let traffic = Traffic::start(address, REQUEST.to_owned(), Schedule::Steady(50), 1);
         pause(Duration::from_millis(500));
         let samples = traffic.stop().ok().unwrap();
         assert!(samples.len() > 10 && samples.iter().all(|sample| sample.status.is_none()));

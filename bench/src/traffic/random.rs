@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A sequence of numbers, which its seed determines.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -15,7 +15,7 @@ impl Random {
     }
 
     /// A time from `low` to below `high`, in whole milliseconds.
-    pub(super) fn between(&mut self, low: Duration, high: Duration) -> Duration {
+    pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
         let range = u64::try_from(high.saturating_sub(low).as_millis()).unwrap_or(u64::MAX).max(1);
         low + Duration::from_millis(self.next() % range)
     }

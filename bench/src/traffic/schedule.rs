@@ -11,7 +11,7 @@ const CALM: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
 /// The rate of requests over time, in requests per second.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Schedule {
+pub(crate) enum Schedule {
     /// Requests at equal intervals.
     Steady(u32),
     /// Spikes at random moments, with another rate between them.
@@ -20,7 +20,7 @@ pub(super) enum Schedule {
 
 impl Schedule {
     /// When each request is due, since the beginning. It never ends.
-    pub(super) fn due_times(self, seed: u64) -> impl Iterator<Item = Duration> {
+    pub(crate) fn due_times(self, seed: u64) -> impl Iterator<Item = Duration> {
         let mut random = Random(seed);
         let [shortest, longest] = CALM;
         let mut next_spike = random.between(shortest, longest);

@@ -1,0 +1,74 @@
+//! Writes the JSON of a page.
+
+use serde::Serialize;
+
+/// The text before the first item.
+const START: &[u8] = br#"{"items":["#;
+
+/// More bytes than a page has beside its items: up to 99 commas, and the cursor.
+const PUNCTUATION: usize = 256;
+
+/// The JSON of a page. Items are serialized one by one into the body of the response, so that memory holds one item at a time
+/// beside it.
+#[derive(Debug)]
+pub(crate) struct PageWriter(Vec<u8>);
+
+impl PageWriter {
+    /// A page without items.
+    pub(crate) fn new() -> Self {
+        Self(START.to_vec())
+    }
+
+    /// Makes room for further items of this many bytes in all. A buffer that doubled as it grew would hold up to three times
+    /// the page for a moment.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.0.reserve_exact(bytes + PUNCTUATION);
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    /// The item cannot be serialized. The page is then incomplete.
+    pub(crate) fn add(&mut self, item: &impl Serialize) -> serde_json::Result<()> {
+        if self.0.len() > START.len() {
+            self.0.push(b',');
+        }
+        serde_json::to_writer(&mut self.0, item)
+    }
+
+    /// The page. Without a cursor, it is the last one.
+    ///
+    /// # Errors
+    /// The cursor cannot be serialized, which is not expected for any text.
+    pub(crate) fn finish(self, next_cursor: Option<&str>) -> serde_json::Result<Vec<u8>> {
+        let Self(mut json) = self;
+        json.push(b']');
+        if let Some(cursor) = next_cursor {
+            json.extend_from_slice(br#","next_cursor":"#);
+            serde_json::to_writer(&mut json, cursor)?;
+        }
+        json.push(b'}');
+        Ok(json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PageWriter;
+
+    fn page(items: &[&str], next_cursor: Option<&str>) -> String {
+        let mut page = PageWriter::new();
+        page.reserve(100);
+        for item in items {
+            page.add(item).unwrap();
+        }
+        String::from_utf8(page.finish(next_cursor).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_page_is_an_object_with_its_items_and_the_next_cursor() {
+        assert_eq!(page(&[], None), r#"{"items":[]}"#);
+        assert_eq!(page(&["a"], Some("b\"")), r#"{"items":["a"],"next_cursor":"b\""}"#);
+        assert_eq!(page(&["a", "", "c"], None), r#"{"items":["a","","c"]}"#);
+    }
+}
