@@ -128,9 +128,14 @@ impl Wire {
         Ok(chunk)
     }
 
-    /// Reads the response to a request with this method, as far as it arrives.
+    /// Reads the response to a request with this method, as far as it arrives. Interim responses are skipped.
     pub async fn response(&mut self, method: &str) -> Result<Seen, End> {
-        let head = self.head().await?;
+        let head = loop {
+            let head = self.head().await?;
+            if head.status >= 200 {
+                break head;
+            }
+        };
         let mut body = Vec::new();
         let end = self.body(method, &head, &mut body).await;
         Ok(Seen { head, body, end })
@@ -144,7 +149,7 @@ impl Wire {
     }
 
     async fn body(&mut self, method: &str, head: &Head, body: &mut Vec<u8>) -> End {
-        if method == "HEAD" || matches!(head.status, 100..200 | 204 | 304) {
+        if method == "HEAD" || matches!(head.status, 204 | 304) {
             return End::Whole;
         }
         if head.field("transfer-encoding") == Some("chunked") {
@@ -193,7 +198,10 @@ impl Wire {
                 Ok(read)
             }
             Err(error) => {
-                assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+                assert!(
+                    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe),
+                    "{error}"
+                );
                 Err(End::Reset)
             }
         }

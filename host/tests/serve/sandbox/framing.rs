@@ -41,7 +41,8 @@ async fn check_failures(scripts: &[&str], fits: impl Fn(&str, &Result<Seen, End>
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let all = u64::try_from(scripts.len()).unwrap();
-    let all_failed = |counts: &Counts| (counts.requests, counts.failures, counts.bad_answers) == (all, all, all);
+    let all_failed =
+        |counts: &Counts| (counts.requests, counts.failures, counts.bad_answers) == (all, all, all);
     let counts = wait_for_counts(&host, "every response to be counted", all_failed).await;
     assert_eq!(counts.traps, 0, "{counts:?}");
 }
@@ -194,7 +195,8 @@ async fn a_response_of_unknown_length_to_http_1_0_ends_with_its_connection() {
 async fn a_response_ends_when_the_component_finishes_it() {
     let host = TestHost::fixture("frames", &["--max-cpu", "5s", "--max-concurrent", "1"]).await;
     for (number, work) in (1..).zip(["wait=2000", "compute=1000"]) {
-        let seen = ask(&host, "early", &format!("head&write=5&finish&{work}&print=over")).await.expect("a head");
+        let seen =
+            ask(&host, "early", &format!("head&write=5&finish&{work}&print=over")).await.expect("a head");
         assert_eq!((seen.head.status, seen.end), (200, End::Whole), "{seen:?}");
         let is_over = |line: &serde_json::Value| line["message"] == "over";
         let over = host.log().lines().iter().filter(|line| is_over(line)).count();

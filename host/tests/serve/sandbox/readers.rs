@@ -23,24 +23,35 @@ async fn until_served(host: &TestHost) -> Duration {
     began.elapsed()
 }
 
-/// Fills a host with clients that send `bytes` and read the beginning of the response; all of them leave.
+/// Opens a connection, sends `bytes` and reads the head of the response, until it is not 503.
+async fn admitted(host: &TestHost, bytes: &str) -> Wire {
+    loop {
+        let mut wire = Wire::open(host).await;
+        wire.send(bytes).await;
+        let head = wire.head().await.expect("a head");
+        if head.status != 503 {
+            assert_eq!(head.status, 200, "{head:?}");
+            return wire;
+        }
+    }
+}
+
+/// Fills a host with clients that send `bytes` and read the beginning of the response. All of them leave, again and again.
 async fn check_that_permits_come_back(bytes: &str) {
+    const PERMITS: usize = 4;
     let host = TestHost::fixture("frames", &[&LONG[..], &["--max-concurrent", "4"]].concat()).await;
     for round in 0..3 {
+        let began = Instant::now();
         let mut clients = Vec::new();
-        for _ in 0..4 {
-            let mut wire = Wire::open(&host).await;
-            wire.send(bytes).await;
-            assert_eq!(wire.head().await.expect("a head").status, 200, "round {round}");
-            clients.push(wire);
+        for _ in 0..PERMITS {
+            clients.push(within("a permit", admitted(&host, bytes)).await);
         }
-        assert_eq!(host.get(QUICK).await.status(), 503, "the clients fill the host");
-        drop(clients);
-        let took = until_served(&host).await;
+        let took = began.elapsed();
         assert!(took < SOON, "round {round}: the permits of clients that have left were kept for {took:?}");
-        // All of them, not only one.
-        tokio::time::sleep(SOON.saturating_sub(took) / 2).await;
+        assert_eq!(host.get(QUICK).await.status(), 503, "the clients fill the host");
     }
+    let took = until_served(&host).await;
+    assert!(took < SOON, "the permits of clients that have left were kept for {took:?}");
     let counts = counts(&host).await;
     assert_eq!(counts.failures, 0, "{counts:?}");
 }
@@ -62,17 +73,14 @@ async fn a_client_that_leaves_after_pipelined_requests_frees_its_permit() {
 async fn a_client_that_leaves_a_stream_frees_its_permit() {
     let host = TestHost::fixture("frames", &[&LONG[..], &["--max-concurrent", "2"]].concat()).await;
     for target in ["/?head&ticks=20", "/?head&tick&hang", "/?type=text/event-stream&head&tick&hang"] {
-        let mut wire = Wire::get(&host, target).await;
-        assert_eq!(wire.head().await.expect("a head").status, 200, "{target}");
+        let mut wire = within("a permit", admitted(&host, &get(target))).await;
         assert!(!wire.chunk().await.expect("a frame").is_empty());
-        let mut other = Wire::get(&host, ENDLESS).await;
-        assert_eq!(other.head().await.expect("a head").status, 200, "{target}");
+        let other = within("a permit", admitted(&host, &get(ENDLESS))).await;
         assert_eq!(host.get(QUICK).await.status(), 503, "both permits are taken");
         drop(wire);
         let took = until_served(&host).await;
         assert!(took < SOON, "{target}: its permit was kept for {took:?}");
         drop(other);
-        tokio::time::sleep(SOON / 2).await;
     }
     wait_for_counts(&host, "no failure", |counts| counts.failures == 0).await;
 }

@@ -47,7 +47,8 @@ async fn a_stream_lives_while_its_frames_come() {
         let mut wire = open(&host, target).await;
         // Twice as long as a request may take.
         while began.elapsed() < Duration::from_secs(4) {
-            let chunk = wire.chunk().await.unwrap_or_else(|end| panic!("{end:?} after {:?}", began.elapsed()));
+            let chunk =
+                wire.chunk().await.unwrap_or_else(|end| panic!("{end:?} after {:?}", began.elapsed()));
             assert!(!chunk.is_empty(), "{target}");
         }
     }
