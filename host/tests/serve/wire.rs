@@ -101,6 +101,11 @@ impl Wire {
         let _ = self.socket.shutdown().await;
     }
 
+    /// Resets the connection. Closing it could also mean that the client sends nothing more, but still reads.
+    pub fn reset(self) {
+        self.socket.set_zero_linger().unwrap();
+    }
+
     /// Reads a head. An error is the end of the connection before it.
     pub async fn head(&mut self) -> Result<Head, End> {
         let end = loop {

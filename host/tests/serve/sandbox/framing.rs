@@ -130,33 +130,50 @@ async fn a_trap_is_sent_as_500_before_the_head_and_resets_the_connection_after_i
     wait_for_counts(&host, "the traps", |counts| (counts.requests, counts.traps) == (6, 6)).await;
 }
 
-#[tokio::test]
-async fn a_response_without_content_has_none_and_no_wrong_length() {
-    let host = TestHost::fixture("frames", &[]).await;
-    for (method, script, status, length) in [
-        ("GET", "status=204&length=5&head&write=5&finish", 204, &[None][..]),
-        ("GET", "status=204&length=0&head&finish", 204, &[None]),
-        ("GET", "status=204&head&write=5&finish", 204, &[None]),
-        ("GET", "status=204&head&finish", 204, &[None]),
-        ("GET", "status=205&length=5&head&write=5&finish", 205, &[None, Some("0")]),
-        ("GET", "status=205&head&write=5&finish", 205, &[None, Some("0")]),
-        ("GET", "status=304&length=5&head&finish", 304, &[Some("5")]),
-        ("GET", "status=304&head&finish", 304, &[None]),
-        ("HEAD", "length=5&head&write=5&finish", 200, &[Some("5")]),
-        ("HEAD", "length=5&head&finish", 200, &[Some("5")]),
-        ("HEAD", "head&write=5&finish", 200, &[None]),
-    ] {
-        let mut wire = Wire::open(&host).await;
+/// Plays scripts that must get a response without content, and any of these lengths.
+async fn check_no_content(host: &TestHost, cases: &[(&str, &str, u16, &[Option<&str>])]) {
+    for (method, script, status, lengths) in cases {
+        let mut wire = Wire::open(host).await;
         wire.send(request(method, &format!("/?{script}"), "")).await;
         let seen = wire.response(method).await.unwrap_or_else(|end| panic!("{method} {script}: {end:?}"));
-        assert_eq!((seen.head.status, seen.end), (status, End::Whole), "{method} {script}: {seen:?}");
-        assert!(length.contains(&seen.head.field("content-length")), "{method} {script}: {seen:?}");
+        assert_eq!((seen.head.status, seen.end), (*status, End::Whole), "{method} {script}: {seen:?}");
+        assert!(lengths.contains(&seen.head.field("content-length")), "{method} {script}: {seen:?}");
         assert!(seen.body.is_empty(), "{method} {script}: {seen:?}");
         // Whatever followed the head would now be taken for a response.
         wire.send(get("/?length=2&head&write=2&finish")).await;
         let next = wire.response("GET").await.unwrap_or_else(|end| panic!("after {script}: {end:?}"));
         assert_eq!((next.head.status, next.body.as_slice()), (200, &b"xx"[..]), "after {script}");
     }
+}
+
+#[tokio::test]
+async fn a_204_has_no_length_and_a_205_no_content() {
+    let host = TestHost::fixture("frames", &[]).await;
+    let cases: [(_, _, _, &[_]); 6] = [
+        ("GET", "status=204&length=5&head&write=5&finish", 204, &[None]),
+        ("GET", "status=204&length=0&head&finish", 204, &[None]),
+        ("GET", "status=204&head&write=5&finish", 204, &[None]),
+        ("GET", "status=204&head&finish", 204, &[None]),
+        ("GET", "status=205&length=5&head&write=5&finish", 205, &[None, Some("0")]),
+        ("GET", "status=205&head&write=5&finish", 205, &[None, Some("0")]),
+    ];
+    check_no_content(&host, &cases).await;
+}
+
+/// Their `Content-Length` is that of another response.
+#[tokio::test]
+async fn a_304_or_a_response_to_head_may_announce_what_it_does_not_send() {
+    let host = TestHost::fixture("frames", &[]).await;
+    let cases: [(_, _, _, &[_]); 6] = [
+        ("GET", "status=304&length=5&head&finish", 304, &[Some("5")]),
+        ("GET", "status=304&head&finish", 304, &[None]),
+        ("HEAD", "length=5&head&write=5&finish", 200, &[Some("5")]),
+        ("HEAD", "length=5&head&finish", 200, &[Some("5")]),
+        ("HEAD", "length=5&bare", 200, &[Some("5")]),
+        ("HEAD", "head&write=5&finish", 200, &[None]),
+    ];
+    check_no_content(&host, &cases).await;
+    wait_for_counts(&host, "no failure", |counts| (counts.requests, counts.failures) == (12, 0)).await;
 }
 
 #[tokio::test]

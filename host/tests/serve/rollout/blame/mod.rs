@@ -5,7 +5,9 @@ mod table;
 use crate::wire::{get, request};
 use table::{
     Blame::{Module, Nobody, NotTheModule, Served},
-    Client::{DoesNotRead, HalfCloses, Leaves, LeavesAfterHead, LeavesTheCall, Reads, ReadsLate},
+    Client::{
+        DoesNotRead, HalfCloses, Leaves, LeavesAfterHead, LeavesTheCall, Reads, ReadsLate, ResetsAfterHead,
+    },
     Gets::{Cut, Problem, Response, Whatever},
     QUICK, check, row,
 };
@@ -96,13 +98,7 @@ async fn a_client_that_breaks_off_is_not_counted() {
             row("half a body, half-closed", part, HalfCloses, Whatever, Nobody),
             row("a request, half-closed", get(QUICK), HalfCloses, Whatever, NotTheModule),
             row("before the head", get("/?print=here&hang"), LeavesTheCall, Whatever, Nobody),
-            row(
-                "in an announced body",
-                get("/?length=9&head&write=5&hang"),
-                LeavesAfterHead,
-                Whatever,
-                Nobody,
-            ),
+            row("in a body", get("/?length=9&head&write=5&hang"), ResetsAfterHead, Whatever, Nobody),
             row("in a stream that is silent", get("/?head&write=5&hang"), LeavesAfterHead, Whatever, Nobody),
             row("in a stream that is not", get("/?head&ticks=50"), LeavesAfterHead, Whatever, Nobody),
             row("after the body", get(answered), LeavesAfterHead, Whatever, NotTheModule),

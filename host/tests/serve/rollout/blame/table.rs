@@ -32,6 +32,8 @@ pub enum Client {
     LeavesTheCall,
     /// It reads the head of the response, and leaves.
     LeavesAfterHead,
+    /// It reads the head of the response, and resets the connection.
+    ResetsAfterHead,
     /// It reads the response when the deadline of the request is over.
     ReadsLate,
     /// It does not read until the host cuts the connection.
@@ -144,12 +146,19 @@ async fn play(host: &TestHost, bytes: &[u8], client: Client) -> Option<Result<Se
         }
         Client::Leaves => return None,
         Client::LeavesTheCall => host.log().wait_for_count("the call", printed + 1, here).await,
-        Client::LeavesAfterHead => assert_eq!(wire.head().await.expect("a head").status, 200),
+        Client::LeavesAfterHead | Client::ResetsAfterHead => {
+            assert_eq!(wire.head().await.expect("a head").status, 200);
+        }
         Client::DoesNotRead => {}
     }
-    if !matches!(client, Client::DoesNotRead) {
-        drop(wire);
-    }
+    let _unread = match client {
+        Client::DoesNotRead => Some(wire),
+        Client::ResetsAfterHead => {
+            wire.reset();
+            None
+        }
+        _ => None,
+    };
     host.log().wait_for_count("the end of the request", accessed + 1, accesses).await;
     None
 }
