@@ -20,3 +20,4 @@ mod raw;
 mod rollout;
 mod sandbox;
 mod store;
+mod wire;

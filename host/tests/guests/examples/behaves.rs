@@ -10,6 +10,7 @@
 //! | `share=N` | only N % of the requests, at random, have what follows |
 //! | `status=N` | responds with this status |
 //! | `trap` | traps |
+//! | `strict` | traps on a request with an invalid `Host`, or with a body that cannot be read |
 //! | `hang` | waits forever |
 //! | `spin` | computes forever |
 //! | `eat=N` | fills N MiB of memory, and then computes forever |
@@ -17,7 +18,8 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, trap,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, is_authority,
+    read_body, trap,
     wasi::{clocks::monotonic_clock, random::random::get_random_u64},
     write_repeatedly,
 };
@@ -27,7 +29,7 @@ static MARKER: [u8; 64] = *b"behaviour: version=1...............................
 struct Fixture;
 
 impl Guest for Fixture {
-    fn handle(_: IncomingRequest, out: ResponseOutparam) {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
         // The compiler must not assume that the marker in the component is this one.
         let marker = std::hint::black_box(&MARKER);
         let marker = str::from_utf8(marker).unwrap_or_default().trim_end_matches('.');
@@ -45,6 +47,9 @@ impl Guest for Fixture {
             if says("trap") {
                 trap();
             }
+            if says("strict") && !(has_valid_host(&request) && read_body(&request).is_some()) {
+                trap();
+            }
             if says("hang") {
                 monotonic_clock::subscribe_duration(u64::MAX / 2).block();
             }
@@ -59,6 +64,10 @@ impl Guest for Fixture {
         let status = number("status").filter(|_| misbehaves).and_then(|status| u16::try_from(status).ok());
         respond(out, status.unwrap_or(200), value("version"));
     }
+}
+
+fn has_valid_host(request: &IncomingRequest) -> bool {
+    request.authority().is_some_and(|authority| is_authority(&authority))
 }
 
 fn spin() -> ! {

@@ -34,20 +34,60 @@ pub fn start_response(out: ResponseOutparam) -> OutgoingBody {
 pub fn write_repeatedly(body: &OutgoingBody, chunk: &[u8], times: u64) {
     let stream = body.write().unwrap_or_else(|()| trap());
     for _ in 0..times {
-        let mut rest = chunk;
-        while !rest.is_empty() {
-            let Ok(permit) = stream.check_write() else { return };
-            if permit == 0 {
-                stream.subscribe().block();
-                continue;
-            }
-            let (part, later) = rest.split_at(rest.len().min(usize::try_from(permit).unwrap_or(usize::MAX)));
-            if stream.write(part).is_err() {
-                return;
-            }
-            rest = later;
+        if !write_to(&stream, chunk) {
+            return;
         }
     }
+}
+
+/// Writes `bytes` to a stream, in as few writes as the host accepts. Returns whether the stream is still open.
+pub fn write_to(stream: &OutputStream, bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let Ok(permit) = stream.check_write() else { return false };
+        if permit == 0 {
+            stream.subscribe().block();
+            continue;
+        }
+        let (part, later) = rest.split_at(rest.len().min(usize::try_from(permit).unwrap_or(usize::MAX)));
+        if stream.write(part).is_err() {
+            return false;
+        }
+        rest = later;
+    }
+    true
+}
+
+/// Reads the body of a request to its end; `None` if that fails.
+pub fn read_body(request: &IncomingRequest) -> Option<Vec<u8>> {
+    let body = request.consume().ok()?;
+    let stream = body.stream().ok()?;
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(64 * 1024) {
+            Ok(part) => bytes.extend(part),
+            Err(StreamError::Closed) => return Some(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return None,
+        }
+    }
+}
+
+/// Whether an authority consists of a name or an address, and perhaps a port: what the URL class of JavaScript accepts, roughly.
+pub fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(None) => return false,
+        Some(Some((address, port))) if address.parse::<std::net::Ipv6Addr>().is_ok() => (address, port),
+        Some(Some(_)) => return false,
+        None => text.split_once(':').map_or((text, ""), |(host, _)| text.split_at(host.len())),
+    };
+    let is_name =
+        |label: &str| label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_numeric =
+        host.split('.').next_back().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_host =
+        host.contains(':') || (is_name(host) && (!is_numeric || host.parse::<std::net::Ipv4Addr>().is_ok()));
+    let is_port = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+    !host.is_empty() && is_host && is_port
 }
 
 /// Traps with the `unreachable` instruction.

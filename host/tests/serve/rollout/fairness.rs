@@ -13,8 +13,9 @@ use http_body_util::Full;
 use tokio::task::JoinHandle;
 
 use crate::{
-    harness::{Client, ORDER, TestHost, orders, version_of, within},
+    harness::{Client, ORDER, TestHost, behaving, orders, version_of, within},
     rollout::canary::{event, push, record_of},
+    wire::Wire,
 };
 
 /// Clients that create orders, one after the other.
@@ -87,4 +88,44 @@ fn lock(database: &std::path::Path) {
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     std::thread::sleep(Duration::from_secs(1));
     connection.execute_batch("ROLLBACK").unwrap();
+}
+
+/// A component as JavaScript's are: it traps on a `Host` that is no host, and on a body that it cannot read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_release_is_kept_while_clients_send_invalid_requests() {
+    const EACH: usize = 120;
+    let folder = tempfile::tempdir().unwrap();
+    let host = Arc::new(TestHost::start(&behaving("version=1", folder.path()), &[]).await);
+    let terms = "canary=50%25&window=6s&watch=1s&control=20%25";
+    let module = push(&host, &behaving("version=2 strict", folder.path()), terms).await;
+    event(&host, &module, "rollout.trial_started").await;
+    let others = tokio::spawn({
+        let host = Arc::clone(&host);
+        async move {
+            let mut client = host.connect().await;
+            for _ in 0..4 * EACH {
+                assert_eq!(client.get("/").await.status(), 200);
+            }
+        }
+    });
+    for _ in 0..EACH {
+        for bytes in [
+            "GET / HTTP/1.1\r\nHost: a:b:c\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 2000000\r\n\r\n",
+        ] {
+            // The component that is replaced responds without reading.
+            let mut wire = Wire::open(&host).await;
+            wire.send(bytes).await;
+            wire.response("GET").await.expect("a response");
+        }
+    }
+    within("the other clients", others).await.unwrap();
+    let ends = ["rollout.rolled_back", "rollout.settled"];
+    let is_end =
+        |line: &serde_json::Value| ends.iter().any(|end| line["event"] == *end) && line["module"] == *module;
+    let end = host.log().wait_for("the end of the rollout", is_end).await;
+    let record = record_of(&host, &module).await;
+    assert_eq!(end["event"], "rollout.settled", "{end} {record}");
+    assert_eq!(record["state"], "serving", "{record}");
+    assert_eq!(record["trial"]["module"]["failures"], 0, "{record}");
 }

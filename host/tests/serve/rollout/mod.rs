@@ -1,5 +1,6 @@
 //! How one module replaces another while requests are in flight.
 
+mod blame;
 pub mod canary;
 mod fairness;
 mod isolation;

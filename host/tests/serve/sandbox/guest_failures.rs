@@ -288,6 +288,7 @@ fn every_fixture_is_tested() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let tests = concat!(
             include_str!("../rollout/canary.rs"),
+            include_str!("framing.rs"),
             include_str!("guest_failures.rs"),
             include_str!("logs.rs"),
             include_str!("outbound.rs"),
