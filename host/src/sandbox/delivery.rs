@@ -11,8 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, response::Parts};
+use http::{HeaderMap, Response, response::Parts};
 use tokio::{
     sync::oneshot,
     time::{Instant, Sleep, sleep},
@@ -26,8 +25,8 @@ use crate::sandbox::{
     request_body::TooLarge,
     response_body::Unread,
     stream::{Stream, StreamEnd, StreamLimits},
-    unread::{RoomWait, UnreadLimit},
-    written::{Part, ResponseContent, Written},
+    transfer::Transfer,
+    unread::UnreadLimit,
 };
 
 /// How long a call may go on that writes a response for nobody: its client has left, or needs no content.
@@ -61,8 +60,6 @@ pub struct DeliveryTerms {
     pub stream_end: Option<StreamEnd>,
     /// Whether the method of the request is HEAD.
     pub head_only: bool,
-    /// Whether the body of the request is too large.
-    pub too_large: Option<TooLarge>,
 }
 
 /// A response in delivery.
@@ -74,23 +71,12 @@ pub struct Delivery {
     receiver: Option<ResponseReceiver>,
     /// Until it can be sent.
     head: Option<Parts>,
-    /// The status of the response, once there is one.
-    status: Option<StatusCode>,
-    /// What the component writes, until its end.
-    written: Option<Written>,
-    /// A chunk that waits for room, and the wait.
-    next: Option<Bytes>,
-    room: Option<RoomWait>,
-    /// Whether the component has finished the body.
-    finished: bool,
-    /// Whether any part of the body has been taken.
-    has_begun: bool,
+    transfer: Transfer,
     /// Whether the client has left.
     left: bool,
     /// Runs while the component writes for nobody.
     leave_timer: Option<Pin<Box<Sleep>>>,
     stream: Option<Stream>,
-    unread: Arc<Unread>,
     record: Arc<CallRecord>,
     terms: DeliveryTerms,
 }
@@ -101,22 +87,18 @@ impl Delivery {
         call: GuestCall,
         receiver: ResponseReceiver,
         record: Arc<CallRecord>,
+        too_large: Option<TooLarge>,
         terms: DeliveryTerms,
     ) -> Self {
+        let transfer = Transfer::new(Arc::clone(&terms.limits.unread), too_large);
         Self {
             call: Some(call),
             receiver: Some(receiver),
             head: None,
-            status: None,
-            written: None,
-            next: None,
-            room: None,
-            finished: false,
-            has_begun: false,
+            transfer,
             left: false,
             leave_timer: None,
             stream: None,
-            unread: Arc::default(),
             record,
             terms,
         }
@@ -124,7 +106,7 @@ impl Delivery {
 
     /// What the client has not read yet.
     pub fn unread(&self) -> &Arc<Unread> {
-        &self.unread
+        self.transfer.unread()
     }
 
     /// Whether the call goes on, so that the delivery has to be run.
@@ -144,14 +126,16 @@ impl Delivery {
         loop {
             let ended = self.poll_call(context);
             self.receive_head(context)?;
-            let moved = self.take_parts(context)?;
+            let moved = self.take(context)?;
             match ended {
-                Some(Err(failure)) if self.finished => {
+                Some(Err(failure)) if self.transfer.is_finished() => {
                     self.fail(failure);
                     break;
                 }
-                _ if self.finished => break,
-                Some(result) => return Poll::Ready(Err(result.err().unwrap_or_else(|| self.unfinished()))),
+                _ if self.transfer.is_finished() => break,
+                Some(result) => {
+                    return Poll::Ready(Err(result.err().unwrap_or_else(|| self.transfer.unfinished())));
+                }
                 None if moved => {}
                 None if self.may_send_head(context) => break,
                 None => return Poll::Pending,
@@ -161,19 +145,19 @@ impl Delivery {
     }
 
     fn may_send_head(&mut self, context: &mut Context<'_>) -> bool {
-        match &self.written {
+        match self.transfer.written() {
             None => false,
             Some(_) if self.terms.head_only => self.has_waited_for_nobody(context),
-            Some(written) => self.has_begun || !written.has_length(),
+            Some(written) => self.transfer.has_begun() || !written.has_length(),
         }
     }
 
     fn begin_response(&mut self) -> Result<Parts, Failure> {
         let head = self.head.take().ok_or(Failure::NoResponse)?;
-        self.check_request_body()?;
-        let Some(written) = &self.written else { return Ok(head) };
-        if written.content() == ResponseContent::None {
-            self.unread.complete(HeaderMap::new());
+        self.transfer.check_request_body()?;
+        let Some(written) = self.transfer.written() else { return Ok(head) };
+        if self.transfer.is_discarded() {
+            self.unread().complete(HeaderMap::new());
             if self.terms.head_only {
                 self.call = None;
             }
@@ -195,8 +179,11 @@ impl Delivery {
 
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         loop {
-            if !self.finished && !self.left && self.has_client_left(context) {
-                self.leave();
+            if !self.left && self.has_client_left(context) {
+                // What the component makes of that is no evidence.
+                self.left = true;
+                self.stream = None;
+                self.transfer.stop();
             }
             if let Some(stream) = &mut self.stream
                 && stream.end.as_mut().poll(context).is_ready()
@@ -204,9 +191,11 @@ impl Delivery {
                 return Poll::Ready(Err(Failure::StreamEnded));
             }
             let ended = self.poll_call(context);
-            let moved = self.take_parts(context)?;
+            let moved = self.take(context)?;
             match ended {
-                Some(Ok(())) if !self.finished => return Poll::Ready(Err(self.unfinished())),
+                Some(Ok(())) if !self.transfer.is_finished() => {
+                    return Poll::Ready(Err(self.transfer.unfinished()));
+                }
                 Some(result) => return Poll::Ready(result),
                 None if moved => {}
                 None if self.writes_for_nobody() && self.has_waited_for_nobody(context) => {
@@ -231,7 +220,7 @@ impl Delivery {
     /// A call that waits for its reader is not to blame for the time.
     fn blame(&self, failure: Failure) -> Failure {
         match failure {
-            Failure::TimedOut if self.next.is_some() => Failure::NotRead,
+            Failure::TimedOut if self.transfer.waits() => Failure::NotRead,
             failure => failure,
         }
     }
@@ -243,77 +232,19 @@ impl Delivery {
         // Without a response, the result of the call gives the reason.
         let Ok(response) = received else { return Ok(()) };
         let response = response.map_err(Failure::ReturnedError)?;
-        let (head, written) = Written::new(response, self.terms.head_only)?;
-        (self.status, self.head, self.written) = (Some(head.status), Some(head), Some(written));
+        self.head = Some(self.transfer.begin(response, self.terms.head_only)?);
         Ok(())
     }
 
-    /// Takes what the component has written, as far as there is room. Returns whether there was anything. What a call that has
-    /// ended leaves behind, a few chunks at most, needs no room.
-    fn take_parts(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
-        let mut moved = false;
-        loop {
-            if self.next.is_some() {
-                if !self.push_next(context)? {
-                    return Ok(moved);
-                }
-                moved = true;
-            }
-            let Some(written) = &mut self.written else { return Ok(moved) };
-            let has_content = written.content() == ResponseContent::Sent;
-            let Poll::Ready(part) = written.poll_part(context) else { return Ok(moved) };
-            self.check_request_body()?;
-            match part? {
-                Part::Chunk(bytes) => {
-                    self.next = Some(bytes);
-                    self.has_begun = true;
-                    self.continue_stream();
-                }
-                Part::End(trailers) => {
-                    (self.written, self.stream) = (None, None);
-                    self.finished = true;
-                    self.unread.complete(if has_content { trailers } else { HeaderMap::new() });
-                    return Ok(true);
-                }
-                Part::Lost => {
-                    self.written = None;
-                    return Ok(moved);
-                }
-            }
+    fn take(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
+        let moved = self.transfer.take(self.call.is_none(), context)?;
+        if self.transfer.is_finished() {
+            self.stream = None;
         }
-    }
-
-    /// Passes a chunk on. Returns whether there was room.
-    fn push_next(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
-        let Some(bytes) = self.next.take() else { return Ok(true) };
-        let limit = &self.terms.limits.unread;
-        let room = if self.unread.poll_written(context) {
-            None
-        } else if let Some(room) = limit.try_reserve(bytes.len()) {
-            Some(room)
-        } else if self.call.is_none() {
-            None
-        } else {
-            let wait = self.room.get_or_insert_with(|| limit.wait(bytes.len()));
-            match Pin::new(wait).poll(context) {
-                Poll::Ready(room) => Some(room.map_err(|_| Failure::NotRead)?),
-                Poll::Pending => {
-                    self.next = Some(bytes);
-                    return Ok(false);
-                }
-            }
-        };
-        self.room = None;
-        self.unread.push(bytes, room);
-        Ok(true)
-    }
-
-    /// Why there is no whole response although the call has ended without a failure.
-    fn unfinished(&self) -> Failure {
-        match self.status {
-            Some(_) => Failure::IncompleteResponse,
-            None => Failure::NoResponse,
+        if moved {
+            self.continue_stream();
         }
+        Ok(moved)
     }
 
     /// Lets the stream live until its next chunk is due.
@@ -324,28 +255,13 @@ impl Delivery {
         }
     }
 
-    /// A component that was told that the body of its request is too large is held to 413.
-    fn check_request_body(&self) -> Result<(), Failure> {
-        let failure = self.terms.too_large.as_ref().and_then(|too_large| too_large.failure(self.status));
-        failure.map_or(Ok(()), Err)
-    }
-
-    fn is_discarded(&self) -> bool {
-        self.written.as_ref().is_some_and(|written| written.content() == ResponseContent::None)
-    }
-
     fn writes_for_nobody(&self) -> bool {
-        self.left || self.is_discarded()
+        self.left || self.transfer.is_discarded()
     }
 
     fn has_client_left(&self, context: &Context<'_>) -> bool {
-        !self.is_discarded() && self.unread.poll_dropped(context)
-    }
-
-    /// The component notices that its client has left when it next writes. What it makes of that is no evidence.
-    fn leave(&mut self) {
-        (self.written, self.next, self.room, self.stream) = (None, None, None, None);
-        self.left = true;
+        let reads = self.transfer.is_finished() || self.transfer.is_discarded();
+        !reads && self.unread().poll_dropped(context)
     }
 
     fn has_waited_for_nobody(&mut self, context: &mut Context<'_>) -> bool {
@@ -358,13 +274,12 @@ impl Delivery {
         if self.left {
             return;
         }
-        let too_large = self.terms.too_large.as_ref().and_then(|too_large| too_large.failure(None));
-        let failure = too_large.unwrap_or(failure);
+        let failure = self.transfer.blame(failure);
         self.record.counted.fail_after_head(&failure);
         let has_events = self.stream.as_ref().is_some_and(|stream| stream.has_events);
         if matches!(failure, Failure::StreamEnded) && has_events {
-            self.unread.complete(HeaderMap::new());
-        } else if self.finished {
+            self.unread().complete(HeaderMap::new());
+        } else if self.transfer.is_finished() {
             tracing::warn!(
                 event = "request.failed_after_response",
                 request_id = &*self.record.request_id,
@@ -372,7 +287,7 @@ impl Delivery {
                 "call failed after its response was complete"
             );
         } else {
-            self.unread.fail(failure);
+            self.unread().fail(failure);
         }
     }
 }

@@ -165,8 +165,8 @@ impl Guest {
         let call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
 
         let limits = Arc::clone(&self.bounds.responses);
-        let terms = DeliveryTerms { limits, stream_end, head_only, too_large };
-        let mut delivery = Delivery::new(call, receiver, Arc::clone(record), terms);
+        let terms = DeliveryTerms { limits, stream_end, head_only };
+        let mut delivery = Delivery::new(call, receiver, Arc::clone(record), too_large, terms);
         let head = poll_fn(|context| delivery.poll_head(context)).await?;
         let body = GuestBody::new(Arc::clone(delivery.unread()), guard);
         if delivery.goes_on() {

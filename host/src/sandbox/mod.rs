@@ -17,6 +17,7 @@
 //! | [`stream`] | responses that may last for long |
 //! | [`written`] | the head and the body of a response, as a component writes them |
 //! | [`response_body`] | the body of a response, as a client reads it |
+//! | [`transfer`] | moves what a component writes to where its client reads it |
 //! | [`delivery`] | drives a call, and takes what it writes |
 //! | `idle` | instances that wait for their next request |
 //! | [`guest`] | one call into one instance, and its outcome |
@@ -38,6 +39,7 @@ pub mod request_body;
 pub mod response_body;
 pub mod stream;
 pub mod tally;
+pub mod transfer;
 pub mod unread;
 pub mod workers;
 pub mod written;
