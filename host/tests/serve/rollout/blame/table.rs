@@ -157,7 +157,10 @@ async fn play(host: &TestHost, bytes: &[u8], client: Client) -> Option<Result<Se
             wire.reset();
             None
         }
-        _ => None,
+        _ => {
+            drop(wire);
+            None
+        }
     };
     host.log().wait_for_count("the end of the request", accessed + 1, accesses).await;
     None
