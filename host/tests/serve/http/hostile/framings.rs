@@ -6,10 +6,15 @@ use super::part::{
     body, part,
 };
 
-/// The fields that frame a body, with the body.
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+
+/// The fields that frame a body, with the body. The first form has none.
 pub fn framings() -> Vec<Part> {
-    const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
-    let mut parts = vec![part(Handled, "", "")];
+    [vec![part(Handled, "", "")], lengths(), codings(), sizes(), chunks()].concat()
+}
+
+fn lengths() -> Vec<Part> {
+    let mut parts = vec![part(Handled, "Content-Length: 0\r\n", "")];
     for field in [
         "Content-Length: 5",
         "Content-Length:5 \t",
@@ -18,7 +23,6 @@ pub fn framings() -> Vec<Part> {
     ] {
         parts.push(body(Handled, &format!("{field}\r\n"), "hello", "hello"));
     }
-    parts.push(part(Handled, "Content-Length: 0\r\n", ""));
     parts.push(body(
         Handled,
         &format!("Content-Length: {}\r\n", SMUGGLED.len()),
@@ -47,7 +51,11 @@ pub fn framings() -> Vec<Part> {
         parts.push(body(RefusedLast, &format!("Content-Length: {length}\r\n"), "hello", ""));
     }
     parts.push(body(RefusedLast, "Content-Length : 5\r\n", "hello", ""));
+    parts
+}
 
+fn codings() -> Vec<Part> {
+    let mut parts = Vec::new();
     let one = "5\r\nhello\r\n0\r\n\r\n";
     for coding in ["chunked", "CHUNKED", "\t chunked \t"] {
         parts.push(body(Handled, &format!("Transfer-Encoding: {coding}\r\n"), one, "hello"));
@@ -85,26 +93,13 @@ pub fn framings() -> Vec<Part> {
         let refused = body(RefusedLast, &format!("Transfer-Encoding: {coding}\r\n"), one, "");
         parts.push(Part { status: 501, ..refused });
     }
+    parts
+}
 
+fn sizes() -> Vec<Part> {
+    let mut parts = Vec::new();
     for size in ["5", "05", "0000000000000005", "5;a=b", "5;", "5 ;a", "5\t", "5;a=\"b;c\""] {
         parts.push(body(Handled, CHUNKED, format!("{size}\r\nhello\r\n0\r\n\r\n"), "hello"));
-    }
-    for chunks in ["1\r\nh\r\n4\r\nello\r\n000\r\n\r\n", "5\r\nhello\r\n0;a=b\r\n\r\n"] {
-        parts.push(body(Handled, CHUNKED, chunks, "hello"));
-    }
-    for trailers in [
-        "X-A: 1\r\n",
-        "Content-Length: 9\r\n",
-        "Host: evil\r\nTransfer-Encoding: chunked\r\n",
-        "\n",
-        &format!("\n{}", SMUGGLED.trim_end()),
-    ] {
-        parts.push(body(
-            HandledLast,
-            CHUNKED,
-            format!("5\r\nhello\r\n0\r\n{}\r\n\r\n", trailers.trim_end_matches("\r\n")),
-            "hello",
-        ));
     }
     for size in [
         "",
@@ -132,6 +127,30 @@ pub fn framings() -> Vec<Part> {
     ] {
         parts.push(body(RefusedLast, CHUNKED, format!("{size}\r\nhello\r\n0\r\n\r\n"), ""));
     }
+    parts.push(body(RefusedLast, CHUNKED, format!("5{}\r\nhello\r\n0\r\n\r\n", " ".repeat(300 << 10)), ""));
+    parts.push(body(RefusedLast, CHUNKED, format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(20 << 10)), ""));
+    parts
+}
+
+fn chunks() -> Vec<Part> {
+    let mut parts = Vec::new();
+    for chunks in ["1\r\nh\r\n4\r\nello\r\n000\r\n\r\n", "5\r\nhello\r\n0;a=b\r\n\r\n"] {
+        parts.push(body(Handled, CHUNKED, chunks, "hello"));
+    }
+    for trailers in [
+        "X-A: 1\r\n",
+        "Content-Length: 9\r\n",
+        "Host: evil\r\nTransfer-Encoding: chunked\r\n",
+        "\n",
+        &format!("\n{}", SMUGGLED.trim_end()),
+    ] {
+        parts.push(body(
+            HandledLast,
+            CHUNKED,
+            format!("5\r\nhello\r\n0\r\n{}\r\n\r\n", trailers.trim_end_matches("\r\n")),
+            "hello",
+        ));
+    }
     for chunks in [
         "5\nhello\n0\n\n",
         "5\r\nhello0\r\n\r\n",
@@ -145,7 +164,5 @@ pub fn framings() -> Vec<Part> {
         parts.push(body(RefusedLast, CHUNKED, format!("{chunks}{SMUGGLED}"), ""));
     }
     parts.push(body(RefusedLast, CHUNKED, format!("0;\n{SMUGGLED}"), ""));
-    parts.push(body(RefusedLast, CHUNKED, format!("5{}\r\nhello\r\n0\r\n\r\n", " ".repeat(300 << 10)), ""));
-    parts.push(body(RefusedLast, CHUNKED, format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(20 << 10)), ""));
     parts
 }

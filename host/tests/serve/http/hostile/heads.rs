@@ -8,6 +8,10 @@ use super::part::{
 
 /// Request lines. The authority of a whole URI is in [`authority_of`].
 pub fn lines() -> Vec<Part> {
+    [valid_lines(), invalid_lines()].concat()
+}
+
+fn valid_lines() -> Vec<Part> {
     let mut parts = Vec::new();
     for method in ["GET", "POST", "DELETE", "get", "BREW", "M-SEARCH", "!#$%&'*+-.^_`|~"] {
         parts.push(part(Handled, format!("{method} /first HTTP/1.1"), "/first"));
@@ -22,7 +26,11 @@ pub fn lines() -> Vec<Part> {
         parts.push(part(Handled, format!("GET {uri} HTTP/1.1"), "/first"));
     }
     parts.push(part(Handled, "\r\nGET /first HTTP/1.1", "/first"));
+    parts
+}
 
+fn invalid_lines() -> Vec<Part> {
+    let mut parts = Vec::new();
     for version in [
         "HTTP/1.2",
         "HTTP/2.0",
