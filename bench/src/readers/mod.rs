@@ -45,8 +45,8 @@ pub(crate) struct Options {
     /// Requests of the others in a second
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// Clients that come in a second
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Clients that come in a second: so few that their pages alone do not overload the machine, as the first row shows
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     arrivals: u32,
     /// Measure this program as our host instead of building one
     #[arg(long, value_name = "PROGRAM")]

@@ -9,6 +9,7 @@
 
 use core::alloc::Layout;
 use core::arch::wasm32::{memory_grow, memory_size};
+use core::ptr::NonNull;
 
 use talc::{
     base::{Talc, binning::Binning},
@@ -19,15 +20,18 @@ use talc::{
 
 #[global_allocator]
 static ALLOCATOR: TalcSyncCell<InitialMemory, WasmBinning> =
-    TalcSyncCell::new_wasm(InitialMemory { claimed: false });
+    TalcSyncCell::new_wasm(InitialMemory { claimed: false, end: None });
 
 /// The size of a page of WebAssembly memory, in bytes.
 const PAGE: usize = 65_536;
 
-/// Provides first the memory after the component's data, then whole pages by growing the memory.
+/// Provides first the memory after the component's data, then whole pages by growing the memory. Pages that follow the heap
+/// extend it, so that what one allocation leaves of them is used by the next.
 #[derive(Debug)]
 struct InitialMemory {
     claimed: bool,
+    /// The end of the heap that was claimed or extended last.
+    end: Option<NonNull<u8>>,
 }
 
 // SAFETY: `acquire` allocates nothing.
@@ -41,16 +45,24 @@ unsafe impl Source for InitialMemory {
             let base = &raw const __heap_base as usize;
             let size = (memory_size::<0>() * PAGE).saturating_sub(base);
             // SAFETY: this is the component's only allocator, so no other code uses the bytes after the data.
-            if unsafe { talc.claim(base as *mut u8, size) }.is_some() {
+            talc.source.end = unsafe { talc.claim(base as *mut u8, size) };
+            if talc.source.end.is_some() {
                 return Ok(());
             }
         }
         let pages = layout.size().saturating_add(layout.align()).div_ceil(PAGE) + 1;
-        let end = memory_grow::<0>(pages);
-        if end == usize::MAX {
+        let grown = memory_grow::<0>(pages);
+        if grown == usize::MAX {
             return Err(());
         }
-        // SAFETY: these pages have just been added to the memory.
-        unsafe { talc.claim((end * PAGE) as *mut u8, pages * PAGE) }.map(|_| ()).ok_or(())
+        let (base, size) = ((grown * PAGE) as *mut u8, pages * PAGE);
+        let end = talc.source.end.filter(|end| end.as_ptr() == base);
+        talc.source.end = match end {
+            // SAFETY: these pages have just been added to the memory, and the heap of the allocator ends where they begin.
+            Some(end) => Some(unsafe { talc.extend(end, base.wrapping_add(size)) }),
+            // SAFETY: these pages have just been added to the memory.
+            None => unsafe { talc.claim(base, size) },
+        };
+        talc.source.end.map(|_| ()).ok_or(())
     }
 }
