@@ -287,6 +287,7 @@ fn every_fixture_is_tested() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
         let tests = concat!(
+            include_str!("../http/framing.rs"),
             include_str!("../rollout/canary.rs"),
             include_str!("framing.rs"),
             include_str!("guest_failures.rs"),
