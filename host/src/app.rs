@@ -50,6 +50,7 @@ use crate::{
         outbound::Outbound,
         stream::StreamLimits,
         unread::UnreadLimit,
+        waiting::Waiting,
         workers::Workers,
     },
     store::{self, Store},
@@ -312,6 +313,7 @@ fn response_limits(config: &LimitsConfig) -> ResponseLimits {
     let max_calls = config.max_concurrent.into();
     ResponseLimits {
         unread: Arc::new(UnreadLimit::new(config.max_answers.bytes(), max_calls)),
+        leaving: Arc::new(Waiting::new(max_calls)),
         streams: config.stream_timeout.map(|timeout| StreamLimits::new(timeout.0, max_calls)),
     }
 }

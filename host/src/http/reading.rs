@@ -43,8 +43,8 @@ impl Reading {
     /// When the client is too slow, if it holds up the host now.
     pub fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since?;
-        // While the host waits, this many bytes have been accepted and not sent.
-        let read = self.written.saturating_sub(MAX_UNSENT.into());
+        // The operating system lets the host wait until it has sent all but half of what it may hold.
+        let read = self.written.saturating_sub(u64::from(MAX_UNSENT / 2));
         let allowed = Duration::from_millis(read.saturating_mul(1000) / MIN_RATE).max(MIN_WAIT);
         Some(since + allowed.saturating_sub(self.waited))
     }

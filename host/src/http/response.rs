@@ -221,8 +221,9 @@ impl<G: Unpin> Body for TrackedBody<G> {
         Poll::Ready(frame)
     }
 
+    /// hyper would drop the length that a 304 announces if its body had ended.
     fn is_end_stream(&self) -> bool {
-        self.content.is_end_stream()
+        self.record.status != StatusCode::NOT_MODIFIED && self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

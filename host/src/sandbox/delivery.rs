@@ -27,6 +27,8 @@ use crate::sandbox::{
     stream::{Stream, StreamEnd, StreamLimits},
     transfer::Transfer,
     unread::UnreadLimit,
+    waiting::{Place, Waiting},
+    written::Written,
 };
 
 /// How long a call may go on that writes a response for nobody: its client has left, or needs no content.
@@ -40,6 +42,8 @@ pub type ResponseReceiver = oneshot::Receiver<Result<Response<HyperOutgoingBody>
 pub struct ResponseLimits {
     /// The memory for what clients have not read yet.
     pub unread: Arc<UnreadLimit>,
+    /// The calls that write responses for nobody.
+    pub leaving: Arc<Waiting>,
     /// The limits of streams; `None` if the deadline of a request applies to streams, too.
     pub streams: Option<StreamLimits>,
 }
@@ -47,7 +51,11 @@ pub struct ResponseLimits {
 impl Default for ResponseLimits {
     /// For calls of which hardly any is in flight at once, and whose responses are read.
     fn default() -> Self {
-        Self { unread: Arc::new(UnreadLimit::new(usize::MAX, 1)), streams: None }
+        Self {
+            unread: Arc::new(UnreadLimit::new(usize::MAX, 1)),
+            leaving: Arc::new(Waiting::new(1)),
+            streams: None,
+        }
     }
 }
 
@@ -75,10 +83,16 @@ pub struct Delivery {
     /// Whether the client has left.
     left: bool,
     /// Runs while the component writes for nobody.
-    leave_timer: Option<Pin<Box<Sleep>>>,
+    leaving: Option<Leaving>,
     stream: Option<Stream>,
     record: Arc<CallRecord>,
     terms: DeliveryTerms,
+}
+
+/// What ends a call that writes for nobody.
+struct Leaving {
+    timer: Pin<Box<Sleep>>,
+    place: Place,
 }
 
 impl Delivery {
@@ -97,7 +111,7 @@ impl Delivery {
             head: None,
             transfer,
             left: false,
-            leave_timer: None,
+            leaving: None,
             stream: None,
             record,
             terms,
@@ -114,10 +128,14 @@ impl Delivery {
         self.call.is_some()
     }
 
+    /// The failure to report for this one.
+    pub fn blame(&self, failure: Failure) -> Failure {
+        self.transfer.blame(failure)
+    }
+
     /// Drives the call until the head of the response can be sent.
     ///
-    /// A head that announces a length waits for the first chunk: until then, a failure can still be reported with a status. One
-    /// that answers HEAD waits until the component has finished, so that one connection occupies one instance at a time.
+    /// A head that announces a length waits for the first chunk: until then, a failure can still be reported with a status.
     ///
     /// # Errors
     ///
@@ -137,19 +155,16 @@ impl Delivery {
                     return Poll::Ready(Err(result.err().unwrap_or_else(|| self.transfer.unfinished())));
                 }
                 None if moved => {}
-                None if self.may_send_head(context) => break,
+                None if self.may_send_head() => break,
                 None => return Poll::Pending,
             }
         }
         Poll::Ready(self.begin_response())
     }
 
-    fn may_send_head(&mut self, context: &mut Context<'_>) -> bool {
-        match self.transfer.written() {
-            None => false,
-            Some(_) if self.terms.head_only => self.has_waited_for_nobody(context),
-            Some(written) => self.transfer.has_begun() || !written.has_length(),
-        }
+    fn may_send_head(&self) -> bool {
+        let begun = self.transfer.has_begun();
+        self.transfer.written().is_some_and(|written| begun || !written.has_length())
     }
 
     fn begin_response(&mut self) -> Result<Parts, Failure> {
@@ -158,9 +173,6 @@ impl Delivery {
         let Some(written) = self.transfer.written() else { return Ok(head) };
         if self.transfer.is_discarded() {
             self.unread().complete(HeaderMap::new());
-            if self.terms.head_only {
-                self.call = None;
-            }
         } else if !written.has_length()
             && let (Some(limits), Some(end)) = (&self.terms.limits.streams, self.terms.stream_end.take())
         {
@@ -211,14 +223,14 @@ impl Delivery {
         match Pin::new(self.call.as_mut()?).poll(context) {
             Poll::Ready(result) => {
                 self.call = None;
-                Some(result.map_err(|failure| self.blame(failure)))
+                Some(result.map_err(|failure| self.blame_reader(failure)))
             }
             Poll::Pending => None,
         }
     }
 
     /// A call that waits for its reader is not to blame for the time.
-    fn blame(&self, failure: Failure) -> Failure {
+    fn blame_reader(&self, failure: Failure) -> Failure {
         match failure {
             Failure::TimedOut if self.transfer.waits() => Failure::NotRead,
             failure => failure,
@@ -260,13 +272,18 @@ impl Delivery {
     }
 
     fn has_client_left(&self, context: &Context<'_>) -> bool {
-        let reads = self.transfer.is_finished() || self.transfer.is_discarded();
-        !reads && self.unread().poll_dropped(context)
+        let needs_more = |written: &Written| !written.is_complete();
+        let writes = self.transfer.waits() || self.transfer.written().is_some_and(needs_more);
+        writes && !self.transfer.is_discarded() && self.unread().poll_dropped(context)
     }
 
     fn has_waited_for_nobody(&mut self, context: &mut Context<'_>) -> bool {
-        let timer = self.leave_timer.get_or_insert_with(|| Box::pin(sleep(LEAVE_TIMEOUT)));
-        timer.as_mut().poll(context).is_ready()
+        let waiting = &self.terms.limits.leaving;
+        let Leaving { timer, place } = self.leaving.get_or_insert_with(|| Leaving {
+            timer: Box::pin(sleep(LEAVE_TIMEOUT)),
+            place: Waiting::enter(waiting),
+        });
+        timer.as_mut().poll(context).is_ready() || place.poll_end(context).is_ready()
     }
 
     /// Ends the response with a failure, or logs a failure that came after it.

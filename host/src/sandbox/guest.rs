@@ -167,7 +167,8 @@ impl Guest {
         let limits = Arc::clone(&self.bounds.responses);
         let terms = DeliveryTerms { limits, stream_end, head_only };
         let mut delivery = Delivery::new(call, receiver, Arc::clone(record), too_large, terms);
-        let head = poll_fn(|context| delivery.poll_head(context)).await?;
+        let head = poll_fn(|context| delivery.poll_head(context)).await;
+        let head = head.map_err(|failure| delivery.blame(failure))?;
         let body = GuestBody::new(Arc::clone(delivery.unread()), guard);
         if delivery.goes_on() {
             tokio::spawn(delivery.run());

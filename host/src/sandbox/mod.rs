@@ -13,6 +13,7 @@
 //! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
 //! | [`call`] | a call in flight, and what ends it early |
+//! | [`waiting`] | calls that only wait, of which there may be only some |
 //! | [`unread`] | the memory for what clients have not read yet |
 //! | [`stream`] | responses that may last for long |
 //! | [`written`] | the head and the body of a response, as a component writes them |
@@ -41,5 +42,6 @@ pub mod stream;
 pub mod tally;
 pub mod transfer;
 pub mod unread;
+pub mod waiting;
 pub mod workers;
 pub mod written;

@@ -5,17 +5,16 @@
 //! each occupies an instance: if there are more, the response that has waited longest is cut.
 
 use std::{
-    collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The part of all calls, as a divisor, that may wait for room at once.
-const WAITING_PART: usize = 4;
+use crate::sandbox::waiting::{Place, Waiting};
+
 /// What a chunk costs besides its bytes: the structures around it.
 const CHUNK_COST: usize = 256;
 
@@ -24,13 +23,8 @@ const CHUNK_COST: usize = 256;
 pub struct UnreadLimit {
     bytes: Arc<Semaphore>,
     max_bytes: usize,
-    max_waiting: usize,
-    /// Those that wait, the longest first.
-    waiting: Mutex<VecDeque<Waiter>>,
+    waiting: Arc<Waiting>,
 }
-
-/// Tells a response that waits for room to be cut.
-type Waiter = oneshot::Sender<()>;
 
 /// Room for a chunk. Released on drop.
 #[derive(Debug)]
@@ -43,8 +37,7 @@ pub struct WaitedLongest;
 /// A wait for room. It ends on drop, too.
 #[allow(missing_debug_implementations, reason = "a future has no readable form")]
 pub struct RoomWait {
-    limit: Arc<UnreadLimit>,
-    cut: oneshot::Receiver<()>,
+    place: Place,
     room: Pin<Box<dyn Future<Output = Option<Room>> + Send>>,
 }
 
@@ -55,8 +48,7 @@ impl UnreadLimit {
         Self {
             bytes: Arc::new(Semaphore::new(max_bytes)),
             max_bytes,
-            max_waiting: (max_calls / WAITING_PART).max(1),
-            waiting: Mutex::default(),
+            waiting: Arc::new(Waiting::new(max_calls)),
         }
     }
 
@@ -67,20 +59,10 @@ impl UnreadLimit {
     }
 
     /// Waits for room for a chunk of this size.
-    pub fn wait(self: &Arc<Self>, bytes: usize) -> RoomWait {
-        let (waiter, cut) = oneshot::channel();
-        let mut waiting = self.waiting();
-        waiting.push_back(waiter);
-        if waiting.len() > self.max_waiting
-            && let Some(longest) = waiting.pop_front()
-        {
-            let _ = longest.send(());
-        }
-        drop(waiting);
+    pub fn wait(&self, bytes: usize) -> RoomWait {
         let room = Arc::clone(&self.bytes).acquire_many_owned(self.permits(bytes));
         RoomWait {
-            limit: Arc::clone(self),
-            cut,
+            place: Waiting::enter(&self.waiting),
             // The semaphore is never closed.
             room: Box::pin(async { room.await.ok().map(Room) }),
         }
@@ -90,27 +72,16 @@ impl UnreadLimit {
     fn permits(&self, bytes: usize) -> u32 {
         u32::try_from(bytes.saturating_add(CHUNK_COST).min(self.max_bytes)).unwrap_or(u32::MAX)
     }
-
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Waiter>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Future for RoomWait {
     type Output = Result<Room, WaitedLongest>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if Pin::new(&mut self.cut).poll(context).is_ready() {
+        if self.place.poll_end(context).is_ready() {
             return Poll::Ready(Err(WaitedLongest));
         }
         self.room.as_mut().poll(context).map(|room| room.ok_or(WaitedLongest))
-    }
-}
-
-impl Drop for RoomWait {
-    fn drop(&mut self) {
-        self.cut.close();
-        self.limit.waiting().retain(|waiter| !waiter.is_closed());
     }
 }
 

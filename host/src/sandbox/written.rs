@@ -96,6 +96,11 @@ impl Written {
         self.announced.is_some()
     }
 
+    /// Whether the component has written as much as was announced.
+    pub fn is_complete(&self) -> bool {
+        self.announced == Some(self.length)
+    }
+
     /// The next part. What the component writes without need is left out.
     ///
     /// # Errors
