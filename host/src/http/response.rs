@@ -218,15 +218,22 @@ impl<G: Unpin> Body for TrackedBody<G> {
             }
             None => self.record.end = End::Whole,
         }
+        // hyper asks for no more then.
+        if self.record.end == End::Open && self.content.is_end_stream() {
+            self.record.end = End::Whole;
+        }
         Poll::Ready(frame)
     }
 
-    /// hyper would drop the length that a 304 announces if its body had ended.
+    /// hyper would compare the length that a 304 announces with that of its body.
     fn is_end_stream(&self) -> bool {
         self.record.status != StatusCode::NOT_MODIFIED && self.content.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.content.size_hint()
+        match self.record.status {
+            StatusCode::NOT_MODIFIED => SizeHint::default(),
+            _ => self.content.size_hint(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     future::{Future, poll_fn},
     mem,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -50,8 +50,11 @@ enum Progress {
     Ended,
 }
 
-/// The rest of a call. Aborted on drop.
-struct BackgroundTask(JoinHandle<Result<(), Failure>>);
+/// The rest of a call. Ended on drop.
+struct BackgroundTask {
+    task: JoinHandle<Result<(), Failure>>,
+    work: Arc<Mutex<Option<Work>>>,
+}
 
 /// Waits for what ends a call early.
 struct Ends {
@@ -88,7 +91,7 @@ impl GuestCall {
             self.continue_in_background();
         }
         match &mut self.work {
-            Progress::InBackground(BackgroundTask(task)) => {
+            Progress::InBackground(BackgroundTask { task, .. }) => {
                 let ended = ready!(Pin::new(task).poll(context));
                 Poll::Ready(ended.unwrap_or_else(|error| Err(Failure::Trapped(format!("its task {error}")))))
             }
@@ -99,12 +102,17 @@ impl GuestCall {
 
     fn continue_in_background(&mut self) {
         let Some(background) = &self.background else { return };
-        if let Progress::Here(mut work) = mem::replace(&mut self.work, Progress::Ended) {
-            let record = Arc::clone(&self.record);
+        if let Progress::Here(work) = mem::replace(&mut self.work, Progress::Ended) {
+            let (record, work) = (Arc::clone(&self.record), Arc::new(Mutex::new(Some(work))));
+            let polled = Arc::clone(&work);
             let task = background.spawn(poll_fn(move |context| {
-                record.cpu.measure(Clock::Thread, || work.as_mut().poll(context))
+                let mut work = polled.lock().unwrap_or_else(PoisonError::into_inner);
+                match work.as_mut() {
+                    Some(work) => record.cpu.measure(Clock::Thread, || work.as_mut().poll(context)),
+                    None => Poll::Pending,
+                }
             }));
-            self.work = Progress::InBackground(BackgroundTask(task));
+            self.work = Progress::InBackground(BackgroundTask { task, work });
         }
     }
 
@@ -139,8 +147,12 @@ impl Future for GuestCall {
 }
 
 impl Drop for BackgroundTask {
+    /// A call that waits gives up its instance and its permit at once: its thread may not get to it soon.
     fn drop(&mut self) {
-        self.0.abort();
+        if let Ok(mut work) = self.work.try_lock() {
+            *work = None;
+        }
+        self.task.abort();
     }
 }
 

@@ -142,10 +142,10 @@ const BUDGET: [&str; 2] = ["--max-answers", "1MiB"];
 
 #[tokio::test]
 async fn clients_that_do_not_read_leave_permits_for_others() {
-    let options = [&LONG[..], &BUDGET, &["--max-concurrent", "4"]].concat();
+    let options = [&LONG[..], &BUDGET, &["--max-concurrent", "16"]].concat();
     let host = TestHost::fixture("frames", &options).await;
     let mut unread = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..40 {
         let mut wire = Wire::narrow(host.address).await;
         wire.send(get(LARGE)).await;
         // It may have been cut already.
