@@ -7,7 +7,8 @@
 //! | `row` | a row of the table: a host, and the load before and while the clients are there |
 //!
 //! Each row starts a host with an empty SQLite store and fills it with orders, more than a page holds. An open loop gets one
-//! small order, as the others do. Then the clients come, each with one request for the largest page.
+//! small order, as the others do. First, as many clients come and read at once: the pages themselves cost processor time. Then the
+//! clients of the row come. Each client has one request for the largest page.
 
 mod clients;
 mod orders;
@@ -26,8 +27,9 @@ use crate::{checks::Checks, host::build, machine, page, table::Table};
 const INTRODUCTION: &str = "Some clients each send one request for a full page (`limit=100`, 1 MiB), and then read slowly or not
 at all. The others get one small order, when each request is due (an open loop). **served**: clients that got a 200; those
 beyond `--max-concurrent` get a 503. **whole**: clients that read all of it. **others**, **503**, **failed**: requests of the
-others while the clients are there. Latencies are those of the others' 200s. The first row has no target: these clients read at
-once, so it shows what the pages themselves cost.
+others while the clients are there. Latencies are those of the others' 200s; **before**, as many clients come at the same pace
+and read at once, so that the ratio is what not reading costs. The first row has no target and no clients before: it shows what
+the pages themselves cost.
 
 Bold: target missed (no 503, no failure, p99 at most doubled, at most 512 MiB; whoever reads 30 kB/s gets it all).
 

@@ -101,19 +101,24 @@ impl Row {
         let get = format!("GET /api/v1/orders/{id} HTTP/1.1\r\nHost: {address}\r\n\r\n");
         let traffic = Traffic::start(address, get, Schedule::Steady(options.rate), 1);
         pause(WARM_UP);
-        let began = Instant::now();
-        pause(Duration::from_secs(options.seconds.into()));
-        let usage = Usage::of(&serving);
-        let memory_before = usage.resident();
-        usage.reset_peak();
-        let come = Instant::now();
         let clients = Clients {
             address,
             reading: self.reading,
             count: self.count,
             arrivals: options.arrivals,
-            lasting: self.lasting(options),
+            lasting: self.arriving(options) + self.staying(options),
         };
+        let began = Instant::now();
+        if self.reading == Reading::AtOnce {
+            pause(Duration::from_secs(options.seconds.into()));
+        } else {
+            let lasting = self.arriving(options) + Duration::from_secs(options.seconds.into());
+            Clients { reading: Reading::AtOnce, lasting, ..clients }.run(PAGE).map_err(failed)?;
+        }
+        let usage = Usage::of(&serving);
+        let memory_before = usage.resident();
+        usage.reset_peak();
+        let come = Instant::now();
         let clients = clients.run(PAGE).map_err(failed)?;
         let (gone, memory_peak) = (Instant::now(), usage.peak());
         let samples = traffic.stop()?;
@@ -129,10 +134,13 @@ impl Row {
         })
     }
 
-    fn lasting(self, options: &Options) -> Duration {
+    fn arriving(self, options: &Options) -> Duration {
+        Duration::from_secs(1) * self.count / options.arrivals.max(1)
+    }
+
+    fn staying(self, options: &Options) -> Duration {
         let stay = Duration::from_secs(options.seconds.into());
-        let stay = if self.reading == Reading::Slowly { stay.max(SLOW) } else { stay };
-        Duration::from_secs(1) * self.count / options.arrivals.max(1) + stay
+        if self.reading == Reading::Slowly { stay.max(SLOW) } else { stay }
     }
 }
 
@@ -154,7 +162,8 @@ impl Measured {
         "peak, MiB",
     ];
 
-    /// The cells of a row. Clients that read at once have no target: they show what the pages themselves cost.
+    /// The cells of a row. Clients that read at once have no target: nobody comes before them, so that they show what the pages
+    /// themselves cost.
     pub(super) fn cells(&self, row: Row, checks: &mut Checks) -> Vec<String> {
         let name = row.name();
         let mut cell = |text: String, holds: bool, fault: &str| {
