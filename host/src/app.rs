@@ -14,7 +14,7 @@ use crate::{
     http::{
         activity::{InFlightCount, Timeouts},
         limits::Limits,
-        listener::{self, Connections, Listener, ReservedAddress},
+        listener::{self, Connections, Listener, MaxConnections, ReservedAddress},
         service::Service,
     },
     lifecycle::{
@@ -43,14 +43,11 @@ use crate::{
         smoke::{self, SmokeTest},
     },
     sandbox::{
-        delivery::ResponseLimits,
         engine::{self, Compiler},
         guest::InstanceBounds,
         instance::Reach,
         outbound::Outbound,
-        stream::StreamLimits,
-        unread::UnreadLimit,
-        waiting::Waiting,
+        response_limits::ResponseLimits,
         workers::Workers,
     },
     store::{self, Store},
@@ -123,7 +120,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
     let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
-    raise_open_file_limit(config).map_err(CouldNotRun)?;
+    listener::raise_open_file_limit(max_connections(config)).map_err(CouldNotRun)?;
     let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
@@ -185,7 +182,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let service = Arc::new(public_service(config, slot, store));
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
-    let max = config.limits.max_connections;
+    let max = max_connections(config);
     let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
     Ok(Running { listener, connections, service, rollout, admin, busy })
 }
@@ -267,9 +264,12 @@ async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandEr
     Ok(InitialModule { module, source, from: Origin::Restart, archive })
 }
 
-fn raise_open_file_limit(config: &ServeConfig) -> Result<(), String> {
-    let operators = config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS);
-    listener::raise_open_file_limit(config.limits.max_connections, operators)
+fn max_connections(config: &ServeConfig) -> MaxConnections {
+    MaxConnections {
+        clients: config.limits.max_connections,
+        watched: config.limits.max_concurrent,
+        operators: config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS),
+    }
 }
 
 fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, CommandError> {
@@ -304,18 +304,9 @@ fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Candi
         request_timeout: request_timeout.0,
         max_cpu: max_cpu.0,
         background: Some(background),
-        responses: Arc::new(response_limits(&config.limits)),
+        responses: Arc::new(ResponseLimits::new(&config.limits)),
     };
     Ok(CandidateBuilder { runtime, checks: config.checks.clone(), bounds, roster: Arc::clone(roster) })
-}
-
-fn response_limits(config: &LimitsConfig) -> ResponseLimits {
-    let max_calls = config.max_concurrent.into();
-    ResponseLimits {
-        unread: Arc::new(UnreadLimit::new(config.max_answers.bytes(), max_calls)),
-        leaving: Arc::new(Waiting::new(max_calls)),
-        streams: config.stream_timeout.map(|timeout| StreamLimits::new(timeout.0, max_calls)),
-    }
 }
 
 fn cannot_start(threads: NonZeroU16, error: &io::Error) -> CommandError {

@@ -75,7 +75,7 @@ fn create_large(service: &Service, members: usize, count: usize) -> (Vec<String>
     (ids.into_iter().rev().collect(), sizes[0])
 }
 
-/// "so may a page of large orders (1 MiB, but at least one order)", and it is not shorter than that.
+/// A page holds at most 1 MiB of orders, but at least one, and is not shorter than it must be.
 #[test]
 fn a_page_of_large_orders_has_at_most_one_mebibyte() {
     for (members, count) in [(5, 130), (16, 101), (50, 30)] {

@@ -63,7 +63,10 @@ use stage::Stage;
 
 use crate::{
     config::Token,
-    http::listener::Listener,
+    http::{
+        limits::{Limits, MAX_HEAD},
+        listener::Listener,
+    },
     lifecycle::shutdown::Lifecycle,
     log::text::{client_text, cut},
     rollout::handle::Rollouts,
@@ -162,6 +165,12 @@ impl AdminApi {
 
     /// Authenticates a request, and gives it a place.
     fn admit(&self, request: &Request<Incoming>, stage: &Stage) -> Result<(), ApiError> {
+        if Limits::check_head(request.method(), request.uri(), request.headers()).is_err() {
+            let detail = format!(
+                "The request line and header fields are too large: together they may have at most {MAX_HEAD} bytes."
+            );
+            return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
+        }
         auth::authenticate(request, self.token.as_ref())?;
         let purpose = Purpose::of(request.method(), request.uri().path());
         stage.start_handling(self.places.take(purpose)?);

@@ -7,9 +7,9 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// Maximum number of connections without an authenticated request. Each costs a file, a task, and a buffer of
-/// 32 KiB, all of them together less than 32 MiB. An operator is pushed out only by
-/// clients that open this many connections before the head of the operator's request has arrived.
+/// Maximum number of connections without an authenticated request. Each costs a file, a task, and a buffer of 32 KiB, all of them
+/// together less than 32 MiB. An operator is pushed out only by clients that open this many connections before the head of the
+/// operator's request has arrived.
 pub(super) const MAX_NEWCOMERS: usize = 512;
 
 /// The connections without an authenticated request, the oldest first.

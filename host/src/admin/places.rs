@@ -78,21 +78,21 @@ impl Places {
         let follows = purpose == Purpose::Follow;
         if follows && taken.followers >= MAX_FOLLOWERS {
             let detail = format!(
-                "All {MAX_FOLLOWERS} places of clients that follow events are taken: try again later, or use GET /v1/modules."
+                "{MAX_FOLLOWERS} clients already follow events, which is the maximum: try again later, or use GET /v1/modules."
             );
             return Err(full(detail, FOLLOWERS_RETRY_AFTER_SECONDS));
         }
         if taken.all >= purpose.limit() {
             let kept = match purpose {
                 Purpose::RollBack => "",
-                Purpose::Command => "; the others are kept for rollbacks",
-                Purpose::Read | Purpose::Follow => "; the others are kept for commands",
+                Purpose::Command => "; the remaining places are kept for rollbacks",
+                Purpose::Read | Purpose::Follow => {
+                    "; the remaining places are kept for commands and rollbacks"
+                }
             };
             let detail = format!(
-                "All {} places of such requests are taken, {} of them by clients that follow events{kept}: try again in a \
-                 moment.",
-                purpose.limit(),
-                taken.followers
+                "The admin port already handles {} requests, {} of them to follow events{kept}. Try again in a moment.",
+                taken.all, taken.followers
             );
             return Err(full(detail, RETRY_AFTER_SECONDS));
         }
@@ -145,15 +145,15 @@ mod tests {
         let places = Arc::new(Places::default());
         let mut kept = Vec::new();
         for (purpose, expected, retry_after, says) in [
-            (Purpose::Follow, 16, 5, "All 16 places of clients that follow events are taken"),
+            (Purpose::Follow, 16, 5, "16 clients already follow events"),
             (
                 Purpose::Read,
                 4,
                 1,
-                "All 20 places of such requests are taken, 16 of them by clients that follow",
+                "The admin port already handles 20 requests, 16 of them to follow events; the remaining",
             ),
-            (Purpose::Command, 8, 1, "All 28 places of such requests are taken"),
-            (Purpose::RollBack, 4, 1, "All 32 places of such requests are taken"),
+            (Purpose::Command, 8, 1, "The admin port already handles 28 requests"),
+            (Purpose::RollBack, 4, 1, "The admin port already handles 32 requests"),
         ] {
             let (taken, error) = take_all(&places, purpose);
             assert_eq!(taken.len(), expected, "{purpose:?}");

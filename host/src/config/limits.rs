@@ -8,8 +8,8 @@ use super::values::{Period, Size, nonzero_period};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitsConfig {
-    /// Maximum total time of one request. Beyond it the response is 408 if the body has not arrived, or 504 if the
-    /// component has not responded
+    /// Maximum time of one request, from its header to the end of its call. Beyond it the response is 408 if the body has not
+    /// arrived, or 504 if the component has not responded. The time that a client takes to read is not part of it
     #[arg(long, env = "ORDERS_REQUEST_TIMEOUT", value_name = "TIME", value_parser = nonzero_period, default_value = "10s")]
     pub request_timeout: Period,
 
@@ -30,13 +30,14 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_BUFFERED", value_name = "SIZE", default_value = "64MiB")]
     pub max_buffered: Size,
 
-    /// Maximum memory for what clients have not read yet of all responses together. Beyond it the component waits, and a response
-    /// that waits too long is cut
+    /// Maximum memory for the parts of responses that clients have not read yet, all responses together. Beyond it components
+    /// wait; if too many wait, the response that has waited longest is cut
     #[arg(long, env = "ORDERS_MAX_ANSWERS", value_name = "SIZE", default_value = "64MiB")]
     pub max_answers: Size,
 
-    /// How long a stream, a response without a length, may pause. Such a stream may last longer than `--request-timeout`.
-    /// Without this option, that limit applies to streams, too
+    /// Longest pause of a stream, a response without a length. With this option, a stream may last longer than
+    /// `--request-timeout`; it ends with the service, or `--drain-timeout` after its module was replaced. Without it,
+    /// `--request-timeout` ends streams, too
     #[arg(long, env = "ORDERS_STREAM_TIMEOUT", value_name = "TIME", value_parser = nonzero_period)]
     pub stream_timeout: Option<Period>,
 

@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     config::LimitsConfig,
-    http::{reading::Reading, service::Admission},
+    http::{reading::Reading, response::ResponseGuard, service::Admission},
     lifecycle::shutdown::Phase,
 };
 
@@ -149,11 +149,6 @@ impl ActivityTracker {
         BusyGuard(self.clone())
     }
 
-    /// Marks the present response as one without a length.
-    pub fn set_open_ended(&self) {
-        self.state().is_open_ended = true;
-    }
-
     /// Whether a response without a length is in transit.
     pub fn is_open_ended(&self) -> bool {
         let state = self.state();
@@ -166,8 +161,8 @@ impl ActivityTracker {
     }
 
     /// The operating system has accepted bytes of the present response.
-    pub fn add_written(&self, bytes: usize) {
-        self.state().reading.add_written(bytes, Instant::now);
+    pub fn add_sent(&self, bytes: usize) {
+        self.state().reading.add_sent(bytes, Instant::now);
     }
 
     /// Whether a request has started since the last call, and is still in flight.
@@ -199,6 +194,17 @@ impl ActivityTracker {
 /// Held from the head of a request until the last byte of its response has been handed to hyper.
 #[derive(Debug)]
 pub struct BusyGuard(ActivityTracker);
+
+impl ResponseGuard for BusyGuard {
+    fn set_open_ended(&self) {
+        self.0.state().is_open_ended = true;
+    }
+
+    fn is_cut_for_reading(&self) -> bool {
+        let state = self.0.state();
+        state.activity == Activity::Cut && state.reading.deadline().is_some()
+    }
+}
 
 impl Drop for BusyGuard {
     fn drop(&mut self) {

@@ -2,11 +2,10 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
-use http::{Request, Response, header};
-use http_body::Body;
+use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::Semaphore, time::Instant};
 
 use crate::{
     http::{
@@ -33,27 +32,19 @@ pub async fn serve(
     admission: Admission,
     timeouts: Timeouts,
     in_flight: InFlightCount,
+    watches: Arc<Semaphore>,
 ) {
     let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
     let tracker = ActivityTracker::new(in_flight);
     let meter = BodyMeter::new(service.limits.max_frames());
-    let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone());
+    let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone(), watches);
     let handler = {
         let tracker = tracker.clone();
         service_fn(move |request: Request<Incoming>| {
             let guard = tracker.start_request();
             let request = request.map(|body| MeteredBody::new(body, meter.clone()));
             let service = Arc::clone(&service);
-            let tracker = tracker.clone();
-            async move {
-                let response = service.handle(request, admission, guard).await;
-                if let Ok(response) = &response
-                    && !has_length(response)
-                {
-                    tracker.set_open_ended();
-                }
-                response
-            }
+            async move { service.handle(request, admission, guard).await }
         })
     };
     let mut connection = http1::Builder::new()
@@ -66,12 +57,11 @@ pub async fn serve(
 
     // Read first, because `into_parts` drops the request in flight, which changes the activity.
     let activity = tracker.get();
+    if matches!(end, End::TimedOut) && !activity.is_between_responses() {
+        tracker.set(Activity::Cut);
+    }
     let parts = connection.into_parts();
     finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &slot).await;
-}
-
-fn has_length<B: Body>(response: &Response<B>) -> bool {
-    response.headers().contains_key(header::CONTENT_LENGTH) || response.body().size_hint().exact().is_some()
 }
 
 /// Why a connection is no longer driven.

@@ -11,7 +11,7 @@ use crate::http::{authority, limits::Limits, rejection::Rejection};
 ///
 /// [`Rejection`] with the first fault.
 pub fn check(parts: &Parts) -> Result<(), Rejection> {
-    Limits::check_head(parts)?;
+    Limits::check_head(&parts.method, &parts.uri, &parts.headers)?;
     check_target(parts)?;
     check_host(parts)?;
     check_transfer_encoding(parts)
@@ -53,7 +53,7 @@ fn check_target(parts: &Parts) -> Result<(), Rejection> {
             "The method CONNECT is not supported: this service is not a proxy.",
         ));
     }
-    if !parts.uri.path_and_query().is_none_or(|target| target.as_str().is_ascii()) {
+    if parts.uri.path_and_query().is_some_and(|target| !target.as_str().is_ascii()) {
         return Err(Rejection::BadRequest(
             "The request target contains characters beyond ASCII: they must be percent-encoded.",
         ));

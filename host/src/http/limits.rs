@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{Uri, request::Parts};
+use http::{HeaderMap, Method, Uri};
 use http_body::Body;
 use http_body_util::{BodyExt, Full};
 use tokio::{
@@ -123,18 +123,18 @@ impl Limits {
     /// # Errors
     ///
     /// [`LimitError::TargetTooLong`] or [`LimitError::HeadTooLarge`].
-    pub fn check_head(parts: &Parts) -> Result<(), LimitError> {
+    pub fn check_head(method: &Method, target: &Uri, fields: &HeaderMap) -> Result<(), LimitError> {
         /// Bytes around a name and a value: a colon, a space, and the end of the line.
         const DELIMITERS: usize = 4;
         /// Bytes of a request line beside its method and its target: two spaces, the version, and the end of the line.
         const REQUEST_LINE: usize = 2 + "HTTP/1.1".len() + 2;
-        let target = target_length(&parts.uri);
+        let target = target_length(target);
         if target > MAX_HEAD {
             return Err(LimitError::TargetTooLong);
         }
         let fields: usize =
-            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + DELIMITERS).sum();
-        let line = parts.method.as_str().len().saturating_add(target).saturating_add(REQUEST_LINE);
+            fields.iter().map(|(name, value)| name.as_str().len() + value.len() + DELIMITERS).sum();
+        let line = method.as_str().len().saturating_add(target).saturating_add(REQUEST_LINE);
         if line.saturating_add(fields) > MAX_HEAD { Err(LimitError::HeadTooLarge) } else { Ok(()) }
     }
 

@@ -49,26 +49,40 @@ const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
     SockFilter::new(0x06, 0, 0, u32::MAX), // keep all bytes
 ];
 
-/// Raises this process's limit of open files, if necessary, so that it can serve `connections` at the same time, and
-/// `operators` on the admin port.
+/// The connections that a process must be able to have open at the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxConnections {
+    /// From clients.
+    pub clients: u16,
+    /// From clients that are watched during a response without a length; each takes one more file.
+    pub watched: u16,
+    /// On the admin port; 0 without one.
+    pub operators: usize,
+}
+
+/// Raises this process's limit of open files, if necessary, so that it can have these connections.
 ///
 /// # Errors
 ///
 /// One line that names the remedy, if the operating system does not allow that many.
-pub fn raise_open_file_limit(connections: u16, operators: usize) -> Result<(), String> {
-    let operators = u64::try_from(operators).unwrap_or(u64::MAX);
-    let needed =
-        (u64::from(connections) + u64::from(SPARE_CONNECTIONS) + OTHER_FILES).saturating_add(operators);
+pub fn raise_open_file_limit(connections: MaxConnections) -> Result<(), String> {
+    let MaxConnections { clients, watched, operators } = connections;
+    let for_clients = u64::from(clients) + u64::from(SPARE_CONNECTIONS) + u64::from(watched) + OTHER_FILES;
+    let needed = for_clients.saturating_add(u64::try_from(operators).unwrap_or(u64::MAX));
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= needed) {
         return Ok(());
     }
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     if limit.maximum.is_some_and(|maximum| maximum < needed) || setrlimit(Resource::Nofile, raised).is_err() {
+        let allowed = limit.maximum.unwrap_or_default();
+        let (admin, off) = match operators {
+            0 => (String::new(), ""),
+            _ => (format!(", {operators} of them for the admin port"), ", or set --admin-listen off"),
+        };
         return Err(format!(
-            "{connections} connections and {operators} to the admin port need {needed} open files, but this process may have {}; \
-             raise that limit (ulimit -n), or lower --max-connections",
-            limit.maximum.unwrap_or_default()
+            "{needed} open files are needed{admin}, but this process may have {allowed}: raise that limit (ulimit -n), \
+             lower --max-connections or --max-concurrent{off}"
         ));
     }
     Ok(())
@@ -191,25 +205,27 @@ pub struct Connections {
     service: Arc<Service>,
     timeouts: Timeouts,
     in_flight: InFlightCount,
+    watches: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     max_permits: u16,
     spare_permits: Arc<Semaphore>,
 }
 
 impl Connections {
-    /// Starts without connections, and allows at most `max` at the same time.
+    /// Starts without connections, and allows at most so many at the same time.
     pub fn new(
         workers: Workers,
         service: Arc<Service>,
         timeouts: Timeouts,
         in_flight: InFlightCount,
-        max: u16,
+        MaxConnections { clients: max, watched, .. }: MaxConnections,
     ) -> Self {
         Self {
             workers,
             service,
             timeouts,
             in_flight,
+            watches: Arc::new(Semaphore::new(watched.into())),
             permits: Arc::new(Semaphore::new(max.into())),
             max_permits: max,
             spare_permits: Arc::new(Semaphore::new(SPARE_CONNECTIONS.into())),
@@ -230,11 +246,13 @@ impl Connections {
         let _ = SockRef::from(&socket).set_tcp_notsent_lowat(MAX_UNSENT);
         // The socket moves from the runtime that accepted it to the runtime of a worker.
         let Ok(socket) = socket.into_std() else { return };
-        let (service, timeouts, in_flight) =
-            (Arc::clone(&self.service), self.timeouts, self.in_flight.clone());
+        let (service, timeouts) = (Arc::clone(&self.service), self.timeouts);
+        let (in_flight, watches) = (self.in_flight.clone(), Arc::clone(&self.watches));
         self.workers.spawn(async move {
             match TcpStream::from_std(socket) {
-                Ok(socket) => connection::serve(socket, service, admission, timeouts, in_flight).await,
+                Ok(socket) => {
+                    connection::serve(socket, service, admission, timeouts, in_flight, watches).await;
+                }
                 Err(error) => {
                     tracing::warn!(event = "connection.unservable", %error, "cannot serve a connection");
                 }

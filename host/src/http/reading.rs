@@ -28,7 +28,7 @@ impl Reading {
     }
 
     /// The operating system has accepted some bytes.
-    pub fn add_written(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
+    pub fn add_sent(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
         self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if let Some(since) = self.waits_since.take() {
             self.waited = self.waited.saturating_add(now().saturating_duration_since(since));
@@ -60,7 +60,7 @@ mod tests {
     fn lasts(times: impl IntoIterator<Item = Duration>) -> Duration {
         let began = Instant::now();
         let (mut reading, mut now) = (Reading::default(), began);
-        reading.add_written(CHUNK, || now);
+        reading.add_sent(CHUNK, || now);
         for time in times {
             reading.wait(now);
             let deadline = reading.deadline().unwrap();
@@ -68,7 +68,7 @@ mod tests {
                 return deadline - began;
             }
             now += time;
-            reading.add_written(CHUNK, || now);
+            reading.add_sent(CHUNK, || now);
         }
         reading.wait(now);
         reading.deadline().unwrap() - began
@@ -94,7 +94,7 @@ mod tests {
     fn time_in_which_the_component_pauses_does_not_count() {
         let began = Instant::now();
         let mut reading = Reading::default();
-        reading.add_written(CHUNK, || began);
+        reading.add_sent(CHUNK, || began);
         assert_eq!(reading.deadline(), None);
         let later = began + Duration::from_secs(3600);
         reading.wait(later);

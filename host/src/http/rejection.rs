@@ -183,7 +183,7 @@ fn guest_response(failure: &Failure) -> (StatusCode, String) {
             let detail = format!("The request body is too large: it may have at most {max} bytes.");
             return (StatusCode::PAYLOAD_TOO_LARGE, detail);
         }
-        // Never sent: readers are awaited, and streams end, after the head of a response.
+        // Hardly ever sent: readers are awaited, and streams end, after the head of a response.
         Failure::NotRead | Failure::StreamEnded => {
             (StatusCode::SERVICE_UNAVAILABLE, "The response was ended. Try again.")
         }

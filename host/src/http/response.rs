@@ -16,7 +16,7 @@ use crate::{
     http::health::Probe,
     log::text::client_text,
     module::hash::ModuleHash,
-    sandbox::{failure::Failure, response_body::GuestBody},
+    sandbox::{failure::Failure, response_body::GuestBody, tally::Fault},
 };
 
 /// The method and path of a record if no request could be read.
@@ -146,6 +146,17 @@ impl AccessRecord {
         self.add_sent(bytes);
     }
 
+    /// The connection is cut because of this failure.
+    fn cut(&mut self, failure: &Failure) {
+        self.end = End::Cut;
+        let request_id = &*self.request_id;
+        if Fault::of(failure).is_some() {
+            tracing::error!(event = "request.response_cut", request_id, %failure, "response cut");
+        } else {
+            tracing::info!(event = "request.response_cut", request_id, %failure, "response cut");
+        }
+    }
+
     fn add_sent(&mut self, bytes: usize) {
         self.sent = self.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if self.announced == Some(self.sent) {
@@ -180,23 +191,43 @@ impl Drop for AccessRecord {
     }
 }
 
-/// The body of a response, with everything that lives as long as the body: its access log record, and a `guard`.
+/// Whether the length of a response is known before its end.
+pub fn has_length<B: Body>(head: &response::Parts, body: &B) -> bool {
+    head.headers.contains_key(header::CONTENT_LENGTH) || body.size_hint().exact().is_some()
+}
+
+/// What the connection of a response knows about it. Dropped when the last byte has been handed to hyper.
+pub trait ResponseGuard: Unpin {
+    /// The response has no length.
+    fn set_open_ended(&self);
+    /// Whether the connection is cut because its client reads the response too slowly.
+    fn is_cut_for_reading(&self) -> bool;
+}
+
+/// The body of a response, with everything that lives as long as the body: its access log record, and its connection's guard.
 #[allow(missing_debug_implementations, reason = "a guest's body has no readable form")]
-pub struct TrackedBody<G> {
+pub struct TrackedBody<G: ResponseGuard> {
     content: Content,
     record: AccessRecord,
-    #[allow(dead_code, reason = "held for its drop")]
     guard: G,
 }
 
-impl<G> TrackedBody<G> {
+impl<G: ResponseGuard> TrackedBody<G> {
     /// Ties `record` and `guard` to `content`: both are dropped with the body.
     pub fn new(content: Content, record: AccessRecord, guard: G) -> Self {
         Self { content, record, guard }
     }
 }
 
-impl<G: Unpin> Body for TrackedBody<G> {
+impl<G: ResponseGuard> Drop for TrackedBody<G> {
+    fn drop(&mut self) {
+        if self.record.end == End::Open && self.guard.is_cut_for_reading() {
+            self.record.cut(&Failure::NotRead);
+        }
+    }
+}
+
+impl<G: ResponseGuard> Body for TrackedBody<G> {
     type Data = Bytes;
     type Error = Failure;
 
@@ -207,15 +238,7 @@ impl<G: Unpin> Body for TrackedBody<G> {
         let frame = ready!(Pin::new(&mut self.content).poll_frame(context));
         match &frame {
             Some(Ok(frame)) => self.record.add_sent(frame.data_ref().map_or(0, Bytes::len)),
-            Some(Err(failure)) => {
-                self.record.end = End::Cut;
-                let request_id = &*self.record.request_id;
-                if failure.is_of_the_module() {
-                    tracing::error!(event = "request.response_cut", request_id, %failure, "response cut");
-                } else {
-                    tracing::info!(event = "request.response_cut", request_id, %failure, "response cut");
-                }
-            }
+            Some(Err(failure)) => self.record.cut(failure),
             None => self.record.end = End::Whole,
         }
         // hyper asks for no more then.

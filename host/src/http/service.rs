@@ -23,7 +23,7 @@ use crate::{
         limits::Limits,
         metered_body::MeteredBody,
         rejection::Rejection,
-        response::{AccessRecord, Content, TrackedBody},
+        response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     rollout::slot::{LoadedModule, Slot},
@@ -66,7 +66,7 @@ impl Service {
     /// # Errors
     ///
     /// None: an error becomes a response, or cuts the body of the response.
-    pub async fn handle<G>(
+    pub async fn handle<G: ResponseGuard>(
         &self,
         request: Request<MeteredBody>,
         admission: Admission,
@@ -103,7 +103,13 @@ impl Service {
         {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        adapt_version(&mut head, version, &content);
+        if !has_length(&head, &content) {
+            guard.set_open_ended();
+            if version == Version::HTTP_10 {
+                // The end of the connection is the end of the response, so it must not be announced as kept (RFC 9112, section 9.3).
+                head.version = version;
+            }
+        }
         record.set_response(&head, &content);
         Ok(Response::from_parts(head, TrackedBody::new(content, record, guard)))
     }
@@ -169,16 +175,6 @@ impl Service {
         };
         let response = guest.call(request, context).await;
         response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
-    }
-}
-
-/// Gives a response of unknown length to a client of HTTP/1.0 the version of its request: its end is the end of the connection,
-/// which therefore must not be announced as kept (RFC 9112, section 9.3).
-fn adapt_version(head: &mut http::response::Parts, request: Version, content: &Content) {
-    let has_length =
-        head.headers.contains_key(header::CONTENT_LENGTH) || content.size_hint().exact().is_some();
-    if request == Version::HTTP_10 && !has_length {
-        head.version = request;
     }
 }
 

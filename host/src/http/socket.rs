@@ -7,14 +7,16 @@ use std::{
     net::TcpStream as StdStream,
     os::fd::AsFd,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf, Ready},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
+    sync::Semaphore,
     time::{Duration, timeout},
 };
 
@@ -39,14 +41,22 @@ pub struct TrackedSocket {
     tracker: ActivityTracker,
     meter: BodyMeter,
     withheld: Vec<u8>,
+    /// A permit for each client that may be watched: it takes a file.
+    watches: Arc<Semaphore>,
     /// Watches the client while a response without a length is in transit.
     departure: Option<Departure>,
 }
 
 impl TrackedSocket {
     /// Reports the activity on `socket` to `tracker`, and the bytes that are read from it to `meter`.
-    pub fn new(socket: TcpStream, tracker: ActivityTracker, meter: BodyMeter) -> Self {
-        Self { socket, tracker, meter, withheld: Vec::new(), departure: None }
+    /// Clients are watched as long as there are permits in `watches`.
+    pub fn new(
+        socket: TcpStream,
+        tracker: ActivityTracker,
+        meter: BodyMeter,
+        watches: Arc<Semaphore>,
+    ) -> Self {
+        Self { socket, tracker, meter, withheld: Vec::new(), watches, departure: None }
     }
 
     /// The bytes that hyper wrote between two responses, and that were not sent.
@@ -81,7 +91,7 @@ impl TrackedSocket {
     fn track(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match written {
             Poll::Pending => self.tracker.wait_for_reader(),
-            Poll::Ready(Ok(bytes)) => self.tracker.add_written(bytes),
+            Poll::Ready(Ok(bytes)) => self.tracker.add_sent(bytes),
             Poll::Ready(Err(_)) => {}
         }
         written
@@ -89,27 +99,31 @@ impl TrackedSocket {
 
     /// Whether the client of a response without a length has closed its side. hyper does not notice that if the client has
     /// already sent another request.
-    fn has_client_left(&mut self, context: &mut Context<'_>) -> io::Result<bool> {
+    fn has_client_left(&mut self, context: &mut Context<'_>) -> bool {
         if !self.tracker.is_open_ended() {
             self.departure = None;
-            return Ok(false);
+            return false;
         }
-        let departure = match &mut self.departure {
-            Some(departure) => departure,
-            none => none.insert(watch(&self.socket)?),
-        };
-        Ok(departure.as_mut().poll(context)?.is_ready())
+        if self.departure.is_none() {
+            self.departure = watch(&self.socket, &self.watches);
+        }
+        self.departure.as_mut().is_some_and(|departure| departure.as_mut().poll(context).is_ready())
     }
 }
 
 /// Resolves when a client closes its side, whatever it has sent before.
-type Departure = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send>>;
+type Departure = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn watch(socket: &TcpStream) -> io::Result<Departure> {
-    let socket = StdStream::from(socket.as_fd().try_clone_to_owned()?);
-    let socket = TcpStream::from_std(socket)?;
-    // This interest includes the closed side, and not the bytes that hyper reads once the response has ended.
-    Ok(Box::pin(async move { socket.ready(Interest::PRIORITY).await }))
+/// Watches a client; `None` if there is no file for that.
+fn watch(socket: &TcpStream, watches: &Arc<Semaphore>) -> Option<Departure> {
+    let permit = Arc::clone(watches).try_acquire_owned().ok()?;
+    let socket = StdStream::from(socket.as_fd().try_clone_to_owned().ok()?);
+    let socket = TcpStream::from_std(socket).ok()?;
+    Some(Box::pin(async move {
+        // This interest includes the closed side, and not the bytes that hyper reads once the response has ended.
+        let _ = socket.ready(Interest::PRIORITY).await;
+        drop((socket, permit));
+    }))
 }
 
 impl Drop for TrackedSocket {
@@ -160,7 +174,7 @@ impl AsyncWrite for TrackedSocket {
         if matches!(flushed, Poll::Ready(Ok(()))) && self.tracker.get() == Activity::Flushing {
             self.tracker.set(Activity::Idle);
         }
-        if self.has_client_left(context)? {
+        if self.has_client_left(context) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         flushed

@@ -2,11 +2,19 @@
 
 use std::io;
 
+use rustix::process::Signal as UnixSignal;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::Instant,
 };
+
+/// The kernel sends SIGXFSZ for a write beyond the limit of a file's size (`ulimit -f`). The write then fails with EFBIG, which
+/// is handled like a full disk.
+pub const FILE_TOO_LARGE: [UnixSignal; 1] = [UnixSignal::XFSZ];
+/// Signals that other programs give a meaning, such as to open their log again. Sent to this service by mistake, they must not
+/// end it.
+pub const WITHOUT_MEANING: [UnixSignal; 3] = [UnixSignal::USR1, UnixSignal::USR2, UnixSignal::ALARM];
 
 /// A phase of the service, which passes through them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,20 +62,12 @@ impl Lifecycle {
     }
 }
 
-/// The kernel sends SIGXFSZ for a write beyond the limit of a file's size (`ulimit -f`). The write then fails with EFBIG, which
-/// is handled like a full disk.
-pub const FILE_TOO_LARGE: [rustix::process::Signal; 1] = [rustix::process::Signal::XFSZ];
-/// Signals that other programs give a meaning, such as to open their log again. Sent to this service by mistake, they must not
-/// end it.
-pub const WITHOUT_MEANING: [rustix::process::Signal; 3] =
-    [rustix::process::Signal::USR1, rustix::process::Signal::USR2, rustix::process::Signal::ALARM];
-
 /// Lets the process survive signals whose default action would end it. From now on they have no effect.
 ///
 /// # Errors
 ///
 /// If the operating system refuses a handler.
-pub fn survive(signals: &[rustix::process::Signal]) -> io::Result<()> {
+pub fn survive(signals: &[UnixSignal]) -> io::Result<()> {
     // A handler stays when the stream of its signals is dropped.
     signals.iter().try_for_each(|kind| signal(SignalKind::from_raw(kind.as_raw())).map(drop))
 }

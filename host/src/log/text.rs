@@ -11,7 +11,8 @@ const CUT: char = '…';
 
 /// What is logged of a value that a client sent: at most [`MAX_CLIENT_TEXT`] bytes, and a `…` if there are more.
 ///
-/// Every field of a log line that holds such a value goes through this function.
+/// Every field of a log line that holds such a value goes through this function, except for the request id, which has a limit of its
+/// own, and the reason for which the admin port rejects a request.
 pub fn client_text(value: &str) -> Cow<'_, str> {
     cut(value, MAX_CLIENT_TEXT)
 }

@@ -122,7 +122,7 @@ impl Rollouts {
             }
             (Phase::Settled, _) => match self.queue.upload() {
                 Some(Upload { client, began }) => format!(
-                    "Another component is being received, from {}, for {} s now: try again in a moment.",
+                    "Another component has been arriving from {} for {} s: try again in a moment.",
                     client.map_or_else(
                         || "a client that has disconnected".to_owned(),
                         |client| client.to_string()

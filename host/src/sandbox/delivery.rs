@@ -8,14 +8,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use http::{HeaderMap, Response, response::Parts};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, Sleep, sleep},
-};
+use tokio::{sync::oneshot, time::Instant};
 use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
 
 use crate::sandbox::{
@@ -24,40 +20,15 @@ use crate::sandbox::{
     record::CallRecord,
     request_body::TooLarge,
     response_body::Unread,
-    stream::{Stream, StreamEnd, StreamLimits},
+    response_limits::ResponseLimits,
+    stream::{Stream, StreamEnd},
     transfer::Transfer,
-    unread::UnreadLimit,
-    waiting::{Place, Waiting},
+    waiting::Unwanted,
     written::Written,
 };
 
-/// How long a call may go on that writes a response for nobody: its client has left, or needs no content.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
-
 /// Receives a response from the component.
 pub type ResponseReceiver = oneshot::Receiver<Result<Response<HyperOutgoingBody>, ErrorCode>>;
-
-/// The limits of all responses together.
-#[derive(Debug)]
-pub struct ResponseLimits {
-    /// The memory for what clients have not read yet.
-    pub unread: Arc<UnreadLimit>,
-    /// The calls that write responses for nobody.
-    pub leaving: Arc<Waiting>,
-    /// The limits of streams; `None` if the deadline of a request applies to streams, too.
-    pub streams: Option<StreamLimits>,
-}
-
-impl Default for ResponseLimits {
-    /// For calls of which hardly any is in flight at once, and whose responses are read.
-    fn default() -> Self {
-        Self {
-            unread: Arc::new(UnreadLimit::new(usize::MAX, 1)),
-            leaving: Arc::new(Waiting::new(1)),
-            streams: None,
-        }
-    }
-}
 
 /// What a delivery needs besides the call.
 #[allow(missing_debug_implementations, reason = "a future has no readable form")]
@@ -82,17 +53,11 @@ pub struct Delivery {
     transfer: Transfer,
     /// Whether the client has left.
     left: bool,
-    /// Runs while the component writes for nobody.
-    leaving: Option<Leaving>,
+    /// Exists while nobody wants what the component writes.
+    unwanted: Option<Unwanted>,
     stream: Option<Stream>,
     record: Arc<CallRecord>,
     terms: DeliveryTerms,
-}
-
-/// What ends a call that writes for nobody.
-struct Leaving {
-    timer: Pin<Box<Sleep>>,
-    place: Place,
 }
 
 impl Delivery {
@@ -111,7 +76,7 @@ impl Delivery {
             head: None,
             transfer,
             left: false,
-            leaving: None,
+            unwanted: None,
             stream: None,
             record,
             terms,
@@ -210,7 +175,7 @@ impl Delivery {
                 }
                 Some(result) => return Poll::Ready(result),
                 None if moved => {}
-                None if self.writes_for_nobody() && self.has_waited_for_nobody(context) => {
+                None if self.is_unwanted() && self.has_to_end(context) => {
                     return Poll::Ready(Ok(()));
                 }
                 None => return Poll::Pending,
@@ -267,7 +232,7 @@ impl Delivery {
         }
     }
 
-    fn writes_for_nobody(&self) -> bool {
+    fn is_unwanted(&self) -> bool {
         self.left || self.transfer.is_discarded()
     }
 
@@ -277,13 +242,9 @@ impl Delivery {
         writes && !self.transfer.is_discarded() && self.unread().poll_dropped(context)
     }
 
-    fn has_waited_for_nobody(&mut self, context: &mut Context<'_>) -> bool {
-        let waiting = &self.terms.limits.leaving;
-        let Leaving { timer, place } = self.leaving.get_or_insert_with(|| Leaving {
-            timer: Box::pin(sleep(LEAVE_TIMEOUT)),
-            place: Waiting::enter(waiting),
-        });
-        timer.as_mut().poll(context).is_ready() || place.poll_end(context).is_ready()
+    fn has_to_end(&mut self, context: &mut Context<'_>) -> bool {
+        let limit = &self.terms.limits.unwanted;
+        self.unwanted.get_or_insert_with(|| Unwanted::begin(limit)).poll_end(context).is_ready()
     }
 
     /// Ends the response with a failure, or logs a failure that came after it.

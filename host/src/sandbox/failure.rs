@@ -71,26 +71,6 @@ impl fmt::Display for Failure {
 impl Error for Failure {}
 
 impl Failure {
-    /// Whether the module may be to blame.
-    pub fn is_of_the_module(&self) -> bool {
-        match self {
-            Self::Trapped(_)
-            | Self::OutOfMemory
-            | Self::TimedOut
-            | Self::OutOfCpu
-            | Self::NoResponse
-            | Self::IncompleteResponse
-            | Self::InvalidResponse(_)
-            | Self::ReturnedError(_) => true,
-            Self::BodyTooLarge(_)
-            | Self::NotRead
-            | Self::TooManyStreams
-            | Self::StreamEnded
-            | Self::Withdrawn
-            | Self::NoInstance => false,
-        }
-    }
-
     /// A trap with the root cause of `error`.
     pub fn trapped(error: &wasmtime::Error) -> Self {
         Self::Trapped(error.root_cause().to_string())

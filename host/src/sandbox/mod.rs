@@ -14,8 +14,9 @@
 //! | [`request_body`] | the body of a request, as a component reads it |
 //! | [`call`] | a call in flight, and what ends it early |
 //! | [`waiting`] | calls that only wait, of which there may be only some |
-//! | [`unread`] | the memory for what clients have not read yet |
+//! | [`room`] | the memory for what clients have not read yet |
 //! | [`stream`] | responses that may last for long |
+//! | [`response_limits`] | the limits of all responses together |
 //! | [`written`] | the head and the body of a response, as a component writes them |
 //! | [`response_body`] | the body of a response, as a client reads it |
 //! | [`transfer`] | moves what a component writes to where its client reads it |
@@ -38,10 +39,11 @@ pub mod output;
 pub mod record;
 pub mod request_body;
 pub mod response_body;
+pub mod response_limits;
+pub mod room;
 pub mod stream;
 pub mod tally;
 pub mod transfer;
-pub mod unread;
 pub mod waiting;
 pub mod workers;
 pub mod written;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::sandbox::{failure::Failure, unread::Room};
+use crate::sandbox::{failure::Failure, room::Room};
 
 /// The body of a component's response, as the client reads it.
 ///
@@ -98,7 +98,7 @@ impl Unread {
     }
 
     /// Whether everything has been written to the socket. If not, wakes the task when it has.
-    pub fn poll_written(&self, context: &Context<'_>) -> bool {
+    pub fn poll_sent(&self, context: &Context<'_>) -> bool {
         let mut state = self.state();
         state.writer = Some(context.waker().clone());
         state.held == 0

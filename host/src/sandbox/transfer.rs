@@ -15,7 +15,7 @@ use crate::sandbox::{
     failure::Failure,
     request_body::TooLarge,
     response_body::Unread,
-    unread::{RoomWait, UnreadLimit},
+    room::{RoomWait, UnreadLimit},
     written::{Part, ResponseContent, Written},
 };
 
@@ -112,7 +112,7 @@ impl Transfer {
     /// Passes a chunk on. Returns whether there was room.
     fn push_next(&mut self, is_last: bool, context: &mut Context<'_>) -> Result<bool, Failure> {
         let Some(bytes) = self.next.take() else { return Ok(true) };
-        let room = if self.unread.poll_written(context) {
+        let room = if self.unread.poll_sent(context) {
             None
         } else if let Some(room) = self.limit.try_reserve(bytes.len()) {
             Some(room)

@@ -1,5 +1,5 @@
-//! Calls that only wait. Each occupies an instance, so only some may wait at once: if there are more, the one that has waited
-//! longest has to end.
+//! Calls that only wait: for their readers, or for their end. Each occupies an instance, so only some may wait at once: if there
+//! are more, the one that has waited longest has to end.
 
 use std::{
     collections::VecDeque,
@@ -9,10 +9,16 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::sync::oneshot;
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Sleep, sleep},
+};
 
 /// The part of all calls, as a divisor, that may wait at once.
 const WAITING_PART: usize = 4;
+
+/// How long a call may go on whose response nobody wants: its client has left, or needs no content.
+const UNWANTED_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Calls that wait for the same.
 #[derive(Debug)]
@@ -64,5 +70,27 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.end.close();
         self.waiting.ends().retain(|end| !end.is_closed());
+    }
+}
+
+/// What ends a call whose response nobody wants: it has had its time, or too many others have begun to be unwanted since.
+#[derive(Debug)]
+pub struct Unwanted {
+    timer: Pin<Box<Sleep>>,
+    place: Place,
+}
+
+impl Unwanted {
+    /// A call begins to be unwanted.
+    pub fn begin(limit: &Arc<Waiting>) -> Self {
+        Self { timer: Box::pin(sleep(UNWANTED_TIMEOUT)), place: Waiting::enter(limit) }
+    }
+
+    /// Is ready when the call has to end.
+    pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.place.poll_end(context),
+        }
     }
 }

@@ -65,6 +65,9 @@ impl Seen {
     }
 }
 
+/// A request for a response of `frames` that takes no time.
+pub const QUICK: &str = "/?length=2&head&write=2&finish";
+
 /// A connection.
 pub struct Wire {
     socket: TcpStream,

@@ -4,7 +4,7 @@
 #![cfg(target_arch = "wasm32")]
 
 use orders_fixtures::{
-    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, StreamError, trap,
+    Fields, Guest, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam, read_body, trap,
     write_repeatedly,
 };
 
@@ -25,7 +25,7 @@ impl Guest for Fixture {
         for (name, value) in request.headers().entries() {
             report.push_str(&format!("field {name}: {}\n", printable(&value)));
         }
-        match read(&request) {
+        match read_body(&request) {
             Some(body) => {
                 let start = body.get(..MAX_REPORTED).unwrap_or(&body);
                 report.push_str(&format!("length {}\nbody {}\n", body.len(), printable(start)));
@@ -43,19 +43,6 @@ impl Guest for Fixture {
 }
 
 /// The body; `None` if it fails.
-fn read(request: &IncomingRequest) -> Option<Vec<u8>> {
-    let body = request.consume().ok()?;
-    let stream = body.stream().ok()?;
-    let mut read = Vec::new();
-    loop {
-        match stream.blocking_read(64 * 1024) {
-            Ok(bytes) => read.extend_from_slice(&bytes),
-            Err(StreamError::Closed) => return Some(read),
-            Err(StreamError::LastOperationFailed(_)) => return None,
-        }
-    }
-}
-
 fn printable(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' }).collect()
 }

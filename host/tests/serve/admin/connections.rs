@@ -91,23 +91,24 @@ async fn a_connection_without_an_operators_request_ends_after_a_second() {
     assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
 }
 
-/// The bound of the buffer holds for all of the head, and whoever sends it.
+/// The limit holds for all of the head, and whoever sends it; far beyond it, the head does not even fit into the buffer.
 #[tokio::test]
 async fn a_head_beyond_32_kib_is_refused() {
     let host = TestHost::fixture("answers", &[]).await;
-    let long = "A".repeat(65_000);
-    for head in [
-        format!("{long} /v1/rollback HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-        format!("GET /v1/{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-        format!("GET /v1/modules HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"),
-    ] {
-        let mut socket = TcpStream::connect(host.admin.unwrap()).await.unwrap();
-        // The host may close the connection before it has read everything.
-        let _ = socket.write_all(head.as_bytes()).await;
-        let responses = within("a response", read_responses(&mut socket)).await;
-        let [response] = &responses[..] else { panic!("{responses:?}") };
-        assert_eq!((response.status, response.field("connection")), (431, Some("close")), "{response:?}");
+    for long in [33_000, 65_000].map(|length| "A".repeat(length)) {
+        for head in [
+            format!("{long} /v1/rollback HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!("GET /v1/{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            format!("GET /v1/modules HTTP/1.1\r\nHost: localhost\r\nX-Long: {long}\r\n\r\n"),
+        ] {
+            let mut socket = TcpStream::connect(host.admin.unwrap()).await.unwrap();
+            // The host may close the connection before it has read everything.
+            let _ = socket.write_all(head.as_bytes()).await;
+            let responses = within("a response", read_responses(&mut socket)).await;
+            let [response] = &responses[..] else { panic!("{responses:?}") };
+            assert_eq!((response.status, response.field("connection")), (431, Some("close")), "{response:?}");
+        }
     }
     assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
-    assert!(!host.log().lines().iter().any(|line| line.to_string().contains("AAAAAAAA")));
+    assert!(!host.log().lines().iter().any(|line| line["path"].to_string().len() > 300));
 }

@@ -96,7 +96,7 @@ async fn a_slow_upload_delays_no_other_request() {
     let detail = within("the start of the upload", busy).await;
     let client = slow.local_addr().unwrap();
     let expected =
-        format!("Another component is being received, from {client}, for 0 s now: try again in a moment.");
+        format!("Another component has been arriving from {client} for 0 s: try again in a moment.");
     assert_eq!(detail, expected);
     assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
     assert_eq!(&host.get("/").await.body[..], b"hello\n");

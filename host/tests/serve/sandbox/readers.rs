@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::{
     harness::{TestHost, within},
-    wire::{End, Wire, counts, get, request, wait_for_counts},
+    wire::{End, QUICK, Wire, counts, get, request, wait_for_counts},
 };
 
-/// A response that takes no time.
-const QUICK: &str = "/?length=2&head&write=2&finish";
 /// A response that is announced and never arrives, so that its call ends only with its deadline, or with its client.
 const ENDLESS: &str = "/?length=1000&head&write=5&hang";
 /// How soon the permits of clients that have left must be free: a second, and time for a busy machine. It is far less than the

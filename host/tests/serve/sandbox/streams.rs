@@ -7,11 +7,9 @@ use rustix::process::Signal;
 use crate::{
     harness::{TestHost, fixture, version_of, within},
     rollout::canary::{promoted, push},
-    wire::{End, Wire, wait_for_counts},
+    wire::{End, QUICK, Wire, wait_for_counts},
 };
 
-/// A response that takes no time.
-const QUICK: &str = "/?length=2&head&write=2&finish";
 /// A frame every 200 ms.
 const TICKS: &str = "/?head&ticks=200";
 const EVENTS: &str = "/?type=text/event-stream&head&ticks=200";

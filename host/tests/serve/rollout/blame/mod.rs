@@ -1,15 +1,15 @@
-//! Who is blamed for what: nothing that a client sends, withholds or breaks off counts for or against the module.
+//! Who is blamed for what: nothing that a client sends, withholds or breaks off is a failure of the module.
 
 mod table;
 
-use crate::wire::{get, request};
+use crate::wire::{QUICK, get, request};
 use table::{
     Blame::{Module, Nobody, NotTheModule, Served},
     Client::{
         DoesNotRead, HalfCloses, Leaves, LeavesAfterHead, LeavesTheCall, Reads, ReadsLate, ResetsAfterHead,
     },
     Gets::{Cut, Problem, Response, Whatever},
-    QUICK, check, row,
+    check, row,
 };
 
 /// The rows hold for these options.

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use crate::{
     harness::TestHost,
-    wire::{Counts, End, Seen, Wire, counts, get},
+    wire::{Counts, End, QUICK, Seen, Wire, counts, get},
 };
-
-/// A response that takes no time.
-pub const QUICK: &str = "/?length=2&head&write=2&finish";
 
 /// One row of the table.
 pub struct Row {
