@@ -99,6 +99,8 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
 struct Running {
     listener: Listener,
     connections: Connections,
+    /// Must live until every call has ended: some go on after their connections.
+    workers: Arc<Workers>,
     service: Arc<Service>,
     rollout: RolloutTasks,
     admin: Option<AdminServer>,
@@ -129,7 +131,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
-    let workers = Workers::start(threads).map_err(|error| cannot_start(threads, &error))?;
+    let workers = Arc::new(Workers::start(threads).map_err(|error| cannot_start(threads, &error))?);
     let reserved = reserve(config.listen, "--listen")?;
     let admin_socket = admin_endpoint
         .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
@@ -183,8 +185,9 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
     let max = max_connections(config);
-    let connections = Connections::new(workers, Arc::clone(&service), timeouts, busy.clone(), max);
-    Ok(Running { listener, connections, service, rollout, admin, busy })
+    let connections =
+        Connections::new(Arc::clone(&workers), Arc::clone(&service), timeouts, busy.clone(), max);
+    Ok(Running { listener, connections, workers, service, rollout, admin, busy })
 }
 
 fn public_service(config: &ServeConfig, slot: Arc<Slot>, store: Arc<dyn Store>) -> Service {
@@ -325,7 +328,7 @@ fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBou
 impl Running {
     /// Serves until a signal, then drains.
     async fn run(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, service, rollout, admin, busy } = self;
+        let Self { listener, connections, workers, service, rollout, admin, busy } = self;
         let RolloutTasks { owner, environment, handle, mut offers, mut rollbacks } = rollout;
         let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
@@ -371,6 +374,7 @@ impl Running {
         }
         // It ends once the owner has ended and the last change is saved.
         let _ = timeout(HISTORY_TIMEOUT, keeper_task).await;
+        drop(workers);
         ending
     }
 }

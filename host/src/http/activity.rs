@@ -3,9 +3,12 @@
 //! hyper's own header timeout cannot tell a silent connection from a slow request. Here one timer watches the
 //! connection through its activities: idle, receiving a head, busy, flushing.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Context,
 };
 
 use tokio::time::{Duration, Instant};
@@ -14,6 +17,7 @@ use crate::{
     config::LimitsConfig,
     http::{reading::Reading, response::ResponseGuard, service::Admission},
     lifecycle::shutdown::Phase,
+    sandbox::response_body::Unread,
 };
 
 /// How long a busy connection without a response may outlast the timeout of its request, which should end it.
@@ -100,6 +104,8 @@ struct State {
     since: Instant,
     /// How its client reads the present response.
     reading: Reading,
+    /// What the client has not read yet of the present response, if a component writes it.
+    unread: Option<Arc<Unread>>,
     /// Whether the present response has no length. Its client may leave at any time.
     is_open_ended: bool,
     /// A request has started, and [`ActivityTracker::take_started`] has not reported it yet.
@@ -117,6 +123,7 @@ impl ActivityTracker {
             activity,
             since,
             reading: Reading::default(),
+            unread: None,
             is_open_ended: false,
             started: false,
             in_flight,
@@ -143,7 +150,7 @@ impl ActivityTracker {
         self.set(Activity::Busy);
         let mut state = self.state();
         state.started = true;
-        (state.reading, state.is_open_ended) = (Reading::default(), false);
+        (state.reading, state.unread, state.is_open_ended) = (Reading::default(), None, false);
         state.counted = Some(Counted::new(&state.in_flight));
         drop(state);
         BusyGuard(self.clone())
@@ -165,6 +172,12 @@ impl ActivityTracker {
         self.state().reading.add_sent(bytes, Instant::now);
     }
 
+    /// Whether the present response has failed while its client holds it up: hyper does not look at it then.
+    pub fn poll_failed(&self, context: &Context<'_>) -> bool {
+        let state = self.state();
+        state.reading.is_held_up() && state.unread.as_ref().is_some_and(|unread| unread.poll_failed(context))
+    }
+
     /// Whether a request has started since the last call, and is still in flight.
     pub fn take_started(&self) -> bool {
         let mut state = self.state();
@@ -173,16 +186,21 @@ impl ActivityTracker {
 
     /// When the present activity times out.
     pub fn deadline(&self, timeouts: Timeouts, phase: Phase) -> Instant {
-        let State { activity, since, reading, .. } = *self.state();
+        let (activity, since, reading) = {
+            let state = self.state();
+            (state.activity, state.since, state.reading)
+        };
         match (activity, phase) {
             (Activity::Idle, Phase::Stopping(stopped)) => stopped.max(since + LINGER),
             (Activity::Idle, _) => since + timeouts.idle,
             (Activity::ReadingHead, _) => since + timeouts.head,
-            (Activity::Busy | Activity::Flushing | Activity::Cut, _) => match reading.deadline() {
-                Some(deadline) => deadline,
-                None if reading.has_begun() => since + RESPONDING,
-                None => since + timeouts.busy,
-            },
+            (Activity::Busy | Activity::Flushing | Activity::Cut, phase) => {
+                match reading_deadline(reading, phase) {
+                    Some(deadline) => deadline,
+                    None if reading.has_begun() => since + RESPONDING,
+                    None => since + timeouts.busy,
+                }
+            }
         }
     }
 
@@ -196,8 +214,9 @@ impl ActivityTracker {
 pub struct BusyGuard(ActivityTracker);
 
 impl ResponseGuard for BusyGuard {
-    fn set_open_ended(&self) {
-        self.0.state().is_open_ended = true;
+    fn begin_response(&self, unread: Option<Arc<Unread>>, is_open_ended: bool) {
+        let mut state = self.0.state();
+        (state.unread, state.is_open_ended) = (unread, is_open_ended);
     }
 
     fn is_cut_for_reading(&self) -> bool {
@@ -212,6 +231,13 @@ impl Drop for BusyGuard {
         if self.0.get() == Activity::Busy {
             self.0.set(Activity::Flushing);
         }
+    }
+}
+
+fn reading_deadline(reading: Reading, phase: Phase) -> Option<Instant> {
+    match phase {
+        Phase::Stopping(stopped) => reading.deadline_at_stop(stopped),
+        _ => reading.deadline(),
     }
 }
 

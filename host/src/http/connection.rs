@@ -57,7 +57,7 @@ pub async fn serve(
 
     // Read first, because `into_parts` drops the request in flight, which changes the activity.
     let activity = tracker.get();
-    if matches!(end, End::TimedOut) && !activity.is_between_responses() {
+    if matches!(end, End::TimedOut | End::Failed) && !activity.is_between_responses() {
         tracker.set(Activity::Cut);
     }
     let parts = connection.into_parts();
@@ -71,6 +71,8 @@ enum End {
     Done(hyper::Result<()>),
     /// Its present activity has timed out.
     TimedOut,
+    /// Its response has failed, and its client does not read what came before.
+    Failed,
     /// The service cuts all connections.
     Cut,
 }
@@ -99,6 +101,9 @@ where
             }
             if let Poll::Ready(output) = polled {
                 return Poll::Ready(Some(End::Done(output)));
+            }
+            if tracker.poll_failed(context) {
+                return Poll::Ready(Some(End::Failed));
             }
             if phase_changed.as_mut().poll(context).is_ready() {
                 return Poll::Ready(None);
@@ -139,7 +144,7 @@ async fn finish(
     if !activity.is_between_responses() {
         // Without a Content-Length, an HTTP/1.0 client takes an orderly close for the end of the response. So a
         // response that is incomplete is reset. If the client itself has disconnected, a close is enough.
-        if matches!(end, End::Done(Ok(())) | End::TimedOut | End::Cut) || has_body_failed(end) {
+        if matches!(end, End::Done(Ok(())) | End::TimedOut | End::Failed | End::Cut) || has_body_failed(end) {
             tracker.set(Activity::Cut);
         }
         return;
@@ -170,6 +175,6 @@ fn final_rejection(end: &End, unread: &[u8]) -> Option<Rejection> {
         End::Done(Err(error)) => rejection_of_parse_error(error, unread),
         // RFC 9112, section 2.2: an empty line before a request is not part of it.
         End::TimedOut if !unread.trim_ascii_start().is_empty() => Some(LimitError::HeadTimeout.into()),
-        End::Done(Ok(())) | End::TimedOut | End::Cut => None,
+        End::Done(Ok(())) | End::TimedOut | End::Failed | End::Cut => None,
     }
 }

@@ -201,7 +201,7 @@ impl Listener {
 /// The open connections, and what is needed to serve them.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Connections {
-    workers: Workers,
+    workers: Arc<Workers>,
     service: Arc<Service>,
     timeouts: Timeouts,
     in_flight: InFlightCount,
@@ -214,7 +214,7 @@ pub struct Connections {
 impl Connections {
     /// Starts without connections, and allows at most so many at the same time.
     pub fn new(
-        workers: Workers,
+        workers: Arc<Workers>,
         service: Arc<Service>,
         timeouts: Timeouts,
         in_flight: InFlightCount,

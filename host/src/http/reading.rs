@@ -9,6 +9,8 @@ pub const MAX_UNSENT: u32 = 64 * 1024;
 const MIN_RATE: u64 = 16 * 1024;
 /// How long the host waits for a client in any case.
 const MIN_WAIT: Duration = Duration::from_secs(5);
+/// The longest that the host waits for a client to read anything, however much it has read before.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// The progress of a client that reads a response. Only the time counts in which the client holds up the host: a component may
 /// pause for long.
@@ -40,13 +42,24 @@ impl Reading {
         self.written > 0
     }
 
+    /// Whether the client holds up the host now.
+    pub fn is_held_up(&self) -> bool {
+        self.waits_since.is_some()
+    }
+
+    /// When the client is too slow if the service stops at this time: then the host waits only for the shortest time.
+    pub fn deadline_at_stop(&self, stopped: Instant) -> Option<Instant> {
+        let shortest = self.waits_since?.max(stopped) + MIN_WAIT;
+        self.deadline().map(|deadline| deadline.min(shortest))
+    }
+
     /// When the client is too slow, if it holds up the host now.
     pub fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since?;
         // The operating system lets the host wait until it has sent all but half of what it may hold.
         let read = self.written.saturating_sub(u64::from(MAX_UNSENT / 2));
         let allowed = Duration::from_millis(read.saturating_mul(1000) / MIN_RATE).max(MIN_WAIT);
-        Some(since + allowed.saturating_sub(self.waited))
+        Some(since + allowed.saturating_sub(self.waited).min(MAX_PAUSE))
     }
 }
 
@@ -85,9 +98,10 @@ mod tests {
         assert_eq!(lasts([at_rate(30); 100]), 100 * Duration::from_secs(4));
         assert!(lasts([at_rate(15); 100]) < Duration::from_secs(10));
         // It pauses after it has read much.
-        assert!(
-            lasts((0..100).map(|_| at_rate(1000)).chain([Duration::from_secs(60)])) > Duration::from_secs(60)
-        );
+        let read_much = || (0..100).map(|_| at_rate(1000));
+        assert!(lasts(read_much().chain([Duration::from_secs(20)])) > Duration::from_secs(20));
+        // It does not come back.
+        assert!(lasts(read_much().chain([Duration::from_secs(3600)])) < 2 * MAX_PAUSE);
     }
 
     #[test]
@@ -99,5 +113,17 @@ mod tests {
         let later = began + Duration::from_secs(3600);
         reading.wait(later);
         assert_eq!(reading.deadline(), Some(later + MIN_WAIT));
+    }
+
+    #[test]
+    fn a_client_that_has_read_much_delays_a_shutdown_for_the_shortest_wait() {
+        let began = Instant::now();
+        let mut reading = Reading::default();
+        reading.add_sent(100 * CHUNK, || began);
+        assert_eq!(reading.deadline_at_stop(began), None);
+        reading.wait(began);
+        let stopped = began + Duration::from_secs(1);
+        assert_eq!(reading.deadline_at_stop(stopped), Some(stopped + MIN_WAIT));
+        assert_eq!(reading.deadline(), Some(began + MAX_PAUSE));
     }
 }

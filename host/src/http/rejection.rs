@@ -11,7 +11,7 @@ use crate::{
     http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
     log::text::client_text,
     module::hash::ModuleHash,
-    sandbox::failure::Failure,
+    sandbox::{failure::Failure, tally::Fault},
 };
 
 /// How long a client should wait before it retries, in seconds: long enough to spread a burst.
@@ -110,7 +110,7 @@ impl Rejection {
     /// which is enough.
     fn log(&self, path: Option<&str>, request_id: &str) {
         let Self::Guest { module, failure } = self else { return };
-        if !matches!(failure, Failure::Withdrawn | Failure::BodyTooLarge(_) | Failure::TooManyStreams) {
+        if Fault::of(failure).is_some() || matches!(failure, Failure::NoInstance) {
             let path = path.map(client_text);
             tracing::error!(
                 event = "request.handler_failed",
@@ -198,6 +198,10 @@ fn guest_response(failure: &Failure) -> (StatusCode, String) {
         Failure::TimedOut => {
             (StatusCode::GATEWAY_TIMEOUT, "The request handler did not respond before the deadline.")
         }
+        Failure::LateRequest => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The request arrived too late for its handler to respond before the deadline: send it without pauses.",
+        ),
         Failure::OutOfCpu => {
             (StatusCode::GATEWAY_TIMEOUT, "The request handler exceeded its limit of processor time.")
         }

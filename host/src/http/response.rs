@@ -16,7 +16,11 @@ use crate::{
     http::health::Probe,
     log::text::client_text,
     module::hash::ModuleHash,
-    sandbox::{failure::Failure, response_body::GuestBody, tally::Fault},
+    sandbox::{
+        failure::Failure,
+        response_body::{GuestBody, Unread},
+        tally::Fault,
+    },
 };
 
 /// The method and path of a record if no request could be read.
@@ -29,6 +33,16 @@ pub enum Content {
     Host(Full<Bytes>),
     /// Streamed by the component.
     Guest(GuestBody),
+}
+
+impl Content {
+    /// What the client has not read yet, if a component writes it.
+    pub fn unread(&self) -> Option<Arc<Unread>> {
+        match self {
+            Self::Host(_) => None,
+            Self::Guest(body) => Some(Arc::clone(body.unread())),
+        }
+    }
 }
 
 impl Body for Content {
@@ -198,8 +212,9 @@ pub fn has_length<B: Body>(head: &response::Parts, body: &B) -> bool {
 
 /// What the connection of a response knows about it. Dropped when the last byte has been handed to hyper.
 pub trait ResponseGuard: Unpin {
-    /// The response has no length.
-    fn set_open_ended(&self);
+    /// The response begins. `unread` is what the client has not read yet if a component writes it; without a length, it is
+    /// open-ended.
+    fn begin_response(&self, unread: Option<Arc<Unread>>, is_open_ended: bool);
     /// Whether the connection is cut because its client reads the response too slowly.
     fn is_cut_for_reading(&self) -> bool;
 }
@@ -222,7 +237,8 @@ impl<G: ResponseGuard> TrackedBody<G> {
 impl<G: ResponseGuard> Drop for TrackedBody<G> {
     fn drop(&mut self) {
         if self.record.end == End::Open && self.guard.is_cut_for_reading() {
-            self.record.cut(&Failure::NotRead);
+            let failure = self.content.unread().and_then(|unread| unread.take_failure());
+            self.record.cut(&failure.unwrap_or(Failure::NotRead));
         }
     }
 }

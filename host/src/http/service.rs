@@ -103,12 +103,11 @@ impl Service {
         {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        if !has_length(&head, &content) {
-            guard.set_open_ended();
-            if version == Version::HTTP_10 {
-                // The end of the connection is the end of the response, so it must not be announced as kept (RFC 9112, section 9.3).
-                head.version = version;
-            }
+        let is_open_ended = !has_length(&head, &content);
+        guard.begin_response(content.unread(), is_open_ended);
+        if is_open_ended && version == Version::HTTP_10 {
+            // The end of the connection is the end of the response, so it must not be announced as kept (RFC 9112, section 9.3).
+            head.version = version;
         }
         record.set_response(&head, &content);
         Ok(Response::from_parts(head, TrackedBody::new(content, record, guard)))

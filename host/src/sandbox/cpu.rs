@@ -24,6 +24,8 @@ pub struct CpuMeter {
     max: u64,
     /// What it has used, in ns.
     used: AtomicU64,
+    /// What it had used when its limit began anew, in ns.
+    used_before: AtomicU64,
     /// The time up to which that is, in ns, by the present clock. By the passing time, 0 is the beginning of the call.
     measured_to: AtomicU64,
     /// Whether the present clock is that of the thread.
@@ -63,6 +65,7 @@ impl CpuMeter {
         Self {
             max,
             used: zero(),
+            used_before: zero(),
             measured_to: zero(),
             by_thread: AtomicBool::new(false),
             is_expected_long: AtomicBool::new(false),
@@ -100,14 +103,15 @@ impl CpuMeter {
         })
     }
 
-    /// Counts from zero again: a stream has the limit for each chunk.
-    pub fn restart(&self) {
-        self.used.store(0, Ordering::Relaxed);
+    /// Begins its limit anew: a stream has the limit for each chunk.
+    pub fn renew_limit(&self) {
+        self.used_before.store(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Whether the call has used more than its limit.
     pub fn is_exceeded(&self) -> bool {
-        self.used.load(Ordering::Relaxed) > self.max
+        let used = self.used.load(Ordering::Relaxed);
+        used.saturating_sub(self.used_before.load(Ordering::Relaxed)) > self.max
     }
 
     /// Whether the call has used so much that it should continue in the background.
@@ -174,6 +178,19 @@ mod tests {
         });
         assert!(matches!(computed, Poll::Ready(Err(_))));
         assert!(meter.is_exceeded());
+    }
+
+    #[test]
+    fn a_call_whose_limit_begins_anew_stays_long() {
+        let meter = CpuMeter::new(Instant::now(), 2 * FOREGROUND);
+        for _ in 0..4 {
+            let _ = meter.measure(Clock::Thread, || {
+                compute(FOREGROUND);
+                Poll::<()>::Pending
+            });
+            assert!(meter.is_long() && !meter.is_exceeded());
+            meter.renew_limit();
+        }
     }
 
     #[test]

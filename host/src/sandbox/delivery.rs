@@ -11,7 +11,10 @@ use std::{
 };
 
 use http::{HeaderMap, Response, response::Parts};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant},
+};
 use wasmtime_wasi_http::p2::{bindings::http::types::ErrorCode, body::HyperOutgoingBody};
 
 use crate::sandbox::{
@@ -27,6 +30,9 @@ use crate::sandbox::{
     written::Written,
 };
 
+/// How long a call may go on at least after its stream has ended.
+const AFTER_STREAM: Duration = Duration::from_secs(1);
+
 /// Receives a response from the component.
 pub type ResponseReceiver = oneshot::Receiver<Result<Response<HyperOutgoingBody>, ErrorCode>>;
 
@@ -35,6 +41,10 @@ pub type ResponseReceiver = oneshot::Receiver<Result<Response<HyperOutgoingBody>
 pub struct DeliveryTerms {
     /// The limits of all responses.
     pub limits: Arc<ResponseLimits>,
+    /// The deadline of the call.
+    pub deadline: Instant,
+    /// Whether the call has about as much time as a request may take.
+    pub has_full_time: bool,
     /// When the response has to end if it is a stream; `None` if streams are not allowed to last.
     pub stream_end: Option<StreamEnd>,
     /// Whether the method of the request is HEAD.
@@ -51,6 +61,8 @@ pub struct Delivery {
     /// Until it can be sent.
     head: Option<Parts>,
     transfer: Transfer,
+    /// Since when the component waits for its reader.
+    waits_since: Option<Instant>,
     /// Whether the client has left.
     left: bool,
     /// Exists while nobody wants what the component writes.
@@ -75,6 +87,7 @@ impl Delivery {
             receiver: Some(receiver),
             head: None,
             transfer,
+            waits_since: None,
             left: false,
             unwanted: None,
             stream: None,
@@ -194,10 +207,11 @@ impl Delivery {
         }
     }
 
-    /// A call that waits for its reader is not to blame for the time.
+    /// A call that waits for its reader, or whose request arrived late, is not to blame for the time.
     fn blame_reader(&self, failure: Failure) -> Failure {
         match failure {
             Failure::TimedOut if self.transfer.waits() => Failure::NotRead,
+            Failure::TimedOut if !self.terms.has_full_time => Failure::LateRequest,
             failure => failure,
         }
     }
@@ -215,20 +229,38 @@ impl Delivery {
 
     fn take(&mut self, context: &mut Context<'_>) -> Result<bool, Failure> {
         let moved = self.transfer.take(self.call.is_none(), context)?;
-        if self.transfer.is_finished() {
-            self.stream = None;
-        }
+        self.extend_by_wait();
         if moved {
             self.continue_stream();
+        }
+        if self.transfer.is_finished() && self.stream.take().is_some() {
+            self.set_deadline(self.terms.deadline.max(Instant::now() + AFTER_STREAM));
         }
         Ok(moved)
     }
 
+    /// Time that the component has waited for its reader is not its own.
+    fn extend_by_wait(&mut self) {
+        if self.transfer.waits() {
+            self.waits_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.waits_since.take() {
+            self.terms.deadline += since.elapsed();
+            self.set_deadline(self.terms.deadline);
+        }
+    }
+
     /// Lets the stream live until its next chunk is due.
     fn continue_stream(&mut self) {
-        if let (Some(stream), Some(call)) = (&self.stream, &mut self.call) {
-            call.set_deadline(Instant::now() + stream.timeout);
-            self.record.cpu.restart();
+        if let Some(stream) = &self.stream {
+            let deadline = Instant::now() + stream.timeout;
+            self.set_deadline(deadline);
+            self.record.cpu.renew_limit();
+        }
+    }
+
+    fn set_deadline(&mut self, deadline: Instant) {
+        if let Some(call) = &mut self.call {
+            call.set_deadline(deadline);
         }
     }
 
@@ -243,7 +275,7 @@ impl Delivery {
     }
 
     fn has_to_end(&mut self, context: &mut Context<'_>) -> bool {
-        let limit = &self.terms.limits.unwanted;
+        let limit = &self.terms.limits.waiting;
         self.unwanted.get_or_insert_with(|| Unwanted::begin(limit)).poll_end(context).is_ready()
     }
 

@@ -16,6 +16,8 @@ pub enum Failure {
     OutOfMemory,
     /// The call did not end before its deadline.
     TimedOut,
+    /// The call did not end before its deadline, and had less time than a request may take, because the body arrived late.
+    LateRequest,
     /// The call exceeded its limit of processor time.
     OutOfCpu,
     /// The component was told that the request body exceeds this many bytes, and did not respond with 413.
@@ -46,6 +48,9 @@ impl fmt::Display for Failure {
             Self::Trapped(why) => write!(f, "the component trapped: {why}"),
             Self::OutOfMemory => f.write_str("the component exceeded its memory limit"),
             Self::TimedOut => f.write_str("the component did not finish before the deadline"),
+            Self::LateRequest => {
+                f.write_str("the request arrived too late for the component to finish before the deadline")
+            }
             Self::OutOfCpu => f.write_str("the component exceeded its limit of processor time"),
             Self::BodyTooLarge(max) => write!(f, "the request body has more than {max} bytes"),
             Self::NotRead => f.write_str("the client did not read the response fast enough"),

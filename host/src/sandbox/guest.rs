@@ -46,6 +46,8 @@ use crate::{
 /// Maximum number of bytes that one call may pass from the guest to the host: a full commit, and some room for its
 /// structure.
 const HOSTCALL_FUEL: usize = MAX_TRANSFER_BYTES + (1 << 20);
+/// The part of the time of a request that its call must get to be blamed for a timeout: its body may have arrived late.
+const FULL_TIME: f32 = 0.9;
 /// Time limit for instantiating a component to test it.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -166,11 +168,13 @@ impl Guest {
         let call = GuestCall::new(Box::pin(work), Arc::clone(record), background, limits);
 
         let limits = Arc::clone(&self.bounds.responses);
-        let terms = DeliveryTerms { limits, stream_end, head_only };
+        let has_full_time = deadline >= Instant::now() + self.bounds.request_timeout.mul_f32(FULL_TIME);
+        let terms = DeliveryTerms { limits, deadline, has_full_time, stream_end, head_only };
         let mut delivery = Delivery::new(call, receiver, Arc::clone(record), too_large, terms);
+        // Whatever becomes of the delivery, what it has taken is dropped with the body.
+        let body = GuestBody::new(Arc::clone(delivery.unread()), guard);
         let head = poll_fn(|context| delivery.poll_head(context)).await;
         let head = head.map_err(|failure| delivery.blame(failure))?;
-        let body = GuestBody::new(Arc::clone(delivery.unread()), guard);
         if delivery.goes_on() {
             tokio::spawn(delivery.run());
         }

@@ -97,6 +97,28 @@ impl Unread {
         drop(chunks);
     }
 
+    /// Whether the body has failed, which its reader may not have been told yet. If not, wakes the task when there is more to read.
+    pub fn poll_failed(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        state.reader = Some(context.waker().clone());
+        matches!(state.end, Some(End::Failed(_)))
+    }
+
+    /// The failure of the body, if its reader has not been told yet.
+    pub fn take_failure(&self) -> Option<Failure> {
+        let mut state = self.state();
+        match state.end.take() {
+            Some(End::Failed(failure)) => {
+                state.end = Some(End::Told);
+                Some(failure)
+            }
+            end => {
+                state.end = end;
+                None
+            }
+        }
+    }
+
     /// Whether everything has been written to the socket. If not, wakes the task when it has.
     pub fn poll_sent(&self, context: &Context<'_>) -> bool {
         let mut state = self.state();
@@ -147,6 +169,11 @@ impl Drop for Chunk {
 }
 
 impl GuestBody {
+    /// What has not been read yet.
+    pub fn unread(&self) -> &Arc<Unread> {
+        &self.unread
+    }
+
     /// The body that is read from `unread`. `guard` is dropped with it.
     pub fn new(unread: Arc<Unread>, guard: Arc<dyn Any + Send + Sync>) -> Self {
         Self { unread, guard }

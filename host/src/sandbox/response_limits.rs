@@ -12,8 +12,8 @@ use crate::{
 pub struct ResponseLimits {
     /// The memory for what clients have not read yet.
     pub unread: Arc<UnreadLimit>,
-    /// The calls whose responses nobody wants.
-    pub unwanted: Arc<Waiting>,
+    /// The calls that wait for room in it, and those whose responses nobody wants.
+    pub waiting: Arc<Waiting>,
     /// The limits of streams; `None` if the deadline of a request applies to streams, too.
     pub streams: Option<StreamLimits>,
 }
@@ -22,9 +22,10 @@ impl ResponseLimits {
     /// The limits that `config` sets.
     pub fn new(config: &LimitsConfig) -> Self {
         let max_calls = config.max_concurrent.into();
+        let waiting = Arc::new(Waiting::new(max_calls));
         Self {
-            unread: Arc::new(UnreadLimit::new(config.max_answers.bytes(), max_calls)),
-            unwanted: Arc::new(Waiting::new(max_calls)),
+            unread: Arc::new(UnreadLimit::new(config.max_answers.bytes(), Arc::clone(&waiting))),
+            waiting,
             streams: config.stream_timeout.map(|timeout| StreamLimits::new(timeout.0, max_calls)),
         }
     }
@@ -33,10 +34,8 @@ impl ResponseLimits {
 impl Default for ResponseLimits {
     /// For a call at a time, whose response is read.
     fn default() -> Self {
-        Self {
-            unread: Arc::new(UnreadLimit::new(usize::MAX, 1)),
-            unwanted: Arc::new(Waiting::new(1)),
-            streams: None,
-        }
+        let waiting = Arc::new(Waiting::new(1));
+        let unread = Arc::new(UnreadLimit::new(usize::MAX, Arc::clone(&waiting)));
+        Self { unread, waiting, streams: None }
     }
 }

@@ -42,14 +42,10 @@ pub struct RoomWait {
 }
 
 impl UnreadLimit {
-    /// Sets aside `max_bytes` for the responses of at most `max_calls` concurrent calls and of those that have ended.
-    pub fn new(max_bytes: usize, max_calls: usize) -> Self {
+    /// Sets aside `max_bytes`. `waiting` limits the calls that wait for room.
+    pub fn new(max_bytes: usize, waiting: Arc<Waiting>) -> Self {
         let max_bytes = max_bytes.min(Semaphore::MAX_PERMITS);
-        Self {
-            bytes: Arc::new(Semaphore::new(max_bytes)),
-            max_bytes,
-            waiting: Arc::new(Waiting::new(max_calls)),
-        }
+        Self { bytes: Arc::new(Semaphore::new(max_bytes)), max_bytes, waiting }
     }
 
     /// Room for a chunk of this size, if there is any now.
@@ -93,6 +89,11 @@ mod tests {
 
     const CHUNK: usize = 1024;
 
+    /// Two calls may wait.
+    fn waiting() -> Arc<Waiting> {
+        Arc::new(Waiting::new(8))
+    }
+
     async fn is_ready(wait: &mut RoomWait) -> Option<Result<(), WaitedLongest>> {
         poll_fn(|context| {
             Poll::Ready(match Pin::new(&mut *wait).poll(context) {
@@ -105,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn room_is_given_back_to_those_that_wait() {
-        let limit = Arc::new(UnreadLimit::new(2 * (CHUNK + CHUNK_COST), 8));
+        let limit = Arc::new(UnreadLimit::new(2 * (CHUNK + CHUNK_COST), waiting()));
         let (first, second) = (limit.try_reserve(CHUNK).unwrap(), limit.try_reserve(CHUNK).unwrap());
         assert!(limit.try_reserve(1).is_none());
         let (mut earlier, mut later) = (limit.wait(CHUNK), limit.wait(CHUNK));
@@ -118,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_response_that_has_waited_longest_is_cut_if_too_many_wait() {
-        let limit = Arc::new(UnreadLimit::new(CHUNK, 8));
+        let limit = Arc::new(UnreadLimit::new(CHUNK, waiting()));
         let all = limit.try_reserve(CHUNK).unwrap();
         let (mut longest, left, mut third) = (limit.wait(CHUNK), limit.wait(CHUNK), limit.wait(CHUNK));
         assert_eq!(is_ready(&mut longest).await, Some(Err(WaitedLongest)));
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_chunk_larger_than_the_limit_needs_all_of_it() {
-        let limit = UnreadLimit::new(CHUNK, 1);
+        let limit = UnreadLimit::new(CHUNK, waiting());
         let all = limit.try_reserve(100 * CHUNK);
         assert!(all.is_some() && limit.try_reserve(1).is_none());
     }

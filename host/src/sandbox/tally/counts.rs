@@ -45,6 +45,7 @@ impl Fault {
             Failure::Withdrawn
             | Failure::NoInstance
             | Failure::BodyTooLarge(_)
+            | Failure::LateRequest
             | Failure::NotRead
             | Failure::TooManyStreams
             | Failure::StreamEnded => None,

@@ -166,7 +166,7 @@ async fn an_unreadable_request_does_not_affect_earlier_responses() {
 /// While a large response waits for a client that does not read, an unreadable request follows.
 #[tokio::test]
 async fn an_unreadable_request_does_not_affect_a_response_in_transit() {
-    const LENGTH: usize = 64 << 20;
+    const LENGTH: usize = 16 << 20;
     let host = TestHost::fixture("frames", &["--request-timeout", "40s", "--max-cpu", "40s"]).await;
     let mut socket = host.raw().await;
     let request = format!("GET /?head&write={LENGTH}&finish HTTP/1.1\r\nHost: test\r\n\r\n");

@@ -212,7 +212,7 @@ async fn the_command_line_takes_precedence_over_variables() {
 #[tokio::test]
 async fn a_limit_of_open_files_below_max_connections_ends_the_start() {
     for (connections, says) in
-        [("2048", "2048 connections and 704 to the admin port need 2880"), ("100", "need 932")]
+        [("2048", "3136 open files are needed, 704 of them for the admin port"), ("100", "1188 open files")]
     {
         let mut command = tokio::process::Command::new("prlimit");
         command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);

@@ -21,6 +21,17 @@ async fn until_served(host: &TestHost) -> Duration {
     began.elapsed()
 }
 
+/// Waits until calls that have just begun compute no more, and only wait.
+async fn until_calm(host: &TestHost) {
+    let calm = async {
+        let mut served = 0;
+        while served < 200 {
+            served = if host.get(QUICK).await.status() == 200 { served + 1 } else { 0 };
+        }
+    };
+    within("requests to be served", calm).await;
+}
+
 /// Opens a connection, sends `bytes` and reads the head of the response, until it is not 503.
 async fn admitted(host: &TestHost, bytes: &str) -> Wire {
     loop {
@@ -140,21 +151,19 @@ const BUDGET: [&str; 2] = ["--max-answers", "1MiB"];
 
 #[tokio::test]
 async fn clients_that_do_not_read_leave_permits_for_others() {
-    let options = [&LONG[..], &BUDGET, &["--max-concurrent", "16"]].concat();
+    let options = [&LONG[..], &["--max-answers", "64KiB", "--max-concurrent", "16"]].concat();
     let host = TestHost::fixture("frames", &options).await;
     let mut unread = Vec::new();
     for _ in 0..40 {
         let mut wire = Wire::narrow(host.address).await;
-        wire.send(get(LARGE)).await;
+        wire.send(get("/?head&write=1000000&finish")).await;
         // It may have been cut already.
         if let Ok(head) = wire.head().await {
             assert_eq!(head.status, 200);
         }
         unread.push(wire);
-        for _ in 0..20 {
-            assert_eq!(host.get(QUICK).await.status(), 200, "with {} clients that do not read", unread.len());
-        }
     }
+    until_calm(&host).await;
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(3) {
         assert_eq!(host.get(QUICK).await.status(), 200);
@@ -231,4 +240,85 @@ async fn a_client_that_hardly_reads_is_cut_and_nobody_is_blamed() {
     let took = began.elapsed();
     assert!((4..25).contains(&took.as_secs()), "it was cut after {took:?}");
     assert_eq!(counts(&host).await.failures, 0);
+}
+
+/// Its call ends first, at the deadline, and takes the connection with it.
+#[tokio::test]
+async fn a_response_that_fails_while_its_client_does_not_read_is_cut_at_once() {
+    let options = ["--request-timeout", "1s", "--max-answers", "64KiB"];
+    let host = TestHost::fixture("frames", &options).await;
+    let mut wire = Wire::narrow(host.address).await;
+    wire.send(request("GET", LARGE, "X-Request-Id: stuck\r\n")).await;
+    assert_eq!(wire.head().await.expect("a head").status, 200);
+    let began = Instant::now();
+    let access = host.log().access("stuck").await;
+    assert_eq!(access["end"], "cut", "{access}");
+    // Less than a client may hold up a response that has not failed.
+    assert!(began.elapsed() < Duration::from_millis(3500), "{:?}", began.elapsed());
+    let cut =
+        |line: &serde_json::Value| line["event"] == "request.response_cut" && line["request_id"] == "stuck";
+    host.log().wait_for("the reason", cut).await;
+    assert_eq!(counts(&host).await.failures, 0);
+}
+
+/// The deadline of the call passes after its client has read, because it waited for that.
+#[tokio::test]
+async fn time_that_a_component_has_waited_for_its_reader_is_not_its_own() {
+    let options = ["--request-timeout", "2s", "--max-answers", "64KiB"];
+    let host = TestHost::fixture("frames", &options).await;
+    let mut wire = Wire::narrow(host.address).await;
+    wire.send(get("/?head&write=600000&print=read&wait=1000&write=5&finish")).await;
+    let head = wire.head().await.expect("a head");
+    // The client reads late: the component then has less time left than it needs.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let seen = wire.rest(&head).await;
+    assert_eq!((seen.body.len(), seen.end), (600_005, End::Whole));
+    assert_eq!(counts(&host).await.failures, 0);
+}
+
+/// The bytes that were taken from them are dropped.
+#[tokio::test]
+async fn responses_that_fail_before_their_heads_are_sent_leave_nothing_behind() {
+    const RESPONSES: u64 = 500;
+    const KIB: u64 = 60;
+    let host = TestHost::fixture("frames", &["--max-concurrent", "8"]).await;
+    let fail = format!("/?head&write={}&trap", KIB * 1024);
+    let failures = async |count: u64| {
+        for _ in 0..count {
+            let _ = Wire::get(&host, &fail).await.response("GET").await;
+        }
+    };
+    failures(50).await;
+    let before = host.resident_memory_kib();
+    failures(RESPONSES).await;
+    let grown = host.resident_memory_kib().saturating_sub(before);
+    assert!(grown < RESPONSES * KIB / 3, "the host's memory has grown by {grown} KiB");
+}
+
+/// Streams, responses that are not read and responses that nobody wants, all at once.
+#[tokio::test]
+async fn calls_that_last_leave_a_quarter_of_the_permits_for_others() {
+    let options =
+        [&LONG[..], &["--max-answers", "64KiB", "--stream-timeout", "20s", "--max-concurrent", "16"]]
+            .concat();
+    let host = TestHost::fixture("frames", &options).await;
+    let mut wires = Vec::new();
+    for _ in 0..8 {
+        wires.push(Wire::get(&host, "/?head&ticks=100").await);
+    }
+    for _ in 0..8 {
+        let mut wire = Wire::narrow(host.address).await;
+        wire.send(get("/?length=1000000&head&write=1000000&finish")).await;
+        wires.push(wire);
+    }
+    for _ in 0..4 {
+        let mut wire = Wire::open(&host).await;
+        wire.send(request("HEAD", "/?length=5&head&hang", "").repeat(16)).await;
+        wires.push(wire);
+    }
+    until_calm(&host).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        assert_eq!(host.get(QUICK).await.status(), 200);
+    }
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use crate::{
     harness::{TestHost, fixture, version_of, within},
     rollout::canary::{promoted, push},
-    wire::{End, QUICK, Wire, wait_for_counts},
+    wire::{End, QUICK, Wire, request, wait_for_counts},
 };
 
 /// A frame every 200 ms.
@@ -178,4 +178,32 @@ async fn streams_of_a_replaced_module_end_after_the_drain_timeout() {
         assert!(!kept.chunk().await.expect("a frame").is_empty());
     }
     wait_for_counts(&host, "no failure", |counts| counts.failures == 0).await;
+}
+
+/// Work after a stream has what is left of the time of a request, not that of a stream.
+#[tokio::test]
+async fn a_call_ends_soon_after_its_stream() {
+    let options = ["--stream-timeout", "40s", "--request-timeout", "2s", "--max-concurrent", "2"];
+    let host = TestHost::fixture("frames", &options).await;
+    let mut wire = Wire::get(&host, "/?head&tick&wait=300&finish&hang").await;
+    assert_eq!(wire.head().await.expect("a head").status, 200);
+    assert_eq!(end_of(&mut wire).await, End::Whole);
+    let began = Instant::now();
+    let failed = |line: &serde_json::Value| line["event"] == "request.failed_after_response";
+    host.log().wait_for("the end of the call", failed).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// The last connection closes long before the call has ended.
+#[tokio::test]
+async fn a_shutdown_waits_for_work_after_a_response() {
+    let mut host = TestHost::fixture("frames", &["--drain-timeout", "20s"]).await;
+    let mut wire = Wire::open(&host).await;
+    let target = "/?length=5&head&write=5&finish&print=working&wait=1500&print=done";
+    wire.send(request("GET", target, "Connection: close\r\n")).await;
+    assert_eq!(wire.response("GET").await.expect("a response").body, b"xxxxx");
+    host.log().wait_for("the work to begin", |line| line["message"] == "working").await;
+    host.signal(Signal::TERM);
+    assert_eq!(host.exit().await.code(), Some(0));
+    assert!(host.log().lines().iter().any(|line| line["message"] == "done"), "the work was cut");
 }

@@ -2,7 +2,12 @@
 
 mod table;
 
-use crate::wire::{QUICK, get, request};
+use std::time::Duration;
+
+use crate::{
+    harness::TestHost,
+    wire::{QUICK, Wire, counts, get, request},
+};
 use table::{
     Blame::{Module, Nobody, NotTheModule, Served},
     Client::{
@@ -169,4 +174,17 @@ async fn a_module_is_blamed_for_its_own_faults() {
     let small = upload("read&trap", "Content-Length: 5\r\n", "hello");
     rows.push(row("a trap after a body", small, Reads, Problem(500), Module));
     check(&OPTIONS, rows).await;
+}
+
+/// The body arrives just before the deadline, so that its call has hardly any time.
+#[tokio::test]
+async fn a_body_that_arrives_late_is_not_counted_against_the_module() {
+    let host = TestHost::fixture("frames", &OPTIONS).await;
+    let mut wire = Wire::open(&host).await;
+    wire.send(upload("read&wait=1000&head&finish", "Content-Length: 10\r\n", "hello")).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    wire.send("hello").await;
+    let seen = wire.response("POST").await.expect("a response");
+    assert!(seen.is_problem(504), "{seen:?}");
+    assert_eq!(counts(&host).await.failures, 0);
 }
