@@ -157,9 +157,9 @@ async fn clients_that_do_not_read_leave_permits_for_others() {
     for _ in 0..40 {
         let mut wire = Wire::narrow(host.address).await;
         wire.send(get("/?head&write=1000000&finish")).await;
-        // It may have been cut already.
+        // It may have been cut already, or find all permits taken by calls that still compute.
         if let Ok(head) = wire.head().await {
-            assert_eq!(head.status, 200);
+            assert!(matches!(head.status, 200 | 503), "{head:?}");
         }
         unread.push(wire);
     }
