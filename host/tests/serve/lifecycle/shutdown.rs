@@ -202,7 +202,7 @@ async fn a_request_that_outlasts_the_drain_is_cut_and_the_exit_code_is_1() {
     host.signal(Signal::TERM);
     assert_eq!(read_to_end(&mut socket).await, "", "the connection must be cut");
     assert_eq!(host.exit().await.code(), Some(1));
-    let cut = host.log().lines().into_iter().find(|line| line["event"] == "drain.timed_out").unwrap();
+    let cut = host.log().wait_for("the end of the drain", |line| line["event"] == "drain.timed_out").await;
     assert_eq!(cut["level"], "ERROR", "{cut}");
     assert_eq!(cut["cut"], 1, "{cut}");
 }

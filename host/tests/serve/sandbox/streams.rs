@@ -205,5 +205,5 @@ async fn a_shutdown_waits_for_work_after_a_response() {
     host.log().wait_for("the work to begin", |line| line["message"] == "working").await;
     host.signal(Signal::TERM);
     assert_eq!(host.exit().await.code(), Some(0));
-    assert!(host.log().lines().iter().any(|line| line["message"] == "done"), "the work was cut");
+    host.log().wait_for("the end of the work", |line| line["message"] == "done").await;
 }
