@@ -31,7 +31,8 @@ others while the clients are there. Latencies are those of the others' 200s; **b
 and read at once, so that the ratio is what not reading costs. The first row has no target and no clients before: it shows what
 the pages themselves cost.
 
-Bold: target missed (no 503, no failure, p99 at most doubled, at most 512 MiB; whoever reads 30 kB/s gets it all).
+Bold: target missed (no 503, no failure, p99 at most doubled, at most 512 MiB; 60 clients that read 30 kB/s get it all, because
+their pages fit into `--max-answers`).
 
 ";
 
