@@ -264,13 +264,13 @@ async fn a_response_that_fails_while_its_client_does_not_read_is_cut_at_once() {
 /// The deadline of the call passes after its client has read, because it waited for that.
 #[tokio::test]
 async fn time_that_a_component_has_waited_for_its_reader_is_not_its_own() {
-    let options = ["--request-timeout", "2s", "--max-answers", "64KiB"];
+    let options = ["--request-timeout", "4s", "--max-answers", "64KiB"];
     let host = TestHost::fixture("frames", &options).await;
     let mut wire = Wire::narrow(host.address).await;
-    wire.send(get("/?head&write=600000&print=read&wait=1000&write=5&finish")).await;
+    wire.send(get("/?head&write=600000&print=read&wait=2000&write=5&finish")).await;
     let head = wire.head().await.expect("a head");
     // The client reads late: the component then has less time left than it needs.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     let seen = wire.rest(&head).await;
     assert_eq!((seen.body.len(), seen.end), (600_005, End::Whole));
     assert_eq!(counts(&host).await.failures, 0);

@@ -179,10 +179,10 @@ async fn a_module_is_blamed_for_its_own_faults() {
 /// The body arrives just before the deadline, so that its call has hardly any time.
 #[tokio::test]
 async fn a_body_that_arrives_late_is_not_counted_against_the_module() {
-    let host = TestHost::fixture("frames", &OPTIONS).await;
+    let host = TestHost::fixture("frames", &["--request-timeout", "4s"]).await;
     let mut wire = Wire::open(&host).await;
-    wire.send(upload("read&wait=1000&head&finish", "Content-Length: 10\r\n", "hello")).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    wire.send(upload("read&wait=3000&head&finish", "Content-Length: 10\r\n", "hello")).await;
+    tokio::time::sleep(Duration::from_millis(2500)).await;
     wire.send("hello").await;
     let seen = wire.response("POST").await.expect("a response");
     assert!(seen.is_problem(504), "{seen:?}");
