@@ -195,7 +195,9 @@ async fn a_failing_candidate_is_rolled_back() {
     let trial = &record["trial"];
     assert_eq!(number(&trial["module"]["failures"]), number(&trial["module"]["server_errors"]));
     assert_eq!(number(&trial["other"]["failures"]), 0);
-    assert_eq!(failed, usize::try_from(number(&trial["module"]["failures"])).unwrap());
+    // Each of the 8 clients may have had a request in flight at the verdict.
+    let counted = usize::try_from(number(&trial["module"]["failures"])).unwrap();
+    assert!((counted..=counted + 8).contains(&failed), "{failed} failed, {counted} were counted");
 }
 
 /// Only the candidate's share of the requests is slow.
