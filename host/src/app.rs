@@ -17,10 +17,7 @@ use crate::{
         listener::{self, Connections, Listener, MaxConnections, ReservedAddress},
         service::Service,
     },
-    lifecycle::{
-        memory,
-        shutdown::{Hangup, Lifecycle, Phase, Signals},
-    },
+    lifecycle::shutdown::{Hangup, Phase, Signals},
     module::{
         hash::ModuleHash,
         shelf::Shelf,
@@ -60,8 +57,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum number of rollback commands that wait for the owner.
 const MAX_COMMANDS: usize = 16;
-/// The part of the memory, as a divisor, that the instances of a candidate may fill together.
-const MINORITY_MEMORY_PART: usize = 4;
 /// How long saving the history of modules may take at the end.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -152,7 +147,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     roster.restore(records, module);
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
-    let slot = Arc::new(Slot::new(loaded, minority_limits(&config.limits)));
+    let slot = Arc::new(Slot::new(loaded, MinorityLimits::new(&config.limits)));
     let listener = listen(reserved, "--listen")?;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     roster.record(module, first_promotion(duration_ms));
@@ -181,23 +176,13 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let service = Arc::new(public_service(config, slot, store));
+    let service = Arc::new(Service::new(slot, store, &config.limits, &config.shutdown));
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
     let max = max_connections(config);
     let connections =
         Connections::new(Arc::clone(&workers), Arc::clone(&service), timeouts, busy.clone(), max);
     Ok(Running { listener, connections, workers, service, rollout, admin, busy })
-}
-
-fn public_service(config: &ServeConfig, slot: Arc<Slot>, store: Arc<dyn Store>) -> Service {
-    Service {
-        slot,
-        limits: Limits::new(&config.limits),
-        store,
-        lifecycle: Lifecycle::default(),
-        replaced_streams: config.limits.stream_timeout.map(|_| config.shutdown.drain_timeout.0),
-    }
 }
 
 /// The owner of the rollout, and what operators use of it.
@@ -225,15 +210,6 @@ fn rollout_tasks(
         status,
     });
     RolloutTasks { owner, environment, handle, offers, rollbacks }
-}
-
-/// What bounds a candidate's requests in flight: so many instances that they fill a quarter of the memory at most.
-fn minority_limits(limits: &LimitsConfig) -> MinorityLimits {
-    let memory = usize::try_from(memory::limit()).unwrap_or(usize::MAX);
-    MinorityLimits {
-        max_concurrent: limits.max_concurrent,
-        max_instances: memory / MINORITY_MEMORY_PART / limits.max_memory.bytes().max(1),
-    }
 }
 
 /// The step of the module that serves first.

@@ -64,8 +64,9 @@ use stage::Stage;
 use crate::{
     config::Token,
     http::{
-        limits::{Limits, MAX_HEAD},
+        limits::{LimitError, Limits},
         listener::Listener,
+        rejection::limit_response,
     },
     lifecycle::shutdown::Lifecycle,
     log::text::{client_text, cut},
@@ -166,10 +167,8 @@ impl AdminApi {
     /// Authenticates a request, and gives it a place.
     fn admit(&self, request: &Request<Incoming>, stage: &Stage) -> Result<(), ApiError> {
         if Limits::check_head(request.method(), request.uri(), request.headers()).is_err() {
-            let detail = format!(
-                "The request line and header fields are too large: together they may have at most {MAX_HEAD} bytes."
-            );
-            return Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
+            let (status, detail) = limit_response(LimitError::HeadTooLarge);
+            return Err(ApiError::new(status, detail));
         }
         auth::authenticate(request, self.token.as_ref())?;
         let purpose = Purpose::of(request.method(), request.uri().path());

@@ -11,16 +11,13 @@ use tokio::{
 };
 
 use super::{newcomers::Newcomer, places::Place};
+use crate::http::reading::{MIN_RATE, MIN_WAIT, time_at_rate};
 
 /// How long the head of a request, some hundred bytes, may take to arrive and be authenticated, and a client that is rejected
 /// to take its response.
 const NEWCOMER_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a request may be handled: as long as the commands of this program wait for the response to a push.
 const HANDLING_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long a client may take to read its response, and how long it may read nothing of a longer one or of the events.
-const READING_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many bytes per second a client must read of a response that is too large to be read in that time.
-const READING_RATE: u64 = 16 << 10;
 /// How long a client may follow events. After that, it must reconnect.
 const FOLLOWING_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
@@ -69,14 +66,13 @@ impl Stage {
         state.deadline = Instant::now() + HANDLING_TIMEOUT;
     }
 
-    /// The request was handled; its response has `size` bytes, or no end. A client without a place has no more time than before.
+    /// The request was handled; its response has `size` bytes, or no end. The client has to read it as fast as on the public side. A client without a place has no more time than before.
     pub(super) fn start_response(&self, size: Option<u64>) {
         let mut state = self.state();
         if !matches!(state.holds, Holds::Place(_)) {
             return;
         }
-        let time = size
-            .map_or(FOLLOWING_TIMEOUT, |size| READING_TIMEOUT.max(Duration::from_secs(size / READING_RATE)));
+        let time = size.map_or(FOLLOWING_TIMEOUT, |size| MIN_WAIT.max(time_at_rate(size, MIN_RATE)));
         state.deadline = Instant::now() + time;
         self.changed.notify_one();
     }
@@ -100,7 +96,7 @@ impl Stage {
     /// When the connection has to end, unless its stage changes.
     pub(super) fn deadline(&self) -> Instant {
         let state = self.state();
-        state.blocked_since.map_or(state.deadline, |since| state.deadline.min(since + READING_TIMEOUT))
+        state.blocked_since.map_or(state.deadline, |since| state.deadline.min(since + MIN_WAIT))
     }
 
     /// Waits until the deadline has passed.

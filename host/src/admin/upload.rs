@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::response::ApiError;
-use crate::module::source::MAX_COMPONENT_BYTES;
+use crate::{http::reading::time_at_rate, module::source::MAX_COMPONENT_BYTES};
 
 /// How long a component may take to arrive.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(5);
 const MIN_RATE: u64 = 64 << 10;
 
 /// Why a component was not received.
-enum Failure {
+enum UploadError {
     /// Its end did not arrive in time: so many bytes did, within this time.
     TooSlow(u64, Duration),
     TooLarge,
@@ -41,19 +41,21 @@ where
     if body.size_hint().lower() > MAX_COMPONENT_BYTES {
         return Err(too_large());
     }
-    collect(body).await.map_err(|failure| match failure {
-        Failure::TooLarge => too_large(),
-        Failure::Broken => ApiError::new(
+    collect(body).await.map_err(|error| match error {
+        UploadError::TooLarge => too_large(),
+        UploadError::Broken => ApiError::new(
             StatusCode::BAD_REQUEST,
             "The request body ended early or is framed incorrectly: send the whole component again.",
         ),
-        Failure::TooSlow(bytes, time) => ApiError::new(StatusCode::REQUEST_TIMEOUT, too_slow(bytes, time)),
+        UploadError::TooSlow(bytes, time) => {
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, too_slow(bytes, time))
+        }
     })
 }
 
 /// Reserves all capacity at the start, so that the buffer never holds more than a component may have. Capacity that is
 /// not used costs no memory.
-async fn collect<B>(body: B) -> Result<Vec<u8>, Failure>
+async fn collect<B>(body: B) -> Result<Vec<u8>, UploadError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -65,23 +67,22 @@ where
     loop {
         let received = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let frame = timeout_at(began + time_for(received), limited.frame()).await;
-        match frame.map_err(|_| Failure::TooSlow(received, began.elapsed()))? {
+        match frame.map_err(|_| UploadError::TooSlow(received, began.elapsed()))? {
             None => return Ok(bytes),
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
                     bytes.extend_from_slice(&data);
                 }
             }
-            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(Failure::TooLarge),
-            Some(Err(_)) => return Err(Failure::Broken),
+            Some(Err(error)) if error.is::<LengthLimitError>() => return Err(UploadError::TooLarge),
+            Some(Err(_)) => return Err(UploadError::Broken),
         }
     }
 }
 
 /// How long an upload of which so many bytes have arrived may have taken.
 fn time_for(received: u64) -> Duration {
-    let at_rate = Duration::from_millis(received.saturating_mul(1000) / MIN_RATE);
-    at_rate.clamp(GRACE, UPLOAD_TIMEOUT)
+    time_at_rate(received, MIN_RATE).clamp(GRACE, UPLOAD_TIMEOUT)
 }
 
 fn too_slow(bytes: u64, time: Duration) -> String {

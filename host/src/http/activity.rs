@@ -141,7 +141,7 @@ impl ActivityTracker {
         let mut state = self.state();
         (state.activity, state.since) = (activity, Instant::now());
         if activity.is_between_responses() {
-            state.counted = None;
+            (state.counted, state.unread) = (None, None);
         }
     }
 
@@ -221,7 +221,7 @@ impl ResponseGuard for BusyGuard {
 
     fn is_cut_for_reading(&self) -> bool {
         let state = self.0.state();
-        state.activity == Activity::Cut && state.reading.deadline().is_some()
+        state.activity == Activity::Cut && state.reading.is_held_up()
     }
 }
 

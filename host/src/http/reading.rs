@@ -6,9 +6,9 @@ use tokio::time::{Duration, Instant};
 /// is limited.
 pub const MAX_UNSENT: u32 = 64 * 1024;
 /// The slowest average rate at which a client may read, in bytes per second.
-const MIN_RATE: u64 = 16 * 1024;
+pub const MIN_RATE: u64 = 16 * 1024;
 /// How long the host waits for a client in any case.
-const MIN_WAIT: Duration = Duration::from_secs(5);
+pub const MIN_WAIT: Duration = Duration::from_secs(5);
 /// The longest that the host waits for a client to read anything, however much it has read before.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -17,7 +17,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {
     /// Bytes that the operating system has accepted.
-    written: u64,
+    sent: u64,
     /// How long the host has waited for the client, without the present wait.
     waited: Duration,
     waits_since: Option<Instant>,
@@ -31,15 +31,15 @@ impl Reading {
 
     /// The operating system has accepted some bytes.
     pub fn add_sent(&mut self, bytes: usize, now: impl FnOnce() -> Instant) {
-        self.written = self.written.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.sent = self.sent.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         if let Some(since) = self.waits_since.take() {
             self.waited = self.waited.saturating_add(now().saturating_duration_since(since));
         }
     }
 
-    /// Whether anything has been written.
+    /// Whether anything has been sent.
     pub fn has_begun(&self) -> bool {
-        self.written > 0
+        self.sent > 0
     }
 
     /// Whether the client holds up the host now.
@@ -57,10 +57,15 @@ impl Reading {
     pub fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since?;
         // The operating system lets the host wait until it has sent all but half of what it may hold.
-        let read = self.written.saturating_sub(u64::from(MAX_UNSENT / 2));
-        let allowed = Duration::from_millis(read.saturating_mul(1000) / MIN_RATE).max(MIN_WAIT);
+        let read = self.sent.saturating_sub(u64::from(MAX_UNSENT / 2));
+        let allowed = time_at_rate(read, MIN_RATE).max(MIN_WAIT);
         Some(since + allowed.saturating_sub(self.waited).min(MAX_PAUSE))
     }
+}
+
+/// How long so many bytes take at a rate in bytes per second.
+pub fn time_at_rate(bytes: u64, rate: u64) -> Duration {
+    Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1))
 }
 
 #[cfg(test)]

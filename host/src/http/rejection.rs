@@ -124,7 +124,8 @@ impl Rejection {
     }
 }
 
-fn limit_response(error: LimitError) -> (StatusCode, String) {
+/// The status and the text for a request that exceeds a limit.
+pub fn limit_response(error: LimitError) -> (StatusCode, String) {
     match error {
         LimitError::Overloaded => (
             StatusCode::SERVICE_UNAVAILABLE,

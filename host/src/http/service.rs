@@ -17,6 +17,7 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
+    config::{LimitsConfig, ShutdownConfig},
     http::{
         explorer, head,
         health::Probe,
@@ -48,7 +49,7 @@ pub struct Service {
     /// The phase of the service.
     pub lifecycle: Lifecycle,
     /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
-    pub replaced_streams: Option<Duration>,
+    replaced_streams: Option<Duration>,
 }
 
 /// The requests that are served on a connection.
@@ -61,6 +62,22 @@ pub enum Admission {
 }
 
 impl Service {
+    /// Serves the modules of `slot`. Streams of a module that was replaced have as long to end as requests at a shutdown.
+    pub fn new(
+        slot: Arc<Slot>,
+        store: Arc<dyn Store>,
+        limits: &LimitsConfig,
+        shutdown: &ShutdownConfig,
+    ) -> Self {
+        Self {
+            slot,
+            limits: Limits::new(limits),
+            store,
+            lifecycle: Lifecycle::default(),
+            replaced_streams: limits.stream_timeout.map(|_| shutdown.drain_timeout.0),
+        }
+    }
+
     /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
     ///
     /// # Errors

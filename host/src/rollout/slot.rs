@@ -17,7 +17,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Share,
+    config::{LimitsConfig, Share},
+    lifecycle::memory,
     module::hash::ModuleHash,
     rollout::{candidate::Candidate, share::Sampler},
     sandbox::{
@@ -119,6 +120,20 @@ pub struct MinorityLimits {
     pub max_concurrent: u16,
     /// Maximum number of instances that together fill the memory that a minority may use.
     pub max_instances: usize,
+}
+
+/// The part of the memory, as a divisor, that the instances of a minority may fill together.
+const MINORITY_MEMORY_PART: usize = 4;
+
+impl MinorityLimits {
+    /// The limits that follow from `config`, and from the memory that this process may use.
+    pub fn new(config: &LimitsConfig) -> Self {
+        let memory = usize::try_from(memory::limit()).unwrap_or(usize::MAX);
+        Self {
+            max_concurrent: config.max_concurrent,
+            max_instances: memory / MINORITY_MEMORY_PART / config.max_memory.bytes().max(1),
+        }
+    }
 }
 
 /// The modules that receive requests.

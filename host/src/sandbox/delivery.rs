@@ -141,8 +141,7 @@ impl Delivery {
     }
 
     fn may_send_head(&self) -> bool {
-        let begun = self.transfer.has_begun();
-        self.transfer.written().is_some_and(|written| begun || !written.has_length())
+        self.transfer.written().is_some_and(Written::has_begun)
     }
 
     fn begin_response(&mut self) -> Result<Parts, Failure> {

@@ -7,12 +7,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Request, Response, Uri,
+    Request, Response, Uri,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::{Body, Frame, SizeHint};
@@ -174,7 +174,6 @@ async fn exchange(
     // The origin server receives only the path (RFC 9112, section 3.2.1).
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-    let request = request.map(Unmarked);
     let response = async { sender.send_request(request).await.map_err(Error::from) };
     let response = within(options.first_byte_timeout, Error::ConnectionReadTimeout, response).await?;
     let idle_timeout = options.between_bytes_timeout;
@@ -195,32 +194,6 @@ async fn within<T>(
     match limit {
         Some(limit) => timeout(limit, work).await.unwrap_or(Err(timeout_error)),
         None => work.await,
-    }
-}
-
-/// The body of a request, without the empty trailers that mark its end
-/// ([`mark_finished`](crate::sandbox::written::mark_finished)).
-struct Unmarked(WasiBody);
-
-impl Body for Unmarked {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.0).poll_frame(context));
-        let marker = |frame: &Frame<Bytes>| frame.trailers_ref().is_some_and(HeaderMap::is_empty);
-        Poll::Ready(frame.filter(|frame| !frame.as_ref().is_ok_and(marker)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
     }
 }
 

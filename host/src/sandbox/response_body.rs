@@ -169,14 +169,14 @@ impl Drop for Chunk {
 }
 
 impl GuestBody {
-    /// What has not been read yet.
-    pub fn unread(&self) -> &Arc<Unread> {
-        &self.unread
-    }
-
     /// The body that is read from `unread`. `guard` is dropped with it.
     pub fn new(unread: Arc<Unread>, guard: Arc<dyn Any + Send + Sync>) -> Self {
         Self { unread, guard }
+    }
+
+    /// What has not been read yet.
+    pub fn unread(&self) -> &Arc<Unread> {
+        &self.unread
     }
 }
 

@@ -32,8 +32,6 @@ pub struct Transfer {
     limit: Arc<UnreadLimit>,
     /// Whether the component has finished the body.
     finished: bool,
-    /// Whether any chunk has been taken.
-    begun: bool,
     /// What the client has not read yet.
     unread: Arc<Unread>,
     /// Whether the body of the request is too large.
@@ -50,7 +48,6 @@ impl Transfer {
             room: None,
             limit,
             finished: false,
-            begun: false,
             unread: Arc::default(),
             too_large,
         }
@@ -91,10 +88,7 @@ impl Transfer {
             let Poll::Ready(part) = written.poll_part(context) else { return Ok(moved) };
             self.check_request_body()?;
             match part? {
-                Part::Chunk(bytes) => {
-                    self.next = Some(bytes);
-                    self.begun = true;
-                }
+                Part::Chunk(bytes) => self.next = Some(bytes),
                 Part::End(trailers) => {
                     self.written = None;
                     self.finished = true;
@@ -161,11 +155,6 @@ impl Transfer {
     /// Whether the component has finished the body.
     pub fn is_finished(&self) -> bool {
         self.finished
-    }
-
-    /// Whether any chunk has been taken.
-    pub fn has_begun(&self) -> bool {
-        self.begun
     }
 
     /// Whether the component waits for its reader.

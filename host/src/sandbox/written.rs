@@ -91,6 +91,11 @@ impl Written {
         self.content
     }
 
+    /// Whether the head need not wait: the component has written something, or the head announces no length.
+    pub fn has_begun(&self) -> bool {
+        self.length > 0 || !self.has_length()
+    }
+
     /// Whether the head announces a length.
     pub fn has_length(&self) -> bool {
         self.announced.is_some()
@@ -148,7 +153,7 @@ impl Written {
 /// Makes the end of a body that the component has finished distinguishable from that of a body whose instance has ended.
 ///
 /// The library ends the channel of the body in both cases in the same way, except with trailers. So every body is finished with
-/// trailers, which may be empty.
+/// trailers, which may be empty. hyper sends no empty trailers, in responses or in outbound requests.
 ///
 /// # Errors
 ///
