@@ -16,11 +16,13 @@ pub const FILE_TOO_LARGE: [UnixSignal; 1] = [UnixSignal::XFSZ];
 /// end it.
 pub const WITHOUT_MEANING: [UnixSignal; 3] = [UnixSignal::USR1, UnixSignal::USR2, UnixSignal::ALARM];
 
-/// A phase of the service, which passes through them in this order.
+/// A phase of the service, which passes through them in this order; a start may wait for its store more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The service listens, but has no module and no store yet: only `/health` is served.
     Starting,
+    /// As before, and the start waits for a store that cannot be reached.
+    AwaitingStore,
     /// Requests are served.
     Serving,
     /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
@@ -34,7 +36,7 @@ pub enum Phase {
 impl Phase {
     /// Whether the service is shutting down.
     pub fn is_draining(self) -> bool {
-        !matches!(self, Self::Starting | Self::Serving)
+        !matches!(self, Self::Starting | Self::AwaitingStore | Self::Serving)
     }
 }
 

@@ -17,21 +17,20 @@ use tokio_postgres::Error;
 
 use super::{
     address::Address,
-    errors, schema,
+    errors,
+    open_failure::OpenFailure,
+    schema,
     session::{Driver, Session},
 };
 use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
-use crate::store::{backend::IfMissing, contract::StoreError};
+use crate::store::{backend::IfMissing, backoff::Backoff, contract::StoreError};
 
 /// Time limit for a connection attempt, until the connection is ready for use.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time limit for an attempt to reach the server at the start.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for opening the store, including a migration that another process performs at the same time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum delay before the next attempt after the first failure.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay before the next attempt after many failures. A recovered server is reconnected within this time.
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
-
 /// This many consecutive failed attempts are an outage: calls no longer wait for the next attempt.
 const FAILURES_UNTIL_OUTAGE: u32 = 2;
 
@@ -55,20 +54,16 @@ struct Server {
     address: Address,
 }
 
-struct Backoff {
-    delay: Duration,
-    not_before: Instant,
-    /// Consecutive failed attempts.
-    failures: u32,
-}
-
 impl Connector {
     /// Parses the URL, connects once, and prepares the database.
     ///
     /// # Errors
     ///
-    /// One line that says why.
-    pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, String> {
+    /// [`OpenFailure`], if the server cannot be reached or the database cannot be used.
+    pub(super) async fn open(
+        location: &PostgresLocation,
+        if_missing: IfMissing,
+    ) -> Result<Self, OpenFailure> {
         let connector = Self {
             url: location.url.clone(),
             file: location.file.clone(),
@@ -83,8 +78,19 @@ impl Connector {
         let address = connector.server().address;
         match timeout(OPEN_TIMEOUT, schema::prepare(&address, if_missing, OPEN_TIMEOUT)).await {
             Ok(prepared) => prepared.map(|()| connector),
-            Err(_) => Err(format!("the server did not respond within {OPEN_TIMEOUT:?}")),
+            Err(_) => Err(OpenFailure::no_response(OPEN_TIMEOUT)),
         }
+    }
+
+    /// Connects once, and checks that [`Connector::open`] could succeed. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFailure`], as for [`Connector::open`].
+    pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenFailure> {
+        let address = Address::from_url(&location.url)?;
+        let reached = timeout(REACH_TIMEOUT, schema::check(&address, REACH_TIMEOUT)).await;
+        reached.unwrap_or_else(|_| Err(OpenFailure::no_response(REACH_TIMEOUT)))
     }
 
     /// The URL as first read, for display.
@@ -205,48 +211,5 @@ impl ConnectError {
             Self::Server(error) => errors::describe(error),
             Self::TimedOut => format!("the server did not respond within {CONNECT_TIMEOUT:?}"),
         }
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { delay: FIRST_DELAY, not_before: Instant::now(), failures: 0 }
-    }
-}
-
-impl Backoff {
-    /// Delays the next attempt by at least half of the delay; the other half is random.
-    fn delay_next(&mut self) {
-        // Without randomness, the delay is the full one.
-        let random = getrandom::u32().unwrap_or(u32::MAX) >> 16;
-        let half = self.delay / 2;
-        self.not_before = Instant::now() + half + half * random / (u32::MAX >> 16);
-        self.delay = (self.delay * 2).min(LONGEST_DELAY);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::{Duration, Instant};
-
-    use super::{Backoff, FIRST_DELAY, LONGEST_DELAY};
-
-    #[test]
-    fn delays_grow_and_are_randomised() {
-        let mut waits = Vec::new();
-        let mut backoff = Backoff::default();
-        for round in 0..40_u32 {
-            let before = Instant::now();
-            backoff.delay_next();
-            let wait = backoff.not_before - before;
-            let full = FIRST_DELAY.saturating_mul(1 << round.min(8)).min(LONGEST_DELAY);
-            assert!(
-                full / 2 <= wait && wait <= full + Duration::from_secs(1),
-                "{round}: {wait:?} of {full:?}"
-            );
-            waits.push(wait);
-        }
-        let late = &waits[10..];
-        assert!(late.iter().any(|wait| wait.abs_diff(late[0]) > LONGEST_DELAY / 20), "{late:?}");
     }
 }

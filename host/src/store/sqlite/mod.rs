@@ -62,6 +62,15 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent snapshots, each with a connection: enough for an export and some more.
 const MAX_SNAPSHOTS: u16 = 4;
 
+/// Checks that the file is a store, or can be created, without changing anything.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    open::check(path)
+}
+
 /// A store in one SQLite file.
 pub(super) struct SqliteStore {
     path: PathBuf,
