@@ -7,11 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use http_body_util::Full;
 
-use crate::{
-    http::rejection::Rejection,
-    lifecycle::shutdown::{Lifecycle, Phase},
-    store::Store,
-};
+use crate::{http::rejection::Rejection, lifecycle::shutdown::Phase, store::Store};
 
 /// A path that load balancers and supervisors request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +28,7 @@ impl Probe {
         }
     }
 
-    /// Responds to the probe.
+    /// Responds to the probe. Without a `store`, the service is still starting.
     ///
     /// # Errors
     ///
@@ -40,24 +36,23 @@ impl Probe {
     pub async fn respond(
         self,
         method: &Method,
-        lifecycle: &Lifecycle,
-        store: &dyn Store,
+        phase: Phase,
+        store: Option<&dyn Store>,
     ) -> Result<Response<Full<Bytes>>, Rejection> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Rejection::ReadOnly);
         }
         match self {
             Self::Health => Ok(json(r#"{"status":"ok"}"#)),
-            Self::Ready if lifecycle.phase() != Phase::Serving => {
-                Err(Rejection::NotReady("it is shutting down".to_owned()))
-            }
-            Self::Ready => match store.health().await {
-                Ok(()) => Ok(json(r#"{"status":"ready"}"#)),
-                Err(error) => {
+            Self::Ready if phase.is_draining() => Err(Rejection::NotReady("it is shutting down".to_owned())),
+            Self::Ready => {
+                let store = store.ok_or_else(|| Rejection::NotReady("it is starting".to_owned()))?;
+                store.health().await.map_err(|error| {
                     tracing::warn!(event = "service.not_ready", %error, "not ready");
-                    Err(Rejection::NotReady(error.to_string()))
-                }
-            },
+                    Rejection::NotReady(error.to_string())
+                })?;
+                Ok(json(r#"{"status":"ready"}"#))
+            }
         }
     }
 }

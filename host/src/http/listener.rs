@@ -234,7 +234,7 @@ impl Connections {
 
     fn open(&self, socket: TcpStream) {
         let Some((permit, admission)) = self.acquire_permit() else {
-            reject_connection(socket, self.service.slot.module());
+            reject_connection(socket, self.service.module());
             return;
         };
         // A response is written in one piece, so Nagle's algorithm would only delay it.
@@ -276,7 +276,7 @@ impl Connections {
 }
 
 /// Rejects a client beyond the spare connections. Never waits, because that would delay the next accept.
-fn reject_connection(socket: TcpStream, module: ModuleHash) {
+fn reject_connection(socket: TcpStream, module: Option<ModuleHash>) {
     let response = FinalResponse::new(Rejection::TooManyConnections, module);
     let bytes = response.to_bytes();
     // The runtime has not yet registered the socket as writable, so the response is written without the runtime.

@@ -30,6 +30,8 @@ pub enum Rejection {
     ReadOnly,
     /// The service is not ready. Contains the reason.
     NotReady(String),
+    /// The service is starting: it has no module and no store yet.
+    Starting,
     /// The limit of connections is reached.
     TooManyConnections,
     /// The request exceeds a limit.
@@ -52,7 +54,7 @@ impl From<LimitError> for Rejection {
 impl Rejection {
     /// Whether the request is valid, and may be served if it is sent again a moment later.
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::Limit(LimitError::Overloaded))
+        matches!(self, Self::Starting | Self::Limit(LimitError::Overloaded))
     }
 
     /// The response to a request for `path`; `None` if the request could not be read.
@@ -96,6 +98,9 @@ impl Rejection {
             ),
             Self::NotReady(reason) => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("The service is not ready: {reason}."))
+            }
+            Self::Starting => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The service is starting. Try again shortly.".into())
             }
             Self::TooManyConnections => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -7,7 +7,11 @@
 //! 5. An error becomes a response ([`Rejection`]). If the service is overloaded, the body is drained first.
 //! 6. The response streams back. Its end is logged ([`TrackedBody`]), and everything held for it is released.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -27,6 +31,7 @@ use crate::{
         response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
+    module::hash::ModuleHash,
     rollout::slot::{LoadedModule, Slot},
     sandbox::{guest::CallContext, request_body::RequestBody, stream::StreamEnd},
     store::Store,
@@ -40,16 +45,23 @@ const MAX_REQUEST_ID: usize = 128;
 /// Handles requests.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Service {
-    /// The slot of the serving module.
-    pub slot: Arc<Slot>,
     /// The limits of what the service accepts.
     pub limits: Limits,
-    /// The state store, for its health.
-    pub store: Arc<dyn Store>,
     /// The phase of the service.
     pub lifecycle: Lifecycle,
     /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
     replaced_streams: Option<Duration>,
+    /// Empty during the start.
+    serving: OnceLock<Serving>,
+}
+
+/// What a service has once it has started.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
+pub struct Serving {
+    /// The slot of the serving module.
+    pub slot: Arc<Slot>,
+    /// The state store, for its health.
+    pub store: Arc<dyn Store>,
 }
 
 /// The requests that are served on a connection.
@@ -62,20 +74,26 @@ pub enum Admission {
 }
 
 impl Service {
-    /// Serves the modules of `slot`. Streams of a module that was replaced have as long to end as requests at a shutdown.
-    pub fn new(
-        slot: Arc<Slot>,
-        store: Arc<dyn Store>,
-        limits: &LimitsConfig,
-        shutdown: &ShutdownConfig,
-    ) -> Self {
+    /// A service that starts. Streams of a module that was replaced have as long to end as requests at a shutdown.
+    pub fn new(limits: &LimitsConfig, shutdown: &ShutdownConfig) -> Self {
         Self {
-            slot,
             limits: Limits::new(limits),
-            store,
             lifecycle: Lifecycle::default(),
             replaced_streams: limits.stream_timeout.map(|_| shutdown.drain_timeout.0),
+            serving: OnceLock::new(),
         }
+    }
+
+    /// Ends the start. Without effect on a service that has started.
+    pub fn begin_serving(&self, serving: Serving) {
+        if self.serving.set(serving).is_ok() {
+            self.lifecycle.enter(Phase::Serving);
+        }
+    }
+
+    /// The module that serves; `None` during the start.
+    pub fn module(&self) -> Option<ModuleHash> {
+        self.serving.get().map(|serving| serving.slot.module())
     }
 
     /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
@@ -91,7 +109,7 @@ impl Service {
     ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
+        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.module());
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);
@@ -115,7 +133,7 @@ impl Service {
         // The bytes after an unread body might not be a request; after a trailer section, readers disagree about where it ends.
         if unread
             || body.has_trailers()
-            || self.lifecycle.phase() != Phase::Serving
+            || self.lifecycle.phase().is_draining()
             || admission == Admission::HealthOnly
         {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -153,12 +171,14 @@ impl Service {
     ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
-            let response = probe.respond(&parts.method, &self.lifecycle, &*self.store).await?;
+            let store = self.serving.get().map(|serving| &*serving.store);
+            let response = probe.respond(&parts.method, self.lifecycle.phase(), store).await?;
             return Ok(response.map(Content::Host));
         }
         if admission == Admission::HealthOnly {
             return Err(Rejection::TooManyConnections);
         }
+        let serving = self.serving.get().ok_or(Rejection::Starting)?;
         if head::is_server_wide(&parts) {
             let mut response = Response::new(Content::Host(Full::default()));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -177,7 +197,7 @@ impl Service {
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
-        let pin = self.slot.pin();
+        let pin = serving.slot.pin();
         let module = pin.module.module;
         record.set_module(module);
         let guest = Arc::clone(&pin.module.guest);

@@ -23,6 +23,8 @@ const REPEAT: Duration = Duration::from_secs(1);
 /// A phase of the service, which passes through them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The service listens, but has no module and no store yet: only `/health` is served.
+    Starting,
     /// Requests are served.
     Serving,
     /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
@@ -33,13 +35,20 @@ pub enum Phase {
     Cutting,
 }
 
+impl Phase {
+    /// Whether the service is shutting down.
+    pub fn is_draining(self) -> bool {
+        !matches!(self, Self::Starting | Self::Serving)
+    }
+}
+
 /// The current phase, shared by all parts of the service.
 #[derive(Clone, Debug)]
 pub struct Lifecycle(watch::Sender<Phase>);
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self(watch::Sender::new(Phase::Serving))
+        Self(watch::Sender::new(Phase::Starting))
     }
 }
 

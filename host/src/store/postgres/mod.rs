@@ -90,7 +90,11 @@ impl PostgresStore {
     /// [`OpenError`] if the server does not respond in time, or the database cannot be used. Nothing is changed then.
     pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, OpenError> {
         let connector = Connector::open(location, if_missing).await.map_err(|why| {
-            OpenError(format!("cannot open the store {}: {}", location.url, errors::one_line(&why)))
+            OpenError::unreachable(format!(
+                "cannot open the store {}: {}",
+                location.url,
+                errors::one_line(&why)
+            ))
         })?;
         let connector = Arc::new(connector);
         let connections = usize::from(location.connections);

@@ -81,7 +81,9 @@ impl SqliteStore {
     pub(super) async fn open(path: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
         let given = path.to_owned();
         let opened = task::spawn_blocking(move || Self::open_blocking(&given, if_missing)).await;
-        opened.unwrap_or_else(|error| Err(OpenError(format!("cannot open the store {path:?}: {error}"))))
+        opened.unwrap_or_else(|error| {
+            Err(OpenError::permanent(format!("cannot open the store {path:?}: {error}")))
+        })
     }
 
     fn open_blocking(given: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
@@ -92,7 +94,9 @@ impl SqliteStore {
         let connection = open::open_for_writing(&path)?;
         let readers = Readers::open(&path).map_err(|error| sqlite_open_error(&path, &error))?;
         let writer = Writer::start(connection, open::sidecar(&path, "-wal")).map_err(|error| {
-            OpenError(format!("cannot open the store {path:?}: its writer thread did not start: {error}"))
+            OpenError::permanent(format!(
+                "cannot open the store {path:?}: its writer thread did not start: {error}"
+            ))
         })?;
         let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
         Ok(Self { path, readers, snapshots, writer })

@@ -15,7 +15,7 @@ pub(super) const NOT_A_DATABASE: &str =
 /// table names) are replaced.
 pub(super) fn open_error(path: &Path, why: &str) -> OpenError {
     let why = why.replace(char::is_control, " ");
-    OpenError(format!("cannot open the store {path:?}: {why}"))
+    OpenError::permanent(format!("cannot open the store {path:?}: {why}"))
 }
 
 /// The error for a SQLite error during the open.

@@ -1,23 +1,20 @@
-//! The wiring of the service: what is built in which order, what runs, and how it drains.
+//! What is built in which order, until the service serves.
 
-use std::{fmt::Display, io, net::SocketAddr, num::NonZeroU16, sync::Arc, time::Duration};
+use std::{fmt::Display, io, net::SocketAddr, num::NonZeroU16, sync::Arc};
 
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use tokio::{sync::mpsc, time::Instant};
 
+use super::serving::{RolloutTasks, Running};
 use crate::{
     admin::{self, AdminServer},
     commands::error::CommandError::{self, CouldNotRun},
-    config::{LimitsConfig, ServeConfig, ShutdownConfig},
+    config::{LimitsConfig, ServeConfig},
     http::{
         activity::{InFlightCount, Timeouts},
         limits::Limits,
         listener::{self, Connections, Listener, MaxConnections, ReservedAddress},
-        service::Service,
+        service::{Service, Serving},
     },
-    lifecycle::shutdown::{Hangup, Phase, Signals},
     module::{
         hash::ModuleHash,
         shelf::Shelf,
@@ -31,10 +28,8 @@ use crate::{
         events::{Origin, Step},
         handle::Rollouts,
         history::History,
-        keeper::keep_history,
-        offer::{Offer, OfferQueue},
-        owner::{Owner, RollBack},
-        reload::reload_on_hangup,
+        offer::OfferQueue,
+        owner::Owner,
         roster::Roster,
         slot::{LoadedModule, MinorityLimits, Slot},
         smoke::{self, SmokeTest},
@@ -50,68 +45,11 @@ use crate::{
     store::{self, Store},
 };
 
-/// How long connections may take to close once they are cut.
-const CUT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long the store may take to finish its queue and close. Acknowledged commits are safe either way.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Maximum number of rollback commands that wait for the owner.
 const MAX_COMMANDS: usize = 16;
-/// How long saving the history of modules may take at the end.
-const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a service that had started ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Every admitted request was answered.
-    Orderly,
-    /// A request was cut, the store did not close in time, the listener failed, or a second signal arrived.
-    Cut,
-}
-
-/// Serves until a signal ends it.
-///
-/// The component is checked first and the store opened last, so that a failed start leaves nothing behind. Clients can
-/// connect only once everything is ready.
-///
-/// # Errors
-///
-/// [`CommandError::CouldNotRun`] if the service could not start.
-pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
-    let handlers = Signals::install().and_then(|signals| Ok((signals, Hangup::install()?)));
-    let (mut signals, hangup) =
-        handlers.map_err(|error| CouldNotRun(format!("cannot install signal handlers: {error}")))?;
-    tokio::select! {
-        started = start(&config) => Ok(started?.run(&mut signals, hangup, &config.shutdown).await),
-        signal = signals.next() => {
-            tracing::info!(event = "service.start_aborted", signal, "start aborted by a signal");
-            Ok(Ending::Orderly)
-        }
-    }
-}
-
-/// A service that has started.
-struct Running {
-    listener: Listener,
-    connections: Connections,
-    /// Must live until every call has ended: some go on after their connections.
-    workers: Arc<Workers>,
-    service: Arc<Service>,
-    rollout: RolloutTasks,
-    admin: Option<AdminServer>,
-    busy: InFlightCount,
-}
-
-/// What decides which module serves, and its commands.
-struct RolloutTasks {
-    owner: Owner<HostEnvironment>,
-    environment: HostEnvironment,
-    handle: Arc<Rollouts>,
-    offers: mpsc::Receiver<Offer>,
-    rollbacks: mpsc::Receiver<RollBack>,
-}
-
-async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
+/// Builds everything, and listens for clients once it is ready.
+pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
     config.limits.check().map_err(CouldNotRun)?;
     Limits::warn_of_memory(&config.limits);
@@ -176,13 +114,14 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let service = Arc::new(Service::new(slot, store, &config.limits, &config.shutdown));
+    let service = Arc::new(Service::new(&config.limits, &config.shutdown));
+    service.begin_serving(Serving { slot, store: Arc::clone(&store) });
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
     let max = max_connections(config);
     let connections =
         Connections::new(Arc::clone(&workers), Arc::clone(&service), timeouts, busy.clone(), max);
-    Ok(Running { listener, connections, workers, service, rollout, admin, busy })
+    Ok(Running { listener, connections, workers, service, store, rollout, admin, busy })
 }
 
 /// The owner of the rollout, and what operators use of it.
@@ -299,95 +238,4 @@ fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBou
         timeout: config.limits.request_timeout.0,
         bounds: bounds.clone(),
     }
-}
-
-impl Running {
-    /// Serves until a signal, then drains.
-    async fn run(self, signals: &mut Signals, mut hangup: Hangup, config: &ShutdownConfig) -> Ending {
-        let Self { listener, connections, workers, service, rollout, admin, busy } = self;
-        let RolloutTasks { owner, environment, handle, mut offers, mut rollbacks } = rollout;
-        let mut listener_task = tokio::spawn(listener.run(connections));
-        let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
-        let keeper = keep_history(
-            Arc::clone(&handle.archive),
-            Arc::clone(&handle.slot),
-            Arc::clone(&handle.roster),
-            handle.status.clone(),
-        );
-        let keeper_task = tokio::spawn(keeper);
-        // The drain drops the owner's future, and with it any module that is still being prepared.
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            never = owner.run(&mut offers, &mut rollbacks) => match never {},
-            never = reload_on_hangup(&environment, &handle.terms, &handle.queue, &mut hangup) => match never {},
-            ended = &mut listener_task => {
-                tracing::error!(event = "service.listener_failed", ?ended, "listener failed");
-                return Ending::Cut;
-            }
-        };
-        drop((offers, rollbacks));
-        // The shares of a watch stay: nothing shows that the watched module is good.
-        if service.slot.candidate().is_some() {
-            service.slot.remove_minority();
-        }
-        tracing::info!(
-            event = "drain.started",
-            signal,
-            delay = %config.drain_delay,
-            timeout = %config.drain_timeout,
-            "draining"
-        );
-        let ending = tokio::select! {
-            ending = drain(&service, listener_task, &busy, config) => ending,
-            signal = signals.next() => {
-                let cut = busy.get();
-                tracing::error!(event = "drain.aborted", signal, cut, "second signal: exiting immediately");
-                Ending::Cut
-            }
-        };
-        if let Some(admin_task) = admin_task {
-            admin_task.abort();
-        }
-        // It ends once the owner has ended and the last change is saved.
-        let _ = timeout(HISTORY_TIMEOUT, keeper_task).await;
-        drop(workers);
-        ending
-    }
-}
-
-async fn drain(
-    service: &Service,
-    listener_task: tokio::task::JoinHandle<()>,
-    busy: &InFlightCount,
-    config: &ShutdownConfig,
-) -> Ending {
-    let began = Instant::now();
-    service.lifecycle.enter(Phase::Draining);
-    tokio::time::sleep(config.drain_delay.0).await;
-
-    service.lifecycle.enter(Phase::Stopping(Instant::now()));
-    let mut finish = std::pin::pin!(async {
-        let _ = listener_task.await;
-        service.limits.wait_until_idle().await;
-    });
-    let mut ending = Ending::Orderly;
-    if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
-        // Without a request in flight, only idle connections are left: closing them cuts nothing.
-        let cut = busy.get().max(service.limits.in_flight());
-        if cut > 0 {
-            tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting requests in flight");
-            ending = Ending::Cut;
-        }
-        service.lifecycle.enter(Phase::Cutting);
-        let _ = timeout(CUT_TIMEOUT, &mut finish).await;
-    }
-
-    if timeout(CLOSE_TIMEOUT, service.store.close()).await.is_err() {
-        // Whatever the store has acknowledged is durable.
-        tracing::error!(event = "store.close_timed_out", "store did not close in time");
-        ending = Ending::Cut;
-    }
-    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(event = "service.stopped", duration_ms, orderly = ending == Ending::Orderly, "stopped");
-    ending
 }
