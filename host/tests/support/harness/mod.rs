@@ -40,6 +40,12 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// The admin token of a host, unless its test configures the admin API itself.
+pub const TOKEN: &str = "3d0b7a5e1c9f48d2b6a4";
+
+/// The header field with this token, for a request that a test writes by hand.
+pub const BEARER: &str = "Authorization: Bearer 3d0b7a5e1c9f48d2b6a4\r\n";
+
 /// The binary under test.
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_orders-host"))
@@ -105,11 +111,14 @@ pub struct TestHost {
     pub address: SocketAddr,
     /// The address of its admin API.
     pub admin: Option<SocketAddr>,
+    /// What [`TestHost::operator`] sends.
+    token: Option<&'static str>,
 }
 
 impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the admin API on a free
-    /// port, and without trials and watches. `options` are added, and replace these defaults.
+    /// port with [`TOKEN`], and without trials and watches. `options` are added, and replace these defaults. A test that
+    /// gives `--admin-listen` or a variable with a token gets no other token.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         Self::start_with(component, options, &[]).await
     }
@@ -135,8 +144,12 @@ impl TestHost {
             }
         }
         command.args(options);
+        let configured = options.contains(&"--admin-listen")
+            || variables.iter().any(|(name, _)| name.starts_with("ORDERS_ADMIN_TOKEN"));
+        let token = (!configured).then_some(TOKEN);
         let mut child = command
             .env_clear()
+            .envs(token.map(|token| ("ORDERS_ADMIN_TOKEN", token)))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -148,7 +161,7 @@ impl TestHost {
         let serving = log.wait_for("the start of the host", |line| line["message"] == "serving").await;
         let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
         let (address, admin) = (address("address"), address("admin_address"));
-        Self { child, log, address: address.expect("the log contains the address"), admin }
+        Self { child, log, address: address.expect("the log contains the address"), admin, token }
     }
 
     /// Starts a host with the orders component.
@@ -161,14 +174,15 @@ impl TestHost {
         Self::start(&fixture(name), options).await
     }
 
-    /// Like [`TestHost::start`], with an admin token.
+    /// Like [`TestHost::start`], with another admin token, which [`TestHost::operator`] does not send.
     pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
         Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
     }
 
-    /// A new connection to its admin API.
+    /// A new connection to its admin API, on which requests carry the token.
     pub async fn operator(&self) -> Client {
-        Client::connect(self.admin.expect("the admin API is on")).await.expect("the host accepts connections")
+        let client = Client::connect(self.admin.expect("the admin API is on")).await;
+        client.expect("the host accepts connections").with_token(self.token)
     }
 
     /// The log of the host.
