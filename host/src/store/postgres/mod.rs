@@ -50,6 +50,7 @@ use self::{
     commits::{Committer, permits},
     connection::ManagedConnection,
     connector::Connector,
+    session::Purpose,
     snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
@@ -95,10 +96,13 @@ impl PostgresStore {
         let connector = Arc::new(connector);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
-        let new_connections = |count: usize| (0..count).map(|_| ManagedConnection::new(&connector));
+        let new_connections = |count: usize, purpose| {
+            let connector = &connector;
+            (0..count).map(move |_| ManagedConnection::new(connector, purpose))
+        };
         Ok(Self {
-            readers: new_connections(connections.saturating_sub(committers).max(1)).collect(),
-            committers: new_connections(committers)
+            readers: new_connections(connections.saturating_sub(committers).max(1), Purpose::Reads).collect(),
+            committers: new_connections(committers, Purpose::Commits)
                 .map(|connection| Committer::new(connection, location.timeout))
                 .collect(),
             connector,

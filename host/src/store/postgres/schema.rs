@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error};
 use super::{
     address::Address,
     errors,
-    session::{connect, drive},
+    session::{Purpose, connect, drive},
 };
 use crate::store::backend::IfMissing;
 
@@ -102,10 +102,14 @@ pub(super) async fn prepare(
     timeout: Duration,
 ) -> Result<(), String> {
     let describe = |error: Error| errors::describe(&error);
-    let (client, mut driver) = connect(address, timeout).await.map_err(describe)?;
+    let (client, mut driver) = connect(address, Purpose::Schema, timeout).await.map_err(describe)?;
+    let doubts = driver.doubts();
     let prepared = drive(&mut driver, async { Ok(create_if_missing(&client, if_missing).await) })
         .await
         .map_err(describe)?;
+    if driver.doubts() != doubts {
+        return Err("the server cannot say that the new schema is replicated; start again".to_owned());
+    }
     // Closes the connection. Whether the server notices does not matter.
     drop(client);
     let _ = driver.await;
