@@ -21,6 +21,7 @@ mod faults;
 mod histories;
 mod lost_messages;
 mod proxy;
+mod replication;
 mod schema;
 mod secrets;
 mod service;

@@ -20,7 +20,7 @@ use super::{
     errors,
     open_failure::OpenFailure,
     schema,
-    session::{Driver, Session},
+    session::{Driver, Purpose, Session},
 };
 use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
 use crate::store::{backend::IfMissing, backoff::Backoff, contract::StoreError};
@@ -110,11 +110,11 @@ impl Connector {
     }
 
     /// Connects, and retries until it succeeds.
-    pub(super) async fn connect(&self) -> (Session, Driver) {
+    pub(super) async fn connect(&self, purpose: Purpose) -> (Session, Driver) {
         loop {
             let mut backoff = self.backoff.lock().await;
             sleep_until(backoff.not_before).await;
-            match Box::pin(self.attempt()).await {
+            match Box::pin(self.attempt(purpose)).await {
                 Ok(connected) => {
                     *backoff = Backoff::default();
                     if self.outage.send_replace(None).is_some() {
@@ -137,7 +137,7 @@ impl Connector {
         }
     }
 
-    /// Connects in one attempt, once no other attempt is running.
+    /// Connects for reads in one attempt, once no other attempt is running.
     ///
     /// # Errors
     ///
@@ -145,7 +145,7 @@ impl Connector {
     pub(super) async fn connect_once(&self, deadline: Instant) -> Result<(Session, Driver), StoreError> {
         let connected = timeout_at(deadline, async {
             let _backoff = self.backoff.lock().await;
-            Box::pin(self.attempt()).await
+            Box::pin(self.attempt(Purpose::Reads)).await
         });
         let timed_out = |_| format!("could not connect to the server within {:?}", self.timeout);
         connected.await.map_err(timed_out).flatten().map_err(StoreError::Unavailable)
@@ -156,19 +156,23 @@ impl Connector {
         self.backoff.lock().await.delay_next();
     }
 
-    async fn attempt(&self) -> Result<(Session, Driver), String> {
+    async fn attempt(&self, purpose: Purpose) -> Result<(Session, Driver), String> {
         let server = self.server();
-        match self.connect_to(&server.address).await {
+        match self.connect_to(&server.address, purpose).await {
             Ok(connected) => Ok(connected),
             Err(error) => match self.reload_url(&server)? {
-                Some(address) => self.connect_to(&address).await.map_err(|error| error.describe()),
+                Some(address) => self.connect_to(&address, purpose).await.map_err(|error| error.describe()),
                 None => Err(error.describe()),
             },
         }
     }
 
-    async fn connect_to(&self, address: &Address) -> Result<(Session, Driver), ConnectError> {
-        match timeout(CONNECT_TIMEOUT, Session::connect(address, self.timeout)).await {
+    async fn connect_to(
+        &self,
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<(Session, Driver), ConnectError> {
+        match timeout(CONNECT_TIMEOUT, Session::connect(address, purpose, self.timeout)).await {
             Ok(connected) => connected.map_err(ConnectError::Server),
             Err(_) => Err(ConnectError::TimedOut),
         }

@@ -27,6 +27,7 @@ pub(super) fn describe(error: &Error) -> String {
         SqlState::INVALID_CATALOG_NAME => "the database does not exist on the server; create it".to_owned(),
         SqlState::TOO_MANY_CONNECTIONS => "the server has reached its connection limit".to_owned(),
         SqlState::READ_ONLY_SQL_TRANSACTION => "the server is read-only".to_owned(),
+        SqlState::LOCK_NOT_AVAILABLE => "another session holds a lock that the call needs".to_owned(),
         SqlState::QUERY_CANCELED => "the statement exceeded its time limit on the server".to_owned(),
         SqlState::INSUFFICIENT_PRIVILEGE => format!("the user lacks a privilege: {}", server.message()),
         ref code => format!("{} (SQLSTATE {})", server.message(), code.code()),

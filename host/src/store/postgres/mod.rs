@@ -54,6 +54,7 @@ use self::{
     connection::ManagedConnection,
     connector::Connector,
     open_failure::OpenFailure,
+    session::Purpose,
     snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
@@ -116,10 +117,13 @@ impl PostgresStore {
         let connector = Arc::new(opened.map_err(|failure| failure.into_error(&location.url))?);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
-        let new_connections = |count: usize| (0..count).map(|_| ManagedConnection::new(&connector));
+        let new_connections = |count: usize, purpose| {
+            let connector = &connector;
+            (0..count).map(move |_| ManagedConnection::new(connector, purpose))
+        };
         Ok(Self {
-            readers: new_connections(connections.saturating_sub(committers).max(1)).collect(),
-            committers: new_connections(committers)
+            readers: new_connections(connections.saturating_sub(committers).max(1), Purpose::Reads).collect(),
+            committers: new_connections(committers, Purpose::Commits)
                 .map(|connection| Committer::new(connection, location.timeout))
                 .collect(),
             connector,

@@ -21,9 +21,14 @@ pub(super) struct OpenFailure {
 }
 
 impl OpenFailure {
+    /// A problem that may pass by itself.
+    pub(super) fn passing(why: String) -> Self {
+        Self { why, may_pass: true }
+    }
+
     /// The server did not respond in time.
     pub(super) fn no_response(limit: Duration) -> Self {
-        Self { why: format!("the server did not respond within {limit:?}"), may_pass: true }
+        Self::passing(format!("the server did not respond within {limit:?}"))
     }
 
     /// The error with the name of the store.

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use super::{
     address::Address,
     open_failure::OpenFailure,
-    session::{connect, drive},
+    session::{Purpose, connect, drive},
 };
 use crate::store::backend::IfMissing;
 
@@ -130,8 +130,13 @@ async fn connected(
     timeout: Duration,
     work: impl AsyncFnOnce(&Client) -> Result<(), OpenFailure>,
 ) -> Result<(), OpenFailure> {
-    let (client, mut driver) = connect(address, timeout).await?;
+    let (client, mut driver) = connect(address, Purpose::Schema, timeout).await?;
+    let doubts = driver.doubts();
     let done = drive(&mut driver, async { Ok(work(&client).await) }).await?;
+    if driver.doubts() != doubts {
+        let why = "the server cannot say that the new schema is replicated; start again";
+        return Err(OpenFailure::passing(why.to_owned()));
+    }
     // Closes the connection. Whether the server notices does not matter.
     drop(client);
     let _ = driver.await;
