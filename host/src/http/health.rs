@@ -55,7 +55,7 @@ impl Probe {
                 Ok(()) => Ok(json(r#"{"status":"ready"}"#)),
                 Err(error) => {
                     tracing::warn!(event = "service.not_ready", %error, "not ready");
-                    Err(Rejection::NotReady(error.to_string()))
+                    Err(Rejection::NotReady(error.public()))
                 }
             },
         }

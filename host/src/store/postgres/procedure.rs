@@ -68,8 +68,7 @@ pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result
         }
     })?;
     let outcomes: Vec<i64> = row.try_get(0)?;
-    let unexpected =
-        || StoreError::Unavailable("the server returned an unexpected commit outcome".to_owned());
+    let unexpected = || StoreError::unavailable("the server returned an unexpected commit outcome");
     if outcomes.len() != commits.len() {
         return Err(unexpected());
     }
