@@ -69,7 +69,7 @@ impl Readiness {
     async fn ask_store(&self) -> Result<(), String> {
         let result = self.store.health().await.map_err(|error| {
             tracing::warn!(event = "service.not_ready", %error, "not ready");
-            error.to_string()
+            error.public()
         });
         let answer = Answer { at: Instant::now(), result: result.clone() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);

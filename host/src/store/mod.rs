@@ -29,8 +29,8 @@ pub use backend::{OpenError, Store};
 pub use backoff::Backoff;
 pub use contract::{
     Check, Commit, Entry, Key, MAX_COMMIT_ITEMS, MAX_GET_KEYS, MAX_KEY_BYTES, MAX_SCAN_LIMIT,
-    MAX_TRANSFER_BYTES, MAX_VALUE_BYTES, Order, Outcome, Revision, Scan, StoreError, Stored, Value, Write,
-    check_item_count, check_key_count,
+    MAX_TRANSFER_BYTES, MAX_VALUE_BYTES, Order, Outcome, Reason, Revision, Scan, StoreError, Stored, Value,
+    Write, check_item_count, check_key_count,
 };
 pub use snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot};
 

@@ -149,7 +149,7 @@ impl ManagedConnection {
     }
 
     fn timed_out(&self) -> StoreError {
-        StoreError::Unavailable(format!("the server did not respond within {:?}", self.connector.timeout()))
+        StoreError::timed_out("the server did not respond in time", self.connector.timeout())
     }
 
     async fn maintain(self: Arc<Self>) {

@@ -23,7 +23,11 @@ use super::{
     session::{Driver, Purpose, Session},
 };
 use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
-use crate::store::{backend::IfMissing, backoff::Backoff, contract::StoreError};
+use crate::store::{
+    backend::IfMissing,
+    backoff::Backoff,
+    contract::{Reason, StoreError},
+};
 
 /// Time limit for a connection attempt, until the connection is ready for use.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,7 +48,7 @@ pub(super) struct Connector {
     /// Locked during an attempt to connect.
     backoff: AsyncMutex<Backoff>,
     /// Why the last attempts failed; `None` if only the last attempt failed, which may be a coincidence.
-    outage: watch::Sender<Option<String>>,
+    outage: watch::Sender<Option<Reason>>,
 }
 
 /// The server to connect to, as last read.
@@ -105,7 +109,7 @@ impl Connector {
 
     /// The reason of the current outage, if there is one. A call that sees a reason need not wait for the next
     /// attempt.
-    pub(super) fn outage(&self) -> watch::Receiver<Option<String>> {
+    pub(super) fn outage(&self) -> watch::Receiver<Option<Reason>> {
         self.outage.subscribe()
     }
 
@@ -147,8 +151,8 @@ impl Connector {
             let _backoff = self.backoff.lock().await;
             Box::pin(self.attempt(Purpose::Reads)).await
         });
-        let timed_out = |_| format!("could not connect to the server within {:?}", self.timeout);
-        connected.await.map_err(timed_out).flatten().map_err(StoreError::Unavailable)
+        let timed_out = |_| StoreError::timed_out("the server did not respond in time", self.timeout);
+        Ok(connected.await.map_err(timed_out)??)
     }
 
     /// Delays the next attempt because a connection ended shortly after it was opened: the next one may end too.
@@ -156,13 +160,13 @@ impl Connector {
         self.backoff.lock().await.delay_next();
     }
 
-    async fn attempt(&self, purpose: Purpose) -> Result<(Session, Driver), String> {
+    async fn attempt(&self, purpose: Purpose) -> Result<(Session, Driver), Reason> {
         let server = self.server();
         match self.connect_to(&server.address, purpose).await {
             Ok(connected) => Ok(connected),
-            Err(error) => match self.reload_url(&server)? {
-                Some(address) => self.connect_to(&address, purpose).await.map_err(|error| error.describe()),
-                None => Err(error.describe()),
+            Err(error) => match self.reload_url(&server).map_err(unusable_url)? {
+                Some(address) => self.connect_to(&address, purpose).await.map_err(|error| error.reason()),
+                None => Err(error.reason()),
             },
         }
     }
@@ -204,16 +208,21 @@ impl Connector {
     }
 }
 
+/// The reason for a URL that was read again and cannot be used; it is on one line already, and names the file.
+fn unusable_url(why: String) -> Reason {
+    Reason::new("its URL cannot be used").with_detail(why)
+}
+
 enum ConnectError {
     Server(Error),
     TimedOut,
 }
 
 impl ConnectError {
-    fn describe(&self) -> String {
+    fn reason(&self) -> Reason {
         match self {
-            Self::Server(error) => errors::describe(error),
-            Self::TimedOut => format!("the server did not respond within {CONNECT_TIMEOUT:?}"),
+            Self::Server(error) => errors::reason(error),
+            Self::TimedOut => Reason::new("the server did not respond in time"),
         }
     }
 }

@@ -60,7 +60,7 @@ use self::{
 use crate::config::PostgresLocation;
 use crate::store::{
     backend::{IfMissing, OpenError, Store},
-    contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored, check_key_count},
+    contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored, check_key_count},
     snapshot::Snapshot,
 };
 
@@ -142,10 +142,10 @@ impl PostgresStore {
         match timeout_at(deadline, calls.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_closed)) => Err(StoreError::closed()),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "{MAX_CALLS} calls are in flight, and none finished within {:?}",
-                self.timeout
-            ))),
+            Err(_) => Err(StoreError::timed_out(
+                "too many calls are in flight, and none finished in time",
+                self.timeout,
+            )),
         }
     }
 
@@ -200,11 +200,11 @@ impl Store for PostgresStore {
         // The probes continue after this check has returned: an unresponsive connection must be abandoned even if no
         // request arrives, because this service is not ready.
         let (probe_deadline, commit_call) = (self.deadline(), Arc::clone(&call));
-        let reads = spawn_until(deadline, "no read completed", async move {
+        let reads = spawn_until(deadline, "no read completed in time", async move {
             let _call = call;
             reader.read(probe_deadline, |session| async move { reads::probe(&session).await }).await
         });
-        let commits = spawn_until(deadline, "no commit acquired the lock", async move {
+        let commits = spawn_until(deadline, "no commit acquired the lock in time", async move {
             let _call = commit_call;
             committer.probe(probe_deadline).await
         });
@@ -226,13 +226,13 @@ impl Store for PostgresStore {
 /// Runs a task and waits for it until the deadline. The task continues after that.
 async fn spawn_until(
     deadline: Instant,
-    timeout_error: &str,
+    timeout_error: &'static str,
     work: impl Future<Output = Result<(), StoreError>> + Send + 'static,
 ) -> Result<(), StoreError> {
     match timeout_at(deadline, tokio::spawn(work)).await {
         Ok(Ok(result)) => result,
-        Ok(Err(failed)) => Err(StoreError::Unavailable(format!("{timeout_error}: {failed}"))),
-        Err(_) => Err(StoreError::Unavailable(format!("{timeout_error} within {HEALTH_DEADLINE:?}"))),
+        Ok(Err(failed)) => Err(Reason::new(timeout_error).with_detail(failed).into()),
+        Err(_) => Err(StoreError::timed_out(timeout_error, HEALTH_DEADLINE)),
     }
 }
 

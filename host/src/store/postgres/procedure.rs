@@ -74,11 +74,10 @@ pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result
         }
     })?;
     if session.doubts() != doubts {
-        return Err(StoreError::Unavailable("the server cannot say that the commit is replicated".to_owned()));
+        return Err(StoreError::unavailable("the server cannot say that the commit is replicated"));
     }
     let outcomes: Vec<i64> = row.try_get(0)?;
-    let unexpected =
-        || StoreError::Unavailable("the server returned an unexpected commit outcome".to_owned());
+    let unexpected = || StoreError::unavailable("the server returned an unexpected commit outcome");
     if outcomes.len() != commits.len() {
         return Err(unexpected());
     }
