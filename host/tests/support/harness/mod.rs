@@ -125,6 +125,18 @@ impl TestHost {
 
     /// Like [`TestHost::start`], with an environment of `variables` alone.
     pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut host = Self::launch_with(component, options, variables).await;
+        host.wait_until_serving().await;
+        host
+    }
+
+    /// Like [`TestHost::start`], but returns when the host listens: it may not serve yet.
+    pub async fn launch(component: &Path, options: &[&str]) -> Self {
+        Self::launch_with(component, options, &[]).await
+    }
+
+    /// Like [`TestHost::launch`], with an environment of `variables` alone.
+    pub async fn launch_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
@@ -158,10 +170,30 @@ impl TestHost {
             .spawn()
             .expect("the host can be started");
         let log = Log::follow(child.stdout.take().expect("stdout is piped"));
-        let serving = log.wait_for("the start of the host", |line| line["message"] == "serving").await;
-        let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
-        let (address, admin) = (address("address"), address("admin_address"));
-        Self { child, log, address: address.expect("the log contains the address"), admin, token }
+        let listening = log.wait_for("the host to listen", |line| line["event"] == "service.listening").await;
+        let address = address_in(&listening, "listen").expect("the log contains the address");
+        Self { child, log, address, admin: None, token }
+    }
+
+    /// Waits until a host that was launched serves.
+    pub async fn wait_until_serving(&mut self) {
+        let serving = self.log.wait_for("the start of the host", |line| line["message"] == "serving").await;
+        self.admin = address_in(&serving, "admin_address");
+    }
+
+    /// Requests `/ready` until it has this status, and returns the response: an answer may be half a second old.
+    pub async fn ready(&self, status: u16) -> TestResponse {
+        let asked = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tick.tick().await;
+                let response = self.get("/ready").await;
+                if response.status() == status {
+                    return response;
+                }
+            }
+        };
+        within(&format!("/ready to return {status}"), asked).await
     }
 
     /// Starts a host with the orders component.
@@ -252,6 +284,10 @@ impl TestHost {
         let id = self.child.id().expect("the host is running");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
     }
+}
+
+fn address_in(line: &serde_json::Value, name: &str) -> Option<SocketAddr> {
+    line[name].as_str().and_then(|address| address.parse().ok())
 }
 
 /// Limits the size of the files that a process writes, in bytes, or lifts the limit.
