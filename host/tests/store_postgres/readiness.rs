@@ -27,7 +27,7 @@ async fn the_cost_of_readiness_does_not_depend_on_how_many_ask() {
     let halves = usize::try_from(began.elapsed().as_millis() / 500).unwrap();
     let calls = service.proxy.calls() - before;
     assert!(
-        calls <= (halves + 1) * CALLS,
+        calls <= (halves + 1) * CALLS + CONNECTING,
         "{calls} round trips for {asked} requests in {halves} half seconds"
     );
     assert!(calls > 0 && asked > CONNECTING, "{calls} round trips for {asked} requests");

@@ -212,7 +212,7 @@ async fn quick_checks_come_first() {
         (&["--admin-listen", &address, "--admin-token-file", token], "in use"),
         (&["--store", &format!("sqlite:{missing}")], "does not exist"),
         (&["--store", &format!("sqlite:{garbage}")], "not a SQLite database"),
-        (&["--store", "postgres://localhost/x?sslmode=verify-full&sslrootcert=/no/such"], "/no/such"),
+        (&["--store", "postgres://localhost/x?sslmode=verify-full&sslrootcert=/no/such"], "sslrootcert"),
         (&["--trusted-keys", "/no/such/keys"], "/no/such/keys"),
         (&["--module-dir", used], "another process uses it"),
         (&["--admin-listen", "127.0.0.1:0", "--admin-token-file", "/no/such/token"], "/no/such/token"),

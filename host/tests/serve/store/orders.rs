@@ -101,6 +101,8 @@ async fn many_probes_are_one_question() {
     let host = TestHost::orders(&["--store", &format!("sqlite:{}", path.display())]).await;
     let lock_holder = rusqlite::Connection::open(&path).unwrap();
     lock_holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // From now on each question includes a commit.
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 503);
     let responses = join_all((0..100).map(|_| host.get("/ready"))).await;
     assert!(responses.iter().all(|response| response.status() == 503), "{responses:?}");
     let questions = || host.log().lines().iter().filter(|line| line["event"] == "service.not_ready").count();
