@@ -61,6 +61,12 @@ while (texts.nextNode()) {
 return faint;
 """
 
+# The classes of the elements that end to the right of the argument.
+WIDE_ELEMENTS = """
+return [...document.querySelectorAll("#explorer *")]
+  .filter((element) => element.getBoundingClientRect().right > arguments[0]).map((element) => element.className);
+"""
+
 
 class CheckFailed(Exception):
     """A check has failed."""
@@ -69,7 +75,7 @@ class CheckFailed(Exception):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("origin", help="origin of the service, for example http://127.0.0.1:8080")
-    parser.add_argument("screenshot", help="file for a screenshot; those of a phone and of the dark page get a name of their own beside it")
+    parser.add_argument("screenshot", help="file for a screenshot; two more, of a dark page and of a phone, are beside it")
     arguments = parser.parse_args()
     try:
         browser = start_browser()
@@ -110,13 +116,15 @@ def check_explorer(browser, origin, screenshot):
     if browser.current_url != f"{origin}/docs":
         raise CheckFailed(f"{origin} leads to {browser.current_url}, not to /docs")
     try:
-        open_operation(browser, "get", ORDER)  # one that is open before the order exists, and one that is opened later
+        # The new id must replace one that the visitor has typed, and be in forms that are opened later.
+        open_operation(browser, "get", ORDER)
+        id_field(browser, "get", ORDER).send_keys("typed")
         order = create_order(browser)
-        for method, path in (("get", ORDER), ("post", f"{ORDER}/confirm")):
-            if method == "post":
-                open_operation(browser, method, path)
-            check_example_id(browser, method, path, order)
-            execute(browser, method, path, "200")
+        check_example_id(browser, "get", ORDER, order)
+        execute(browser, "get", ORDER, "200")
+        open_operation(browser, "post", f"{ORDER}/confirm")
+        check_example_id(browser, "post", f"{ORDER}/confirm", order)
+        execute(browser, "post", f"{ORDER}/confirm", "200")
         check_methods(browser)
     finally:
         browser.save_screenshot(screenshot)
@@ -126,7 +134,7 @@ def check_explorer(browser, origin, screenshot):
     count = check_origins(browser, origin)
     check_console(browser)
     return (
-        f"browser: / leads to /docs, which created order {order}, read and confirmed it; legible in light and dark; "
+        f"browser: / leads to /docs, which created order {order}, read and confirmed it; light and dark like the system; "
         f"fits {PHONE_WIDTH} px; {count} resources, all from the service; no policy violations; screenshots beside {screenshot}"
     )
 
@@ -172,11 +180,15 @@ def execute(browser, method, path, expected):
     return wait(browser, "the body", shows.visibility_of_element_located((By.XPATH, f"{response}//pre"))).text
 
 
+def id_field(browser, method, path):
+    field = (By.XPATH, f"{operation(method, path)}//tr[@data-param-in='path']//input")
+    return wait(browser, f"the field for the id in the form of {method} {path}", shows.visibility_of_element_located(field))
+
+
 def check_example_id(browser, method, path, order):
     """Checks that the form contains the id of the order that was created."""
-    field = f"{operation(method, path)}//tr[@data-param-in='path']//input"
-    filled = shows.text_to_be_present_in_element_value((By.XPATH, field), order)
-    wait(browser, f"the id of the new order in the form of {method} {path}", filled)
+    what = f"the id of the new order in the form of {method} {path}"
+    wait(browser, what, lambda page: id_field(page, method, path).get_attribute("value") == order)
 
 
 def check_methods(browser):
@@ -216,8 +228,8 @@ def check_width(browser, screenshot):
     browser.save_screenshot(beside(screenshot, "phone"))
     width = browser.execute_script("return document.documentElement.scrollWidth")
     if width > PHONE_WIDTH:
-        wide = "return [...document.querySelectorAll('#explorer *')].filter((element) => element.getBoundingClientRect().right > arguments[0] + 1).map((element) => element.className)"
-        raise CheckFailed(f"the page is {width} px wide on a phone of {PHONE_WIDTH} px: {browser.execute_script(wide, PHONE_WIDTH)[:10]}")
+        wide = browser.execute_script(WIDE_ELEMENTS, PHONE_WIDTH)
+        raise CheckFailed(f"the page is {width} px wide on a phone of {PHONE_WIDTH} px: {wide[:10]}")
 
 
 def beside(screenshot, name):

@@ -61,11 +61,11 @@ function fillIn(created) {
   }
 }
 
-/** Sets a path parameter of an operation, whether or not the operation has been opened. */
+/** Sets a path parameter of an operation, in the form too if it is open. */
 function setParameter(operation, name, value) {
   const { specActions, specSelectors } = explorer;
   specActions.changeParam(operation, name, "path", value);
-  // Once an operation has been opened, its values are under another key, which takes precedence.
+  // A value that the visitor has typed is under another key, which takes precedence.
   const parameters = specSelectors.specResolvedSubtree(["paths", ...operation])?.get("parameters");
   const parameter = parameters?.find((each) => each.get("in") === "path" && each.get("name") === name);
   if (parameter) specActions.changeParamByIdentity(operation, parameter, value);
