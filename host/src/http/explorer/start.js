@@ -20,8 +20,10 @@ const explorer = SwaggerUIBundle({
   requestSnippetsEnabled: false,
   validatorUrl: null,
   responseInterceptor: (response) => {
-    if (response.status === 201 && response.headers.location) {
-      fillIn(new URL(response.headers.location, response.url).pathname);
+    try {
+      if (response.status === 201) fillIn(new URL(response.headers.location, response.url).pathname);
+    } catch (error) {
+      console.info("The path of what was created is unknown:", error.message);
     }
     return response;
   },
