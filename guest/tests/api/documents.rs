@@ -25,7 +25,11 @@ fn the_first_page_leads_to_the_explorer() {
     for target in ["/", "/?", "/?from=mail"] {
         for method in ["GET", "HEAD"] {
             let response = Service::new().call(&mut Call::new(method, target).header("accept", "text/html"));
-            assert_eq!((response.status(), response.header("location")), (302, Some("/docs")), "{method} {target}");
+            assert_eq!(
+                (response.status(), response.header("location")),
+                (302, Some("/docs")),
+                "{method} {target}"
+            );
             assert_eq!(response.header("cache-control"), Some("no-cache"));
             assert_eq!((response.header("content-length"), response.text()), (Some("0"), ""));
         }
