@@ -2,6 +2,7 @@
 
 pub mod explorer;
 pub mod framing;
+pub mod half_close;
 pub mod hostile;
 pub mod http1;
 pub mod http1_bodies;
