@@ -28,6 +28,8 @@ use crate::{
 
 /// How long saving the history of modules may take at the end.
 const HISTORY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long releasing the module folder may take at the end. It begins when the drain does.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A service that has started.
 pub(super) struct Running {
@@ -85,6 +87,12 @@ impl Running {
         if handle.slot.candidate().is_some() {
             handle.slot.remove_minority();
         }
+        let archive = Arc::clone(&handle.archive);
+        let release = tokio::spawn(async move {
+            // The keeper ends once the owner has ended and the last change is saved.
+            let _ = timeout(HISTORY_TIMEOUT, keeper_task).await;
+            archive.release().await;
+        });
         tracing::info!(
             event = "drain.started",
             signal,
@@ -103,8 +111,7 @@ impl Running {
         if let Some(admin_task) = admin_task {
             admin_task.abort();
         }
-        // It ends once the owner has ended and the last change is saved.
-        let _ = timeout(HISTORY_TIMEOUT, keeper_task).await;
+        let _ = timeout(RELEASE_TIMEOUT, release).await;
         drop(workers);
         ending
     }

@@ -88,8 +88,9 @@ impl Shelf {
     /// read.
     pub fn release(&self) {
         *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = Claim::Released;
-        // Closing the file would not be enough: a child process has a copy of it between fork and exec.
         let _ = self.lock.unlock();
+        let folder = self.folder.display();
+        tracing::info!(event = "module.folder_released", %folder, "module folder released");
     }
 
     /// Stores a component durably, completely or not at all. If it is stored already, its time is updated; a damaged copy is
@@ -101,8 +102,7 @@ impl Shelf {
     pub fn store_component(&self, component: &[u8]) -> Result<ModuleHash, String> {
         let module = ModuleHash::digest(component);
         let path = self.path(module, COMPONENT_SUFFIX);
-        let _lock =
-            self.lock_changes().map_err(|error| file_error("stored component", &path, &error))?;
+        let _lock = self.lock_changes().map_err(|error| file_error("stored component", &path, &error))?;
         let is_stored =
             || ownership::read(&path, MAX_COMPONENT_BYTES).is_ok_and(|stored| stored == component);
         let stored = if u64::try_from(component.len()).is_ok_and(|size| size > MAX_COMPONENT_BYTES) {
@@ -302,6 +302,7 @@ impl Shelf {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        self.release();
+        // Closing the file is not enough: a child process has a copy of it between fork and exec.
+        let _ = self.lock.unlock();
     }
 }

@@ -85,7 +85,11 @@ async fn a_draining_host_is_not_ready_but_serves() {
     let created = host.connect().await.create().await.unwrap();
     assert_eq!(created.status(), 201);
 
-    assert_eq!(signal_until_exit(&mut host, Signal::INT).await, Some(1), "a second signal makes it exit immediately");
+    assert_eq!(
+        signal_until_exit(&mut host, Signal::INT).await,
+        Some(1),
+        "a second signal makes it exit immediately"
+    );
 }
 
 #[tokio::test]

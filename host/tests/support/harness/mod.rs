@@ -234,7 +234,7 @@ impl TestHost {
         names.map(|name| name.trim().to_owned()).collect()
     }
 
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("the host is running");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
     }
