@@ -67,7 +67,7 @@ mod tests {
         assert!((5..6).contains(&slow.as_secs()), "{slow:?}");
         // Byte by byte, at 40 KB/s.
         let each = Duration::from_micros(25);
-        assert_eq!(lasts([(each, 1); 100_000]), 100_000 * each + MAX_BODY_PAUSE);
+        assert_eq!(lasts(std::iter::repeat_n((each, 1), 100_000)), 100_000 * each + MAX_BODY_PAUSE);
     }
 
     #[test]

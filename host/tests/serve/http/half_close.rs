@@ -50,7 +50,8 @@ async fn pipelined_requests_of_a_client_that_sends_no_more_are_all_answered() {
     let requests = [order(""), get("/nowhere"), order(""), get("/health")].concat();
     let mut socket = send_all(&host, &requests).await;
     let responses = read_responses(&mut socket).await;
-    let statuses: Vec<_> = responses.iter().map(|response| response.status).filter(|code| *code >= 200).collect();
+    let statuses: Vec<_> =
+        responses.iter().map(|response| response.status).filter(|code| *code >= 200).collect();
     assert_eq!(statuses, [201, 404, 201, 200]);
     assert_eq!(list_all(&mut host.connect().await).await.len(), 2);
 }

@@ -9,4 +9,5 @@ pub mod http1_bodies;
 pub mod limits;
 pub mod overload;
 pub mod transport_errors;
+pub mod uploads;
 pub mod walkthrough;
