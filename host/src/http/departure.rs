@@ -9,6 +9,7 @@
 
 use std::{
     future::Future,
+    io::ErrorKind,
     net::TcpStream as StdStream,
     os::fd::AsFd,
     pin::Pin,
@@ -146,27 +147,28 @@ impl Departure {
         }
         let has_left = match (self.stage, sign) {
             (Stage::Reset, _) | (Stage::HalfClosed, Sign::HalfClosed) => true,
-            (Stage::HalfClosed, Sign::ResetAfterInterim) => !self.send_interim(),
+            (Stage::HalfClosed, Sign::ResetAfterInterim) => !self.send_interim(context),
             (Stage::HalfClosed, Sign::Reset) | (Stage::Sending, _) => false,
         };
         if has_left { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Sends one interim response. Returns whether the client may still be there.
-    fn send_interim(&mut self) -> bool {
-        if self.is_interim_sent {
-            return true;
-        }
-        match self.socket.try_write(INTERIM) {
-            Ok(written) if written == INTERIM.len() => {
-                self.is_interim_sent = true;
-                true
+    /// Sends one interim response, as soon as the operating system takes it. Returns whether the client may still be there.
+    fn send_interim(&mut self, context: &mut Context<'_>) -> bool {
+        while !self.is_interim_sent {
+            match self.socket.poll_write_ready(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return false,
+                Poll::Pending => return true,
             }
-            // It has not read its earlier responses, for which the activity of the connection has a timeout.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => true,
-            // Half an interim response would be taken for the start of the final one.
-            Ok(_) | Err(_) => false,
+            match self.socket.try_write(INTERIM) {
+                Ok(written) if written == INTERIM.len() => self.is_interim_sent = true,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // Half an interim response would be taken for the start of the final one.
+                Ok(_) | Err(_) => return false,
+            }
         }
+        true
     }
 }
 
