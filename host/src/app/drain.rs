@@ -48,7 +48,7 @@ pub(super) async fn drain(
     let mut ending = Ending::Orderly;
     if timeout(config.drain_timeout.0, &mut finish).await.is_err() {
         // Without a request in flight, only idle connections are left: closing them cuts nothing.
-        let cut = busy.get().max(service.limits.in_flight());
+        let cut = busy.get();
         if cut > 0 {
             tracing::error!(event = "drain.timed_out", cut, "drain timed out: cutting requests in flight");
             ending = Ending::Cut;

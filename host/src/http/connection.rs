@@ -39,7 +39,7 @@ pub async fn serve(
     let handler = {
         let (tracker, service) = (tracker.clone(), Arc::clone(&service));
         service_fn(move |request: Request<Incoming>| {
-            let guard = tracker.start_request();
+            let guard = tracker.start_request(request.version());
             let request = request.map(|body| MeteredBody::new(body, meter.clone()));
             let service = Arc::clone(&service);
             async move { service.handle(request, admission, guard).await }
@@ -48,7 +48,7 @@ pub async fn serve(
     let mut connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .max_headers(MAX_FIELDS)
-        .half_close(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(socket), handler);
     let timeouts = timeouts.for_admission(admission);
     let end = drive(Pin::new(&mut connection), &tracker, timeouts, &service.lifecycle).await;
@@ -109,12 +109,19 @@ where
             // The activity changes only while the connection is polled, so it is enough to look at it here. A timer
             // that is too early for the present activity is reset only when it fires.
             loop {
+                let (now, watch) = (Instant::now(), tracker.watch_starts_at());
                 let deadline = tracker.deadline(timeouts, lifecycle.phase());
-                if deadline <= Instant::now() {
+                if deadline <= now {
                     return Poll::Ready(Some(End::TimedOut));
                 }
-                if timer.deadline() > deadline || timer.is_elapsed() {
-                    timer.as_mut().reset(deadline);
+                if watch.is_some_and(|watch| watch <= now) {
+                    // The socket begins with it at the next poll.
+                    tracker.start_watch();
+                    return Poll::Ready(None);
+                }
+                let next = watch.map_or(deadline, |watch| watch.min(deadline));
+                if timer.deadline() > next || timer.is_elapsed() {
+                    timer.as_mut().reset(next);
                 }
                 if timer.as_mut().poll(context).is_pending() {
                     return Poll::Pending;

@@ -54,7 +54,7 @@ const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
 pub struct MaxConnections {
     /// From clients.
     pub clients: u16,
-    /// From clients that are watched during a response without a length; each takes one more file.
+    /// From clients that are watched during a call or a response without a length; each takes one more file.
     pub watched: u16,
     /// On the admin port; 0 without one.
     pub operators: usize,

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+    http::{
+        limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+        pace::{MAX_BODY_PAUSE, MIN_BODY_RATE},
+    },
     log::text::client_text,
     module::hash::ModuleHash,
     sandbox::{failure::Failure, tally::Fault},
@@ -167,6 +170,14 @@ pub fn limit_response(error: LimitError) -> (StatusCode, String) {
             "The request body did not arrive in time: send it without pauses, with the length that was \
              announced."
                 .into(),
+        ),
+        LimitError::BodyTooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "The request body arrives too slowly: send at least {} KiB/s, and do not pause for {} s.",
+                MIN_BODY_RATE >> 10,
+                MAX_BODY_PAUSE.as_secs()
+            ),
         ),
         LimitError::BodyMalformed => (
             StatusCode::BAD_REQUEST,

@@ -1,6 +1,7 @@
 //! A response in transit to the client, and the access log record that is written when it ends.
 
 use std::{
+    any::Any,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -213,6 +214,9 @@ pub fn has_length<B: Body>(head: &response::Parts, body: &B) -> bool {
 
 /// What the connection of a response knows about it. Dropped when the last byte has been handed to hyper.
 pub trait ResponseGuard: Unpin {
+    /// The whole request has arrived, and its call begins. What this returns counts the request as in flight until it is
+    /// dropped: the call may outlast the response.
+    fn begin_call(&self) -> Option<Arc<dyn Any + Send + Sync>>;
     /// The response begins. `unread` is what the client has not read yet if a component writes it; without a length, it is
     /// open-ended.
     fn begin_response(&self, unread: Option<Arc<Unread>>, is_open_ended: bool);

@@ -116,7 +116,8 @@ impl Service {
 
         // The bytes after CONNECT are the payload of a tunnel, not a request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
-        let response = match self.respond(parts, &mut body, admission, &id, &mut record, &mut unread).await {
+        let exchange = Exchange { id: &id, record: &mut record, guard: &guard };
+        let response = match self.respond(parts, &mut body, admission, exchange, &mut unread).await {
             Ok(response) => response,
             Err(rejection) => {
                 // A client that is rejected because of overload will retry, and should not need a new connection.
@@ -160,13 +161,12 @@ impl Service {
         }))
     }
 
-    async fn respond(
+    async fn respond<G: ResponseGuard>(
         &self,
         mut parts: Parts,
         body: &mut MeteredBody,
         admission: Admission,
-        id: &Arc<str>,
-        record: &mut AccessRecord,
+        Exchange { id, record, guard }: Exchange<'_, G>,
         unread: &mut bool,
     ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
@@ -206,12 +206,19 @@ impl Service {
             deadline,
             withdrawn: pin.withdrawn,
             stream_end: self.stream_end(&pin.module),
-            call_guard: Box::new((permit, body.share, pin.permit)),
+            call_guard: Box::new((permit, body.share, pin.permit, guard.begin_call())),
             guard: pin.module,
         };
         let response = guest.call(request, context).await;
         response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
     }
+}
+
+/// What belongs to a request besides its head and its body.
+struct Exchange<'a, G> {
+    id: &'a Arc<str>,
+    record: &'a mut AccessRecord,
+    guard: &'a G,
 }
 
 /// The client's request id if it is valid, else a new UUID.
