@@ -8,6 +8,9 @@ use tempfile::TempDir;
 
 use crate::postgres::Server;
 
+const UNKNOWN_ISSUER: &str = "name the file of its root certificate with sslrootcert";
+const WRONG_NAME: &str = "the server's certificate is for another host";
+
 /// A server with TLS on its own port, with a certificate for `localhost`.
 struct Secure {
     server: Server,
@@ -91,13 +94,14 @@ async fn sslmode_selects_encryption_and_verification() {
         assert_eq!(secure.open("127.0.0.1", &options).await, secured, "{options}");
     }
     for (host, options, expected) in [
-        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={accepted}"), "not valid for name"),
-        ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), "UnknownIssuer"),
-        ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), "UnknownIssuer"),
-        ("localhost", format!("sslmode=require&sslrootcert={another}"), "UnknownIssuer"),
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={accepted}"), WRONG_NAME),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), UNKNOWN_ISSUER),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), UNKNOWN_ISSUER),
+        ("localhost", format!("sslmode=require&sslrootcert={another}"), UNKNOWN_ISSUER),
         ("localhost", format!("sslmode=verify-full&sslrootcert={empty}"), "contains no certificate"),
         // This machine does not trust the server's authority.
         ("localhost", "sslmode=verify-full".to_owned(), ""),
+        ("localhost", "sslmode=require&sslrootcert=system".to_owned(), "must be verify-full"),
     ] {
         let why = secure.open(host, &options).await.unwrap_err();
         assert!(why.contains(expected) && why.starts_with("cannot open the store"), "{options}: {why}");
@@ -115,5 +119,5 @@ async fn a_server_without_tls_is_rejected_if_sslmode_requires_it() {
         assert_eq!(secure.open("localhost", options).await, Ok(None), "{options}");
     }
     let why = secure.open("localhost", "sslmode=require").await.unwrap_err();
-    assert!(why.contains("server does not support TLS"), "{why}");
+    assert!(why.contains("the server does not support TLS; enable it there"), "{why}");
 }

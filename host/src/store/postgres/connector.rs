@@ -90,6 +90,17 @@ impl Connector {
         }
     }
 
+    /// Warns if the connections may be neither encrypted nor verified, and nobody has said that this is meant.
+    pub(super) fn warn_if_exposed(&self) {
+        if self.server().address.is_exposed {
+            tracing::warn!(
+                event = "store.not_verified",
+                store = %self.url,
+                "connections to the store may be unencrypted, and its server is not verified: use sslmode=verify-full"
+            );
+        }
+    }
+
     /// The URL as first read, for display.
     pub(super) fn url(&self) -> &PostgresUrl {
         &self.url

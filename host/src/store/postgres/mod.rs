@@ -3,6 +3,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `errors` | describes a server's errors |
+//! | `certificate` | reads a server's certificate of any version |
+//! | `chain` | accepts certificates of a form that only psql accepts |
 //! | `tls` | which servers are trusted |
 //! | `address` | parses the URL |
 //! | `statements` | the statements that every connection prepares |
@@ -20,6 +22,8 @@
 //! and why it is not slow.
 
 mod address;
+mod certificate;
+mod chain;
 mod commits;
 mod connection;
 mod connector;
@@ -92,6 +96,7 @@ impl PostgresStore {
         let connector = Connector::open(location, if_missing).await.map_err(|why| {
             OpenError(format!("cannot open the store {}: {}", location.url, errors::one_line(&why)))
         })?;
+        connector.warn_if_exposed();
         let connector = Arc::new(connector);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
