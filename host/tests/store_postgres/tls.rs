@@ -6,7 +6,10 @@ use orders_host::store;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::postgres::Server;
+use crate::{
+    harness::{TestHost, orders},
+    postgres::Server,
+};
 
 const UNKNOWN_ISSUER: &str = "name the file of its root certificate with sslrootcert";
 const WRONG_NAME: &str = "the server's certificate is for another host";
@@ -105,6 +108,30 @@ async fn sslmode_selects_encryption_and_verification() {
     ] {
         let why = secure.open(host, &options).await.unwrap_err();
         assert!(why.contains(expected) && why.starts_with("cannot open the store"), "{options}: {why}");
+    }
+}
+
+/// 0.0.0.0 is this machine, but does not look like it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_without_a_rule_for_tls_is_a_warning_at_the_start() {
+    let secure = Secure::start();
+    for (place, options, warned) in [
+        ("0.0.0.0", "", true),
+        ("0.0.0.0", "?sslmode=prefer", true),
+        ("0.0.0.0", "?sslmode=require", false),
+        ("0.0.0.0", "?sslmode=disable", false),
+        ("localhost", "", false),
+    ] {
+        let url =
+            format!("postgres://postgres@{place}:{}/{}{options}", secure.port, secure.server.database());
+        let host = TestHost::start_with(&orders(), &[], &[("ORDERS_STORE", &url)]).await;
+        let warnings: Vec<_> =
+            host.log().lines().into_iter().filter(|line| line["event"] == "store.not_verified").collect();
+        assert_eq!(warnings.len(), usize::from(warned), "{place}{options}: {warnings:?}");
+        for line in warnings {
+            assert_eq!(line["level"], "WARN");
+            assert!(line["message"].as_str().unwrap().contains("use sslmode=verify-full"), "{line}");
+        }
     }
 }
 

@@ -72,12 +72,12 @@ impl Address {
 fn leaves_machine(config: &Config) -> bool {
     // An address takes precedence over the name of the host.
     if !config.get_hostaddrs().is_empty() {
-        return config.get_hostaddrs().iter().any(|address| !address.is_loopback());
+        return config.get_hostaddrs().iter().any(|address| !address.to_canonical().is_loopback());
     }
     config.get_hosts().iter().any(|host| match host {
         Host::Unix(_) => false,
         Host::Tcp(name) => match name.parse::<IpAddr>() {
-            Ok(address) => !address.is_loopback(),
+            Ok(address) => !address.to_canonical().is_loopback(),
             Err(_) => !name.eq_ignore_ascii_case("localhost"),
         },
     })

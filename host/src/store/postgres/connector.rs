@@ -83,6 +83,7 @@ impl Connector {
             backoff: AsyncMutex::new(Backoff::default()),
             outage: watch::Sender::new(None),
         };
+        connector.warn_if_exposed();
         let address = connector.server().address;
         match timeout(OPEN_TIMEOUT, schema::prepare(&address, if_missing, OPEN_TIMEOUT)).await {
             Ok(prepared) => prepared.map(|()| connector),

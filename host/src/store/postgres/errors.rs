@@ -2,10 +2,12 @@
 
 use std::{
     error::Error as _,
+    fmt,
     io::{self, ErrorKind},
+    time::Duration,
 };
 
-use rustls::{CertificateError, OtherError};
+use rustls::{CertificateError, OtherError, pki_types::UnixTime};
 use tokio_postgres::{Error, error::SqlState};
 
 use crate::store::contract::{Reason, StoreError};
@@ -62,11 +64,11 @@ fn connection_reason(error: &Error) -> Reason {
     Reason::new(public).with_detail(with_causes(error))
 }
 
-/// Describes why a TLS handshake failed.
+/// Describes an error of TLS, mostly a certificate that was refused.
 fn tls_reason(error: &rustls::Error) -> Reason {
     use CertificateError as Bad;
     let rustls::Error::InvalidCertificate(certificate) = error else {
-        return Reason::new("the TLS handshake with the server failed").with_detail(error);
+        return Reason::new("TLS with the server failed").with_detail(error);
     };
     match certificate {
         Bad::UnknownIssuer => Reason::new(
@@ -77,13 +79,12 @@ fn tls_reason(error: &rustls::Error) -> Reason {
             format_args!("it is for {}, not for {}", or_nobody(&presented.join(", ")), expected.to_str()),
         ),
         Bad::Expired => Reason::new(EXPIRED),
-        Bad::ExpiredContext { time, not_after } => Reason::new(EXPIRED)
-            .with_detail(format_args!("{} s ago", time.as_secs().saturating_sub(not_after.as_secs()))),
+        Bad::ExpiredContext { time, not_after } => {
+            Reason::new(EXPIRED).with_detail(format_args!("{} ago", between(*not_after, *time)))
+        }
         Bad::NotValidYet => Reason::new(NOT_VALID_YET),
-        Bad::NotValidYetContext { time, not_before } => Reason::new(NOT_VALID_YET).with_detail(format_args!(
-            "it will be in {} s",
-            not_before.as_secs().saturating_sub(time.as_secs())
-        )),
+        Bad::NotValidYetContext { time, not_before } => Reason::new(NOT_VALID_YET)
+            .with_detail(format_args!("it will be in {}", between(*time, *not_before))),
         Bad::UnsupportedSignatureAlgorithmContext { .. }
         | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Reason::new(
             "the server's certificate is signed with an algorithm that is not accepted; renew it with SHA-256 and an \
@@ -103,6 +104,10 @@ const WRONG_NAME: &str =
 const EXPIRED: &str = "the server's certificate has expired; renew it";
 const NOT_VALID_YET: &str = "the server's certificate is not valid yet; check the clocks of both machines";
 const NOT_ACCEPTED: &str = "the server's certificate is not valid; renew it";
+
+fn between(from: UnixTime, to: UnixTime) -> impl fmt::Display {
+    humantime::format_duration(Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())))
+}
 
 fn or_nobody(names: &str) -> &str {
     if names.is_empty() { "no host" } else { names }

@@ -96,7 +96,6 @@ impl PostgresStore {
         let connector = Connector::open(location, if_missing).await.map_err(|why| {
             OpenError(format!("cannot open the store {}: {}", location.url, errors::one_line(&why)))
         })?;
-        connector.warn_if_exposed();
         let connector = Arc::new(connector);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);

@@ -100,37 +100,51 @@ impl Authorities {
         Ok(loaded)
     }
 
-    fn verify(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-        algorithms: &WebPkiSupportedAlgorithms,
-    ) -> Result<(), Error> {
-        let verdict = ParsedCertificate::try_from(certificate).and_then(|parsed| {
-            let all = algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, all)
+    /// Verifies that an authority has signed the certificate, as webpki does, or else `chain`.
+    fn verify(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        let verdict = ParsedCertificate::try_from(shown.certificate).and_then(|parsed| {
+            let all = shown.algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(
+                &parsed,
+                &self.roots,
+                shown.intermediates,
+                shown.now,
+                all,
+            )
         });
         match verdict {
-            Err(error) if is_form_error(&error) => {
-                verify_chain(certificate, intermediates, &self.named, now, algorithms)
-            }
+            Err(error) if is_form_error(&error) => self.verify_chain(shown),
             verdict => verdict,
         }
     }
+
+    /// Verifies that the certificate, which `verify` has accepted, is valid for the host: by its alternative names, and only if it
+    /// has none by its common name.
+    fn verify_name(&self, shown: &Shown<'_>, host: &ServerName<'_>) -> Result<(), Error> {
+        let by_common_name = || Certificate::parse(shown.certificate)?.verify_common_name(host);
+        match ParsedCertificate::try_from(shown.certificate)
+            .and_then(|parsed| verify_server_name(&parsed, host))
+        {
+            Err(error) if is_form_error(&error) => by_common_name(),
+            // webpki has not compared the common name with an authority's constraints of names; `chain` accepts no constraints.
+            Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented, ..
+            })) if presented.is_empty() && self.verify_chain(shown).is_ok() => by_common_name(),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_chain(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        verify_chain(shown.certificate, shown.intermediates, &self.named, shown.now, shown.algorithms)
+    }
 }
 
-/// Verifies that the certificate is valid for the host: by its alternative names, and only if it has none by its common name.
-fn verify_name(certificate: &CertificateDer<'_>, host: &ServerName<'_>) -> Result<(), Error> {
-    match ParsedCertificate::try_from(certificate).and_then(|parsed| verify_server_name(&parsed, host)) {
-        Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }))
-            if presented.is_empty() =>
-        {
-            Certificate::parse(certificate)?.verify_common_name(host)
-        }
-        Err(error) if is_form_error(&error) => Certificate::parse(certificate)?.verify_common_name(host),
-        verdict => verdict,
-    }
+/// What a server has shown, and what it is judged by.
+struct Shown<'a> {
+    certificate: &'a CertificateDer<'a>,
+    intermediates: &'a [CertificateDer<'a>],
+    now: UnixTime,
+    algorithms: &'a WebPkiSupportedAlgorithms,
 }
 
 /// Verifies the authority and the name, or less, as configured. The handshake signature is always verified, so the server
@@ -153,9 +167,10 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(authorities) = &self.authorities {
-            authorities.verify(certificate, intermediates, now, &self.algorithms)?;
+            let shown = Shown { certificate, intermediates, now, algorithms: &self.algorithms };
+            authorities.verify(&shown)?;
             if self.name {
-                verify_name(certificate, name)?;
+                authorities.verify_name(&shown, name)?;
             }
         }
         Ok(ServerCertVerified::assertion())
@@ -197,5 +212,56 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, GeneralSubtree, IsCa, KeyPair,
+        NameConstraints,
+    };
+
+    use super::*;
+
+    /// webpki compares only alternative names with the constraints of an authority.
+    #[test]
+    fn a_common_name_is_not_accepted_below_an_authority_that_may_sign_for_some_names_only() {
+        let name =
+            |params: &mut CertificateParams, name| params.distinguished_name.push(DnType::CommonName, name);
+        for (constraints, alternative, accepted) in [
+            (None, None, true),
+            (Some("db.example"), None, false),
+            (Some("inside.example"), None, false),
+            (Some("db.example"), Some("db.example"), true),
+            (Some("inside.example"), Some("db.example"), false),
+            (None, Some("other.example"), false),
+        ] {
+            let mut root = CertificateParams::new([]).unwrap();
+            name(&mut root, "root");
+            root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            root.name_constraints = constraints.map(|permitted| NameConstraints {
+                permitted_subtrees: vec![GeneralSubtree::DnsName(permitted.to_owned())],
+                excluded_subtrees: vec![],
+            });
+            let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
+            let alternatives: Vec<_> = alternative.into_iter().map(str::to_owned).collect();
+            let mut server = CertificateParams::new(alternatives).unwrap();
+            name(&mut server, "db.example");
+            let server = server.signed_by(&KeyPair::generate().unwrap(), &root).unwrap();
+            let mut authorities =
+                Authorities { roots: RootCertStore::empty(), named: vec![root.der().clone()] };
+            authorities.roots.add(root.der().clone()).unwrap();
+            let algorithms = ring::default_provider().signature_verification_algorithms;
+            let (now, certificate) = (UnixTime::now(), server.der());
+            let shown = Shown { certificate, intermediates: &[], now, algorithms: &algorithms };
+            let host = ServerName::try_from("db.example").unwrap();
+            let verdict = authorities.verify(&shown).and_then(|()| authorities.verify_name(&shown, &host));
+            assert_eq!(verdict.is_ok(), accepted, "{constraints:?} {alternative:?}: {verdict:?}");
+            // Without a file, the common name never counts.
+            authorities.named.clear();
+            let verdict = authorities.verify(&shown).and_then(|()| authorities.verify_name(&shown, &host));
+            assert_eq!(verdict.is_ok(), accepted && alternative.is_some(), "{verdict:?}");
+        }
     }
 }
