@@ -74,7 +74,7 @@ const MAX_CALL_TIMEOUT: Duration = Duration::from_secs(5);
 pub fn read_store_file(file: &Path) -> Result<StoreLocation, String> {
     let text =
         fs::read_to_string(file).map_err(|error| format!("cannot read --store-file {file:?}: {error}"))?;
-    text.trim().parse().map_err(|why| format!("--store-file {file:?} does not hold a store: {why}"))
+    text.parse().map_err(|why| format!("--store-file {file:?} does not hold a store: {why}"))
 }
 
 /// Where the state is kept.
@@ -115,10 +115,16 @@ impl PostgresUrl {
 impl FromStr for StoreLocation {
     type Err = String;
 
+    /// White space around the location is ignored: a file, or a variable that is read from one, often ends with a new line.
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.contains(char::is_control) {
+            return Err("it contains a control character, such as a line break".to_owned());
+        }
         match text.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(("memory", _)) => Err("nothing follows `memory:`".to_owned()),
+            Some(("sqlite", path)) if !path.is_empty() => sqlite_path(path).map(Self::Sqlite),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 Ok(Self::Postgres(Box::new(PostgresLocation {
                     url: PostgresUrl(text.to_owned()),
@@ -133,6 +139,28 @@ impl FromStr for StoreLocation {
             }
         }
     }
+}
+
+/// The path of a file, unless it is written in a way that means something else elsewhere: a file of such a name would be a
+/// new, empty store.
+fn sqlite_path(path: &str) -> Result<PathBuf, String> {
+    let why = if path.starts_with("//") {
+        let name = path.trim_start_matches('/');
+        format!("write `sqlite:{name}`, or `sqlite:/{name}` for a path from the root")
+    } else if path.starts_with(":memory:") {
+        "write `memory:` for a state that is lost when the process exits".to_owned()
+    } else if path.starts_with("file:") {
+        "write the path alone, without `file:`".to_owned()
+    } else if path.contains('?') {
+        "a path has no `?`, and there are no options after it".to_owned()
+    } else if path.starts_with(char::is_whitespace) {
+        "a path does not begin with white space".to_owned()
+    } else if path.ends_with('/') {
+        "it names a folder; add the name of a file".to_owned()
+    } else {
+        return Ok(path.into());
+    };
+    Err(why)
 }
 
 impl fmt::Display for StoreLocation {
@@ -176,7 +204,9 @@ impl TypedValueParser for LocationParser {
         let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned()).and_then(str::parse);
         parsed.map_err(|why| {
             let shown = match value.to_str() {
-                Some(text) if !text.contains('@') => format!(" '{text}'"),
+                Some(text) if !text.contains('@') && !text.contains("password") => {
+                    format!(" '{}'", text.trim().escape_debug())
+                }
                 _ => String::new(),
             };
             let what = format!("invalid value{shown} for '--store <STORE>': {why}\n\n");
@@ -188,6 +218,43 @@ impl TypedValueParser for LocationParser {
 #[cfg(test)]
 mod tests {
     use super::StoreLocation;
+
+    #[test]
+    fn white_space_around_a_location_is_ignored() {
+        let parse = |text: &str| text.parse::<StoreLocation>().unwrap();
+        assert_eq!(parse("sqlite:/data/o.db\n"), StoreLocation::Sqlite("/data/o.db".into()));
+        assert_eq!(parse("\tmemory: \r\n"), StoreLocation::Memory);
+        let StoreLocation::Postgres(server) = parse("postgres://db.example/orders\r\n") else { panic!() };
+        assert_eq!(server.url.secret(), "postgres://db.example/orders");
+        // A name may contain what is refused elsewhere.
+        for path in ["o b.db", "./:memory:", "a:b", "/x/file:y", "a//b"] {
+            assert_eq!(parse(&format!("sqlite:{path}")), StoreLocation::Sqlite(path.into()));
+        }
+    }
+
+    #[test]
+    fn a_location_that_means_something_elsewhere_is_refused_by_name() {
+        for (given, says) in [
+            ("sqlite://x.db", "`sqlite:x.db`, or `sqlite:/x.db`"),
+            ("sqlite:///data/x.db", "`sqlite:/data/x.db`"),
+            ("sqlite::memory:", "`memory:`"),
+            ("sqlite::memory:?cache=shared", "`memory:`"),
+            ("sqlite:file:x.db?mode=rwc", "`file:`"),
+            ("sqlite:x.db?mode=ro", "`?`"),
+            ("sqlite: x.db", "white space"),
+            ("sqlite:/data/", "a folder"),
+            ("sqlite:a\nb.db", "a control character"),
+            ("postgres://db.example/a\nb", "a control character"),
+            ("memory:x", "nothing follows"),
+            ("memory://", "nothing follows"),
+            ("", "`sqlite:PATH`"),
+            ("orders.db", "`sqlite:PATH`"),
+            (":memory:", "`memory:`"),
+        ] {
+            let why = given.parse::<StoreLocation>().unwrap_err();
+            assert!(why.contains(says) && !why.contains(char::is_control), "{given:?}: {why}");
+        }
+    }
 
     #[test]
     fn a_url_is_shown_without_its_secrets() {

@@ -15,6 +15,7 @@ mod harness;
 #[path = "../support/postgres/mod.rs"]
 mod postgres;
 
+mod certificates;
 mod commits;
 mod copies;
 mod faults;

@@ -1,6 +1,6 @@
 //! The password: its sources, its rotation, and the places where it must not appear.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use tokio::process::Command;
 
@@ -69,7 +69,8 @@ async fn a_changed_password_is_reloaded_from_the_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_in_a_variable_is_shown_nowhere() {
     let (_server, proxy) = guarded().await;
-    let url = url(&proxy, "first-secret");
+    // The line break of a file that the variable was read from is no part of the name.
+    let url = format!("{}\n", url(&proxy, "first-secret"));
     let host = TestHost::start_with(&orders(), &["--log", "trace"], &[("ORDERS_STORE", &url)]).await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     proxy.cut();
@@ -82,6 +83,73 @@ async fn a_password_in_a_variable_is_shown_nowhere() {
     let listed: String = processes.filter_map(|path| fs::read_to_string(path).ok()).collect();
     assert!(listed.contains("--component"), "{listed}");
     assert!(!listed.contains("first-secret"), "{listed}");
+}
+
+/// What the server says, which may name its parts, is for the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_names_no_part_of_the_store() {
+    let (server, proxy) = guarded().await;
+    let host = TestHost::start_with(&orders(), &[], &[("ORDERS_STORE", &url(&proxy, "first-secret"))]).await;
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
+    // Each change comes with the change back, the public reason, and a part of the logged one.
+    for (change, back, public, logged) in [
+        (
+            "ALTER DATABASE kept ALLOW_CONNECTIONS false",
+            "ALTER DATABASE kept ALLOW_CONNECTIONS true",
+            "the server reported an error",
+            "\"kept\"",
+        ),
+        (
+            "REVOKE CONNECT ON DATABASE kept FROM PUBLIC, keeper",
+            "GRANT CONNECT ON DATABASE kept TO PUBLIC",
+            "the user lacks a privilege",
+            "\"kept\"",
+        ),
+        (
+            "ALTER ROLE keeper NOLOGIN",
+            "ALTER ROLE keeper LOGIN",
+            "the server rejected the user name or password",
+            "",
+        ),
+        (
+            "ALTER ROLE keeper CONNECTION LIMIT 0",
+            "ALTER ROLE keeper CONNECTION LIMIT -1",
+            "the server has reached its connection limit",
+            "",
+        ),
+    ] {
+        server.sql("postgres", change);
+        proxy.cut();
+        let detail = within(public, detail_of_ready(&host, |detail| detail.contains(public))).await;
+        assert_eq!(
+            detail,
+            format!("The service is not ready: the store is unavailable: {public}."),
+            "{change}"
+        );
+        let reported = |line: &serde_json::Value| {
+            line["event"] == "service.not_ready"
+                && line["error"].as_str().is_some_and(|why| why.contains(public) && why.contains(logged))
+        };
+        host.log().wait_for(public, reported).await;
+        server.sql("postgres", back);
+        within("the recovery", async { while host.get("/ready").await.status() != 200 {} }).await;
+    }
+}
+
+/// Asks until the reason is the expected one.
+async fn detail_of_ready(host: &TestHost, is_expected: impl Fn(&str) -> bool) -> String {
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    loop {
+        tick.tick().await;
+        let ready = host.get("/ready").await;
+        if ready.status() != 200 {
+            let detail = ready.host_problem(503);
+            assert!(!["kept", "keeper", "127.0.0.1"].iter().any(|name| detail.contains(name)), "{detail}");
+            if is_expected(&detail) {
+                return detail;
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,13 @@ use orders_host::store;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::postgres::Server;
+use crate::{
+    harness::{TestHost, orders},
+    postgres::Server,
+};
+
+const UNKNOWN_ISSUER: &str = "name the file of its root certificate with sslrootcert";
+const WRONG_NAME: &str = "the server's certificate is for another host";
 
 /// A server with TLS on its own port, with a certificate for `localhost`.
 struct Secure {
@@ -91,16 +97,41 @@ async fn sslmode_selects_encryption_and_verification() {
         assert_eq!(secure.open("127.0.0.1", &options).await, secured, "{options}");
     }
     for (host, options, expected) in [
-        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={accepted}"), "not valid for name"),
-        ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), "UnknownIssuer"),
-        ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), "UnknownIssuer"),
-        ("localhost", format!("sslmode=require&sslrootcert={another}"), "UnknownIssuer"),
+        ("127.0.0.1", format!("sslmode=verify-full&sslrootcert={accepted}"), WRONG_NAME),
+        ("localhost", format!("sslmode=verify-full&sslrootcert={another}"), UNKNOWN_ISSUER),
+        ("localhost", format!("sslmode=verify-ca&sslrootcert={another}"), UNKNOWN_ISSUER),
+        ("localhost", format!("sslmode=require&sslrootcert={another}"), UNKNOWN_ISSUER),
         ("localhost", format!("sslmode=verify-full&sslrootcert={empty}"), "contains no certificate"),
         // This machine does not trust the server's authority.
         ("localhost", "sslmode=verify-full".to_owned(), ""),
+        ("localhost", "sslmode=require&sslrootcert=system".to_owned(), "must be verify-full"),
     ] {
         let why = secure.open(host, &options).await.unwrap_err();
         assert!(why.contains(expected) && why.starts_with("cannot open the store"), "{options}: {why}");
+    }
+}
+
+/// 0.0.0.0 is this machine, but does not look like it.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_machine_without_a_rule_for_tls_is_a_warning_at_the_start() {
+    let secure = Secure::start();
+    for (place, options, warned) in [
+        ("0.0.0.0", "", true),
+        ("0.0.0.0", "?sslmode=prefer", true),
+        ("0.0.0.0", "?sslmode=require", false),
+        ("0.0.0.0", "?sslmode=disable", false),
+        ("localhost", "", false),
+    ] {
+        let url =
+            format!("postgres://postgres@{place}:{}/{}{options}", secure.port, secure.server.database());
+        let host = TestHost::start_with(&orders(), &[], &[("ORDERS_STORE", &url)]).await;
+        let warnings: Vec<_> =
+            host.log().lines().into_iter().filter(|line| line["event"] == "store.not_verified").collect();
+        assert_eq!(warnings.len(), usize::from(warned), "{place}{options}: {warnings:?}");
+        for line in warnings {
+            assert_eq!(line["level"], "WARN");
+            assert!(line["message"].as_str().unwrap().contains("use sslmode=verify-full"), "{line}");
+        }
     }
 }
 
@@ -115,5 +146,5 @@ async fn a_server_without_tls_is_rejected_if_sslmode_requires_it() {
         assert_eq!(secure.open("localhost", options).await, Ok(None), "{options}");
     }
     let why = secure.open("localhost", "sslmode=require").await.unwrap_err();
-    assert!(why.contains("server does not support TLS"), "{why}");
+    assert!(why.contains("the server does not support TLS; enable it there"), "{why}");
 }

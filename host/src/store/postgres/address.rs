@@ -1,7 +1,7 @@
 //! Parses the URL. `sslmode` and `sslrootcert` are parsed here because the client library supports fewer of their
 //! values; the library parses the rest.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::{Config, Host, SslMode, TargetSessionAttrs};
@@ -24,6 +24,8 @@ const KEEPALIVE_RETRIES: u32 = 3;
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,
+    /// Whether the traffic leaves this machine although nothing says that it must be encrypted, or to whom it goes.
+    pub(super) is_exposed: bool,
 }
 
 impl Address {
@@ -61,8 +63,24 @@ impl Address {
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
         }
-        Ok(Self { config, tls: tls::connector(verify, &options.roots())? })
+        let is_exposed = mode == SslMode::Prefer && leaves_machine(&config);
+        Ok(Self { config, tls: tls::connector(verify, &options.roots())?, is_exposed })
     }
+}
+
+/// Whether the server may be on another machine.
+fn leaves_machine(config: &Config) -> bool {
+    // An address takes precedence over the name of the host.
+    if !config.get_hostaddrs().is_empty() {
+        return config.get_hostaddrs().iter().any(|address| !address.to_canonical().is_loopback());
+    }
+    config.get_hosts().iter().any(|host| match host {
+        Host::Unix(_) => false,
+        Host::Tcp(name) => match name.parse::<IpAddr>() {
+            Ok(address) => !address.to_canonical().is_loopback(),
+            Err(_) => !name.eq_ignore_ascii_case("localhost"),
+        },
+    })
 }
 
 /// The TLS options of a URL.
@@ -73,10 +91,15 @@ struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Follows libpq: `require` with a root certificate means `verify-ca`, and without `sslmode` TLS is used if the
-    /// server supports it.
+    /// Follows libpq: `require` with a root certificate means `verify-ca`, without `sslmode` TLS is used if the server
+    /// supports it, and `sslrootcert=system` means `verify-full`: an authority of the machine signs for anybody.
     fn tls(&self) -> Result<(SslMode, Verify), String> {
+        let system = self.roots.as_deref() == Some("system");
         Ok(match self.mode.as_deref() {
+            None if system => (SslMode::Require, Verify::AuthorityAndName),
+            Some("prefer" | "require" | "verify-ca") if system => {
+                return Err("its sslmode must be verify-full, since its sslrootcert is system".to_owned());
+            }
             Some("disable") => (SslMode::Disable, Verify::Nothing),
             None | Some("prefer") => (SslMode::Prefer, Verify::Nothing),
             Some("require") if self.roots.is_none() => (SslMode::Require, Verify::Nothing),
@@ -139,6 +162,7 @@ mod tests {
             ("?connect_timeout=3&ssl%6dode=require", SslMode::Require),
             ("?sslmode=verify-ca", SslMode::Require),
             ("?sslmode=verify-full&sslrootcert=system", SslMode::Require),
+            ("?sslrootcert=system", SslMode::Require),
         ] {
             let address = parse(&format!("postgres://ada:secret@localhost/orders{mode}")).unwrap();
             assert_eq!(address.config.get_ssl_mode(), expected, "{mode}");
@@ -158,10 +182,30 @@ mod tests {
             ("postgres://ada:secret@localhost/orders?secret=secret", "URL is malformed"),
             ("postgres://ada:secret@localhost/orders?sslmode=secret", "sslmode must be"),
             ("postgres://ada:secret@/orders", "names no host"),
+            ("postgres://ada:secret@localhost/?sslmode=require&sslrootcert=system", "must be verify-full"),
             ("postgres://ada:secret@localhost/?sslmode=verify-full&sslrootcert=/no/such", "sslrootcert"),
         ] {
             let why = parse(url).err().unwrap();
             assert!(why.contains(expected) && !why.contains("sec") && !why.contains("ada"), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn traffic_that_leaves_the_machine_without_a_rule_is_exposed() {
+        for (place, expected) in [
+            ("db.example/orders", true),
+            ("10.0.0.7/orders?sslmode=prefer", true),
+            ("localhost,db.example/orders", true),
+            ("localhost/orders?hostaddr=10.0.0.7", true),
+            ("db.example/orders?sslmode=require", false),
+            ("db.example/orders?sslmode=disable", false),
+            ("localhost/orders", false),
+            ("127.0.0.1/orders", false),
+            ("[::1]/orders", false),
+            ("db.example/orders?hostaddr=127.0.0.1", false),
+            ("%2Frun%2Fpostgresql/orders", false),
+        ] {
+            assert_eq!(parse(&format!("postgres://ada@{place}")).unwrap().is_exposed, expected, "{place}");
         }
     }
 }

@@ -79,6 +79,7 @@ impl Connector {
             backoff: AsyncMutex::new(Backoff::default()),
             outage: watch::Sender::new(None),
         };
+        connector.warn_if_exposed();
         let address = connector.server().address;
         match timeout(OPEN_TIMEOUT, schema::prepare(&address, if_missing, OPEN_TIMEOUT)).await {
             Ok(prepared) => prepared.map(|()| connector),
@@ -95,6 +96,17 @@ impl Connector {
         let address = Address::from_url(&location.url)?;
         let reached = timeout(REACH_TIMEOUT, schema::check(&address, REACH_TIMEOUT)).await;
         reached.unwrap_or_else(|_| Err(OpenFailure::no_response(REACH_TIMEOUT)))
+    }
+
+    /// Warns if the connections may be neither encrypted nor verified, and nobody has said that this is meant.
+    pub(super) fn warn_if_exposed(&self) {
+        if self.server().address.is_exposed {
+            tracing::warn!(
+                event = "store.not_verified",
+                store = %self.url,
+                "connections to the store may be unencrypted, and its server is not verified: use sslmode=verify-full"
+            );
+        }
     }
 
     /// The URL as first read, for display.

@@ -2,9 +2,12 @@
 
 use std::{
     error::Error as _,
+    fmt,
     io::{self, ErrorKind},
+    time::Duration,
 };
 
+use rustls::{CertificateError, OtherError, pki_types::UnixTime};
 use tokio_postgres::{Error, error::SqlState};
 
 use crate::store::contract::{Reason, StoreError};
@@ -44,6 +47,12 @@ fn connection_reason(error: &Error) -> Reason {
         return Reason::new("the connection was closed");
     }
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    if let Some(tls) = cause.and_then(io::Error::get_ref).and_then(|cause| cause.downcast_ref()) {
+        return tls_reason(tls);
+    }
+    if error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS") {
+        return Reason::new("the server does not support TLS; enable it there, or choose another sslmode");
+    }
     let public = match cause.map(io::Error::kind) {
         // The library reports so that the server takes no writes.
         Some(ErrorKind::PermissionDenied) if cause.is_some_and(|cause| cause.get_ref().is_some()) => {
@@ -54,6 +63,55 @@ fn connection_reason(error: &Error) -> Reason {
         None => "the connection to the server failed",
     };
     Reason::new(public).with_detail(with_causes(error))
+}
+
+/// Describes an error of TLS, mostly a certificate that was refused.
+fn tls_reason(error: &rustls::Error) -> Reason {
+    use CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(certificate) = error else {
+        return Reason::new("TLS with the server failed").with_detail(error);
+    };
+    match certificate {
+        Bad::UnknownIssuer => Reason::new(
+            "no trusted authority has signed the server's certificate; name the file of its root certificate with sslrootcert",
+        ),
+        Bad::NotValidForName => Reason::new(WRONG_NAME),
+        Bad::NotValidForNameContext { expected, presented } => Reason::new(WRONG_NAME).with_detail(
+            format_args!("it is for {}, not for {}", or_nobody(&presented.join(", ")), expected.to_str()),
+        ),
+        Bad::Expired => Reason::new(EXPIRED),
+        Bad::ExpiredContext { time, not_after } => {
+            Reason::new(EXPIRED).with_detail(format_args!("{} ago", between(*not_after, *time)))
+        }
+        Bad::NotValidYet => Reason::new(NOT_VALID_YET),
+        Bad::NotValidYetContext { time, not_before } => Reason::new(NOT_VALID_YET)
+            .with_detail(format_args!("it will be in {}", between(*time, *not_before))),
+        Bad::UnsupportedSignatureAlgorithmContext { .. }
+        | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Reason::new(
+            "the server's certificate is signed with an algorithm that is not accepted; renew it with SHA-256 and an \
+             RSA key of 2048 bits or more, or an elliptic curve",
+        ),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => Reason::new(
+            "the server's certificate, or one of its authorities, is not for servers; renew it with the extended key \
+             usage serverAuth, or without one",
+        ),
+        Bad::Other(OtherError(why)) => Reason::new(NOT_ACCEPTED).with_detail(why),
+        other => Reason::new(NOT_ACCEPTED).with_detail(format_args!("{other:?}")),
+    }
+}
+
+const WRONG_NAME: &str =
+    "the server's certificate is for another host; connect with a name that it contains, or renew it";
+const EXPIRED: &str = "the server's certificate has expired; renew it";
+const NOT_VALID_YET: &str = "the server's certificate is not valid yet; check the clocks of both machines";
+const NOT_ACCEPTED: &str = "the server's certificate is not valid; renew it";
+
+fn between(from: UnixTime, to: UnixTime) -> impl fmt::Display {
+    humantime::format_duration(Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())))
+}
+
+fn or_nobody(names: &str) -> &str {
+    if names.is_empty() { "no host" } else { names }
 }
 
 /// The error and its causes, outermost first.

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `errors` | describes a server's errors |
 //! | `open_failure` | why a database could not be opened, and whether that may pass |
+//! | `certificate` | reads a server's certificate of any version |
+//! | `chain` | accepts certificates of a form that only psql accepts |
 //! | `tls` | which servers are trusted |
 //! | `address` | parses the URL |
 //! | `statements` | the statements that every connection prepares |
@@ -21,6 +23,8 @@
 //! and why it is not slow.
 
 mod address;
+mod certificate;
+mod chain;
 mod commits;
 mod connection;
 mod connector;

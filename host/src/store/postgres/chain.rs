@@ -1,0 +1,397 @@
+//! Accepts what psql accepts and webpki refuses for its form: certificates of X.509 version 1, and authorities that are
+//! servers themselves. PostgreSQL's manual makes both.
+//!
+//! webpki decides first: only what it refuses with one of two errors ([`is_form_error`]) is verified here, and only against
+//! the roots of a file.
+
+use rustls::{
+    CertificateError, Error, OtherError,
+    crypto::WebPkiSupportedAlgorithms,
+    pki_types::{CertificateDer, UnixTime},
+};
+
+use super::certificate::Certificate;
+
+/// Maximum number of certificates between the server's and a root, as in webpki. It also bounds the number of signatures that a
+/// server can have verified.
+const MAX_INTERMEDIATES: usize = 6;
+
+/// Whether webpki refused a certificate because it is of version 1, or because a server's is an authority's.
+pub(super) fn is_form_error(error: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else { return false };
+    matches!(
+        cause.downcast_ref(),
+        Some(webpki::Error::UnsupportedCertVersion | webpki::Error::CaUsedAsEndEntity)
+    )
+}
+
+/// Verifies that the server's certificate is one of the roots, or is signed by one, directly or through certificates that the
+/// server sent.
+///
+/// # Errors
+///
+/// [`Error::InvalidCertificate`].
+pub(super) fn verify_chain(
+    server: &CertificateDer<'_>,
+    sent: &[CertificateDer<'_>],
+    roots: &[CertificateDer<'_>],
+    now: UnixTime,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<(), Error> {
+    let parsed = Certificate::parse(server)?;
+    parsed.check(now)?;
+    if roots.contains(server) {
+        return Ok(());
+    }
+    parsed.check_algorithm(algorithms)?;
+    let parse = |der| Certificate::parse(der).ok().filter(|parsed| parsed.check(now).is_ok());
+    let roots: Vec<_> = roots.iter().filter_map(parse).collect();
+    let sent: Vec<_> = sent.iter().take(MAX_INTERMEDIATES).filter_map(parse).collect();
+    let mut last = &parsed;
+    for intermediates in 0..=MAX_INTERMEDIATES {
+        let issued_last = |issuer: &&Certificate<'_>| issuer.issued(last, algorithms);
+        let may_be_root = |root: &&Certificate<'_>| root.is_old_root() || root.may_issue(intermediates);
+        if roots.iter().filter(may_be_root).any(|root| issued_last(&root)) {
+            return Ok(());
+        }
+        let issuer = sent.iter().filter(|issuer| issuer.may_issue(intermediates)).find(issued_last);
+        last = issuer.ok_or(CertificateError::UnknownIssuer)?;
+    }
+    Err(CertificateError::UnknownIssuer.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType,
+        ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, KeyUsagePurpose, NameConstraints,
+    };
+    use rustls::{
+        CertificateError, Error,
+        crypto::ring,
+        pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    };
+
+    use super::{super::certificate::Certificate, verify_chain};
+
+    /// Made by the commands of PostgreSQL's manual, but with elliptic curves and for a hundred years: a root, an
+    /// intermediate below it, and of version 1 a server below each; a self-signed server; a root of version 1 and a server
+    /// below it.
+    const MANUAL: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBdTCCARugAwIBAgIUVbIWCp2g/uvG299Qf11XxLAb2IgwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkz
+OVowDzENMAsGA1UEAwwEcm9vdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGs2
+bczcHgfJQZ7XAcggYV8XLOm00wJQhC9j/AyIeIx1tRA5HSZKmT+KWheXt2TSWOst
+zR7SJYEf75y7rMejL1OjUzBRMB0GA1UdDgQWBBRA4W+IduBj6+5toW1N9bReGQfN
+AjAfBgNVHSMEGDAWgBRA4W+IduBj6+5toW1N9bReGQfNAjAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCzFAK28PfaFRdixqTfg7+DMSXIXDqf1jfv
+eMSCW0qOsgIgQChlAeqYGvB8RmsdmU2fSa8cQQAKlKAh/YFRNSkl/b0=
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBfTCCASOgAwIBAgIUOc/EVoiVnlpcsBjNThsvpYyiKKQwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkz
+OVowFzEVMBMGA1UEAwwMaW50ZXJtZWRpYXRlMFkwEwYHKoZIzj0CAQYIKoZIzj0D
+AQcDQgAE/IvKKeys/X14r8pcNpHQPHq7OhH+RqJNU4/dwCYldbZSEuofqAwbax+B
+VMLGorKtquCEHvzM+tM2cmjvtxdYmKNTMFEwHQYDVR0OBBYEFOS4CLBx6mq/Ziya
+CWHzZNkI/KRoMB8GA1UdIwQYMBaAFEDhb4h24GPr7m2hbU31tF4ZB80CMA8GA1Ud
+EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgWn33e7udP5DzLbAasdJhs3op
+ldIowjGah+ooHeAhwCICIQDevY9+Onhciy6Ulhh5DAjjmmMC1jKjKIRQz8RNUfjW
+JQ==
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBMDCB2AIUOc/EVoiVnlpcsBjNThsvpYyiKKUwCgYIKoZIzj0EAwIwDzENMAsG
+A1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkzOVowJjEP
+MA0GA1UECgwGT3JkZXJzMRMwEQYDVQQDDApkYi5leGFtcGxlMFkwEwYHKoZIzj0C
+AQYIKoZIzj0DAQcDQgAEmHDFVr3bWRVvFP1yosDDnxvC7XBmw5M4DKux6sPBKxfl
+XZ/t0Z1I74iRJCv1HOPCceR0fxXrd46YDrmfmWGSEzAKBggqhkjOPQQDAgNHADBE
+AiABUXVmYXBdoFN/JPMvkvMDO8N3aIynDdekorwOpEkJiQIgaB+XB1bnaVHoltu4
+6kjSNkEIEJfS4ysHwAEMWD7oHqY=
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBOjCB4AIUDW8KzbN8DCd6tDRn3/qW4sLuzagwCgYIKoZIzj0EAwIwFzEVMBMG
+A1UEAwwMaW50ZXJtZWRpYXRlMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1
+OTM5WjAmMQ8wDQYDVQQKDAZPcmRlcnMxEzARBgNVBAMMCmRiLmV4YW1wbGUwWTAT
+BgcqhkjOPQIBBggqhkjOPQMBBwNCAASYcMVWvdtZFW8U/XKiwMOfG8LtcGbDkzgM
+q7Hqw8ErF+Vdn+3RnUjviJEkK/Uc48Jx5HR/Fet3jpgOuZ+ZYZITMAoGCCqGSM49
+BAMCA0kAMEYCIQDlqGfD4NYVUzzKLbCHRT2BxiByt5YhsutF8k8/k7PyBAIhAMbX
+dtJmqFHD6ZjjGOxOqyjQNdxK1n7Ug8+vfNT0GzwW
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBgTCCASegAwIBAgIUF6xYj88/67wr6oMjE+7TF01xZQYwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKZGIuZXhhbXBsZTAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEw
+MzA1NTkzOVowFTETMBEGA1UEAwwKZGIuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABGBZyTdYU6j62wH4ZlW652cPN3G5RkDgCcxM0GT0BFbddmWKOWKh
+VOTQE9h4wseTXfbt6KwIx1A4HzHECgypbVmjUzBRMB0GA1UdDgQWBBS4ivT0eDbU
+LBWR9WJRz8JrzPu5GjAfBgNVHSMEGDAWgBS4ivT0eDbULBWR9WJRz8JrzPu5GjAP
+BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCICNcVdDHFQktUFmrtcPE
+eyNQxla4SCzcenyVMblDho48AiEAswcd2d3faVVPF/ETcvJT2aarnX3i/sB7XU1N
+rQfAvKU=
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBFzCBvwIUe9l7tBQcYL7SXolET5YpJX8Dm7owCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDb2xkMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1OTM5WjAOMQww
+CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ9ixlJZno0N5uw
+xQCMDOMDyxSW6yJKqCUuK74CGvwMdnJwF4DOqTpqsvZ1f5j3K3i+x2lERJxMFUs2
+LfK86EikMAoGCCqGSM49BAMCA0cAMEQCIFrty8mqVgugluVYz6nin+MLzmmzlAZQ
+TIuMNxLbDQC/AiBFOXV+wAVhrVOKGpOrslcg3NXnXgqdre4DM72SN0G/0w==
+-----END CERTIFICATE-----
+-----BEGIN CERTIFICATE-----
+MIIBLzCB1wIUY2+GHeuWq79kjX7VnucBKMz5yPYwCgYIKoZIzj0EAwIwDjEMMAoG
+A1UEAwwDb2xkMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1OTM5WjAmMQ8w
+DQYDVQQKDAZPcmRlcnMxEzARBgNVBAMMCmRiLmV4YW1wbGUwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAASYcMVWvdtZFW8U/XKiwMOfG8LtcGbDkzgMq7Hqw8ErF+Vd
+n+3RnUjviJEkK/Uc48Jx5HR/Fet3jpgOuZ+ZYZITMAoGCCqGSM49BAMCA0cAMEQC
+IF/X28SEPsheakAoyzHNoe8TR2YNni5HpIeLLihMsXEOAiBciT0DMJPvKHxBh+ji
+REU0F4Zs2fSEQs4ziEAbkbip/w==
+-----END CERTIFICATE-----";
+
+    /// A moment at which these are valid.
+    const VALID: u64 = 2_000_000_000;
+
+    fn manual() -> [CertificateDer<'static>; 7] {
+        let all: Vec<_> = CertificateDer::pem_slice_iter(MANUAL.as_bytes()).map(Result::unwrap).collect();
+        all.try_into().unwrap()
+    }
+
+    fn verify_at(
+        seconds: u64,
+        server: &CertificateDer<'_>,
+        sent: &[CertificateDer<'_>],
+        roots: &[CertificateDer<'_>],
+    ) -> Result<(), CertificateError> {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        verify_chain(server, sent, roots, now, &algorithms).map_err(|error| match error {
+            Error::InvalidCertificate(why) => why,
+            other => panic!("{other}"),
+        })
+    }
+
+    fn verify(
+        server: &CertificateDer<'_>,
+        sent: &[CertificateDer<'_>],
+        roots: &[CertificateDer<'_>],
+    ) -> Result<(), CertificateError> {
+        verify_at(VALID, server, sent, roots)
+    }
+
+    #[test]
+    fn certificates_of_the_manual_are_accepted() {
+        let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
+        let roots = [root];
+        assert_eq!(verify(&server, &[], &roots), Ok(()));
+        assert_eq!(verify(&below_intermediate, &[intermediate.clone()], &roots), Ok(()));
+        assert_eq!(verify(&below_intermediate, &[server, intermediate.clone()], &roots), Ok(()));
+        assert_eq!(verify(&below_intermediate, &[], &[intermediate]), Ok(()));
+        assert_eq!(verify(&own, &[], &[old_root.clone(), own.clone()]), Ok(()));
+        assert_eq!(verify(&below_old_root, &[], &[old_root]), Ok(()));
+    }
+
+    #[test]
+    fn a_certificate_below_no_root_is_refused() {
+        let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
+        let unknown = Err(CertificateError::UnknownIssuer);
+        assert_eq!(verify(&server, &[], &[]), unknown);
+        assert_eq!(verify(&server, &[root.clone()], &[]), unknown, "a root that the server sent");
+        assert_eq!(verify(&server, &[], &[own.clone(), old_root.clone(), intermediate.clone()]), unknown);
+        assert_eq!(verify(&below_intermediate, &[], &[root.clone()]), unknown, "the intermediate is missing");
+        assert_eq!(verify(&below_intermediate, &[server], &[root.clone()]), unknown, "another one is there");
+        assert_eq!(verify(&own, &[own.clone()], &[root.clone()]), unknown, "self-signed, but not the root");
+        let roots = [root];
+        assert_eq!(
+            verify(&below_old_root, &[old_root], &roots),
+            unknown,
+            "version 1 is no authority if it is sent"
+        );
+    }
+
+    #[test]
+    fn dates_count_also_for_a_certificate_that_is_itself_the_root() {
+        let [root, _, server, _, own, ..] = manual();
+        for (server, roots) in [(&own, [own.clone()]), (&server, [root])] {
+            let (early, late) = (
+                verify_at(1_000_000_000, server, &[], &roots),
+                verify_at(6_000_000_000, server, &[], &roots),
+            );
+            assert!(matches!(early, Err(CertificateError::NotValidYetContext { .. })), "{early:?}");
+            assert!(matches!(late, Err(CertificateError::ExpiredContext { .. })), "{late:?}");
+        }
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    }
+
+    fn authority_params(name: &str) -> CertificateParams {
+        let mut params = params(name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+    }
+
+    type Authority = CertifiedIssuer<'static, KeyPair>;
+
+    fn root(params: CertificateParams) -> Authority {
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn below(issuer: &Authority, params: CertificateParams) -> Authority {
+        CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), issuer).unwrap()
+    }
+
+    fn der(authority: &Authority) -> CertificateDer<'static> {
+        authority.der().clone()
+    }
+
+    /// Each row spoils one certificate between a root and a server, for which everything else is right.
+    #[test]
+    fn an_authority_signs_no_more_than_it_may() {
+        type Spoil = fn(&mut CertificateParams);
+        let rows: [(&str, Spoil, bool); 10] = [
+            ("nothing is wrong", |_| {}, true),
+            ("enough below", |it| it.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)), true),
+            ("may sign", |it| it.key_usages = vec![KeyUsagePurpose::KeyCertSign], true),
+            ("for servers", |it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth], true),
+            ("no authority", |it| it.is_ca = IsCa::ExplicitNoCa, false),
+            ("says nothing", |it| it.is_ca = IsCa::NoCa, false),
+            ("may not sign", |it| it.key_usages = vec![KeyUsagePurpose::DigitalSignature], false),
+            ("for clients", |it| it.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], false),
+            (
+                "constraints of names",
+                |it| {
+                    let permitted_subtrees = vec![GeneralSubtree::DnsName("db.example".into())];
+                    it.name_constraints =
+                        Some(NameConstraints { permitted_subtrees, excluded_subtrees: vec![] });
+                },
+                false,
+            ),
+            (
+                "an unknown critical extension",
+                |it| {
+                    let mut extension = CustomExtension::from_oid_content(&[1, 2, 3, 4], vec![5, 0]);
+                    extension.set_criticality(true);
+                    it.custom_extensions = vec![extension];
+                },
+                false,
+            ),
+        ];
+        for (what, spoil, accepted) in rows {
+            let mut spoilt = authority_params("middle");
+            spoil(&mut spoilt);
+            let top = root(authority_params("top"));
+            let middle = below(&top, spoilt.clone());
+            let server = below(&middle, params("db.example"));
+            assert_eq!(verify(&der(&server), &[der(&middle)], &[der(&top)]).is_ok(), accepted, "{what}");
+            // The same for a root.
+            let spoilt = root(spoilt);
+            let server = below(&spoilt, params("db.example"));
+            assert_eq!(verify(&der(&server), &[], &[der(&spoilt)]).is_ok(), accepted, "a root: {what}");
+        }
+        let mut short = authority_params("short");
+        short.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        let short = root(short);
+        let middle = below(&short, authority_params("middle"));
+        let server = below(&middle, params("db.example"));
+        assert_eq!(
+            verify(&der(&server), &[der(&middle)], &[der(&short)]),
+            Err(CertificateError::UnknownIssuer)
+        );
+    }
+
+    #[test]
+    fn a_namesake_of_a_root_with_another_key_is_no_issuer() {
+        let (mine, theirs) = (root(authority_params("top")), root(authority_params("top")));
+        let server = below(&theirs, params("db.example"));
+        let unknown = Err(CertificateError::UnknownIssuer);
+        assert_eq!(verify(&der(&server), &[der(&theirs)], &[der(&mine)]), unknown);
+        assert_eq!(verify(&der(&server), &[], &[der(&mine), der(&theirs)]), Ok(()));
+        assert_eq!(verify(&der(&theirs), &[], &[der(&mine)]), unknown);
+    }
+
+    /// Certificates that sign each other in a circle, and a long chain: both end.
+    #[test]
+    fn a_chain_has_a_limit() {
+        let top = root(authority_params("a"));
+        let mut sent = vec![];
+        let mut last = below(&top, authority_params("0"));
+        for number in 1..=9 {
+            sent.push(der(&last));
+            let next = below(&last, authority_params(&number.to_string()));
+            last = next;
+            let longest = sent.len() <= super::MAX_INTERMEDIATES;
+            assert_eq!(verify(&der(&last), &sent, &[der(&top)]).is_ok(), longest, "{number}");
+        }
+        let key = KeyPair::generate().unwrap();
+        let (a, b) = (root(authority_params("a")), root(authority_params("b")));
+        let sign =
+            |name: &str, key: &KeyPair, by: &Authority| authority_params(name).signed_by(key, by).unwrap();
+        let circle = [sign("a", a.key(), &b).der().clone(), sign("b", b.key(), &a).der().clone()];
+        let server = params("db.example").signed_by(&key, &a).unwrap();
+        assert_eq!(verify(server.der(), &circle, &[der(&top)]), Err(CertificateError::UnknownIssuer));
+    }
+
+    #[test]
+    fn a_common_name_counts_if_there_is_no_other_name_of_a_host() {
+        let check = |params: CertificateParams, host: &str| {
+            let server = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            let host = ServerName::try_from(host.to_owned()).unwrap();
+            Certificate::parse(server.der()).unwrap().verify_common_name(&host).is_ok()
+        };
+        for (name, host, expected) in [
+            ("db.example", "db.example", true),
+            ("DB.example", "db.Example", true),
+            ("*.example", "db.example", true),
+            ("*.example", "a.db.example", false),
+            ("*.example", "example", false),
+            ("*.0.0.1", "127.0.0.1", false),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("::1", "::1", true),
+            ("other.example", "db.example", false),
+            ("db.example\0.evil", "db.example", false),
+            ("", "db.example", false),
+        ] {
+            assert_eq!(check(params(name), host), expected, "{name} {host}");
+        }
+        for other in ["other.example", "127.0.0.1"] {
+            let mut params = CertificateParams::new([other.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, "db.example");
+            assert!(!check(params, "db.example"), "{other}");
+        }
+        let [.., server, _, _, _, _] = manual();
+        let host = ServerName::try_from("db.example").unwrap();
+        assert_eq!(Certificate::parse(&server).unwrap().verify_common_name(&host), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_refused(bytes: Vec<u8>) {
+            let [root, ..] = manual();
+            let server = CertificateDer::from(bytes);
+            prop_assert!(verify(&server, &[server.clone()], &[root, ]).is_err());
+        }
+
+        /// One changed byte anywhere spoils a certificate that is not a root.
+        #[test]
+        fn a_changed_certificate_is_refused(which in 0..4_usize, place: prop::sample::Index, flip in 1..=255_u8) {
+            let [root, intermediate, server, below_intermediate, own, ..] = manual();
+            let change = |certificate: CertificateDer<'static>| {
+                let mut bytes = certificate.to_vec();
+                let place = place.index(bytes.len());
+                bytes[place] ^= flip;
+                CertificateDer::from(bytes)
+            };
+            let verdict = match which {
+                0 => verify(&change(server), &[], &[root]),
+                1 => verify(&change(below_intermediate), &[intermediate], &[root]),
+                2 => verify(&below_intermediate, &[change(intermediate)], &[root]),
+                _ => verify(&change(own.clone()), &[], &[own]),
+            };
+            prop_assert!(verdict.is_err());
+        }
+    }
+}
