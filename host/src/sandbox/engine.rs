@@ -11,6 +11,7 @@ use wasmtime::{
     WasmBacktraceDetails, component::Linker,
 };
 
+use crate::lifecycle::essential::Essential;
 use crate::sandbox::{
     cpu::{IDLE_TICK, TICK},
     imports,
@@ -165,6 +166,7 @@ fn code_config(target: Option<&str>) -> wasmtime::Result<Config> {
 fn start_epoch_thread(engine: &Engine, background: Weak<Workers>) -> std::io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("epoch".into()).spawn(move || {
+        let _essential = Essential("the thread that interrupts computations");
         let mut last_busy: Option<Instant> = None;
         loop {
             if background.upgrade().is_some_and(|threads| threads.is_busy()) {
