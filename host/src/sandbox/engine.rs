@@ -11,14 +11,16 @@ use wasmtime::{
     WasmBacktraceDetails, component::Linker,
 };
 
-use crate::lifecycle::essential::Essential;
-use crate::sandbox::{
-    cpu::{IDLE_TICK, TICK},
-    imports,
-    instance::InstanceState,
-    request_body,
-    workers::Workers,
-    written,
+use crate::{
+    lifecycle::essential::Essential,
+    sandbox::{
+        cpu::{IDLE_TICK, TICK},
+        imports,
+        instance::InstanceState,
+        request_body,
+        workers::Workers,
+        written,
+    },
 };
 
 /// The full version of wasmtime that this program was built with.

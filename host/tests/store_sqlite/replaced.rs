@@ -28,7 +28,8 @@ async fn nothing_is_committed_to_files_without_their_names() {
     let backup = folder.path().join("backup.db");
     make_store(&backup).await;
     let replace: fn(&Path, &Path) = |path, backup| fs::rename(backup, path).unwrap();
-    let delete: fn(&Path, &Path) = |path, _| files(path).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let delete: fn(&Path, &Path) =
+        |path, _| files(path).iter().for_each(|file| fs::remove_file(file).unwrap());
     let delete_log: fn(&Path, &Path) = |path, _| fs::remove_file(&files(path)[1]).unwrap();
     let delete_index: fn(&Path, &Path) = |path, _| fs::remove_file(&files(path)[2]).unwrap();
     for (number, change) in [delete, delete_log, delete_index, replace].into_iter().enumerate() {

@@ -74,7 +74,9 @@ pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result
         }
     })?;
     if session.doubts() != doubts {
-        return Err(StoreError::Unavailable("the server cannot say that the commit is replicated".to_owned()));
+        return Err(StoreError::Unavailable(
+            "the server cannot say that the commit is replicated".to_owned(),
+        ));
     }
     let outcomes: Vec<i64> = row.try_get(0)?;
     let unexpected =

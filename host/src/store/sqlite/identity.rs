@@ -40,7 +40,11 @@ impl Identity {
         connection
             .file_control(DEFAULT_NAME, FileControl::HasMoved(&mut moved))
             .map_err(|error| sqlite_open_error(path, &error))?;
-        if moved == 0 { Ok(Self { files }) } else { Err(open_error(path, "it was replaced meanwhile; start again")) }
+        if moved == 0 {
+            Ok(Self { files })
+        } else {
+            Err(open_error(path, "it was replaced meanwhile; start again"))
+        }
     }
 
     /// Checks that each path still names the same file: three system calls, a few microseconds.

@@ -100,10 +100,13 @@ fn create_private(path: &Path) {
     static CREATING: Mutex<()> = Mutex::new(());
     let _one = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
     // The file at the end of a link that leads nowhere yet.
-    let target = fs::read_link(path).map_or_else(|_| path.to_owned(), |to| match path.parent() {
-        Some(folder) => folder.join(to),
-        None => to,
-    });
+    let target = fs::read_link(path).map_or_else(
+        |_| path.to_owned(),
+        |to| match path.parent() {
+            Some(folder) => folder.join(to),
+            None => to,
+        },
+    );
     let created = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&target);
     if let Ok(file) = created {
         // A stricter mask of the process may have taken a right that SQLite needs.

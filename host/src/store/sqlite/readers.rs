@@ -116,8 +116,7 @@ fn get(connection: &Connection, keys: &[Key]) -> Result<Vec<Option<Stored>>, Sto
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let _transaction =
-        (keys.len() > 1).then(|| Transaction::begin(connection, Begin::Read)).transpose()?;
+    let _transaction = (keys.len() > 1).then(|| Transaction::begin(connection, Begin::Read)).transpose()?;
     let mut statement = connection.prepare_cached(SELECT_ENTRY)?;
     let mut bytes = 0;
     let mut found = Vec::with_capacity(keys.len());

@@ -79,8 +79,12 @@ impl Log {
             return;
         }
         self.checkpointed = pages;
-        let copied = connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE);
-        let all_copied = self.note(copied.map(|(pages, copied)| pages == copied));
+        let copied = match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+            // Another process does the same at this moment.
+            Err(error) if is_busy(&error) => Ok(false),
+            other => other.map(|(pages, copied)| pages == copied),
+        };
+        let all_copied = self.note(copied);
         let bytes = self.bytes();
         if bytes <= MAX_BYTES {
             self.retry_at = None;

@@ -26,6 +26,9 @@ const MIN_ROOM: usize = 1 << 20;
 /// And for this many times the bytes of the commits that failed: they also change pages of the tree in which they are stored.
 const ROOM_FACTOR: usize = 4;
 
+/// The most room that it makes sure of: for any batch. Writing it takes less than the time of a health check.
+const MAX_ROOM: usize = 16 << 20;
+
 /// Counts over the thread's lifetime. Commits per transaction is the batching ratio.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Totals {
@@ -103,7 +106,7 @@ impl WriterThread {
             self.commit_all(iter::once(&empty))?;
             // It may have found room where the next commits will not.
             self.failed = Some(bytes);
-            check_room(&self.connection, bytes.saturating_mul(ROOM_FACTOR).max(MIN_ROOM))?;
+            check_room(&self.connection, bytes.saturating_mul(ROOM_FACTOR).clamp(MIN_ROOM, MAX_ROOM))?;
             self.failed = None;
         }
         Ok(())
