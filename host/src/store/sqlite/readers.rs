@@ -40,6 +40,8 @@ impl Readers {
         let open = |_| {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            // The first read opens the WAL, by its path, which later may name another one.
+            probe(&connection)?;
             Ok(connection)
         };
         let idle = (0..READERS).map(open).collect::<rusqlite::Result<Vec<_>>>()?;
@@ -57,12 +59,7 @@ impl Readers {
 
     /// Checks that the file can be read.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.run(|connection| {
-            let mut statement = connection.prepare_cached(SELECT_LAST_REVISION)?;
-            let last: i64 = statement.query_one([], |row| row.get(0))?;
-            revision_from_column(last).map(drop)
-        })
-        .await
+        self.run(|connection| revision_from_column(probe(connection)?).map(drop)).await
     }
 
     /// Waits for the reads in flight, then closes the connections. Later reads fail with [`StoreError::Unavailable`].
@@ -109,6 +106,11 @@ impl Drop for Lent<'_> {
 
 fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads the last revision.
+fn probe(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached(SELECT_LAST_REVISION)?.query_one([], |row| row.get(0))
 }
 
 /// Reads all keys in one snapshot. One statement is a snapshot of its own; more of them need a transaction.
