@@ -59,7 +59,10 @@ impl Log {
             written.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { path, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false })
+        let mut log = Self { path, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
+        // A process that was killed may have left a long one.
+        log.retry_at = (log.bytes() > MAX_BYTES).then(Instant::now);
+        Ok(log)
     }
 
     /// When [`Log::maintain`] has to be called, even if nothing is committed.
