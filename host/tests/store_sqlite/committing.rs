@@ -212,6 +212,7 @@ async fn the_log_is_cut_after_a_long_read_of_another_process() {
             assert!(began.elapsed() < std::time::Duration::from_secs(30), "{} bytes are left", log());
         }
         store.health().await.unwrap();
+        drop(reader);
         store.close().await;
         assert_eq!(names(folder.path()), ["orders.db"]);
     }
