@@ -20,7 +20,9 @@ pub fn point(name: &str) {
 #[cfg_attr(feature = "fault-injection", allow(clippy::panic, reason = "what the test asks for"))]
 pub fn panic_at(name: &str) {
     #[cfg(feature = "fault-injection")]
-    if std::env::var("ORDERS_FAULT").is_ok_and(|chosen| chosen.strip_prefix("panic:") == Some(name)) {
+    if std::env::var_os("ORDERS_FAULT")
+        .is_some_and(|chosen| chosen.to_str().and_then(|chosen| chosen.strip_prefix("panic:")) == Some(name))
+    {
         panic!("a test has chosen to panic here");
     }
     #[cfg(not(feature = "fault-injection"))]
