@@ -64,19 +64,29 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts the host with further options.
+    /// Starts the release build with further options.
     pub(crate) fn start(
         component: &Path,
         folder: &Path,
         strace: bool,
         options: &[&str],
     ) -> Result<Self, TaskError> {
-        let binary = host::binary();
+        Self::start_program(&host::binary(), component, folder, strace, options)
+    }
+
+    /// Starts a build of the host with further options.
+    pub(crate) fn start_program(
+        binary: &Path,
+        component: &Path,
+        folder: &Path,
+        strace: bool,
+        options: &[&str],
+    ) -> Result<Self, TaskError> {
         let summary = strace.then(|| folder.join("strace"));
-        let mut command = Command::new(if strace { Path::new("strace") } else { &binary });
+        let mut command = Command::new(if strace { Path::new("strace") } else { binary });
         if let Some(summary) = &summary {
             command.args(["--follow-forks", "--quiet=attach,exit", "--summary-only"]);
-            command.arg("--trace=fsync,fdatasync").arg("--output").arg(summary).arg(&binary);
+            command.arg("--trace=fsync,fdatasync").arg("--output").arg(summary).arg(binary);
         }
         let store = database_in(folder);
         host::serve(&mut command, component, &store).args(options);

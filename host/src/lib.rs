@@ -8,8 +8,8 @@
 //! | layer | what it contains |
 //! |---|---|
 //! | [`config`] | every option: meaning, unit, default, environment variable |
+//! | [`lifecycle`] | the phases of the service, its signals, and the parts without which it ends |
 //! | [`log`] | the log of the service: a bounded queue, and the thread that writes it |
-//! | [`lifecycle`] | the phases of the service, and its signals |
 //! | [`store`] | the state: ordered keys and atomic conditional commits, in memory, SQLite or PostgreSQL |
 //! | [`sandbox`] | one request in one instance of a component |
 //! | [`module`] | modules: source, signature, compiled code, the module folder |

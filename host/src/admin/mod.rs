@@ -68,7 +68,7 @@ use crate::{
         listener::Listener,
         rejection::limit_response,
     },
-    lifecycle::shutdown::Lifecycle,
+    lifecycle::{essential::Essential, shutdown::Lifecycle},
     log::text::{client_text, cut},
     rollout::handle::Rollouts,
 };
@@ -102,6 +102,7 @@ impl AdminServer {
 
     /// Serves until the drain delay of the service has ended.
     pub async fn run(self, lifecycle: Lifecycle) {
+        let _essential = Essential("the operators' listener");
         let newcomers = Arc::new(Newcomers::default());
         let lingering = Arc::new(Semaphore::new(connection::MAX_LINGERING));
         let accept = async {

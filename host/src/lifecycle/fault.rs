@@ -1,4 +1,5 @@
-//! Fault injection: named points at which a test kills this process, as an operator or the kernel may kill it.
+//! Fault injection: named points at which a test kills this process, as an operator or the kernel may kill it, or lets a part
+//! of it panic.
 //!
 //! Only builds with the feature `fault-injection` have them, and no released build does; otherwise a point does nothing. The
 //! variable `ORDERS_FAULT` names the point. It is not an option, so it is read here instead of in `config`.
@@ -9,6 +10,20 @@ pub fn point(name: &str) {
     #[cfg(feature = "fault-injection")]
     if std::env::var_os("ORDERS_FAULT").is_some_and(|chosen| chosen == name) {
         let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
+    #[cfg(not(feature = "fault-injection"))]
+    let _ = name;
+}
+
+/// Marks a place in a part of the process. The part panics here if a test has chosen this place, `panic:` and its name.
+#[inline]
+#[cfg_attr(feature = "fault-injection", allow(clippy::panic, reason = "what the test asks for"))]
+pub fn panic_at(name: &str) {
+    #[cfg(feature = "fault-injection")]
+    if std::env::var_os("ORDERS_FAULT")
+        .is_some_and(|chosen| chosen.to_str().and_then(|chosen| chosen.strip_prefix("panic:")) == Some(name))
+    {
+        panic!("a test has chosen to panic here");
     }
     #[cfg(not(feature = "fault-injection"))]
     let _ = name;

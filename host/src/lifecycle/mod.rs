@@ -3,10 +3,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | [`essential`] | parts without which the process ends |
 //! | [`fault`] | named points at which a test kills this process |
 //! | [`memory`] | how much memory this process may use |
 //! | [`shutdown`] | the phases of the service, and the signals |
 
+pub mod essential;
 pub mod fault;
 pub mod memory;
 pub mod shutdown;

@@ -13,6 +13,7 @@ use super::{
     queue::{Queue, Work},
     text::{Escape, escaped},
 };
+use crate::lifecycle::essential::Essential;
 
 /// How much is written at once, if lines are no longer: what the kernel writes to a pipe in one piece (`PIPE_BUF`), so that
 /// lines of several processes on one pipe are not mixed.
@@ -45,6 +46,7 @@ impl Write for Stdout {
 /// If the operating system refuses the thread.
 pub(super) fn start(queue: Arc<Queue>, output: impl Write + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("log".into()).spawn(move || {
+        let _essential = Essential("the thread that writes the log");
         run(&queue, output);
         queue.writer_ended();
     })?;

@@ -11,13 +11,16 @@ use wasmtime::{
     WasmBacktraceDetails, component::Linker,
 };
 
-use crate::sandbox::{
-    cpu::{IDLE_TICK, TICK},
-    imports,
-    instance::InstanceState,
-    request_body,
-    workers::Workers,
-    written,
+use crate::{
+    lifecycle::essential::Essential,
+    sandbox::{
+        cpu::{IDLE_TICK, TICK},
+        imports,
+        instance::InstanceState,
+        request_body,
+        workers::Workers,
+        written,
+    },
 };
 
 /// The full version of wasmtime that this program was built with.
@@ -165,6 +168,7 @@ fn code_config(target: Option<&str>) -> wasmtime::Result<Config> {
 fn start_epoch_thread(engine: &Engine, background: Weak<Workers>) -> std::io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("epoch".into()).spawn(move || {
+        let _essential = Essential("the thread that interrupts computations");
         let mut last_busy: Option<Instant> = None;
         loop {
             if background.upgrade().is_some_and(|threads| threads.is_busy()) {

@@ -24,6 +24,8 @@ use tokio::{
     task::JoinHandle,
 };
 
+use crate::lifecycle::essential::Essential;
+
 /// The niceness of background threads.
 const NICENESS: i32 = 10;
 
@@ -96,6 +98,7 @@ impl Worker {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name(name).spawn(move || {
+            let _essential = Essential("a thread that serves");
             if niceness > 0 {
                 // On Linux, each thread has its own priority. If it cannot be set, the threads share the processors equally.
                 let _ = setpriority_process(None, niceness);

@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::join_all};
 use orders_host::store::{Check, Commit, Outcome, Revision};
+use rusqlite::Connection;
 use tempfile::TempDir;
 use tracing::{
     Event, Metadata, Subscriber,
@@ -181,6 +182,40 @@ async fn an_open_snapshot_delays_no_commit() {
     drop(snapshot);
     store.close().await;
     assert_eq!(names(folder.path()), ["orders.db"]);
+}
+
+/// A reader of another process, such as a backup, holds the log for long. Once it ends, the log is cut, whether or not
+/// anything else is committed.
+#[tokio::test]
+async fn the_log_is_cut_after_a_long_read_of_another_process() {
+    for commits_go_on in [true, false] {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("orders.db");
+        let store = open(&path).await.unwrap();
+        let large = |n: usize| (0..4).map(|k| put(format!("{n}/{k}"), vec![7; 1 << 20])).collect();
+        commit(&*store, large(0)).await.unwrap();
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM entries").unwrap();
+        for n in 1..16 {
+            commit(&*store, large(n)).await.unwrap();
+        }
+        let log = || fs::metadata(folder.path().join("orders.db-wal")).unwrap().len();
+        assert!(log() > 40 << 20, "{} bytes", log());
+        reader.execute_batch("COMMIT").unwrap();
+        let began = std::time::Instant::now();
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
+        while log() > 1 << 20 {
+            tick.tick().await;
+            if commits_go_on {
+                commit(&*store, vec![put("small", "1")]).await.unwrap();
+            }
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "{} bytes are left", log());
+        }
+        store.health().await.unwrap();
+        drop(reader);
+        store.close().await;
+        assert_eq!(names(folder.path()), ["orders.db"]);
+    }
 }
 
 /// Otherwise the connection of the snapshot would be the last one, and a read-only connection does not remove the

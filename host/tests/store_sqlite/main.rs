@@ -15,4 +15,5 @@ mod children;
 mod committing;
 mod opening;
 mod recovery;
+mod replaced;
 mod support;

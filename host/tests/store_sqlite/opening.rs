@@ -264,6 +264,27 @@ async fn an_empty_file_and_any_file_name_can_be_opened() {
     assert_eq!(contents(directory.path()).len(), 6);
 }
 
+/// Whatever the mask of the process allows. An existing file keeps its mode.
+#[tokio::test]
+async fn a_new_store_is_private_to_its_user() {
+    let folder = TempDir::new().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    symlink(at("target.db"), at("link.db")).unwrap();
+    fs::write(at("shared.db"), "").unwrap();
+    fs::set_permissions(at("shared.db"), fs::Permissions::from_mode(0o640)).unwrap();
+    for (name, mode) in [("orders.db", 0o600), ("link.db", 0o600), ("shared.db", 0o640)] {
+        let store = open(&at(name)).await.unwrap();
+        commit(&*store, vec![put("a", "1")]).await.unwrap();
+        let file = fs::canonicalize(at(name)).unwrap();
+        for suffix in ["", "-wal", "-shm"] {
+            let file = PathBuf::from(format!("{}{suffix}", file.display()));
+            let found = fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{}: {found:o}", file.display());
+        }
+        store.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_relative_name_is_a_file_in_the_current_directory() {
     let directory = TempDir::new().unwrap();

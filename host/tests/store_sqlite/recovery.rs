@@ -1,6 +1,6 @@
 //! How SQLite fails and recovers: a locked file, a full disk, a killed process.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 use futures_util::FutureExt;
 use rusqlite::Connection;
@@ -92,15 +92,33 @@ async fn a_store_on_a_full_disk_can_be_opened_once_there_is_space() {
 
 #[tokio::test]
 async fn acknowledged_commits_survive_a_kill() {
+    kill_after(50, |_| ()).await;
+}
+
+/// A long read keeps the log from starting again, so that recovery has all of it to read.
+#[tokio::test]
+async fn acknowledged_commits_in_a_long_log_survive_a_kill() {
+    let read = |path: &Path| {
+        let reader = Connection::open(path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM entries").unwrap();
+        reader
+    };
+    kill_after(600, read).await;
+}
+
+/// Kills a process after a number of commits, and compares. `beside` is kept until then.
+async fn kill_after<T>(commits: usize, beside: impl FnOnce(&Path) -> T) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("orders.db");
     // Opened before the kill and used afterwards, this handle represents the process that takes over.
-    let beside = open(&path).await.unwrap();
+    let successor = open(&path).await.unwrap();
+    let kept = beside(&path);
     let mut child = ChildProcess::start(Command::new(env::current_exe().unwrap()), "child_commits_for_ever");
     child.send(path.to_str().unwrap());
-    let mut acknowledged: Vec<_> = (0..50).map(|_| child.receive()).collect();
+    let mut acknowledged: Vec<_> = (0..commits).map(|_| child.receive()).collect();
     acknowledged.extend(child.kill());
-    for store in [beside, open(&path).await.unwrap()] {
+    drop(kept);
+    for store in [successor, open(&path).await.unwrap()] {
         let found = pairs(&*store).await;
         for name in &acknowledged {
             assert!(found.contains(name), "{name} was acknowledged and is lost");

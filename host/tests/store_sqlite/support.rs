@@ -25,9 +25,16 @@ pub(crate) async fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<Outc
 }
 
 pub(crate) async fn all_keys(store: &dyn Store) -> Vec<String> {
-    let scan = Scan::new(key("\0"), key(char::MAX), 1000, Order::Ascending).unwrap();
-    let entries = store.scan(scan).await.unwrap();
-    entries.iter().map(|entry| entry.key.as_str().to_owned()).collect()
+    let mut keys: Vec<String> = Vec::new();
+    loop {
+        let start = keys.last().map_or_else(|| "\0".to_owned(), |last| format!("{last}\0"));
+        let scan = Scan::new(key(start), key(char::MAX), 1000, Order::Ascending).unwrap();
+        let page = store.scan(scan).await.unwrap();
+        if page.is_empty() {
+            return keys;
+        }
+        keys.extend(page.into_iter().map(|entry| entry.key.as_str().to_owned()));
+    }
 }
 
 /// Two writes that must be visible together or not at all.

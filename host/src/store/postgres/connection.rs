@@ -23,7 +23,7 @@ use super::{
     errors,
     session::{Driver, Purpose, Session},
 };
-use crate::store::contract::StoreError;
+use crate::{lifecycle::essential::Essential, store::contract::StoreError};
 
 /// After a connection that lasted less than this, the next attempt to connect is delayed.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
@@ -153,6 +153,7 @@ impl ManagedConnection {
     }
 
     async fn maintain(self: Arc<Self>) {
+        let _essential = Essential("the task that connects to the store");
         // However this ends, no caller may wait for a connection that does not come.
         let _close = CloseOnDrop(&self.state);
         let mut closing = self.closing.subscribe();

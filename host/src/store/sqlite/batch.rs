@@ -1,6 +1,11 @@
 //! The queue of the writer thread, and the commits that it takes from the queue at once.
 
-use std::thread;
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+    time::Instant,
+};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -60,6 +65,47 @@ impl Batch {
             next = if full { None } else { next_waiting(messages) };
         }
         batch
+    }
+}
+
+/// What a wait for a message ended with.
+pub(super) enum Received {
+    Message(Message),
+    /// The deadline.
+    Late,
+    /// The end of the queue: it is closed and empty.
+    Closed,
+}
+
+/// Waits for the next message, until the deadline if there is one.
+pub(super) fn receive(messages: &mut mpsc::Receiver<Message>, deadline: Option<Instant>) -> Received {
+    // Not a timer of the runtime, which a store may outlive.
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        match messages.poll_recv(&mut context) {
+            Poll::Ready(Some(message)) => return Received::Message(message),
+            Poll::Ready(None) => return Received::Closed,
+            Poll::Pending => {}
+        }
+        match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            None => thread::park(),
+            Some(left) if left.is_zero() => return Received::Late,
+            Some(left) => thread::park_timeout(left),
+        }
+    }
+}
+
+/// Wakes a thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
     }
 }
 

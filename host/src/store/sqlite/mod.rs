@@ -2,12 +2,14 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `sql` | shared by all statements: the lock timeout, the revision column, error conversion |
+//! | `sql` | shared by all statements: the lock timeout, transactions, the revision column, error conversion |
 //! | `open_error` | the error messages of a failed open |
 //! | `schema` | the contents of a valid file |
+//! | `identity` | notices that the files were moved, deleted or replaced |
 //! | `open` | opens the connection that writes, without changing a file that is not a store |
 //! | `transaction` | applies commits in one transaction |
 //! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
+//! | `wal` | copies the write-ahead log into the file, and cuts it |
 //! | `writer_thread` | the thread that commits, one transaction and one fsync a batch |
 //! | `writer` | the handle to that thread |
 //! | `readers` | the read-only connections |
@@ -20,6 +22,7 @@
 //! supported.
 
 mod batch;
+mod identity;
 mod open;
 mod open_error;
 mod readers;
@@ -27,6 +30,7 @@ mod schema;
 mod snapshot;
 mod sql;
 mod transaction;
+mod wal;
 mod writer;
 mod writer_thread;
 
@@ -44,9 +48,11 @@ use tokio::{
 };
 
 use self::{
+    identity::{Identity, sidecar},
     open_error::{open_error, sqlite_open_error},
     readers::Readers,
     snapshot::SqliteSnapshot,
+    wal::Log,
     writer::Writer,
 };
 use crate::store::{
@@ -74,6 +80,7 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
 /// A store in one SQLite file.
 pub(super) struct SqliteStore {
     path: PathBuf,
+    identity: Arc<Identity>,
     readers: Readers,
     /// One permit for each possible snapshot; closed with the store.
     snapshots: Arc<Semaphore>,
@@ -100,15 +107,19 @@ impl SqliteStore {
         if if_missing == IfMissing::Fail && !open::has_content(&path)? {
             return Err(open_error(&path, "it does not exist; name an existing store file"));
         }
-        let connection = open::open_for_writing(&path)?;
+        let (mut connection, identity) = open::open_for_writing(&path)?;
+        let identity = Arc::new(identity);
         let readers = Readers::open(&path).map_err(|error| sqlite_open_error(&path, &error))?;
-        let writer = Writer::start(connection, open::sidecar(&path, "-wal")).map_err(|error| {
+        identity.check().map_err(|_| open_error(&path, "it was replaced meanwhile; start again"))?;
+        let log = Log::new(&mut connection, sidecar(&path, "-wal"))
+            .map_err(|error| sqlite_open_error(&path, &error))?;
+        let writer = Writer::start(connection, log, Arc::clone(&identity)).map_err(|error| {
             OpenError::permanent(format!(
                 "cannot open the store {path:?}: its writer thread did not start: {error}"
             ))
         })?;
         let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
-        Ok(Self { path, readers, snapshots, writer })
+        Ok(Self { path, identity, readers, snapshots, writer })
     }
 }
 
@@ -129,8 +140,13 @@ impl Store for SqliteStore {
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
         let permit =
             Arc::clone(&self.snapshots).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
-        let path = self.path.clone();
-        let began = task::spawn_blocking(move || SqliteSnapshot::begin(&path, after, permit)).await;
+        let (path, identity) = (self.path.clone(), Arc::clone(&self.identity));
+        let began = task::spawn_blocking(move || {
+            let snapshot = SqliteSnapshot::begin(&path, after, permit)?;
+            // It opens the file by its path.
+            identity.check().map(|()| snapshot)
+        })
+        .await;
         let failed = |error| Reason::new("a snapshot cannot start").with_detail(error);
         Ok(Box::new(began.map_err(failed)??))
     }

@@ -12,22 +12,28 @@
 use std::{
     fmt::Write as _,
     fs, io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{self, Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 use rustix::fs::{Access, access};
 
 use super::{
+    identity::{Identity, sidecar},
     open_error::{NOT_A_DATABASE, not_writable, open_error, sqlite_open_error},
     schema::{Content, check_tables, classify, classify_header, create, foreign_database},
-    sql::BUSY_TIMEOUT,
+    sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION},
 };
 use crate::store::backend::OpenError;
 
 /// Maximum number of attempts to switch to the WAL. The switch fails immediately, without waiting, while another
 /// process makes the same switch. Each further attempt first waits for that process's transaction.
 const MAX_WAL_SWITCH_ATTEMPTS: usize = 16;
+
+/// The mode of the files: its user alone may read and write them.
+const PRIVATE: u32 = 0o600;
 
 /// Returns the absolute path of a store that exists or may be created.
 ///
@@ -61,11 +67,12 @@ pub(super) fn check(given: &Path) -> Result<(), OpenError> {
     allowed.map_err(|error| not_writable(&path, &error))
 }
 
-/// Opens the connection that writes, after checking that the file is a store.
-pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
+/// Opens the connection that writes, after checking that the file is a store, and tells which files it has open.
+pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), OpenError> {
     if has_content(path)? {
         inspect_immutable(path)?;
     }
+    create_private(path);
     let connect = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -90,7 +97,33 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
         create(&mut connection, path)?;
     }
     switch_to_wal(&mut connection, path)?;
-    Ok(connection)
+    // The first read creates the WAL and its index.
+    connection
+        .query_one(SELECT_LAST_REVISION, [], |row| row.get::<_, i64>(0))
+        .map_err(|error| sqlite_open_error(path, &error))?;
+    let identity = Identity::of(&connection, path)?;
+    Ok((connection, identity))
+}
+
+/// Creates a missing file, empty, so that only this user may read it. SQLite gives its other files the same mode. A failure
+/// is not reported: SQLite fails next, and says why.
+fn create_private(path: &Path) {
+    /// Closing a descriptor releases the locks that this process holds on the file, here or through another store.
+    static CREATING: Mutex<()> = Mutex::new(());
+    let _one = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
+    // The file at the end of a link that leads nowhere yet.
+    let target = fs::read_link(path).map_or_else(
+        |_| path.to_owned(),
+        |to| match path.parent() {
+            Some(folder) => folder.join(to),
+            None => to,
+        },
+    );
+    let created = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&target);
+    if let Ok(file) = created {
+        // A stricter mask of the process may have taken a right that SQLite needs.
+        let _ = file.set_permissions(fs::Permissions::from_mode(PRIVATE));
+    }
 }
 
 /// Whether the file at `path` exists and has content.
@@ -158,13 +191,6 @@ fn inspect_immutable(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// The path of a file that SQLite keeps next to the store file, or next to the file that `path` links to.
-pub(super) fn sidecar(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
 /// The path as a URI that makes SQLite treat the file as immutable: no locks, no WAL.
 fn immutable_uri(path: &Path) -> String {
     let mut uri = String::from("file:");
@@ -222,7 +248,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.db");
         for _ in ["a new file", "an existing file"] {
-            let connection = open_for_writing(&path).unwrap();
+            let (connection, _) = open_for_writing(&path).unwrap();
             let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
             let synchronous: i64 =
                 connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();

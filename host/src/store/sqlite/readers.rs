@@ -6,9 +6,12 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
-use tokio::{sync::Semaphore, task};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task,
+};
 
-use super::sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column};
+use super::sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column};
 use crate::store::contract::{
     Entry, Key, Order, Reason, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
 };
@@ -37,6 +40,8 @@ impl Readers {
         let open = |_| {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
+            // The first read opens the WAL, by its path, which later may name another one.
+            probe(&connection)?;
             Ok(connection)
         };
         let idle = (0..READERS).map(open).collect::<rusqlite::Result<Vec<_>>>()?;
@@ -54,11 +59,7 @@ impl Readers {
 
     /// Checks that the file can be read.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.run(|connection| {
-            let last: i64 = connection.query_one(SELECT_LAST_REVISION, [], |row| row.get(0))?;
-            revision_from_column(last).map(drop)
-        })
-        .await
+        self.run(|connection| revision_from_column(probe(connection)?).map(drop)).await
     }
 
     /// Waits for the reads in flight, then closes the connections. Later reads fail with [`StoreError::Unavailable`].
@@ -74,22 +75,30 @@ impl Readers {
     /// Runs one read on a blocking thread. If the caller stops waiting, the read continues to its end.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permit =
             Arc::clone(&self.permits).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
         let idle = Arc::clone(&self.idle);
         let reading = task::spawn_blocking(move || {
-            let next_idle = lock(&idle).pop();
-            let Some(mut connection) = next_idle else {
-                return Err(StoreError::unavailable("a read connection is missing"));
-            };
-            let result = read(&mut connection);
-            lock(&idle).push(connection);
-            drop(permit);
-            result
+            let lent = Lent { connection: lock(&idle).pop(), idle: &idle, _permit: permit };
+            let missing = || StoreError::unavailable("a read connection is missing");
+            read(lent.connection.as_ref().ok_or_else(missing)?)
         });
         reading.await.unwrap_or_else(|error| Err(Reason::new("a read task failed").with_detail(error).into()))
+    }
+}
+
+/// A connection in use. It goes back when dropped, before its permit, also if the read panics.
+struct Lent<'a> {
+    connection: Option<Connection>,
+    idle: &'a Mutex<Vec<Connection>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        lock(self.idle).extend(self.connection.take());
     }
 }
 
@@ -97,10 +106,18 @@ fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads all keys in one transaction, which is one snapshot.
-fn get(connection: &mut Connection, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
-    let transaction = connection.transaction()?;
-    let mut statement = transaction.prepare_cached(SELECT_ENTRY)?;
+/// Reads the last revision.
+fn probe(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached(SELECT_LAST_REVISION)?.query_one([], |row| row.get(0))
+}
+
+/// Reads all keys in one snapshot. One statement is a snapshot of its own; more of them need a transaction.
+fn get(connection: &Connection, keys: &[Key]) -> Result<Vec<Option<Stored>>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let _transaction = (keys.len() > 1).then(|| Transaction::begin(connection, Begin::Read)).transpose()?;
+    let mut statement = connection.prepare_cached(SELECT_ENTRY)?;
     let mut bytes = 0;
     let mut found = Vec::with_capacity(keys.len());
     for key in keys {
@@ -137,4 +154,52 @@ fn scan(connection: &Connection, range: &Scan) -> Result<Vec<Entry>, StoreError>
         entries.push(Entry { key: Key(key), stored: Stored { value: Value(value), revision } });
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use rusqlite::{
+        Connection,
+        hooks::{AuthAction, AuthContext, Authorization},
+    };
+
+    use super::{Key, get};
+
+    /// SQLite asks an authorizer about each action of a statement when it prepares it, and not when it runs it.
+    #[test]
+    fn a_read_of_one_key_begins_no_transaction_and_prepares_nothing_again() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE entries (key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL, revision INTEGER NOT NULL);
+                 INSERT INTO entries VALUES ('a', x'01', 1)",
+            )
+            .unwrap();
+        let (prepared, begun) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+        let (prepares, begins) = (Arc::clone(&prepared), Arc::clone(&begun));
+        connection
+            .authorizer(Some(move |context: AuthContext<'_>| {
+                *prepares.lock().unwrap() += 1;
+                if matches!(context.action, AuthAction::Transaction { .. }) {
+                    *begins.lock().unwrap() += 1;
+                }
+                Authorization::Allow
+            }))
+            .unwrap();
+        let keys = |count: usize| -> Vec<_> {
+            ["a", "b"].iter().take(count).map(|key| Key::try_from((*key).to_owned()).unwrap()).collect()
+        };
+        assert_eq!(get(&connection, &keys(1)).unwrap().iter().flatten().count(), 1);
+        assert_eq!(*begun.lock().unwrap(), 0, "a transaction for one key");
+        assert_eq!(get(&connection, &keys(2)).unwrap().iter().flatten().count(), 1);
+        assert!(*begun.lock().unwrap() > 0, "one snapshot of two keys needs a transaction");
+        let before = *prepared.lock().unwrap();
+        for count in [0, 1, 2] {
+            assert_eq!(get(&connection, &keys(count)).unwrap().len(), count);
+        }
+        assert_eq!(*prepared.lock().unwrap(), before, "statements are prepared again");
+        assert!(connection.is_autocommit());
+    }
 }

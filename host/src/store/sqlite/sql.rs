@@ -1,8 +1,8 @@
-//! Shared by all statements: the lock timeout, the revision column, error conversion.
+//! Shared by all statements: the lock timeout, transactions, the revision column, error conversion.
 
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::store::contract::{Reason, Revision, StoreError};
 
@@ -12,6 +12,43 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Selects the last assigned revision.
 pub(super) const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
+
+/// How a transaction begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Begin {
+    /// It reads: its first statement determines what it sees.
+    Read,
+    /// It writes, and waits for the lock first.
+    Write,
+}
+
+/// A transaction whose own statements are prepared once per connection, unlike those of [`rusqlite::Transaction`]. Dropping it
+/// rolls it back, also after a failed commit.
+pub(super) struct Transaction<'a>(&'a Connection);
+
+impl<'a> Transaction<'a> {
+    pub(super) fn begin(connection: &'a Connection, kind: Begin) -> rusqlite::Result<Self> {
+        let sql = match kind {
+            Begin::Read => "BEGIN",
+            Begin::Write => "BEGIN IMMEDIATE",
+        };
+        connection.prepare_cached(sql)?.execute([])?;
+        Ok(Self(connection))
+    }
+
+    pub(super) fn commit(self) -> rusqlite::Result<()> {
+        self.0.prepare_cached("COMMIT")?.execute([]).map(drop)
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit() {
+            // If this fails, the next transaction cannot begin, and says so.
+            let _ = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
+        }
+    }
+}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {

@@ -1,8 +1,8 @@
 //! Applies commits in one transaction.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::sql::{SELECT_LAST_REVISION, revision_from_column, revision_to_column};
+use super::sql::{Begin, SELECT_LAST_REVISION, Transaction, revision_from_column, revision_to_column};
 use crate::store::contract::{Check, Commit, Outcome, Revision, StoreError, Write};
 
 const SELECT_REVISION: &str = "SELECT revision FROM entries WHERE key = ?1";
@@ -13,27 +13,26 @@ const UPDATE_LAST_REVISION: &str = "UPDATE last_revision SET revision = ?1";
 
 /// Applies all commits, in order, in one transaction. Any error rolls back all of them.
 pub(super) fn commit_all<'a>(
-    connection: &mut Connection,
+    connection: &Connection,
     commits: impl Iterator<Item = &'a Commit>,
 ) -> Result<Vec<Outcome>, StoreError> {
-    // Dropping the transaction rolls it back, also after a failed COMMIT.
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let before: i64 = transaction.prepare_cached(SELECT_LAST_REVISION)?.query_one([], |row| row.get(0))?;
+    let transaction = Transaction::begin(connection, Begin::Write)?;
+    let before: i64 = connection.prepare_cached(SELECT_LAST_REVISION)?.query_one([], |row| row.get(0))?;
     let before = revision_from_column(before)?;
     let mut last = before;
     let outcomes =
-        commits.map(|commit| apply(&transaction, commit, &mut last)).collect::<Result<Vec<_>, _>>()?;
+        commits.map(|commit| apply(connection, commit, &mut last)).collect::<Result<Vec<_>, _>>()?;
     if last != before {
-        transaction.prepare_cached(UPDATE_LAST_REVISION)?.execute([revision_to_column(last)?])?;
+        connection.prepare_cached(UPDATE_LAST_REVISION)?.execute([revision_to_column(last)?])?;
     }
     transaction.commit()?;
     Ok(outcomes)
 }
 
-/// Applies one commit on top of the earlier ones in the transaction.
-fn apply(transaction: &Transaction<'_>, commit: &Commit, last: &mut Revision) -> Result<Outcome, StoreError> {
+/// Applies one commit on top of the earlier ones in the connection's transaction.
+fn apply(connection: &Connection, commit: &Commit, last: &mut Revision) -> Result<Outcome, StoreError> {
     for (index, check) in commit.checks.iter().enumerate() {
-        if !holds(transaction, check)? {
+        if !holds(connection, check)? {
             return Ok(Outcome::Conflict(index));
         }
     }
@@ -42,19 +41,31 @@ fn apply(transaction: &Transaction<'_>, commit: &Commit, last: &mut Revision) ->
     for write in &commit.writes {
         match write {
             Write::Put(key, value) => {
-                transaction.prepare_cached(PUT)?.execute(params![key.as_str(), value.as_bytes(), column])?
+                connection.prepare_cached(PUT)?.execute(params![key.as_str(), value.as_bytes(), column])?
             }
-            Write::Delete(key) => transaction.prepare_cached(DELETE)?.execute([key.as_str()])?,
+            Write::Delete(key) => connection.prepare_cached(DELETE)?.execute([key.as_str()])?,
         };
     }
     *last = revision;
     Ok(Outcome::Committed(revision))
 }
 
-fn holds(transaction: &Transaction<'_>, check: &Check) -> Result<bool, StoreError> {
-    let found: Option<i64> = transaction
+fn holds(connection: &Connection, check: &Check) -> Result<bool, StoreError> {
+    let found: Option<i64> = connection
         .prepare_cached(SELECT_REVISION)?
         .query_one([check.key().as_str()], |row| row.get(0))
         .optional()?;
     Ok(check.holds(found.map(revision_from_column).transpose()?))
+}
+
+/// Checks that there is room for `bytes` on the disk, and returns them: a store whose last commits were refused may still have
+/// room for less than the next ones need. The table exists only meanwhile, or until the next check if this one fails half way.
+pub(super) fn check_room(connection: &Connection, bytes: usize) -> rusqlite::Result<()> {
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    let transaction = Transaction::begin(connection, Begin::Write)?;
+    connection.execute_batch("DROP TABLE IF EXISTS room; CREATE TABLE room (filler BLOB) STRICT")?;
+    connection.execute("INSERT INTO room VALUES (zeroblob(?1))", [bytes])?;
+    transaction.commit()?;
+    // A transaction of its own: SQLite does not write pages that the same transaction releases again.
+    connection.execute_batch("DROP TABLE room")
 }

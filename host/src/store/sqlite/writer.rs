@@ -1,7 +1,6 @@
 //! The handle to the thread that commits.
 
 use std::{
-    path::PathBuf,
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -14,6 +13,8 @@ use tokio::{
 
 use super::{
     batch::{Message, PendingCommit},
+    identity::Identity,
+    wal::Log,
     writer_thread::{Totals, WriterThread},
 };
 use crate::store::contract::{Commit, Outcome, StoreError};
@@ -36,10 +37,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns `connection` from then on. `wal` is the path of the connection's WAL.
-    pub(super) fn start(connection: Connection, wal: PathBuf) -> std::io::Result<Self> {
+    /// Starts the thread, which owns the connection and its log from then on.
+    pub(super) fn start(connection: Connection, log: Log, identity: Arc<Identity>) -> std::io::Result<Self> {
         let (queue, messages) = mpsc::channel(MAX_QUEUED);
-        let writer = WriterThread::new(connection, wal);
+        let writer = WriterThread::new(connection, log, identity);
         let (totals_sender, totals) = oneshot::channel();
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || {
             // A store that is dropped without `close` has no receiver.

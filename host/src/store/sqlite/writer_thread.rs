@@ -4,25 +4,30 @@
 //! them in one transaction, and replies to all callers once that is durable: the busier the store, the more commits share
 //! one fsync.
 
-use std::{fs, iter, path::PathBuf, time::Duration};
+use std::{iter, sync::Arc};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::mpsc;
 
 use super::{
-    batch::{Batch, Message, PendingCommit},
-    sql::BUSY_TIMEOUT,
-    transaction::commit_all,
+    batch::{Batch, Message, PendingCommit, Received, receive},
+    identity::{Identity, moved},
+    transaction::{check_room, commit_all},
+    wal::Log,
 };
-use crate::store::contract::{Commit, Outcome, StoreError};
+use crate::{
+    lifecycle::{essential::Essential, fault},
+    store::contract::{Commit, Outcome, StoreError},
+};
 
-/// The WAL may grow by this many bytes before it is truncated. SQLite copies it into the file every 4 MiB on its own, but
-/// starts it anew only if no read is in flight at that moment; under steady load there always is one.
-const MAX_WAL_BYTES: u64 = 32 << 20;
+/// After a failure, a probe makes sure that there is room for this much at least, in bytes: many ordinary commits.
+const MIN_ROOM: usize = 1 << 20;
 
-/// How long truncating the WAL waits for reads in flight; no commit runs meanwhile. Ordinary reads take milliseconds. A
-/// snapshot is held for long and must not delay commits.
-const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(100);
+/// And for this many times the bytes of the commits that failed: they also change pages of the tree in which they are stored.
+const ROOM_FACTOR: usize = 4;
+
+/// The most room that it makes sure of: for any batch. Writing it takes less than the time of a health check.
+const MAX_ROOM: usize = 16 << 20;
 
 /// Counts over the thread's lifetime. Commits per transaction is the batching ratio.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,40 +41,44 @@ pub(super) struct Totals {
 /// The state of the thread.
 pub(super) struct WriterThread {
     connection: Connection,
-    wal: PathBuf,
-    /// The size of the WAL, in bytes, above which it is truncated next.
-    truncate_wal_above: u64,
-    /// Whether the last transaction failed. A probe then writes, so that health recovers together with the disk.
-    last_transaction_failed: bool,
+    log: Log,
+    identity: Arc<Identity>,
+    /// Whether the files were moved, deleted or replaced when last looked at.
+    replaced: bool,
+    /// The bytes of the last commits that failed, until as many have been committed. A probe then writes, so that health
+    /// recovers together with the disk, and not before.
+    failed: Option<usize>,
     totals: Totals,
 }
 
 impl WriterThread {
-    /// Takes the connection, and the path of its WAL.
-    pub(super) fn new(connection: Connection, wal: PathBuf) -> Self {
-        Self {
-            connection,
-            wal,
-            truncate_wal_above: MAX_WAL_BYTES,
-            last_transaction_failed: false,
-            totals: Totals::default(),
-        }
+    /// Takes the connection, its log, and the identity of its files.
+    pub(super) fn new(connection: Connection, log: Log, identity: Arc<Identity>) -> Self {
+        Self { connection, log, identity, replaced: false, failed: None, totals: Totals::default() }
     }
 
     /// Processes messages until the queue is closed and empty, then merges the WAL into the file and closes it.
     pub(super) fn run(mut self, mut messages: mpsc::Receiver<Message>) -> Totals {
-        while let Some(first) = messages.blocking_recv() {
-            let Batch { commits, probes, .. } = Batch::collect(first, &mut messages);
-            if !commits.is_empty() {
-                self.commit_batch(commits);
-                self.limit_wal();
+        // Without this thread the store would be unavailable for ever.
+        let _essential = Essential("the thread that commits");
+        loop {
+            match receive(&mut messages, self.log.retry_at()) {
+                Received::Closed => return self.close(),
+                Received::Late => {}
+                Received::Message(first) => {
+                    let Batch { commits, probes, .. } = Batch::collect(first, &mut messages);
+                    if !commits.is_empty() {
+                        fault::panic_at("commit");
+                        self.commit_batch(commits);
+                    }
+                    for reply in probes {
+                        // The caller may have stopped waiting.
+                        let _ = reply.send(self.probe());
+                    }
+                }
             }
-            for reply in probes {
-                // The caller may have stopped waiting.
-                let _ = reply.send(self.probe());
-            }
+            self.log.maintain(&self.connection);
         }
-        self.close()
     }
 
     /// Applies the commits in one transaction and replies to all callers.
@@ -90,71 +99,69 @@ impl WriterThread {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        if self.last_transaction_failed {
+        self.check_identity()?;
+        if let Some(bytes) = self.failed {
             // An empty commit takes a revision, which is a real write; rewriting an existing value would not be one.
             let empty = Commit { checks: Vec::new(), writes: Vec::new(), bytes: 0 };
             self.commit_all(iter::once(&empty))?;
+            // It may have found room where the next commits will not.
+            self.failed = Some(bytes);
+            check_room(&self.connection, bytes.saturating_mul(ROOM_FACTOR).clamp(MIN_ROOM, MAX_ROOM))?;
+            self.failed = None;
         }
         Ok(())
     }
 
+    /// Commits, if the files are still those of the store when the commit is durable.
     fn commit_all<'a>(
         &mut self,
-        commits: impl Iterator<Item = &'a Commit>,
+        commits: impl Iterator<Item = &'a Commit> + Clone,
     ) -> Result<Vec<Outcome>, StoreError> {
-        let result = commit_all(&mut self.connection, commits);
-        self.last_transaction_failed = result.is_err();
-        if let Ok(outcomes) = &result {
-            let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_)));
-            let committed = u64::try_from(committed.count()).unwrap_or(u64::MAX);
-            self.totals.commits = self.totals.commits.saturating_add(committed);
-            self.totals.transactions = self.totals.transactions.saturating_add(u64::from(committed > 0));
+        let bytes: usize = commits.clone().map(|commit| commit.bytes).sum();
+        self.check_identity()?;
+        let result = commit_all(&self.connection, commits);
+        match &result {
+            Ok(outcomes) => {
+                let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_)));
+                let committed = u64::try_from(committed.count()).unwrap_or(u64::MAX);
+                self.totals.commits = self.totals.commits.saturating_add(committed);
+                self.totals.transactions = self.totals.transactions.saturating_add(u64::from(committed > 0));
+                self.failed = self.failed.filter(|failed| committed == 0 || bytes < *failed);
+            }
+            Err(_) => self.failed = Some(bytes.max(self.failed.unwrap_or_default())),
         }
+        self.check_identity()?;
         result
     }
 
-    /// Truncates the WAL if it has grown too large. Waits for the reads in flight; later reads do not need the WAL.
-    fn limit_wal(&mut self) {
-        if self.wal_bytes() > self.truncate_wal_above {
-            if let Err(error) = self.connection.busy_timeout(TRUNCATE_TIMEOUT) {
-                tracing::warn!(
-                    event = "store.wal_truncation_failed",
-                    %error,
-                    "could not truncate the store's write-ahead log"
-                );
+    fn check_identity(&mut self) -> Result<(), StoreError> {
+        let replaced = self.identity.replaced();
+        if self.replaced != replaced.is_some() {
+            self.replaced = replaced.is_some();
+            match replaced {
+                Some(path) => {
+                    tracing::error!(
+                        event = "store.file_replaced",
+                        path = %path.display(),
+                        "a file of the store was moved, deleted or replaced: nothing is committed until it is back"
+                    );
+                    // What the log holds must not be lost with it, nor be taken for the log of another file.
+                    self.log.finish(&self.connection);
+                }
+                None => tracing::info!(event = "store.file_back", "the files of the store are back"),
             }
-            self.checkpoint();
-            let _ = self.connection.busy_timeout(BUSY_TIMEOUT);
-            // After a failure, the next attempt waits for as much growth as after a success: it may take long.
-            self.truncate_wal_above = self.wal_bytes().saturating_add(MAX_WAL_BYTES);
         }
-    }
-
-    fn wal_bytes(&self) -> u64 {
-        fs::metadata(&self.wal).map_or(0, |wal| wal.len())
-    }
-
-    /// Copies the WAL into the file and empties it. A failure loses nothing: the WAL stays unchanged.
-    fn checkpoint(&self) {
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        match self.connection.query_one(sql, [], |row| row.get::<_, i64>(0)) {
-            Ok(0) => {}
-            Ok(_busy) => tracing::warn!(
-                event = "store.wal_in_use",
-                "the store's write-ahead log was not truncated: an export or another process is using it"
-            ),
-            Err(error) => tracing::warn!(
-                event = "store.checkpoint_failed",
-                %error,
-                "could not copy the store's write-ahead log into its file"
-            ),
-        }
+        if self.replaced { Err(moved()) } else { Ok(()) }
     }
 
     /// Leaves a single file that is the whole store.
-    fn close(self) -> Totals {
-        self.checkpoint();
-        if let Err((_, error)) = self.connection.close() {
+    fn close(mut self) -> Totals {
+        let in_place = self.check_identity().is_ok();
+        self.log.finish(&self.connection);
+        // SQLite deletes the log by its name when it closes, which may now be the name of another one.
+        let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !in_place);
+        let closed = self.connection.close().map_err(|(_, error)| error);
+        if let Err(error) = kept.and(closed) {
             tracing::warn!(event = "store.close_failed", %error, "could not close the store's file");
         }
         self.totals

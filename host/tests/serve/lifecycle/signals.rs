@@ -1,8 +1,10 @@
 //! Signals that must not end the process.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
-use crate::harness::TestHost;
+use crate::harness::{TestHost, within};
 
 #[tokio::test]
 async fn signals_without_a_meaning_do_not_end_the_process() {
@@ -37,9 +39,21 @@ async fn a_store_at_the_limit_of_a_files_size_answers_503() {
     };
     assert_eq!(rejected.status(), 503, "{:?}", rejected.body);
     assert_eq!(host.get("/health").await.status(), 200);
+    // An answer of `/ready` is kept for up to 500 ms. The next one knows of the refusal, although less than an order still fits.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    for _ in 0..5 {
+        assert_eq!(host.get("/ready").await.status(), 503);
+    }
     assert_eq!(host.get("/api/v1/orders?limit=1").await.status(), 200);
 
     host.limit_file_size(None);
+    within("the service to be ready again", async {
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while host.get("/ready").await.status() != 200 {
+            tick.tick().await;
+        }
+    })
+    .await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     host.signal(Signal::TERM);
     assert_eq!(host.exit().await.code(), Some(0));

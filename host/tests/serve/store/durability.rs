@@ -1,12 +1,12 @@
 //! Acknowledged orders survive a crash of the host.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, os::unix::process::ExitStatusExt, sync::Arc};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
-use crate::harness::{TestHost, list_all, within};
+use crate::harness::{TestHost, list_all, orders, within};
 
 /// The number of times the host is killed.
 const KILLS: usize = 20;
@@ -49,6 +49,31 @@ async fn every_acknowledged_order_survives_sigkill() {
         }
     }
     assert!(acknowledged.lock().await.len() > KILLS * 20);
+}
+
+/// Without the thread that commits, the service would be unready for ever: the process ends, so that it is started again.
+#[tokio::test]
+async fn a_panic_of_the_thread_that_commits_ends_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location]).await;
+    let created = host.connect().await.create().await.unwrap();
+    assert_eq!(created.status(), 201, "{created:?}");
+    host.signal(Signal::TERM);
+    host.exit().await;
+
+    let fault = [("ORDERS_FAULT", "panic:commit")];
+    let mut host = TestHost::start_with(&orders(), &["--store", &location], &fault).await;
+    // The connection usually ends with the process.
+    if let Ok(response) = host.connect().await.create().await {
+        assert_eq!(response.status(), 503, "{response:?}");
+    }
+    assert_eq!(host.exit().await.signal(), Some(Signal::ABORT.as_raw()));
+
+    let host = TestHost::orders(&["--store", &location]).await;
+    let acknowledged = [(created.field("location").to_owned(), created.json())].into();
+    check_all_present(&host, &acknowledged).await;
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
 }
 
 /// Checks that each order reads as it was acknowledged, in the list and at its location.

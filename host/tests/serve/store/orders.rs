@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{ORDER, TestHost, list_all, post};
+use crate::harness::{ORDER, TestHost, list_all, post, within};
 
 #[tokio::test]
 async fn an_order_is_created_read_and_listed() {
@@ -137,4 +137,23 @@ async fn a_store_that_cannot_commit_yields_503_and_never_a_false_201() {
     assert_eq!(client.create().await.unwrap().status(), 201);
     host.ready(200).await;
     assert_eq!(client.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 2);
+}
+
+/// Such as by `rm` in a careless clean-up: SQLite would go on with the files that it has open, and lose all orders at its end.
+#[tokio::test]
+async fn a_store_whose_files_are_deleted_yields_503_and_never_a_false_201() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let host = TestHost::orders(&["--store", &format!("sqlite:{}", path.display())]).await;
+    let mut client = host.connect().await;
+    assert_eq!(client.create().await.unwrap().status(), 201);
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    assert_eq!(client.create().await.unwrap().status(), 503);
+    let replaced = host.log().wait_for("the cause", |line| line["event"] == "store.file_replaced").await;
+    assert_eq!(replaced["path"], path.to_str().unwrap());
+    let not_ready = async { while host.get("/ready").await.status() != 503 {} };
+    within("the service not to be ready", not_ready).await;
+    assert_eq!(client.create().await.unwrap().status(), 503);
 }

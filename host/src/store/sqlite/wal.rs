@@ -1,0 +1,201 @@
+//! Keeps the write-ahead log short.
+//!
+//! SQLite would copy the log into the file inside a commit, which would then wait for two more waits for the disk. Here that
+//! takes place after the commits have been acknowledged.
+
+use std::{
+    ffi::c_int,
+    fs,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, DEFAULT_NAME, wal::CheckpointMode};
+
+use super::sql::BUSY_TIMEOUT;
+
+/// The log is copied into the file each time it has grown by this many pages of 4 KiB: as often as SQLite does by default.
+const CHECKPOINT_PAGES: c_int = 1000;
+
+/// The log is cut above this size. SQLite starts it anew only if no read is in flight at that moment; under steady load there
+/// always is one.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// How long cutting the log waits for reads in flight; no commit runs meanwhile. Ordinary reads take milliseconds.
+const TRUNCATE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The next attempt to cut it, also if nothing is committed: soon after the end of a long read, and a small part of the time.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A long read is reported after this many failed attempts: an ordinary one may be in flight at one of them.
+const ATTEMPTS_BEFORE_WARNING: u32 = 3;
+
+/// The write-ahead log of the connection that commits.
+pub(super) struct Log {
+    path: PathBuf,
+    /// The pages in the log after the last commit; SQLite starts again from the beginning of the file if it can.
+    pages: Arc<AtomicI32>,
+    /// The pages in the log at the last checkpoint.
+    checkpointed: c_int,
+    /// When to try again to cut a log that is too large.
+    retry_at: Option<Instant>,
+    /// Failed attempts in a row to cut it.
+    attempts: u32,
+    /// Whether the last checkpoint failed.
+    failed: bool,
+}
+
+impl Log {
+    /// Takes the checkpoints of the connection over. `path` is the path of its log.
+    pub(super) fn new(connection: &mut Connection, path: PathBuf) -> rusqlite::Result<Self> {
+        let pages = Arc::new(AtomicI32::new(0));
+        let written = Arc::clone(&pages);
+        // SQLite's own checkpoints are a hook of this kind, which this one replaces.
+        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            written.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let mut log = Self { path, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
+        // A process that was killed may have left a long one.
+        log.retry_at = (log.bytes() > MAX_BYTES).then(Instant::now);
+        Ok(log)
+    }
+
+    /// When [`Log::maintain`] has to be called, even if nothing is committed.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Copies the log into the file if it has grown, and cuts it if it is too large. A failure loses nothing: the log stays
+    /// as it is. Call it once the commits have been acknowledged.
+    pub(super) fn maintain(&mut self, connection: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.checkpointed {
+            self.checkpointed = 0;
+        }
+        let grown = pages.saturating_sub(self.checkpointed) >= CHECKPOINT_PAGES;
+        if !grown && self.retry_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        self.checkpointed = pages;
+        let copied = match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+            // Another process does the same at this moment.
+            Err(error) if is_busy(&error) => Ok(false),
+            other => other.map(|(pages, copied)| pages == copied),
+        };
+        let all_copied = self.note(copied);
+        let bytes = self.bytes();
+        if bytes <= MAX_BYTES {
+            self.retry_at = None;
+            self.attempts = 0;
+        } else if all_copied && self.truncate(connection) {
+            if self.attempts >= ATTEMPTS_BEFORE_WARNING {
+                tracing::info!(event = "store.wal_cut", bytes, "the store's write-ahead log was cut");
+            }
+            self.checkpointed = 0;
+            self.pages.store(0, Ordering::Relaxed);
+            self.retry_at = None;
+            self.attempts = 0;
+        } else {
+            self.retry_at = Some(Instant::now() + RETRY);
+            self.attempts = self.attempts.saturating_add(1);
+            if self.attempts == ATTEMPTS_BEFORE_WARNING && !self.failed {
+                in_use(bytes);
+            }
+        }
+    }
+
+    /// Copies the whole log into the file and cuts it, before the connection is closed or because the files are no longer
+    /// used. Waits for others as long as a commit does.
+    pub(super) fn finish(&mut self, connection: &Connection) {
+        match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE) {
+            Err(error) if is_busy(&error) => in_use(self.bytes()),
+            other => {
+                self.note(other.map(|_| true));
+            }
+        }
+    }
+
+    /// Cuts a log that has been copied as a whole. Returns whether that worked.
+    fn truncate(&mut self, connection: &Connection) -> bool {
+        let truncated = connection
+            .busy_timeout(TRUNCATE_TIMEOUT)
+            .and_then(|()| connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::TRUNCATE));
+        let restored = connection.busy_timeout(BUSY_TIMEOUT);
+        match truncated {
+            Err(error) if is_busy(&error) => false,
+            other => self.note(other.and(restored).map(|()| true)),
+        }
+    }
+
+    /// Logs the first of several failures. Returns the result, `false` after a failure.
+    fn note(&mut self, result: rusqlite::Result<bool>) -> bool {
+        match result {
+            Ok(done) => {
+                self.failed = false;
+                done
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.failed, true) {
+                    tracing::warn!(
+                        event = "store.checkpoint_failed",
+                        %error,
+                        "could not copy the store's write-ahead log into its file"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |log| log.len())
+    }
+}
+
+fn in_use(bytes: u64) {
+    tracing::warn!(
+        event = "store.wal_in_use",
+        bytes,
+        "the store's write-ahead log cannot be cut: an export or another process is using it"
+    );
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Log;
+    use crate::store::sqlite::{identity::sidecar, open::open_for_writing};
+
+    /// SQLite would do that in the commit, and its caller would wait for it.
+    #[test]
+    fn a_long_log_is_copied_after_the_commit_that_made_it_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.db");
+        let (mut connection, _) = open_for_writing(&path).unwrap();
+        let mut log = Log::new(&mut connection, sidecar(&path, "-wal")).unwrap();
+        let bytes = || fs::metadata(&path).unwrap().len();
+        let before = bytes();
+        for (number, copied) in [(0, false), (1, true)] {
+            // Half of the pages after which the log is copied, and some more.
+            connection
+                .execute("INSERT INTO entries VALUES (?1, zeroblob(600 * 4096), 1)", [number.to_string()])
+                .unwrap();
+            assert_eq!(bytes(), before, "it is copied within a commit");
+            log.maintain(&connection);
+            assert_eq!(bytes() > before, copied, "after {number}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Files that are moved, deleted or replaced under an open store. SQLite goes on with the files that it has open, so what it
+//! then commits would end with the process.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use futures_util::{FutureExt, future::join_all};
+use tempfile::TempDir;
+
+use crate::support::{WriteLock, all_keys, assert_unavailable, commit, make_store, open, pair, pairs};
+
+fn files(path: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| PathBuf::from(format!("{}{suffix}", path.display())))
+}
+
+fn move_all(from: &Path, to: &Path) {
+    for (from, to) in files(from).iter().zip(files(to)) {
+        fs::rename(from, to).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_committed_to_files_without_their_names() {
+    let folder = TempDir::new().unwrap();
+    let backup = folder.path().join("backup.db");
+    make_store(&backup).await;
+    let replace: fn(&Path, &Path) = |path, backup| fs::rename(backup, path).unwrap();
+    let delete: fn(&Path, &Path) =
+        |path, _| files(path).iter().for_each(|file| fs::remove_file(file).unwrap());
+    let delete_log: fn(&Path, &Path) = |path, _| fs::remove_file(&files(path)[1]).unwrap();
+    let delete_index: fn(&Path, &Path) = |path, _| fs::remove_file(&files(path)[2]).unwrap();
+    for (number, change) in [delete, delete_log, delete_index, replace].into_iter().enumerate() {
+        let path = folder.path().join(format!("orders-{number}.db"));
+        let store = open(&path).await.unwrap();
+        commit(&*store, pair("before", 2)).await.unwrap();
+        store.health().await.unwrap();
+        change(&path, &backup);
+        let why = assert_unavailable(commit(&*store, pair("after", 2)).await);
+        assert!(why.contains("moved, deleted or replaced"), "{number}: {why}");
+        let why = assert_unavailable(store.health().await);
+        assert!(why.contains("moved, deleted or replaced"), "{number}: {why}");
+        assert!(store.snapshot(None).await.is_err(), "{number}: it would read another file");
+        // What is read is still the whole store.
+        assert_eq!(pairs(&*store).await, ["before"], "{number}");
+        store.close().await;
+        if path.exists() {
+            // Nothing that was acknowledged is lost with the log alone, and a replacement is not mixed with a log of before.
+            let store = open(&path).await.unwrap();
+            let (found, keys) = (pairs(&*store).await, all_keys(&*store).await.len());
+            if backup.exists() {
+                assert_eq!(found, ["before"], "{number}");
+            } else {
+                assert_eq!((found.len(), keys), (0, 64), "{number}");
+            }
+            store.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_waits_while_its_file_is_deleted_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("orders.db");
+    let store = open(&path).await.unwrap();
+    let lock = WriteLock::acquire(&path);
+    let mut commits: Vec<_> =
+        (0..10).map(|n| commit(&*store, pair(&n.to_string(), 2)).boxed_local()).collect();
+    for commit in &mut commits {
+        assert!(commit.now_or_never().is_none());
+    }
+    // The writer has taken the first ones once it no longer replies.
+    assert_unavailable(store.health().await);
+    files(&path).iter().for_each(|file| fs::remove_file(file).unwrap());
+    lock.release();
+    for outcome in join_all(commits).await {
+        assert_unavailable(outcome);
+    }
+    store.close().await;
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_file_that_comes_back_is_used_again() {
+    let folder = TempDir::new().unwrap();
+    let (path, away) = (folder.path().join("orders.db"), folder.path().join("away.db"));
+    let link = folder.path().join("link.db");
+    symlink(&path, &link).unwrap();
+    for (number, opened) in [&path, &link].into_iter().enumerate() {
+        let store = open(opened).await.unwrap();
+        commit(&*store, pair(&format!("{number}.1"), 2)).await.unwrap();
+        move_all(&path, &away);
+        assert_unavailable(commit(&*store, pair("nowhere", 2)).await);
+        move_all(&away, &path);
+        commit(&*store, pair(&format!("{number}.2"), 2)).await.unwrap();
+        store.health().await.unwrap();
+        store.close().await;
+    }
+    let store = open(&path).await.unwrap();
+    assert_eq!(pairs(&*store).await, ["0.1", "0.2", "1.1", "1.2"]);
+    // A link that is made to point elsewhere counts too.
+    store.close().await;
+    let store = open(&link).await.unwrap();
+    fs::remove_file(&link).unwrap();
+    make_store(&away).await;
+    symlink(&away, &link).unwrap();
+    assert_unavailable(commit(&*store, pair("elsewhere", 2)).await);
+    store.close().await;
+}
+
+/// The last connection of a database deletes the log, by its name.
+#[tokio::test]
+async fn closing_a_replaced_store_deletes_nothing_of_the_other() {
+    let folder = TempDir::new().unwrap();
+    let (path, away) = (folder.path().join("orders.db"), folder.path().join("away.db"));
+    let store = open(&path).await.unwrap();
+    commit(&*store, pair("first", 2)).await.unwrap();
+    move_all(&path, &away);
+    let other = open(&path).await.unwrap();
+    commit(&*other, pair("other", 2)).await.unwrap();
+    assert_unavailable(commit(&*store, pair("lost", 2)).await);
+    store.close().await;
+    commit(&*other, pair("still", 2)).await.unwrap();
+    assert!(files(&path).iter().all(|file| file.exists()));
+    other.close().await;
+    let other = open(&path).await.unwrap();
+    assert_eq!(pairs(&*other).await, ["other", "still"]);
+    other.close().await;
+    let first = open(&away).await.unwrap();
+    assert_eq!(pairs(&*first).await, ["first"]);
+    first.close().await;
+}
