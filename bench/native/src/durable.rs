@@ -79,6 +79,7 @@ fn stored(stored: host::Stored) -> Stored {
 fn failed(error: host::StoreError) -> StoreError {
     use host::StoreError::{InvalidKey, TooLarge, Unavailable};
     match error {
-        Unavailable(why) | TooLarge(why) | InvalidKey(why) => StoreError(why),
+        Unavailable(why) => StoreError(why.to_string()),
+        TooLarge(why) | InvalidKey(why) => StoreError(why),
     }
 }

@@ -4,11 +4,15 @@
 //! |---|---|
 //! | `drain` | how the service drains |
 //! | `serving` | what runs from the end of the start to the end of the drain |
+//! | `checks` | what can be checked at once, before anything else |
+//! | `store_wait` | waits for a store that cannot be reached |
 //! | `start` | what is built in which order |
 
+mod checks;
 mod drain;
 mod serving;
 mod start;
+mod store_wait;
 
 pub use drain::Ending;
 
@@ -20,8 +24,8 @@ use crate::{
 
 /// Serves until a signal ends it.
 ///
-/// The component is checked first and the store opened last, so that a failed start leaves nothing behind. Clients can
-/// connect only once everything is ready.
+/// Clients can connect once what is quick to check is right. Until the service has its module and its store, only `/health`
+/// returns 200. The store is created last, so that a failed start leaves nothing behind.
 ///
 /// # Errors
 ///

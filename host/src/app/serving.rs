@@ -2,17 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::drain::{Ending, drain};
 use crate::{
     admin::AdminServer,
     config::ShutdownConfig,
-    http::{
-        activity::InFlightCount,
-        listener::{Connections, Listener},
-        service::Service,
-    },
+    http::{activity::InFlightCount, service::Service},
     lifecycle::shutdown::{Hangup, Signals},
     rollout::{
         environment::HostEnvironment,
@@ -33,8 +29,7 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A service that has started.
 pub(super) struct Running {
-    pub(super) listener: Listener,
-    pub(super) connections: Connections,
+    pub(super) listener_task: JoinHandle<()>,
     /// Must live until every call has ended: some go on after their connections.
     pub(super) workers: Arc<Workers>,
     pub(super) service: Arc<Service>,
@@ -61,9 +56,8 @@ impl Running {
         mut hangup: Hangup,
         config: &ShutdownConfig,
     ) -> Ending {
-        let Self { listener, connections, workers, service, store, rollout, admin, busy } = self;
+        let Self { mut listener_task, workers, service, store, rollout, admin, busy } = self;
         let RolloutTasks { owner, environment, handle, mut offers, mut rollbacks } = rollout;
-        let mut listener_task = tokio::spawn(listener.run(connections));
         let admin_task = admin.map(|admin| tokio::spawn(admin.run(service.lifecycle.clone())));
         let keeper = keep_history(
             Arc::clone(&handle.archive),

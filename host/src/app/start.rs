@@ -2,24 +2,24 @@
 
 use std::{fmt::Display, io, net::SocketAddr, num::NonZeroU16, sync::Arc};
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use super::serving::{RolloutTasks, Running};
+use super::{
+    checks::{self, Checked, InitialModule},
+    serving::{RolloutTasks, Running},
+    store_wait::StoreWait,
+};
 use crate::{
-    admin::{self, AdminServer},
+    admin::AdminServer,
     commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig},
     http::{
         activity::{InFlightCount, Timeouts},
-        limits::Limits,
-        listener::{self, Connections, Listener, MaxConnections, ReservedAddress},
+        listener::{Connections, ReservedAddress},
+        readiness::Readiness,
         service::{Service, Serving},
     },
-    module::{
-        hash::ModuleHash,
-        shelf::Shelf,
-        source::{self, Source},
-    },
+    module::{hash::ModuleHash, source},
     rollout::{
         archive::ModuleArchive,
         candidate::{self, CandidateBuilder},
@@ -42,34 +42,37 @@ use crate::{
         response_limits::ResponseLimits,
         workers::Workers,
     },
-    store::{self, Store},
+    store::Store,
 };
 
 /// Maximum number of rollback commands that wait for the owner.
 const MAX_COMMANDS: usize = 16;
 
-/// Builds everything, and listens for clients once it is ready.
+/// What runs before the service can serve: clients can connect, and are told that it starts.
+struct Front {
+    workers: Arc<Workers>,
+    service: Arc<Service>,
+    busy: InFlightCount,
+    address: SocketAddr,
+    listener_task: JoinHandle<()>,
+}
+
+/// Checks what is quick to check, listens, and then makes everything else ready: the store is reached, the module loaded, the
+/// store opened. So a start that fails because of its module has not created a store.
 pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
-    config.limits.check().map_err(CouldNotRun)?;
-    Limits::warn_of_memory(&config.limits);
-    let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
-    let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
-    listener::raise_open_file_limit(max_connections(config)).map_err(CouldNotRun)?;
+    let Checked { public, admin, initial } = checks::check(config).await?;
+    let Front { workers, service, busy, address, listener_task } = listen_publicly(config, public)?;
+    let mut store_wait = StoreWait::new(config, &service.lifecycle);
+    store_wait.reach().await?;
+
     let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
-    let InitialModule { module, source, from, archive } = initial_module(config).await?;
+    let InitialModule { module, source, from, archive } = initial;
     roster.record(module, Step::Received { from, size: source.size() });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
-
-    let threads = config.threads.count();
-    let workers = Arc::new(Workers::start(threads).map_err(|error| cannot_start(threads, &error))?);
-    let reserved = reserve(config.listen, "--listen")?;
-    let admin_socket = admin_endpoint
-        .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
-        .transpose()?;
-    let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
+    let (location, store) = store_wait.open().await?;
     let smoke = smoke_test(config, &store, &builder.bounds);
     if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
@@ -78,50 +81,73 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
     if from == Origin::Start {
         archive.activate_named_component().await.map_err(CouldNotRun)?;
     }
-    let history = archive.load_history().await;
-    // It may have been corrected: the process may have been killed, or another component deployed.
-    archive.save_history(&history).await;
-    let History { previous, records, .. } = history;
-    roster.restore(records, module);
+    let previous = restore_history(&archive, &roster, module).await;
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
     let slot = Arc::new(Slot::new(loaded, MinorityLimits::new(&config.limits)));
-    let listener = listen(reserved, "--listen")?;
+    service.begin_serving(Serving { slot: Arc::clone(&slot), readiness: Readiness::new(Arc::clone(&store)) });
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     roster.record(module, first_promotion(duration_ms));
 
     let request_timeout = config.limits.request_timeout.0;
-    let comparator = Comparator { slot: Arc::clone(&slot), roster, request_timeout };
+    let comparator = Comparator { slot, roster, request_timeout };
     let (component, trust) = (config.component.clone(), config.trust.clone());
     let (smoke, archive) = (Arc::new(smoke), Arc::new(archive));
     let environment = HostEnvironment { component, trust, builder, smoke, reach, archive, comparator };
     let rollout = rollout_tasks(environment, config, previous);
-    let admin = admin_socket
+    let admin = admin
         .map(|(reserved, token)| {
-            let listener = listen(reserved, "--admin-listen")?;
+            let listener = checks::listen(reserved, "--admin-listen")?;
             Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&rollout.handle)))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
     tracing::info!(
         event = "service.started",
-        address = %listener.address,
+        %address,
         admin_address,
         component = %config.component.display(),
         %module,
         store = %location,
-        threads,
+        threads = config.threads.count(),
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    Ok(Running { listener_task, workers, service, store, rollout, admin, busy })
+}
+
+/// Lets clients connect.
+fn listen_publicly(config: &ServeConfig, reserved: ReservedAddress) -> Result<Front, CommandError> {
+    let threads = config.threads.count();
+    let workers = Arc::new(Workers::start(threads).map_err(|error| cannot_start(threads, &error))?);
     let service = Arc::new(Service::new(&config.limits, &config.shutdown));
-    service.begin_serving(Serving { slot, store: Arc::clone(&store) });
     let busy = InFlightCount::default();
-    let timeouts = Timeouts::from(&config.limits);
-    let max = max_connections(config);
-    let connections =
-        Connections::new(Arc::clone(&workers), Arc::clone(&service), timeouts, busy.clone(), max);
-    Ok(Running { listener, connections, workers, service, store, rollout, admin, busy })
+    let connections = Connections::new(
+        Arc::clone(&workers),
+        Arc::clone(&service),
+        Timeouts::from(&config.limits),
+        busy.clone(),
+        checks::max_connections(config),
+    );
+    let listener = checks::listen(reserved, "--listen")?;
+    let address = listener.address;
+    tracing::info!(event = "service.listening", listen = %address, "listening; not serving yet");
+    let listener_task = tokio::spawn(listener.run(connections));
+    Ok(Front { workers, service, busy, address, listener_task })
+}
+
+/// Restores what an earlier process knew about modules, and returns the module that a rollback returns to.
+async fn restore_history(
+    archive: &ModuleArchive,
+    roster: &Roster,
+    serving: ModuleHash,
+) -> Option<ModuleHash> {
+    let history = archive.load_history().await;
+    // It may have been corrected: the process may have been killed, or another component deployed.
+    archive.save_history(&history).await;
+    let History { previous, records, .. } = history;
+    roster.restore(records, serving);
+    previous
 }
 
 /// The owner of the rollout, and what operators use of it.
@@ -154,53 +180,6 @@ fn rollout_tasks(
 /// The step of the module that serves first.
 fn first_promotion(duration_ms: u64) -> Step {
     Step::Promoted { trial: None, unproven: None, watch: None, replaced: None, duration_ms }
-}
-
-/// The module that serves first.
-struct InitialModule {
-    module: ModuleHash,
-    source: Source,
-    from: Origin,
-    archive: ModuleArchive,
-}
-
-/// The module that served when the previous process ended, if it replaced the component that `--component` names; otherwise
-/// that component.
-async fn initial_module(config: &ServeConfig) -> Result<InitialModule, CommandError> {
-    let (named, source) = candidate::read_source(&config.component, &config.trust)
-        .await
-        .map_err(CommandError::could_not_run)?;
-    let folder = &config.module_dir;
-    let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let archive = ModuleArchive::new(shelf.transpose().map_err(CouldNotRun)?, named);
-    let Some((module, bytes)) = archive.module_to_restore().await.map_err(CouldNotRun)? else {
-        return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
-    };
-    let source = Source::from_component(bytes, &config.trust).map_err(|error| {
-        CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
-    })?;
-    Ok(InitialModule { module, source, from: Origin::Restart, archive })
-}
-
-fn max_connections(config: &ServeConfig) -> MaxConnections {
-    MaxConnections {
-        clients: config.limits.max_connections,
-        watched: config.limits.max_concurrent,
-        operators: config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS),
-    }
-}
-
-fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, CommandError> {
-    listener::reserve(address).map_err(|error| cannot_listen(address, option, &error))
-}
-
-fn listen(reserved: ReservedAddress, option: &str) -> Result<Listener, CommandError> {
-    let address = reserved.address();
-    reserved.listen().map_err(|error| cannot_listen(address, option, &error))
-}
-
-fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> CommandError {
-    CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with {option}"))
 }
 
 /// Reserves instances for all requests of all modules, and prepares components for them.

@@ -3,11 +3,16 @@
 //! `/health` reports whether the process serves; a supervisor restarts it if not. `/ready` reports whether the
 //! service should receive requests; a load balancer sends them elsewhere if not.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use http_body_util::Full;
 
-use crate::{http::rejection::Rejection, lifecycle::shutdown::Phase, store::Store};
+use crate::{
+    http::{readiness::Readiness, rejection::Rejection},
+    lifecycle::shutdown::Phase,
+};
 
 /// A path that load balancers and supervisors request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ impl Probe {
         }
     }
 
-    /// Responds to the probe. Without a `store`, the service is still starting.
+    /// Responds to the probe. Without `readiness`, the service is still starting.
     ///
     /// # Errors
     ///
@@ -37,7 +42,7 @@ impl Probe {
         self,
         method: &Method,
         phase: Phase,
-        store: Option<&dyn Store>,
+        readiness: Option<&Arc<Readiness>>,
     ) -> Result<Response<Full<Bytes>>, Rejection> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Rejection::ReadOnly);
@@ -46,12 +51,12 @@ impl Probe {
             Self::Health => Ok(json(r#"{"status":"ok"}"#)),
             Self::Ready if phase.is_draining() => Err(Rejection::NotReady("it is shutting down".to_owned())),
             Self::Ready => {
-                let store = store.ok_or_else(|| Rejection::NotReady("it is starting".to_owned()))?;
-                store.health().await.map_err(|error| {
-                    tracing::warn!(event = "service.not_ready", %error, "not ready");
-                    Rejection::NotReady(error.to_string())
-                })?;
-                Ok(json(r#"{"status":"ready"}"#))
+                let asked = match readiness {
+                    Some(readiness) => readiness.ask().await,
+                    None if phase == Phase::AwaitingStore => Err("it waits for its store".to_owned()),
+                    None => Err("it is starting".to_owned()),
+                };
+                asked.map(|()| json(r#"{"status":"ready"}"#)).map_err(Rejection::NotReady)
             }
         }
     }

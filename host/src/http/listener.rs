@@ -1,5 +1,5 @@
-//! The socket that accepts connections. It is bound early, listens when everything else is ready, and closes without
-//! losing a client that has already connected.
+//! The socket that accepts connections. It is bound before it listens, and closes without losing a client that has
+//! already connected.
 
 use std::{
     io::{self, ErrorKind, Read, Write},

@@ -10,6 +10,7 @@
 //! | [`rejection`] | the only place where an error becomes a status |
 //! | [`authority`] | whether a host and a port are valid |
 //! | [`head`] | the checks of a request head |
+//! | [`readiness`] | whether the store works, for `/ready` |
 //! | [`health`] | `/health` and `/ready` |
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
 //! | [`response`] | a response in transit, and its record in the access log |
@@ -34,6 +35,7 @@ pub mod limits;
 pub mod listener;
 pub mod metered_body;
 pub mod pace;
+pub mod readiness;
 pub mod reading;
 pub mod rejection;
 pub mod response;

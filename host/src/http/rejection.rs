@@ -1,8 +1,8 @@
 //! The only place where an error becomes a status.
 //!
 //! Every response that the host sends in place of the component is built here, as `application/problem+json` (RFC 9457).
-//! The public text is fixed, and the cause is logged once. Only `/ready` publishes a cause, without names, addresses or
-//! secrets.
+//! The public text is fixed, and the cause is logged once. Only `/ready` publishes a cause: one of a
+//! set of fixed texts, without names, files, addresses or secrets.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -31,7 +31,7 @@ pub enum Rejection {
     NoSuchPage,
     /// The host serves this path to GET and HEAD only.
     ReadOnly,
-    /// The service is not ready. Contains the reason.
+    /// The service is not ready. Contains a reason that anybody may read.
     NotReady(String),
     /// The service is starting: it has no module and no store yet.
     Starting,

@@ -27,6 +27,7 @@ use crate::{
         health::Probe,
         limits::Limits,
         metered_body::MeteredBody,
+        readiness::Readiness,
         rejection::Rejection,
         response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
     },
@@ -34,7 +35,6 @@ use crate::{
     module::hash::ModuleHash,
     rollout::slot::{LoadedModule, Slot},
     sandbox::{guest::CallContext, request_body::RequestBody, stream::StreamEnd},
-    store::Store,
 };
 
 /// The id of a request, in the request and its response.
@@ -60,8 +60,8 @@ pub struct Service {
 pub struct Serving {
     /// The slot of the serving module.
     pub slot: Arc<Slot>,
-    /// The state store, for its health.
-    pub store: Arc<dyn Store>,
+    /// Whether the store works.
+    pub readiness: Arc<Readiness>,
 }
 
 /// The requests that are served on a connection.
@@ -171,8 +171,8 @@ impl Service {
     ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
-            let store = self.serving.get().map(|serving| &*serving.store);
-            let response = probe.respond(&parts.method, self.lifecycle.phase(), store).await?;
+            let readiness = self.serving.get().map(|serving| &serving.readiness);
+            let response = probe.respond(&parts.method, self.lifecycle.phase(), readiness).await?;
             return Ok(response.map(Content::Host));
         }
         if admission == Admission::HealthOnly {

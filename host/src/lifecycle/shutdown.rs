@@ -20,11 +20,13 @@ pub const WITHOUT_MEANING: [UnixSignal; 3] = [UnixSignal::USR1, UnixSignal::USR2
 /// of a group that its supervisor then ends as well.
 const REPEAT: Duration = Duration::from_secs(1);
 
-/// A phase of the service, which passes through them in this order.
+/// A phase of the service, which passes through them in this order; a start may wait for its store more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The service listens, but has no module and no store yet: only `/health` is served.
     Starting,
+    /// As before, and the start waits for a store that cannot be reached.
+    AwaitingStore,
     /// Requests are served.
     Serving,
     /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
@@ -38,7 +40,7 @@ pub enum Phase {
 impl Phase {
     /// Whether the service is shutting down.
     pub fn is_draining(self) -> bool {
-        !matches!(self, Self::Starting | Self::Serving)
+        !matches!(self, Self::Starting | Self::AwaitingStore | Self::Serving)
     }
 }
 

@@ -143,7 +143,7 @@ impl Store for ReadOnlyStore {
 
     async fn commit(&self, _: Commit) -> Result<Outcome, StoreError> {
         self.wrote.store(true, Ordering::Relaxed);
-        Err(StoreError::Unavailable("a smoke request must not write".to_owned()))
+        Err(StoreError::unavailable("a smoke request must not write"))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

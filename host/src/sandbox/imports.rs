@@ -166,7 +166,7 @@ impl TryFrom<wit::Write> for Write {
 impl From<StoreError> for wit::Error {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(why) => Self::Unavailable(why),
+            StoreError::Unavailable(why) => Self::Unavailable(why.to_string()),
             StoreError::TooLarge(what) => Self::TooLarge(what),
             StoreError::InvalidKey(what) => Self::InvalidKey(what),
         }

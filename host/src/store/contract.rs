@@ -1,6 +1,6 @@
 //! The types of the store contract: keys, values, scans and commits, with their limits.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Maximum length of a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 512;
@@ -202,11 +202,43 @@ pub enum Outcome {
     Conflict(usize),
 }
 
-/// Why a call failed.
+/// Why a store is unavailable. Its `Display` form, on one line, is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    public: &'static str,
+    detail: Option<String>,
+}
+
+impl Reason {
+    /// A reason that anybody may read.
+    pub const fn new(public: &'static str) -> Self {
+        Self { public, detail: None }
+    }
+
+    /// Adds what only the log gets: it may name a database, a role, a file or an address.
+    #[must_use]
+    pub fn with_detail(self, detail: impl fmt::Display) -> Self {
+        Self { detail: Some(detail.to_string().replace(char::is_control, " ")), ..self }
+    }
+
+    /// The part that anybody may read. It is fixed, so it names nothing that an operator or a server has chosen.
+    pub fn public(&self) -> &'static str {
+        self.public
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.public)?;
+        self.detail.iter().try_for_each(|detail| write!(f, ": {detail}"))
+    }
+}
+
+/// Why a call failed. The `Display` form is for the log; `public` is for everybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreError {
-    /// The store failed or is closed. Contains the reason, for the log.
-    Unavailable(String),
+    /// The store failed or is closed.
+    Unavailable(Reason),
     /// An argument or result exceeds a limit of this module. Says which limit.
     TooLarge(String),
     /// A key is empty or too long. Says which.
@@ -214,12 +246,36 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn closed() -> Self {
-        Self::Unavailable("the store is closed".into())
+    /// The store is unavailable, for a reason that anybody may read.
+    pub const fn unavailable(public: &'static str) -> Self {
+        Self::Unavailable(Reason::new(public))
     }
 
-    pub(super) fn out_of_revisions() -> Self {
-        Self::Unavailable("the revision counter is exhausted".into())
+    /// The error without what only the log gets.
+    pub fn public(&self) -> String {
+        match self {
+            Self::Unavailable(why) => format!("the store is unavailable: {}", why.public()),
+            Self::TooLarge(what) | Self::InvalidKey(what) => what.clone(),
+        }
+    }
+
+    pub(super) const fn closed() -> Self {
+        Self::unavailable("the store is closed")
+    }
+
+    pub(super) const fn out_of_revisions() -> Self {
+        Self::unavailable("the revision counter is exhausted")
+    }
+
+    /// The store did not do something within the limit.
+    pub(super) fn timed_out(public: &'static str, limit: Duration) -> Self {
+        Self::Unavailable(Reason::new(public).with_detail(format_args!("the limit is {limit:?}")))
+    }
+}
+
+impl From<Reason> for StoreError {
+    fn from(why: Reason) -> Self {
+        Self::Unavailable(why)
     }
 }
 
@@ -268,4 +324,19 @@ pub fn check_item_count(items: usize) -> Result<(), StoreError> {
         return Err(StoreError::TooLarge(what));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reason, StoreError};
+
+    #[test]
+    fn only_the_log_gets_the_detail() {
+        let why = Reason::new("the server rejected the user").with_detail("role \"ada\"\nof db.example");
+        let error = StoreError::from(why);
+        assert_eq!(error.public(), "the store is unavailable: the server rejected the user");
+        let logged = "the store is unavailable: the server rejected the user: role \"ada\" of db.example";
+        assert_eq!(error.to_string(), logged);
+        assert_eq!(StoreError::closed().public(), StoreError::closed().to_string());
+    }
 }

@@ -27,7 +27,7 @@ async fn the_service_recovers_from_a_server_restart() {
     let service = Service::start(&server).await;
     let before = service.create().await;
     server.stop();
-    service.must_be_down("error communicating with the server").await;
+    service.must_be_down("the server cannot be reached").await;
     server.resume();
     service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
@@ -85,7 +85,7 @@ async fn the_service_recovers_from_a_hanging_network() {
     let service = Service::start(postgres::shared()).await;
     let before = service.create().await;
     service.proxy.network(Network::Hanging);
-    service.must_be_down("within").await;
+    service.must_be_down("in time").await;
     service.proxy.network(Network::Working);
     service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
@@ -98,7 +98,7 @@ async fn unresponsive_connections_are_abandoned() {
     let service = Service::start(postgres::shared()).await;
     service.must_work().await;
     service.proxy.forget();
-    service.must_not_be_ready("within").await;
+    service.must_not_be_ready("in time").await;
     service.must_recover().await;
 }
 
@@ -128,7 +128,7 @@ async fn the_service_recovers_from_a_locked_table() {
     let service = Service::start(server).await;
     let before = service.create().await;
     let holder = LockHolder::acquire(server, &service.database, "LOCK TABLE orders_state.entries").await;
-    service.must_be_down("no read completed within").await;
+    service.must_be_down("no read completed in time").await;
     holder.release().await;
     service.must_recover().await;
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
@@ -142,7 +142,7 @@ async fn a_held_commit_lock_makes_the_service_not_ready_but_reads_work() {
     let before = service.create().await;
     let lock = "SELECT pg_advisory_xact_lock(x'4F52445300000002'::bigint)";
     let holder = LockHolder::acquire(server, &service.database, lock).await;
-    service.must_not_be_ready("no commit acquired the lock within").await;
+    service.must_not_be_ready("no commit acquired the lock in time").await;
     must_be_unavailable(&service.create().await, "without the lock");
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     holder.release().await;
@@ -234,15 +234,9 @@ async fn the_service_follows_a_promoted_standby() {
     let created = host.connect().await.create().await.unwrap();
     assert_eq!(created.status(), 201, "{created:?}");
     primary.stop();
-    assert_eq!(host.get("/ready").await.status(), 503);
+    host.ready(503).await;
     standby.sql("postgres", "SELECT pg_promote()");
-    within("the service to find the standby", async {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        while host.get("/ready").await.status() != 200 {
-            tick.tick().await;
-        }
-    })
-    .await;
+    host.ready(200).await;
     let read = host.get(created.field("location")).await;
     assert_eq!(read.json(), created.json());
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);

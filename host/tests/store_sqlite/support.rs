@@ -48,7 +48,7 @@ pub(crate) async fn pairs(store: &dyn Store) -> Vec<String> {
 
 pub(crate) fn assert_unavailable<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     match result {
-        Err(StoreError::Unavailable(why)) => why,
+        Err(StoreError::Unavailable(why)) => why.to_string(),
         other => panic!("{other:?}"),
     }
 }

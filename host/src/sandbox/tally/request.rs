@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn unavailable<T>() -> Result<T, StoreError> {
-        Err(StoreError::Unavailable("it restarts".to_owned()))
+        Err(StoreError::unavailable("it restarts"))
     }
 
     /// A tally that is older than any request.

@@ -82,8 +82,7 @@ impl Committer {
         call: OwnedSemaphorePermit,
         deadline: Instant,
     ) -> Result<Outcome, StoreError> {
-        let timed_out =
-            |_| StoreError::Unavailable(format!("the commit did not complete within {:?}", self.0.timeout));
+        let timed_out = |_| StoreError::timed_out("the commit did not complete in time", self.0.timeout);
         let bytes = u32::try_from(commit.bytes)
             .map_err(|_| StoreError::TooLarge(format!("the commit has {} bytes", commit.bytes)))?;
         let bytes = timeout_at(deadline, Arc::clone(&self.0.queued_bytes).acquire_many_owned(bytes))
@@ -101,7 +100,7 @@ impl Committer {
             // too.
             tokio::spawn(Arc::clone(&self.0).process_queue());
         }
-        let dropped = || StoreError::Unavailable("the commit's call was dropped".to_owned());
+        let dropped = || StoreError::unavailable("the commit's call was dropped");
         timeout_at(deadline, outcome).await.map_err(timed_out)?.unwrap_or_else(|_dropped| Err(dropped()))
     }
 

@@ -1,37 +1,70 @@
-//! Describes a server's errors in one line, without the names and values that a server's error may contain.
+//! Describes a server's errors in one line: a fixed text for everybody, and for the log what the server or the system says.
 
-use std::error::Error as _;
+use std::{
+    error::Error as _,
+    io::{self, ErrorKind},
+};
 
 use tokio_postgres::{Error, error::SqlState};
 
-use crate::store::contract::StoreError;
+use crate::store::contract::{Reason, StoreError};
+
+/// Describes the error and, where known, its remedy. For the log.
+pub(super) fn describe(error: &Error) -> String {
+    reason(error).to_string()
+}
 
 /// Describes the error and, where known, its remedy.
-pub(super) fn describe(error: &Error) -> String {
-    let Some(server) = error.as_db_error() else {
-        if error.is_closed() {
-            return "the connection was closed".to_owned();
-        }
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        return one_line(&text);
-    };
+pub(super) fn reason(error: &Error) -> Reason {
+    let Some(server) = error.as_db_error() else { return connection_reason(error) };
     if is_rejected_login(error) {
-        return "the server rejected the user name or password".to_owned();
+        return Reason::new("the server rejected the user name or password");
     }
-    let text = match *server.code() {
-        SqlState::INVALID_CATALOG_NAME => "the database does not exist on the server; create it".to_owned(),
-        SqlState::TOO_MANY_CONNECTIONS => "the server has reached its connection limit".to_owned(),
-        SqlState::READ_ONLY_SQL_TRANSACTION => "the server is read-only".to_owned(),
-        SqlState::QUERY_CANCELED => "the statement exceeded its time limit on the server".to_owned(),
-        SqlState::INSUFFICIENT_PRIVILEGE => format!("the user lacks a privilege: {}", server.message()),
-        ref code => format!("{} (SQLSTATE {})", server.message(), code.code()),
+    match *server.code() {
+        SqlState::INVALID_CATALOG_NAME => Reason::new("the database does not exist on the server; create it"),
+        SqlState::TOO_MANY_CONNECTIONS => Reason::new("the server has reached its connection limit"),
+        SqlState::READ_ONLY_SQL_TRANSACTION => Reason::new(READ_ONLY),
+        SqlState::LOCK_NOT_AVAILABLE => Reason::new("another session holds a lock that the call needs"),
+        SqlState::QUERY_CANCELED => Reason::new("the statement exceeded its time limit on the server"),
+        SqlState::INSUFFICIENT_PRIVILEGE => {
+            Reason::new("the user lacks a privilege").with_detail(server.message())
+        }
+        ref code => {
+            let detail = format_args!("{} (SQLSTATE {})", server.message(), code.code()).to_string();
+            Reason::new("the server reported an error").with_detail(detail)
+        }
+    }
+}
+
+const READ_ONLY: &str = "the server is read-only";
+
+/// Describes an error that the server has not reported.
+fn connection_reason(error: &Error) -> Reason {
+    if error.is_closed() {
+        return Reason::new("the connection was closed");
+    }
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    let public = match cause.map(io::Error::kind) {
+        // The library reports so that the server takes no writes.
+        Some(ErrorKind::PermissionDenied) if cause.is_some_and(|cause| cause.get_ref().is_some()) => {
+            return Reason::new(READ_ONLY);
+        }
+        Some(ErrorKind::TimedOut) => "the server did not respond in time",
+        Some(_) => "the server cannot be reached",
+        None => "the connection to the server failed",
     };
-    one_line(&text)
+    Reason::new(public).with_detail(with_causes(error))
+}
+
+/// The error and its causes, outermost first.
+fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Whether another user name or password may help.
@@ -55,6 +88,6 @@ impl From<Error> for StoreError {
         if error.code() == Some(&SqlState::SEQUENCE_GENERATOR_LIMIT_EXCEEDED) {
             return Self::out_of_revisions();
         }
-        Self::Unavailable(format!("PostgreSQL: {}", describe(&error)))
+        reason(&error).into()
     }
 }

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `errors` | describes a server's errors |
+//! | `open_failure` | why a database could not be opened, and whether that may pass |
 //! | `tls` | which servers are trusted |
 //! | `address` | parses the URL |
 //! | `statements` | the statements that every connection prepares |
@@ -24,6 +25,7 @@ mod commits;
 mod connection;
 mod connector;
 mod errors;
+mod open_failure;
 mod procedure;
 mod reads;
 mod schema;
@@ -47,15 +49,18 @@ use tokio::{
 };
 
 use self::{
+    address::Address,
     commits::{Committer, permits},
     connection::ManagedConnection,
     connector::Connector,
+    open_failure::OpenFailure,
+    session::Purpose,
     snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
 use crate::store::{
     backend::{IfMissing, OpenError, Store},
-    contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored, check_key_count},
+    contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored, check_key_count},
     snapshot::Snapshot,
 };
 
@@ -68,6 +73,25 @@ const COMMITTERS: usize = 2;
 
 /// Time limit of the health check, so that a hanging server is reported within a second.
 const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
+
+/// Checks the URL, and the certificates that it names.
+///
+/// # Errors
+///
+/// [`OpenError`], which is final.
+pub(super) fn check(location: &PostgresLocation) -> Result<(), OpenError> {
+    let address = Address::from_url(&location.url).map_err(OpenFailure::from);
+    address.map(drop).map_err(|failure| failure.into_error(&location.url))
+}
+
+/// Connects once, and checks that [`PostgresStore::open`] could succeed. Changes nothing.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenError> {
+    Connector::reach(location).await.map_err(|failure| failure.into_error(&location.url))
+}
 
 /// A store in a PostgreSQL database.
 pub(super) struct PostgresStore {
@@ -89,20 +113,17 @@ impl PostgresStore {
     ///
     /// [`OpenError`] if the server does not respond in time, or the database cannot be used. Nothing is changed then.
     pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, OpenError> {
-        let connector = Connector::open(location, if_missing).await.map_err(|why| {
-            OpenError::unreachable(format!(
-                "cannot open the store {}: {}",
-                location.url,
-                errors::one_line(&why)
-            ))
-        })?;
-        let connector = Arc::new(connector);
+        let opened = Connector::open(location, if_missing).await;
+        let connector = Arc::new(opened.map_err(|failure| failure.into_error(&location.url))?);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
-        let new_connections = |count: usize| (0..count).map(|_| ManagedConnection::new(&connector));
+        let new_connections = |count: usize, purpose| {
+            let connector = &connector;
+            (0..count).map(move |_| ManagedConnection::new(connector, purpose))
+        };
         Ok(Self {
-            readers: new_connections(connections.saturating_sub(committers).max(1)).collect(),
-            committers: new_connections(committers)
+            readers: new_connections(connections.saturating_sub(committers).max(1), Purpose::Reads).collect(),
+            committers: new_connections(committers, Purpose::Commits)
                 .map(|connection| Committer::new(connection, location.timeout))
                 .collect(),
             connector,
@@ -121,10 +142,10 @@ impl PostgresStore {
         match timeout_at(deadline, calls.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_closed)) => Err(StoreError::closed()),
-            Err(_) => Err(StoreError::Unavailable(format!(
-                "{MAX_CALLS} calls are in flight, and none finished within {:?}",
-                self.timeout
-            ))),
+            Err(_) => Err(StoreError::timed_out(
+                "too many calls are in flight, and none finished in time",
+                self.timeout,
+            )),
         }
     }
 
@@ -179,11 +200,11 @@ impl Store for PostgresStore {
         // The probes continue after this check has returned: an unresponsive connection must be abandoned even if no
         // request arrives, because this service is not ready.
         let (probe_deadline, commit_call) = (self.deadline(), Arc::clone(&call));
-        let reads = spawn_until(deadline, "no read completed", async move {
+        let reads = spawn_until(deadline, "no read completed in time", async move {
             let _call = call;
             reader.read(probe_deadline, |session| async move { reads::probe(&session).await }).await
         });
-        let commits = spawn_until(deadline, "no commit acquired the lock", async move {
+        let commits = spawn_until(deadline, "no commit acquired the lock in time", async move {
             let _call = commit_call;
             committer.probe(probe_deadline).await
         });
@@ -205,13 +226,13 @@ impl Store for PostgresStore {
 /// Runs a task and waits for it until the deadline. The task continues after that.
 async fn spawn_until(
     deadline: Instant,
-    timeout_error: &str,
+    timeout_error: &'static str,
     work: impl Future<Output = Result<(), StoreError>> + Send + 'static,
 ) -> Result<(), StoreError> {
     match timeout_at(deadline, tokio::spawn(work)).await {
         Ok(Ok(result)) => result,
-        Ok(Err(failed)) => Err(StoreError::Unavailable(format!("{timeout_error}: {failed}"))),
-        Err(_) => Err(StoreError::Unavailable(format!("{timeout_error} within {HEALTH_DEADLINE:?}"))),
+        Ok(Err(failed)) => Err(Reason::new(timeout_error).with_detail(failed).into()),
+        Err(_) => Err(StoreError::timed_out(timeout_error, HEALTH_DEADLINE)),
     }
 }
 

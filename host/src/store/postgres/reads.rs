@@ -75,5 +75,5 @@ pub(super) fn revision(row: &Row, column: usize) -> Result<Revision, StoreError>
 }
 
 pub(super) fn foreign_data() -> StoreError {
-    StoreError::Unavailable("the database contains data that no store has written".to_owned())
+    StoreError::unavailable("the database contains data that no store has written")
 }

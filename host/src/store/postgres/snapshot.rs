@@ -115,5 +115,5 @@ async fn with_timeout<T>(
 }
 
 fn timed_out(limit: Duration) -> StoreError {
-    StoreError::Unavailable(format!("the server did not respond within {limit:?}"))
+    StoreError::timed_out("the server did not respond in time", limit)
 }

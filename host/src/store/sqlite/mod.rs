@@ -51,7 +51,7 @@ use self::{
 };
 use crate::store::{
     backend::{IfMissing, OpenError, Store},
-    contract::{Commit, Entry, Key, Outcome, Scan, StoreError, Stored},
+    contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored},
     snapshot::Snapshot,
 };
 
@@ -61,6 +61,15 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 
 /// Maximum number of concurrent snapshots, each with a connection: enough for an export and some more.
 const MAX_SNAPSHOTS: u16 = 4;
+
+/// Checks that the file is a store, or can be created, without changing anything.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    open::check(path)
+}
 
 /// A store in one SQLite file.
 pub(super) struct SqliteStore {
@@ -122,17 +131,19 @@ impl Store for SqliteStore {
             Arc::clone(&self.snapshots).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
         let path = self.path.clone();
         let began = task::spawn_blocking(move || SqliteSnapshot::begin(&path, after, permit)).await;
-        let failed = |error| StoreError::Unavailable(format!("cannot start a snapshot: {error}"));
+        let failed = |error| Reason::new("a snapshot cannot start").with_detail(error);
         Ok(Box::new(began.map_err(failed)??))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
         let deadline = Instant::now() + HEALTH_DEADLINE;
-        let timed_out = |what: &str| StoreError::Unavailable(format!("{what} within {HEALTH_DEADLINE:?}"));
-        timeout_at(deadline, self.readers.probe()).await.map_err(|_| timed_out("no read completed"))??;
+        let timed_out = |what: &'static str| StoreError::timed_out(what, HEALTH_DEADLINE);
+        timeout_at(deadline, self.readers.probe())
+            .await
+            .map_err(|_| timed_out("no read completed in time"))??;
         timeout_at(deadline, self.writer.probe())
             .await
-            .map_err(|_| timed_out("the writer did not process its queue"))?
+            .map_err(|_| timed_out("the writer did not process its queue in time"))?
     }
 
     async fn close(&self) {

@@ -10,7 +10,7 @@ use tokio::{sync::Semaphore, task};
 
 use super::sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION, revision_from_column};
 use crate::store::contract::{
-    Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
+    Entry, Key, Order, Reason, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
 };
 
 /// Number of connections, and so of concurrent reads. Most reads are served from memory and are bound by the
@@ -82,16 +82,14 @@ impl Readers {
         let reading = task::spawn_blocking(move || {
             let next_idle = lock(&idle).pop();
             let Some(mut connection) = next_idle else {
-                return Err(StoreError::Unavailable("a read connection is missing".into()));
+                return Err(StoreError::unavailable("a read connection is missing"));
             };
             let result = read(&mut connection);
             lock(&idle).push(connection);
             drop(permit);
             result
         });
-        reading
-            .await
-            .unwrap_or_else(|error| Err(StoreError::Unavailable(format!("a read task failed: {error}"))))
+        reading.await.unwrap_or_else(|error| Err(Reason::new("a read task failed").with_detail(error).into()))
     }
 }
 

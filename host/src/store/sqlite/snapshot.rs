@@ -55,7 +55,7 @@ impl SqliteSnapshot {
         &mut self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let lost = || StoreError::Unavailable("the snapshot lost its connection".to_owned());
+        let lost = || StoreError::unavailable("the snapshot lost its connection");
         let connection = self.connection.take().ok_or_else(lost)?;
         let reading = task::spawn_blocking(move || (read(&connection.connection), connection));
         let (result, connection) = reading.await.map_err(|_| lost())?;

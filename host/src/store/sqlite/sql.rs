@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::store::contract::{Revision, StoreError};
+use rusqlite::ErrorCode;
+
+use crate::store::contract::{Reason, Revision, StoreError};
 
 /// How long a statement waits for a lock held by another process. Such a lock lasts for one write transaction or one
 /// checkpoint: even a full batch with its checkpoint takes well under this on a slow disk.
@@ -13,7 +15,19 @@ pub(super) const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revisio
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable(format!("SQLite: {error}"))
+        let public = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => "its disk is full",
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                "another process has locked its file"
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "its file is damaged",
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                "its file cannot be read and written"
+            }
+            Some(ErrorCode::SystemIoFailure) => "its disk failed",
+            _ => "SQLite failed",
+        };
+        Reason::new(public).with_detail(format_args!("SQLite: {error}")).into()
     }
 }
 
@@ -26,5 +40,5 @@ pub(super) fn revision_to_column(revision: Revision) -> Result<i64, StoreError> 
 pub(super) fn revision_from_column(column: i64) -> Result<Revision, StoreError> {
     u64::try_from(column)
         .map(Revision)
-        .map_err(|_| StoreError::Unavailable(format!("the file contains the negative revision {column}")))
+        .map_err(|_| Reason::new("its file contains a negative revision").with_detail(column).into())
 }

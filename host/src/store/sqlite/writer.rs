@@ -91,5 +91,5 @@ impl Writer {
 }
 
 fn thread_ended() -> StoreError {
-    StoreError::Unavailable("the writer thread ended before it replied".into())
+    StoreError::unavailable("the writer thread ended before it replied")
 }

@@ -265,7 +265,7 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         assert_eq!(body(&host).await, REQUEST_1, "{point}");
         // The response may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
-        let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
+        let mut operator = host.operator().await;
         let request = http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms")
             .body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;
