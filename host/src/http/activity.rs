@@ -164,7 +164,7 @@ impl ActivityTracker {
     }
 
     /// What shows that the client of the present request has left; `None` if it is not watched.
-    pub fn watch(&self) -> Option<Sign> {
+    pub fn departure_sign(&self) -> Option<Sign> {
         let state = self.state();
         if state.activity == Activity::Busy { state.watch.sign(state.call_goes_on()) } else { None }
     }

@@ -97,7 +97,7 @@ impl TrackedSocket {
 
     /// Whether the client of the present request has left. hyper does not look for that.
     fn has_client_left(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(sign) = self.tracker.watch() else {
+        let Some(sign) = self.tracker.departure_sign() else {
             self.departure = None;
             return false;
         };
