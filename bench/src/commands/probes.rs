@@ -99,7 +99,7 @@ fn measure(command: &mut Command, options: &Options, rates: &mut Rates) -> Resul
         let mut connection = Connection::open(address)?;
         while !done.load(Ordering::Relaxed) {
             connection.fetch("/ready")?;
-            thread::sleep(PAUSE);
+            pause();
         }
         Ok(connection.latencies.len())
     };
@@ -112,6 +112,11 @@ fn measure(command: &mut Command, options: &Options, rates: &mut Rates) -> Resul
     let probes = u32::try_from(counts.iter().sum::<usize>()).unwrap_or(u32::MAX);
     rates.probes.push(f64::from(probes) / time.as_secs_f64());
     host.stop()
+}
+
+#[allow(clippy::disallowed_methods, reason = "it sets the rate of a load")]
+fn pause() {
+    thread::sleep(PAUSE);
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
