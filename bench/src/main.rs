@@ -1,5 +1,5 @@
-//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | readers | rollouts | swaps`
-//! run it.
+//! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | probes | readers | rollouts |
+//! swaps` run it.
 //!
 //! | file or folder | contents |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `outage/` | `bench --outage`: PostgreSQL goes away and comes back |
 //! | `rollouts/` | `rollouts`: good and bad modules, rolled out under load |
 //! | `readers/` | `readers`: clients that read slowly, or not at all |
-//! | `commands/` | `load`, `pages`, `swaps`: our host alone |
+//! | `commands/` | `load`, `pages`, `probes`, `swaps`: our host alone |
 
 mod checks;
 mod commands;
@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::command::{TaskError, exit};
 
-use commands::{load, pages, swaps};
+use commands::{load, pages, probes, swaps};
 use compare::options::Options;
 use contender::{Contender, setup::Setup};
 
@@ -65,6 +65,8 @@ enum Task {
     Readers(readers::Options),
     /// Read pages from a store of 1 000 orders and from one of 1 000 000, and compare
     Pages(pages::Options),
+    /// Let many connections request /ready, and measure the effect on creates
+    Probes(probes::Options),
     /// Compare the service with other implementations: throughput, latency, memory, cold start
     Bench(Options),
     /// Build our host with profile-guided optimization
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Task::Rollouts(options) => rollouts::run(&options),
         Task::Readers(options) => readers::run(&options),
         Task::Pages(options) => pages::run(&options),
+        Task::Probes(options) => probes::run(&options),
         Task::Bench(options) => bench(&options),
         Task::BuildHost => profiled::build().map(drop),
     })

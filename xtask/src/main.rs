@@ -71,6 +71,9 @@ enum Task {
     /// Compare the time of a page in a store of 1 000 orders and in one of 1 000 000
     #[command(disable_help_flag = true)]
     Pages(RawOptions),
+    /// Let many connections request /ready, and show the effect on creates
+    #[command(disable_help_flag = true)]
+    Probes(RawOptions),
     /// Compare the service with other servers: throughput, latency, memory, cold start
     #[command(disable_help_flag = true)]
     Bench(RawOptions),
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Task::Rollouts(raw) => exec_command(BENCH, "rollouts", raw),
         Task::Readers(raw) => exec_command(BENCH, "readers", raw),
         Task::Pages(raw) => exec_command(BENCH, "pages", raw),
+        Task::Probes(raw) => exec_command(BENCH, "probes", raw),
         Task::Bench(raw) => exec_command(BENCH, "bench", raw),
         Task::Portability(raw) => exec_command(PORTABILITY, "portability", raw),
         Task::Check => check::all(),

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `load` | `cargo xtask load` |
 //! | `pages` | `cargo xtask pages` |
+//! | `probes` | `cargo xtask probes` |
 //! | `swaps` | `cargo xtask swaps` |
 
 pub(crate) mod load;
 pub(crate) mod pages;
+pub(crate) mod probes;
 pub(crate) mod swaps;

@@ -131,7 +131,7 @@ fn listen_publicly(config: &ServeConfig, reserved: ReservedAddress) -> Result<Fr
     );
     let listener = checks::listen(reserved, "--listen")?;
     let address = listener.address;
-    tracing::info!(event = "service.listening", listen = %address, "listening; not serving yet");
+    tracing::info!(event = "service.listening", listen = %address, "listening; still starting");
     let listener_task = tokio::spawn(listener.run(connections));
     Ok(Front { workers, service, busy, address, listener_task })
 }

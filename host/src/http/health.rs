@@ -1,7 +1,7 @@
 //! `/health` and `/ready`: served by the host, whatever the state of the component.
 //!
-//! `/health` reports whether the process serves; a supervisor restarts it if not. `/ready` reports whether the
-//! service should receive requests; a load balancer sends them elsewhere if not.
+//! `/health` reports whether the process is alive, also while it starts; a supervisor restarts it if not. `/ready` reports
+//! whether the service should receive requests; a load balancer sends them elsewhere if not.
 
 use std::sync::Arc;
 
