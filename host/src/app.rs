@@ -116,21 +116,20 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     config.limits.check().map_err(CouldNotRun)?;
     Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
-    let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
+    let admin_tokens = config.admin.tokens().map_err(CouldNotRun)?;
     listener::raise_open_file_limit(max_connections(config)).map_err(CouldNotRun)?;
     let refused = |why: &dyn Display| CommandError::could_not_run(source::file_error(&config.component, why));
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
     let InitialModule { module, source, from, archive } = initial_module(config).await?;
-    roster.record(module, Step::Received { from, size: source.size() });
+    roster.record(module, Step::Received { from, size: source.size(), by: None });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
 
     let threads = config.threads.count();
     let workers = Arc::new(Workers::start(threads).map_err(|error| cannot_start(threads, &error))?);
     let reserved = reserve(config.listen, "--listen")?;
-    let admin_socket = admin_endpoint
-        .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
-        .transpose()?;
+    let port = reserved.port().map_err(|error| cannot_listen(config.listen, "--listen", &error))?;
+    let admin_socket = admin::reserve(&config.admin, port).map_err(CouldNotRun)?;
     let store = store::open(&location).await.map_err(CommandError::could_not_run)?;
     let smoke = smoke_test(config, &store, &builder.bounds);
     if let Err(why) = smoke.run(&candidate, &roster).await {
@@ -159,9 +158,10 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let environment = HostEnvironment { component, trust, builder, smoke, reach, archive, comparator };
     let rollout = rollout_tasks(environment, config, previous);
     let admin = admin_socket
-        .map(|(reserved, token)| {
-            let listener = listen(reserved, "--admin-listen")?;
-            Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&rollout.handle)))
+        .map(|reserved| {
+            let endpoint = reserved.listen().map_err(CouldNotRun)?;
+            let rollouts = Arc::clone(&rollout.handle);
+            Ok::<_, CommandError>(AdminServer::new(endpoint, admin_tokens.as_ref(), rollouts))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
@@ -247,7 +247,7 @@ fn max_connections(config: &ServeConfig) -> MaxConnections {
     MaxConnections {
         clients: config.limits.max_connections,
         watched: config.limits.max_concurrent,
-        operators: config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS),
+        operators: if config.admin.is_on() { admin::MAX_CONNECTIONS } else { 0 },
     }
 }
 

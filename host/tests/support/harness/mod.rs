@@ -11,6 +11,7 @@ mod client;
 mod log;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     future::Future,
     net::SocketAddr,
@@ -109,8 +110,10 @@ pub struct TestHost {
     log: Log,
     /// Its public address.
     pub address: SocketAddr,
-    /// The address of its admin API.
+    /// The TCP address of its admin API.
     pub admin: Option<SocketAddr>,
+    /// The address of its admin API, or `unix:` and the path of its socket.
+    pub admin_address: Option<String>,
     /// What [`TestHost::operator`] sends.
     token: Option<&'static str>,
 }
@@ -161,7 +164,9 @@ impl TestHost {
         let serving = log.wait_for("the start of the host", |line| line["message"] == "serving").await;
         let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
         let (address, admin) = (address("address"), address("admin_address"));
-        Self { child, log, address: address.expect("the log contains the address"), admin, token }
+        let admin_address = serving["admin_address"].as_str().map(str::to_owned);
+        let address = address.expect("the log contains the address");
+        Self { child, log, address, admin, admin_address, token }
     }
 
     /// Starts a host with the orders component.
@@ -181,7 +186,11 @@ impl TestHost {
 
     /// A new connection to its admin API, on which requests carry the token.
     pub async fn operator(&self) -> Client {
-        let client = Client::connect(self.admin.expect("the admin API is on")).await;
+        let address = self.admin_address.as_deref().expect("the admin API is on");
+        let client = match (address.strip_prefix("unix:"), self.admin) {
+            (Some(path), _) => Client::connect_to_socket(path.as_ref()).await,
+            (None, address) => Client::connect(address.expect("an address")).await,
+        };
         client.expect("the host accepts connections").with_token(self.token)
     }
 
@@ -246,6 +255,23 @@ impl TestHost {
                 .unwrap_or_default()
         });
         names.map(|name| name.trim().to_owned()).collect()
+    }
+
+    /// The thread that accepts connections.
+    pub fn main_thread(&self) -> i32 {
+        self.pid().as_raw_nonzero().get()
+    }
+
+    /// How long each thread of the process has computed.
+    pub fn thread_times(&self) -> BTreeMap<i32, Duration> {
+        let folder = std::fs::read_dir(format!("/proc/{}/task", self.main_thread()));
+        let times = folder.expect("the host is running").filter_map(|thread| {
+            let path = thread.expect("Linux lists the threads").path();
+            let times = std::fs::read_to_string(path.join("schedstat")).ok()?;
+            let time = times.split(' ').next()?.parse().ok()?;
+            Some((path.file_name()?.to_str()?.parse().ok()?, Duration::from_nanos(time)))
+        });
+        times.collect()
     }
 
     fn pid(&self) -> Pid {
