@@ -29,11 +29,10 @@ pub fn data() -> Result<PathBuf, TaskError> {
     Ok(data)
 }
 
-/// Whether a developer configures the admin API in another way: by an option, or by one of these variables.
+/// Whether a developer configures the admin API in another way: by an option, or by this variable.
 #[must_use]
-pub fn is_configured(options: &[String], variables: &[&str]) -> bool {
-    options.iter().any(|option| option.starts_with("--admin"))
-        || variables.iter().any(|name| env::var_os(name).is_some())
+pub fn is_configured(options: &[String], variable: &str) -> bool {
+    options.iter().any(|option| option.starts_with("--admin")) || env::var_os(variable).is_some()
 }
 
 /// The file with the token, and the token. It is made once, and only its user can read it.

@@ -125,10 +125,10 @@ impl FromStr for AdminTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix(UNIX).filter(|path| !path.is_empty()) {
-            return Ok(Self::Unix(path.into()));
-        }
         let form = || format!("expected `{UNIX}PATH` or a URL such as `http://127.0.0.1:9090`");
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return if path.is_empty() { Err(form()) } else { Ok(Self::Unix(path.into())) };
+        }
         let url: Uri = text.parse().map_err(|_| form())?;
         let authority = url.authority().ok_or_else(form)?;
         if authority.as_str().contains('@') {

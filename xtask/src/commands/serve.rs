@@ -11,8 +11,8 @@ use xtask::{
     operators, workspace,
 };
 
-/// With one of these variables, the developer configures the admin API.
-const VARIABLES: [&str; 3] = ["ORDERS_ADMIN_LISTEN", "ORDERS_ADMIN_TOKEN", "ORDERS_ADMIN_TOKEN_FILE"];
+/// With this variable, the developer configures the admin API.
+const VARIABLE: &str = "ORDERS_ADMIN_LISTEN";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -54,10 +54,12 @@ pub(crate) fn serve(options: &Options) -> Result<(), TaskError> {
         .args(["serve", "--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
         .args(["--smoke", "GET /openapi.json", "--smoke", "GET /api/v1/orders?limit=1", "--component"])
         .arg(component);
-    if !operators::is_configured(&options.options, &VARIABLES) {
+    if !operators::is_configured(&options.options, VARIABLE) {
         let (file, token) = operators::token()?;
-        command.args(["--admin-listen", operators::ADDRESS, "--admin-token-file"]).arg(file);
-        println!("Operators: http://{}, with the token {token}\n", operators::ADDRESS);
+        command.args(["--admin-listen", operators::ADDRESS, "--admin-token-file"]).arg(&file);
+        let address = operators::ADDRESS;
+        println!("Operators: http://{address}, with the token {token}. For `orders-host module`:");
+        println!("  export ORDERS_ADMIN=http://{address} ORDERS_ADMIN_TOKEN_FILE={}\n", file.display());
     }
     exec(command.args(&options.options))
 }

@@ -21,8 +21,8 @@ const INTERVAL: Duration = Duration::from_millis(300);
 /// The sources of the orders component.
 const SOURCES: [&str; 5] = ["guest/src", "guest/openapi.json", "guest/build.rs", "guest/Cargo.toml", "wit"];
 
-/// With one of these variables, the developer says which service to push to.
-const VARIABLES: [&str; 3] = ["ORDERS_ADMIN", "ORDERS_ADMIN_TOKEN", "ORDERS_ADMIN_TOKEN_FILE"];
+/// With this variable, the developer says which service to push to.
+const VARIABLE: &str = "ORDERS_ADMIN";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -40,7 +40,7 @@ pub(crate) fn build_and_push_forever(options: &Options) -> Result<(), TaskError>
     let push = |component| {
         let mut command = Command::new(debug_program(HOST));
         command.args(["module", "push"]).arg(component).args(options);
-        if !operators::is_configured(options, &VARIABLES) {
+        if !operators::is_configured(options, VARIABLE) {
             command.args(["--admin", &format!("http://{}", operators::ADDRESS), "--admin-token-file"]);
             command.arg(operators::token()?.0);
         }
