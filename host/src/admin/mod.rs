@@ -19,6 +19,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `unix` | the path of a Unix socket |
 //! | `endpoint` | the Unix socket or the TCP address that operators connect to |
 //! | `response` | the responses: JSON, or a problem document |
 //! | `newcomers` | connections without an authenticated request |
@@ -45,6 +46,7 @@ mod response;
 mod rollouts;
 mod socket;
 mod stage;
+mod unix;
 mod upload;
 
 use std::sync::Arc;
@@ -58,13 +60,14 @@ use api::AdminApi;
 use auth::{Operator, Operators};
 use connection::Connection;
 use endpoint::Client;
-pub use endpoint::{Endpoint, ReservedEndpoint, check_private, is_answered, reserve};
+pub use endpoint::{Endpoint, ReservedEndpoint, reserve};
 pub use modules::{Control, Overview, Progress, View};
 use newcomers::Newcomers;
 use places::{Places, Purpose};
 use response::{ApiError, Content};
 pub use rollouts::Accepted;
 use stage::Stage;
+pub use unix::{SocketFile, check_private, is_answered};
 
 use crate::{
     config::Tokens,
