@@ -57,8 +57,8 @@ pub(crate) struct Host {
     serving: Serving,
     /// The log lines with the host's addresses and with its numbers of commits.
     log: Receiver<String>,
-    /// The address of the admin API, if it is on.
-    pub(crate) admin: Option<SocketAddr>,
+    /// The address of the admin API, as `module push --admin` takes it, if it is on.
+    pub(crate) admin: Option<String>,
     /// The file with strace's summary, if the host runs under strace.
     strace: Option<PathBuf>,
 }
@@ -99,7 +99,7 @@ impl Host {
             }
         })?;
         let line = log.recv_timeout(TIMEOUT).unwrap_or_default();
-        let admin = field(&line, "admin_address").and_then(|address| address.parse().ok());
+        let admin = field(&line, "admin_address").map(str::to_owned);
         Ok(Self { serving, log, admin, strace: summary })
     }
 

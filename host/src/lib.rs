@@ -15,7 +15,7 @@
 //! | [`module`] | modules: source, signature, compiled code, the module folder |
 //! | [`rollout`] | which module serves: candidate, trial, verdict, swap |
 //! | [`http`] | the public side: connections, limits, the steps of a request |
-//! | [`admin`] | the admin API, on its own port |
+//! | [`admin`] | the admin API, on its own socket or port |
 //! | [`commands`] | the other commands of the program |
 //! | [`app`] | `serve`: the only place that wires the layers together |
 

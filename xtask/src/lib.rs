@@ -5,6 +5,7 @@
 //! | `command` | runs programs: prints the command line first, checks the exit status afterwards |
 //! | `process` | runs a program with a deadline |
 //! | `host` | how our host is started on a free port, and how its log is read |
+//! | `operators` | the admin API of a developer's service, and its token |
 //! | `serving` | starts a server and waits until it listens |
 //! | `tools` | installs pinned third-party tools under `target/tools` |
 //! | `components` | builds components |
@@ -19,6 +20,7 @@ pub mod adapters;
 pub mod command;
 pub mod components;
 pub mod host;
+pub mod operators;
 pub mod process;
 pub mod serving;
 pub mod tools;

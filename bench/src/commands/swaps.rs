@@ -45,7 +45,8 @@ pub(crate) fn run(options: &Options) -> Result<(), TaskError> {
     let second = another_version(&component, 2, &folder)?;
 
     let modules = folder.join("modules").display().to_string();
-    let serve = ["--admin-listen", "127.0.0.1:0", "--module-dir", &modules, "--watch", "0s"];
+    let admin = format!("unix:{}", folder.join("admin").display());
+    let serve = ["--admin-listen", &admin, "--module-dir", &modules, "--watch", "0s"];
     let mut host = Host::start(&first, &folder, false, &serve)?;
     // From here on each version is compiled already, as one is that comes back.
     push(&host, &second)?;
@@ -107,9 +108,9 @@ fn print(options: &Options, pushes: &Latencies, without: &Load, with: &Load) {
 }
 
 fn push(host: &Host, component: &Path) -> Result<(), TaskError> {
-    let admin = host.admin.map(|admin| format!("http://{admin}")).unwrap_or_default();
+    let admin = host.admin.as_deref().unwrap_or_default();
     let mut command = Command::new(host::binary());
-    command.args(["module", "push"]).arg(component).args(["--canary", "0", "--admin", &admin]);
+    command.args(["module", "push"]).arg(component).args(["--canary", "0", "--admin", admin]);
     let output = command.stdin(Stdio::null()).output();
     let output = output.map_err(|error| TaskError(format!("{}: {error}", host::binary().display())))?;
     if output.status.success() {

@@ -30,19 +30,23 @@ const AFTERWARDS: Duration = Duration::from_millis(100);
 const LINES: usize = 4096;
 /// An option that a host from before extended trials does not have.
 const MAX_WINDOW: &str = "--max-window";
+/// What the help of a host says that can listen on a Unix socket. An earlier one needs no token on a port of loopback.
+const UNIX_SOCKET: &str = "unix:PATH";
 
 /// A program that serves and pushes.
 #[derive(Clone, Debug)]
 pub(super) struct Program {
     path: PathBuf,
     has_max_window: bool,
+    has_unix_socket: bool,
 }
 
 impl Program {
     /// Asks the program which options it has.
     pub(super) fn at(path: &Path) -> Result<Self, TaskError> {
         let help = capture(Command::new(path).args(["serve", "--help"]))?;
-        Ok(Self { path: path.to_owned(), has_max_window: help.contains(MAX_WINDOW) })
+        let (has_max_window, has_unix_socket) = (help.contains(MAX_WINDOW), help.contains(UNIX_SOCKET));
+        Ok(Self { path: path.to_owned(), has_max_window, has_unix_socket })
     }
 
     /// A command that ends with this process, however this process ends: a module that computes forever would otherwise
@@ -109,7 +113,8 @@ pub(super) struct Rollout {
 pub(super) struct Service {
     program: Program,
     serving: Serving,
-    admin: SocketAddr,
+    /// The address of the admin API, as `module push --admin` takes it.
+    admin: String,
     log: Receiver<(Instant, String)>,
 }
 
@@ -124,7 +129,11 @@ impl Service {
         let folder = empty_folder(&format!("{FOLDER}/{name}"))?;
         let mut command = program.command();
         host::serve(&mut command, component, &store.location(&folder));
-        command.args(["--admin-listen", "127.0.0.1:0", "--canary", CANARY, "--module-dir"]);
+        let admin = match program.has_unix_socket {
+            true => format!("unix:{}", folder.join("admin").display()),
+            false => "127.0.0.1:0".to_owned(),
+        };
+        command.args(["--admin-listen", &admin, "--canary", CANARY, "--module-dir"]);
         command.arg(folder.join("modules"));
         let path = folder.join("log");
         let mut file = File::create(&path).map_err(|error| file_error(&path, &error))?;
@@ -139,8 +148,8 @@ impl Service {
         let admin = loop {
             let line = log.recv_timeout(LIMIT).map(|(_, line)| line);
             let line = line.map_err(|_| TaskError("the host did not log its admin address".to_owned()))?;
-            if let Some(address) = field(&line, "admin_address").and_then(|address| address.parse().ok()) {
-                break address;
+            if let Some(address) = field(&line, "admin_address") {
+                break address.to_owned();
             }
         };
         Ok(Self { program: program.clone(), serving, admin, log })
@@ -191,7 +200,7 @@ impl Service {
     fn push(&self, component: &Path, terms: &[String]) -> Result<Process, TaskError> {
         let mut command = self.program.command();
         command.args(["module", "push"]).arg(component).args(terms);
-        command.args(["--admin", &format!("http://{}", self.admin)]);
+        command.args(["--admin", &self.admin]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Process::start(&mut command, Group::Ours)
     }

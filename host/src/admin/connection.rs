@@ -8,12 +8,11 @@ use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     sync::{Semaphore, oneshot},
     time::{Duration, timeout},
 };
 
-use super::{response::Content, socket::ObservedSocket, stage::Stage};
+use super::{endpoint::Stream, response::Content, socket::ObservedSocket, stage::Stage};
 
 /// Maximum number of bytes that hyper buffers when it reads. It answers a larger head, for example one with a long method,
 /// with 431; a token, a path and the number of an event need less than 1 KiB.
@@ -31,7 +30,7 @@ const LINGER_BYTES: u64 = 256 << 20;
 /// An accepted connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Box<dyn Stream>,
     pub(super) stage: Arc<Stage>,
     /// Fails once a newcomer has to close, or is no newcomer any more.
     pub(super) pushed_out: oneshot::Receiver<()>,
@@ -111,7 +110,7 @@ fn log_failure(stage: &Stage, error: &str) {
 }
 
 /// Closes in two stages, so that a reset does not destroy the response while the client still sends its request.
-async fn close(mut socket: TcpStream) {
+async fn close(mut socket: Box<dyn Stream>) {
     let _ = socket.shutdown().await;
     let discard = async { tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await };
     let _ = timeout(LINGER, discard).await;

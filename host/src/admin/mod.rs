@@ -1,4 +1,4 @@
-//! The admin API, on its own port: operators push, inspect and roll back modules with it.
+//! The admin API, on its own socket or port: operators push, inspect and roll back modules with it.
 //!
 //! | request | response |
 //! |---|---|
@@ -12,21 +12,23 @@
 //! `TERMS` are terms of the rollout, named like the options, such as `canary=10%&watch=1m`; those that are missing are the
 //! service's.
 //!
-//! Errors are `application/problem+json`. If there is a token, every request must carry it. A connection serves one request, so
+//! Errors are `application/problem+json`. If there are tokens, every request must carry one. A connection serves one request, so
 //! that bytes left unread can never be taken for another request. Accepting never waits: a newcomer has a second until the head
 //! of its request has arrived and was authenticated, the oldest newcomer goes when there are too many, and only an
 //! authenticated request takes one of the few places.
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `unix` | the path of a Unix socket |
+//! | `endpoint` | the Unix socket or the TCP address that operators connect to |
 //! | `response` | the responses: JSON, or a problem document |
 //! | `newcomers` | connections without an authenticated request |
 //! | `places` | the places of authenticated requests |
 //! | `stage` | what a connection is doing, and until when |
 //! | `socket` | notes when a client reads nothing |
 //! | `connection` | one connection, from its first byte to its close |
+//! | `auth` | which operator sends a request, and what that operator may do |
 //! | `api` | the state that the handlers share |
-//! | `auth` | checks that a request comes from an operator |
 //! | `events` | `/v1/events` |
 //! | `modules` | `GET` of `/v1/modules` |
 //! | `upload` | the body of a push |
@@ -35,6 +37,7 @@
 mod api;
 mod auth;
 mod connection;
+mod endpoint;
 mod events;
 mod modules;
 mod newcomers;
@@ -43,9 +46,10 @@ mod response;
 mod rollouts;
 mod socket;
 mod stage;
+mod unix;
 mod upload;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -53,19 +57,22 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 use api::AdminApi;
+use auth::{Operator, Operators};
 use connection::Connection;
+use endpoint::Client;
+pub use endpoint::{Endpoint, ReservedEndpoint, reserve};
 pub use modules::{Control, Overview, Progress, View};
 use newcomers::Newcomers;
 use places::{Places, Purpose};
 use response::{ApiError, Content};
 pub use rollouts::Accepted;
 use stage::Stage;
+pub use unix::{SocketFile, check_private, is_answered};
 
 use crate::{
-    config::Token,
+    config::Tokens,
     http::{
         limits::{LimitError, Limits},
-        listener::Listener,
         rejection::limit_response,
     },
     lifecycle::{essential::Essential, shutdown::Lifecycle},
@@ -85,19 +92,20 @@ const MAX_DETAIL: usize = 1024;
 /// The server of the admin API.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct AdminServer {
-    listener: Listener,
+    endpoint: Endpoint,
     api: Arc<AdminApi>,
 }
 
 impl AdminServer {
-    /// Serves on `listener`. If there is a token, every request must carry it.
-    pub fn new(listener: Listener, token: Option<Token>, rollouts: Arc<Rollouts>) -> Self {
-        Self { listener, api: Arc::new(AdminApi { token, rollouts, places: Arc::new(Places::default()) }) }
+    /// Serves on `endpoint`. If there are tokens, every request must carry one of them.
+    pub fn new(endpoint: Endpoint, tokens: Option<&Tokens>, rollouts: Arc<Rollouts>) -> Self {
+        let (operators, places) = (Operators::new(tokens), Arc::new(Places::default()));
+        Self { endpoint, api: Arc::new(AdminApi { operators, rollouts, places }) }
     }
 
-    /// The address on which it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.listener.address
+    /// The address on which it listens, or `unix:` and the path of its socket.
+    pub fn address(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// Serves until the drain delay of the service has ended.
@@ -107,9 +115,9 @@ impl AdminServer {
         let lingering = Arc::new(Semaphore::new(connection::MAX_LINGERING));
         let accept = async {
             loop {
-                let socket = self.listener.accept().await;
+                let (socket, client) = self.endpoint.accept().await;
                 let (newcomer, pushed_out) = newcomers.let_in();
-                let stage = Arc::new(Stage::new(socket.peer_addr().ok(), newcomer));
+                let stage = Arc::new(Stage::new(client, newcomer));
                 let (api, lingering) = (Arc::clone(&self.api), Arc::clone(&lingering));
                 tokio::spawn(async move {
                     let handle = |request| {
@@ -133,8 +141,11 @@ impl AdminApi {
         let method = request.method().clone();
         let path = &*client_text(request.uri().path()).into_owned();
         let client = stage.client.map(tracing::field::display);
-        let response = match self.admit(&request, stage) {
-            Ok(()) => self.route(request, stage.client).await,
+        let operator = self.authenticate(&request, stage.client);
+        let name = operator.as_ref().ok().map(|operator| Arc::clone(&operator.name));
+        let operator_name = name.as_deref();
+        let response = match operator.and_then(|operator| self.admit(operator, &request, stage)) {
+            Ok(operator) => self.route(request, &operator, stage.client).await,
             Err(error) => Err(error),
         };
         let response = response.unwrap_or_else(|error| {
@@ -143,6 +154,7 @@ impl AdminApi {
                 event = "admin.request_rejected",
                 method = &*client_text(method.as_str()),
                 path,
+                operator = operator_name,
                 client,
                 status,
                 detail,
@@ -156,6 +168,7 @@ impl AdminApi {
                 event = "admin.request_accepted",
                 method = &*client_text(method.as_str()),
                 path,
+                operator = operator_name,
                 client,
                 status,
                 "operator request accepted"
@@ -165,22 +178,37 @@ impl AdminApi {
         response
     }
 
-    /// Authenticates a request, and gives it a place.
-    fn admit(&self, request: &Request<Incoming>, stage: &Stage) -> Result<(), ApiError> {
+    /// Finds out which operator sends a request.
+    fn authenticate(
+        &self,
+        request: &Request<Incoming>,
+        client: Option<Client>,
+    ) -> Result<Operator, ApiError> {
         if Limits::check_head(request.method(), request.uri(), request.headers()).is_err() {
             let (status, detail) = limit_response(LimitError::HeadTooLarge);
             return Err(ApiError::new(status, detail));
         }
-        auth::authenticate(request, self.token.as_ref())?;
+        self.operators.authenticate(request, client)
+    }
+
+    /// Gives a request a place, if its operator may do what it is for.
+    fn admit(
+        &self,
+        operator: Operator,
+        request: &Request<Incoming>,
+        stage: &Stage,
+    ) -> Result<Operator, ApiError> {
+        operator.check(request.method())?;
         let purpose = Purpose::of(request.method(), request.uri().path());
         stage.start_handling(self.places.take(purpose)?);
-        Ok(())
+        Ok(operator)
     }
 
     async fn route(
         &self,
         request: Request<Incoming>,
-        client: Option<SocketAddr>,
+        operator: &Operator,
+        client: Option<Client>,
     ) -> Result<Response<Content>, ApiError> {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
@@ -191,9 +219,9 @@ impl AdminApi {
         };
         match (path.as_str(), &method) {
             ("/v1/modules", &Method::GET) => self.overview().await,
-            ("/v1/modules", &Method::PUT) => self.push(request, client).await,
+            ("/v1/modules", &Method::PUT) => self.push(request, operator, client).await,
             ("/v1/modules", _) => Err(not_allowed("GET, PUT")),
-            ("/v1/rollback", &Method::POST) => self.roll_back().await,
+            ("/v1/rollback", &Method::POST) => self.roll_back(operator).await,
             ("/v1/rollback", _) => Err(not_allowed("POST")),
             ("/v1/events", &Method::GET) => self.events(&request),
             ("/v1/events", _) => Err(not_allowed("GET")),
@@ -201,7 +229,7 @@ impl AdminApi {
                 Some((module, None)) if method == Method::GET => self.module(module).await,
                 Some((_, None)) => Err(not_allowed("GET")),
                 Some((module, Some("activate"))) if method == Method::POST => {
-                    self.activate(module, request.uri().query().unwrap_or_default()).await
+                    self.activate(module, request.uri().query().unwrap_or_default(), operator).await
                 }
                 Some((_, Some("activate"))) => Err(not_allowed("POST")),
                 _ => Err(ApiError::new(

@@ -1,14 +1,17 @@
 //! The commands of operators: push a module, activate one that is kept, roll back.
 
-use std::{net::SocketAddr, time::Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body;
 use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
 
 use super::{
     api::AdminApi,
+    auth::Operator,
+    endpoint::Client,
     modules::{internal_error, parse_module},
     response::{ApiError, Content, json},
     upload::receive,
@@ -42,6 +45,8 @@ struct Requested {
     /// The size of the component, in bytes.
     size: u64,
     from: Origin,
+    /// The name of the operator.
+    by: String,
     terms: TermsConfig,
     began: Instant,
     permit: OfferPermit,
@@ -52,7 +57,8 @@ impl AdminApi {
     pub(super) async fn push<B>(
         &self,
         request: Request<B>,
-        client: Option<SocketAddr>,
+        operator: &Operator,
+        client: Option<Client>,
     ) -> Result<Response<Content>, ApiError>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -61,20 +67,31 @@ impl AdminApi {
         let began = Instant::now();
         let terms = self.terms(request.uri().query().unwrap_or_default())?;
         let permit = self.permit()?;
-        let _uploading = self.rollouts.queue.note_upload(client);
+        let by = operator.name.to_string();
+        let _uploading = self.rollouts.queue.note_upload(sender(&by, client));
         let bytes = receive(request.into_body()).await?;
-        let (module, size) = (ModuleHash::digest(&bytes), u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if module == self.rollouts.slot.module() {
-            return Ok(self.serves_already(module));
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let (serving, trust) = (self.rollouts.slot.module(), self.rollouts.trust.clone());
+        // The digest of 64 MiB takes longer than other connections may wait for this thread.
+        let read = spawn_blocking(move || {
+            let module = ModuleHash::digest(&bytes);
+            (module, (module != serving).then(|| Source::from_component(bytes, &trust)))
+        });
+        let (module, source) = read.await.map_err(|error| internal_error(error.to_string()))?;
+        match source {
+            None => Ok(self.serves_already(module)),
+            Some(source) => self
+                .roll_out(Requested { module, size, from: Origin::Push, by, terms, began, permit }, source),
         }
-        let trust = self.rollouts.trust.clone();
-        let source = tokio::task::spawn_blocking(move || Source::from_component(bytes, &trust)).await;
-        let source = source.map_err(|error| internal_error(error.to_string()))?;
-        self.roll_out(Requested { module, size, from: Origin::Push, terms, began, permit }, source)
     }
 
     /// Rolls out a module that is kept in the module folder.
-    pub(super) async fn activate(&self, name: &str, query: &str) -> Result<Response<Content>, ApiError> {
+    pub(super) async fn activate(
+        &self,
+        name: &str,
+        query: &str,
+        operator: &Operator,
+    ) -> Result<Response<Content>, ApiError> {
         let began = Instant::now();
         let module = parse_module(name)?;
         let terms = self.terms(query)?;
@@ -95,10 +112,8 @@ impl AdminApi {
             ));
         };
         let source = self.rollouts.read_kept(module).await;
-        self.roll_out(
-            Requested { module, size: stored.size, from: Origin::Activate, terms, began, permit },
-            source,
-        )
+        let (size, from, by) = (stored.size, Origin::Activate, operator.name.to_string());
+        self.roll_out(Requested { module, size, from, by, terms, began, permit }, source)
     }
 
     /// The permit to offer a module.
@@ -119,15 +134,16 @@ impl AdminApi {
         requested: Requested,
         source: Result<Source, ModuleError>,
     ) -> Result<Response<Content>, ApiError> {
-        let Requested { module, size, from, terms, began, permit } = requested;
+        let Requested { module, size, from, by, terms, began, permit } = requested;
+        let by = Some(by);
         let roster = &self.rollouts.roster;
         let source = source.map_err(|why| {
-            roster.record(module, Step::Received { from, size });
-            roster.record(module, Step::Refused { why: why.to_string(), requested: false });
+            roster.record(module, Step::Received { from, size, by: by.clone() });
+            roster.record(module, Step::Refused { why: why.to_string(), requested: false, by: None });
             ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, format!("The component was rejected: {why}."))
         })?;
         let accepted = Accepted { module, serving: false, event: roster.last_event() };
-        if !self.rollouts.queue.offer(Offer { module, source, from, terms, began, permit }) {
+        if !self.rollouts.queue.offer(Offer { module, source, from, by, terms, began, permit }) {
             return Err(ApiError::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The service is shutting down and accepts no modules.",
@@ -144,8 +160,8 @@ impl AdminApi {
     }
 
     /// Answers once the module serves, and would serve after a restart.
-    pub(super) async fn roll_back(&self) -> Result<Response<Content>, ApiError> {
-        let error = match self.rollouts.roll_back().await {
+    pub(super) async fn roll_back(&self, operator: &Operator) -> Result<Response<Content>, ApiError> {
+        let error = match self.rollouts.roll_back(&operator.name).await {
             Ok(module) => return Ok(json(StatusCode::OK, &self.view_of(module))),
             Err(error) => error,
         };
@@ -200,5 +216,13 @@ impl AdminApi {
             replaced.map_err(|why| ApiError::new(StatusCode::BAD_REQUEST, format!("{why}.")))?;
         }
         Ok(terms)
+    }
+}
+
+/// Who sends an upload, in words for other operators.
+fn sender(name: &str, client: Option<Client>) -> String {
+    match client {
+        Some(client @ Client::Address(_)) => format!("{name} ({client})"),
+        Some(Client::User(_)) | None => name.to_owned(),
     }
 }

@@ -7,17 +7,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stage::Stage;
+use super::{endpoint::Stream, stage::Stage};
 
 /// A socket that reports to the stage of its connection.
 #[derive(Debug)]
 pub(super) struct ObservedSocket {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Box<dyn Stream>,
     pub(super) stage: Arc<Stage>,
 }
 

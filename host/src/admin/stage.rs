@@ -1,16 +1,13 @@
 //! What a connection is doing. That decides how long it may last, and which place it occupies.
 
-use std::{
-    net::SocketAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::{
     sync::Notify,
     time::{Duration, Instant},
 };
 
-use super::{newcomers::Newcomer, places::Place};
+use super::{endpoint::Client, newcomers::Newcomer, places::Place};
 use crate::http::reading::{MIN_RATE, MIN_WAIT, time_at_rate};
 
 /// How long the head of a request, some hundred bytes, may take to arrive and be authenticated, and a client that is rejected
@@ -24,8 +21,8 @@ const FOLLOWING_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 /// A connection's stage. The connection, its socket and the handler of its request share it.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// The address of the client, unless it has disconnected already.
-    pub(super) client: Option<SocketAddr>,
+    /// The client, unless it has disconnected already.
+    pub(super) client: Option<Client>,
     state: Mutex<State>,
     /// The deadline may be earlier than before.
     changed: Notify,
@@ -48,7 +45,7 @@ enum Holds {
 }
 
 impl Stage {
-    pub(super) fn new(client: Option<SocketAddr>, newcomer: Newcomer) -> Self {
+    pub(super) fn new(client: Option<Client>, newcomer: Newcomer) -> Self {
         let deadline = Instant::now() + NEWCOMER_TIMEOUT;
         let state = State { holds: Holds::Newcomer(newcomer), deadline, blocked_since: None };
         Self { client, state: Mutex::new(state), changed: Notify::new() }

@@ -3,9 +3,9 @@
 use std::{io, net::SocketAddr};
 
 use crate::{
-    admin,
+    admin::{self, ReservedEndpoint},
     commands::error::CommandError::{self, CouldNotRun},
-    config::{ServeConfig, StoreLocation, Token},
+    config::{ServeConfig, StoreLocation, Tokens},
     http::{
         limits::Limits,
         listener::{self, Listener, MaxConnections, ReservedAddress},
@@ -23,8 +23,10 @@ use crate::{
 pub(super) struct Checked {
     /// The address for clients.
     pub(super) public: ReservedAddress,
-    /// The address of the admin API, and its token.
-    pub(super) admin: Option<(ReservedAddress, Option<Token>)>,
+    /// The endpoint of the admin API, if there is one.
+    pub(super) admin: Option<ReservedEndpoint>,
+    /// The tokens of operators.
+    pub(super) tokens: Option<Tokens>,
     pub(super) initial: InitialModule,
 }
 
@@ -45,18 +47,17 @@ pub(super) async fn check(config: &ServeConfig) -> Result<Checked, CommandError>
     config.limits.check().map_err(CouldNotRun)?;
     Limits::warn_of_memory(&config.limits);
     let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
-    let admin_endpoint = config.admin.endpoint().map_err(CouldNotRun)?;
+    let tokens = config.admin.tokens().map_err(CouldNotRun)?;
     listener::raise_open_file_limit(max_connections(config)).map_err(CouldNotRun)?;
-    let public = reserve(config.listen, "--listen")?;
-    let admin = admin_endpoint
-        .map(|(address, token)| Ok::<_, CommandError>((reserve(address, "--admin-listen")?, token)))
-        .transpose()?;
+    let unavailable = |error| cannot_listen(config.listen, &error);
+    let public = listener::reserve(config.listen).map_err(unavailable)?;
+    let admin = admin::reserve(&config.admin, public.port().map_err(unavailable)?).map_err(CouldNotRun)?;
     let (named, source) = candidate::read_source(&config.component, &config.trust)
         .await
         .map_err(CommandError::could_not_run)?;
     check_store(location).await?;
     let initial = initial_module(config, named, source).await?;
-    Ok(Checked { public, admin, initial })
+    Ok(Checked { public, admin, tokens, initial })
 }
 
 async fn check_store(location: StoreLocation) -> Result<(), CommandError> {
@@ -88,20 +89,16 @@ pub(super) fn max_connections(config: &ServeConfig) -> MaxConnections {
     MaxConnections {
         clients: config.limits.max_connections,
         watched: config.limits.max_concurrent,
-        operators: config.admin.admin_listen.0.map_or(0, |_| admin::MAX_CONNECTIONS),
+        operators: if config.admin.is_on() { admin::MAX_CONNECTIONS } else { 0 },
     }
 }
 
-fn reserve(address: SocketAddr, option: &str) -> Result<ReservedAddress, CommandError> {
-    listener::reserve(address).map_err(|error| cannot_listen(address, option, &error))
-}
-
-/// Listens on a reserved address, which `option` has named.
-pub(super) fn listen(reserved: ReservedAddress, option: &str) -> Result<Listener, CommandError> {
+/// Lets clients connect to the address of `--listen`.
+pub(super) fn listen(reserved: ReservedAddress) -> Result<Listener, CommandError> {
     let address = reserved.address();
-    reserved.listen().map_err(|error| cannot_listen(address, option, &error))
+    reserved.listen().map_err(|error| cannot_listen(address, &error))
 }
 
-fn cannot_listen(address: SocketAddr, option: &str, error: &io::Error) -> CommandError {
-    CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with {option}"))
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> CommandError {
+    CouldNotRun(format!("cannot listen on {address}: {error}; choose another address with --listen"))
 }

@@ -61,7 +61,7 @@ struct Front {
 /// store opened. So a start that fails because of its module has not created a store.
 pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
     let began = Instant::now();
-    let Checked { public, admin, initial } = checks::check(config).await?;
+    let Checked { public, admin, tokens, initial } = checks::check(config).await?;
     let Front { workers, service, busy, address, listener_task } = listen_publicly(config, public)?;
     let mut store_wait = StoreWait::new(config, &service.lifecycle);
     store_wait.reach().await?;
@@ -70,7 +70,7 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
     let roster = Arc::new(Roster::default());
     let builder = Arc::new(candidate_builder(config, &roster)?);
     let InitialModule { module, source, from, archive } = initial;
-    roster.record(module, Step::Received { from, size: source.size() });
+    roster.record(module, Step::Received { from, size: source.size(), by: None });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
     let (location, store) = store_wait.open().await?;
     let smoke = smoke_test(config, &store, &builder.bounds);
@@ -96,9 +96,9 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
     let environment = HostEnvironment { component, trust, builder, smoke, reach, archive, comparator };
     let rollout = rollout_tasks(environment, config, previous);
     let admin = admin
-        .map(|(reserved, token)| {
-            let listener = checks::listen(reserved, "--admin-listen")?;
-            Ok::<_, CommandError>(AdminServer::new(listener, token, Arc::clone(&rollout.handle)))
+        .map(|reserved| {
+            let endpoint = reserved.listen().map_err(CouldNotRun)?;
+            Ok::<_, CommandError>(AdminServer::new(endpoint, tokens.as_ref(), Arc::clone(&rollout.handle)))
         })
         .transpose()?;
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
@@ -129,7 +129,7 @@ fn listen_publicly(config: &ServeConfig, reserved: ReservedAddress) -> Result<Fr
         busy.clone(),
         checks::max_connections(config),
     );
-    let listener = checks::listen(reserved, "--listen")?;
+    let listener = checks::listen(reserved)?;
     let address = listener.address;
     tracing::info!(event = "service.listening", listen = %address, "listening; still starting");
     let listener_task = tokio::spawn(listener.run(connections));

@@ -1,121 +1,110 @@
-//! The options of the admin API: where it listens, and the token that it requires.
+//! The options of the admin API: where it listens, and the tokens that it accepts.
 
-use std::{env::VarError, fmt, net::SocketAddr, path::PathBuf, str::FromStr};
+use std::{
+    env, fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use clap::Args;
 
-/// Minimum length of a token, in characters: too long to guess.
-const MIN_TOKEN_LENGTH: usize = 16;
-/// The variable that holds the token if no file does.
-const TOKEN_VARIABLE: &str = "ORDERS_ADMIN_TOKEN";
+use super::token::{TokenConfig, Tokens};
 
-/// Where the token is read from, for the service and for its clients.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Operators")]
-pub struct TokenConfig {
-    /// File that holds the admin token on one line. Without it, the variable ORDERS_ADMIN_TOKEN holds the token
-    #[arg(long, env = "ORDERS_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    pub admin_token_file: Option<PathBuf>,
-}
-
-/// The secret by which operators authenticate. It is never logged or printed.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token")
-    }
-}
-
-impl Token {
-    /// The secret itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TokenConfig {
-    /// The token, if one is configured.
-    ///
-    /// # Errors
-    ///
-    /// One line, if the token cannot be read or is too short.
-    pub fn token(&self) -> Result<Option<Token>, String> {
-        let (origin, text) = match &self.admin_token_file {
-            Some(file) => {
-                let text =
-                    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                (file.display().to_string(), text)
-            }
-            None => match token_variable() {
-                Ok(text) => (TOKEN_VARIABLE.to_owned(), text),
-                Err(VarError::NotPresent) => return Ok(None),
-                Err(error) => return Err(format!("{TOKEN_VARIABLE}: {error}")),
-            },
-        };
-        let token = text.trim();
-        if token.len() < MIN_TOKEN_LENGTH || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!(
-                "{origin}: a token has at least {MIN_TOKEN_LENGTH} printable characters without spaces; create one with \
-                 `openssl rand -hex 32`"
-            ));
-        }
-        Ok(Some(Token(token.to_owned())))
-    }
-}
-
-#[allow(clippy::disallowed_methods, reason = "as an option, the token would appear in the list of processes")]
-fn token_variable() -> Result<String, VarError> {
-    std::env::var(TOKEN_VARIABLE)
-}
+/// What the name of a Unix socket begins with.
+pub(super) const UNIX: &str = "unix:";
 
 /// The listener of the admin API.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct AdminConfig {
-    /// Address and port of the admin API, on which modules are pushed and rolled back, or `off`. An address other
-    /// than loopback requires a token
-    #[arg(long, env = "ORDERS_ADMIN_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9090")]
-    pub admin_listen: AdminAddress,
+    /// Where the admin API listens, on which modules are pushed and rolled back: `unix:PATH`, a socket that only the user
+    /// of this process can open; an address with a port, which requires a token; or `off`. `auto` is the socket
+    /// `$XDG_RUNTIME_DIR/orders-host/PORT.sock`, with the port of --listen, or `off` without that variable
+    #[arg(long, env = "ORDERS_ADMIN_LISTEN", value_name = "ADDRESS", default_value = "auto")]
+    pub admin_listen: AdminListen,
 
-    /// The token that operators must present.
+    /// The tokens, one of which each request must carry if there are any.
     #[command(flatten)]
     pub token: TokenConfig,
 }
 
 impl AdminConfig {
-    /// The address to listen on and the token that requests must present; none if the API is off.
+    /// The tokens that requests must carry; none without the API, or if every client of its socket is an operator.
     ///
     /// # Errors
     ///
-    /// One line, if the token cannot be read, or if there is no token and the address is not loopback.
-    pub fn endpoint(&self) -> Result<Option<(SocketAddr, Option<Token>)>, String> {
-        let AdminAddress(Some(address)) = self.admin_listen else { return Ok(None) };
-        let token = self.token.token()?;
-        if token.is_none() && !address.ip().is_loopback() {
-            return Err(format!(
-                "--admin-listen {address} is reachable from other machines, and without a token anyone could push a \
-                 module: set a token with --admin-token-file or {TOKEN_VARIABLE}, or listen on 127.0.0.1"
-            ));
+    /// One line, if they cannot be read, or if there are none and the API listens on TCP.
+    pub fn tokens(&self) -> Result<Option<Tokens>, String> {
+        if self.admin_listen == AdminListen::Off {
+            return Ok(None);
         }
-        Ok(Some((address, token)))
+        let tokens = self.token.tokens()?;
+        match &self.admin_listen {
+            AdminListen::Tcp(address) if tokens.is_none() => Err(format!(
+                "--admin-listen {address} needs a token, because without one any user of this machine, or of its network, \
+                 could replace the handlers: set one with --admin-token-file or ORDERS_ADMIN_TOKEN, or listen on \
+                 `{UNIX}PATH`"
+            )),
+            _ => Ok(tokens),
+        }
+    }
+
+    /// Whether the API is on, as far as the options say.
+    pub fn is_on(&self) -> bool {
+        match &self.admin_listen {
+            AdminListen::Auto => socket_folder().is_some(),
+            AdminListen::Off => false,
+            AdminListen::Unix(_) | AdminListen::Tcp(_) => true,
+        }
     }
 }
 
-/// The address of the admin API; none if it is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AdminAddress(pub Option<SocketAddr>);
+/// Where the admin API listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    /// On a socket in the [folder of sockets](socket_folder), if there is one.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// On a Unix socket.
+    Unix(PathBuf),
+    /// On a TCP address.
+    Tcp(SocketAddr),
+}
 
-impl FromStr for AdminAddress {
+impl FromStr for AdminListen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self(None)),
-            _ => text.parse().map(|address| Self(Some(address))).map_err(|_| {
-                "expected an address with a port, such as `127.0.0.1:9090`, or `off`".to_owned()
+        match (text, text.strip_prefix(UNIX)) {
+            ("auto", _) => Ok(Self::Auto),
+            ("off", _) => Ok(Self::Off),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
+            _ => text.parse().map(Self::Tcp).map_err(|_| {
+                format!(
+                    "expected `{UNIX}PATH`, an address with a port, such as `127.0.0.1:9090`, `auto` or `off`"
+                )
             }),
         }
     }
+}
+
+impl fmt::Display for AdminListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Tcp(address) => address.fmt(f),
+        }
+    }
+}
+
+/// The folder of the sockets of all services of this user: `$XDG_RUNTIME_DIR/orders-host`. The variable must name an
+/// absolute path, by the XDG base directory specification.
+pub fn socket_folder() -> Option<PathBuf> {
+    let folder = env::var_os("XDG_RUNTIME_DIR")?;
+    let folder = Path::new(&folder);
+    folder.is_absolute().then(|| folder.join("orders-host"))
 }

@@ -11,7 +11,8 @@
 //! | `trust` | which components are accepted: compiled ones, signed ones |
 //! | `limits` | limits of a request and of a connection |
 //! | `rollout` | how a module is checked, compared and promoted; the module folder |
-//! | `admin` | the admin API: its address and its token |
+//! | `token` | the tokens of operators |
+//! | `admin` | the admin API: where it listens, and which tokens it accepts |
 //! | `serve` | `orders-host serve` |
 //! | `commands` | `orders-host healthcheck`, `inspect` and `compile` |
 //! | `module_terms` | how `orders-host module push` and `activate` roll a module out |
@@ -30,23 +31,25 @@ mod rollout;
 mod serve;
 mod state;
 mod store;
+mod token;
 mod trust;
 mod values;
 
 use clap::{Parser, Subcommand};
 
-pub use admin::{AdminAddress, AdminConfig, Token, TokenConfig};
+pub use admin::{AdminConfig, AdminListen, socket_folder};
 pub use commands::{CompileConfig, HealthcheckConfig, InspectConfig};
 pub use limits::LimitsConfig;
 pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
 pub use module_client::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig};
-pub use module_client::{AdminClientConfig, AdminUrl, HashPrefix};
+pub use module_client::{AdminClientConfig, AdminTarget, HashPrefix};
 pub use module_terms::{RolloutOptions, Until};
 pub use outbound::{HTTP_PORT, OutboundServer};
 pub use rollout::{ChecksConfig, ModuleDirConfig, OnUnproven, Share, TermsConfig, Window};
 pub use serve::{LogConfig, LogFormat, ServeConfig, ShutdownConfig};
 pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};
+pub use token::{Access, Token, TokenConfig, Tokens};
 pub use trust::{Trust, TrustConfig, Trusted};
 pub use values::{Period, Size, SmokeRequest, Threads};
 

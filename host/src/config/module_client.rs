@@ -6,16 +6,20 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::Args;
 use http::{Uri, uri::Authority};
 
-use super::{admin::TokenConfig, module_terms::RolloutOptions, outbound::HTTP_PORT};
+use super::{admin::UNIX, module_terms::RolloutOptions, token::TokenConfig};
 
 /// Which service to call, and the token to present.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct AdminClientConfig {
-    /// URL of the admin API of the service, which is its --admin-listen. The connection is plain HTTP: from another
-    /// machine, use an encrypted tunnel
-    #[arg(long, env = "ORDERS_ADMIN", value_name = "URL", default_value = "http://127.0.0.1:9090")]
-    pub admin: AdminUrl,
+    /// The admin API of the service, as its --admin-listen: `unix:PATH`, or a URL with `http:` or `https:`. Without it, the
+    /// only socket in `$XDG_RUNTIME_DIR/orders-host` on which a service listens
+    #[arg(long, env = "ORDERS_ADMIN", value_name = "URL")]
+    pub admin: Option<AdminTarget>,
+
+    /// PEM file with the certificate authorities to trust with `https:`, instead of those of this machine
+    #[arg(long, env = "ORDERS_ADMIN_CA", value_name = "FILE")]
+    pub admin_ca: Option<PathBuf>,
 
     /// The token to present.
     #[command(flatten)]
@@ -96,40 +100,36 @@ pub struct RollbackConfig {
     pub client: AdminClientConfig,
 }
 
-/// The URL of the admin API, written `http://127.0.0.1:9090`.
+/// Where an admin API is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminUrl(Authority);
+pub enum AdminTarget {
+    /// On a Unix socket, written `unix:PATH`.
+    Unix(PathBuf),
+    /// At a host and a port, written `http://127.0.0.1:9090`.
+    Http(Authority),
+    /// The same, encrypted, written `https://orders.example:9443`.
+    Https(Authority),
+}
 
-impl AdminUrl {
+impl AdminTarget {
     /// The value of the Host header.
     pub fn authority(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The host and the port to connect to.
-    pub fn address(&self) -> (&str, u16) {
-        (self.0.host().trim_matches(['[', ']']), self.0.port_u16().unwrap_or(HTTP_PORT))
+        match self {
+            Self::Unix(_) => "localhost",
+            Self::Http(authority) | Self::Https(authority) => authority.as_str(),
+        }
     }
 }
 
-impl FromStr for AdminUrl {
+impl FromStr for AdminTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form = || "expected a URL such as `http://127.0.0.1:9090`".to_owned();
-        let url: Uri = text.parse().map_err(|_| form())?;
-        match url.scheme_str() {
-            None | Some("http") => {}
-            Some("https") => {
-                return Err(
-                    "the admin API is plain HTTP: use an encrypted connection, such as an SSH tunnel or the \
-                            port forwarding of your platform, and give the URL of its local end, such as \
-                            `http://127.0.0.1:9090`"
-                        .to_owned(),
-                );
-            }
-            Some(_) => return Err(form()),
+        let form = || format!("expected `{UNIX}PATH` or a URL such as `http://127.0.0.1:9090`");
+        if let Some(path) = text.strip_prefix(UNIX) {
+            return if path.is_empty() { Err(form()) } else { Ok(Self::Unix(path.into())) };
         }
+        let url: Uri = text.parse().map_err(|_| form())?;
         let authority = url.authority().ok_or_else(form)?;
         if authority.as_str().contains('@') {
             return Err("a URL is not secret: put the token in a file or in a variable".to_owned());
@@ -139,13 +139,21 @@ impl FromStr for AdminUrl {
                 "expected a host and a port without a path, such as `http://127.0.0.1:9090`".to_owned()
             );
         }
-        Ok(Self(authority.clone()))
+        match url.scheme_str() {
+            None | Some("http") => Ok(Self::Http(authority.clone())),
+            Some("https") => Ok(Self::Https(authority.clone())),
+            Some(_) => Err(form()),
+        }
     }
 }
 
-impl fmt::Display for AdminUrl {
+impl fmt::Display for AdminTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.0)
+        match self {
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+            Self::Http(authority) => write!(f, "http://{authority}"),
+            Self::Https(authority) => write!(f, "https://{authority}"),
+        }
     }
 }
 
@@ -172,26 +180,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_names_a_host_and_a_port() {
-        for (text, host, port) in [
-            ("http://127.0.0.1:9090", "127.0.0.1", 9090),
-            ("http://127.0.0.1:9090/", "127.0.0.1", 9090),
-            ("http://[::1]:9090", "::1", 9090),
-            ("http://orders.internal", "orders.internal", 80),
-            ("localhost:9090", "localhost", 9090),
+    fn a_target_is_a_socket_or_a_host_and_a_port() {
+        for (text, target) in [
+            ("http://127.0.0.1:9090", "http://127.0.0.1:9090"),
+            ("http://127.0.0.1:9090/", "http://127.0.0.1:9090"),
+            ("http://[::1]:9090", "http://[::1]:9090"),
+            ("localhost:9090", "http://localhost:9090"),
+            ("https://orders.internal", "https://orders.internal"),
+            ("unix:/run/user/1000/orders-host/8080.sock", "unix:/run/user/1000/orders-host/8080.sock"),
+            ("unix:admin.sock", "unix:admin.sock"),
         ] {
-            assert_eq!(text.parse::<AdminUrl>().unwrap().address(), (host, port), "{text}");
+            assert_eq!(text.parse::<AdminTarget>().unwrap().to_string(), target, "{text}");
         }
         for (text, says) in [
-            ("", "expected a URL"),
-            ("/v1", "expected a URL"),
-            ("ftp://localhost", "expected a URL"),
-            ("https://localhost:9090", "SSH tunnel"),
+            ("", "`unix:PATH` or a URL"),
+            ("unix:", "`unix:PATH` or a URL"),
+            ("/v1", "`unix:PATH` or a URL"),
+            ("ftp://localhost", "`unix:PATH` or a URL"),
             ("http://operator:secret@localhost", "put the token in a file or in a variable"),
             ("http://localhost:9090/v1/modules", "without a path"),
-            ("http://localhost:9090?token=secret", "without a path"),
+            ("https://localhost:9090?token=secret", "without a path"),
         ] {
-            let error = text.parse::<AdminUrl>().unwrap_err();
+            let error = text.parse::<AdminTarget>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
     }

@@ -115,6 +115,16 @@ impl ReservedAddress {
         self.address
     }
 
+    /// The port that is taken.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not say which.
+    pub fn port(&self) -> io::Result<u16> {
+        let address = self.socket.local_addr()?.as_socket();
+        address.map(|address| address.port()).ok_or_else(|| ErrorKind::AddrNotAvailable.into())
+    }
+
     /// Starts to listen. From now on clients can connect; [`Listener::run`] serves them.
     ///
     /// # Errors

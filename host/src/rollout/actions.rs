@@ -106,18 +106,18 @@ impl<E: Environment> Owner<E> {
             let module = rollout.module;
             // Before the outcome is recorded: a client that receives it may offer the next module immediately.
             drop(rollout);
-            let requested = why == OPERATOR_REQUEST;
-            self.roster.record(module, Step::Refused { why: why.to_owned(), requested });
+            let (requested, by) = self.request(why);
+            self.roster.record(module, Step::Refused { why: why.to_owned(), requested, by });
         }
     }
 
     pub(super) fn record_rolled_back(&mut self, why: &str) {
         let (serving, why) = (self.slot.module(), why.to_owned());
-        let requested = why == OPERATOR_REQUEST;
+        let (requested, by) = self.request(&why);
         let removed = self.removed.take();
         let Some(rollout) = self.rollout.take() else {
             if let Some(module) = removed {
-                self.roster.record(module, Step::RolledBack { why, requested, trial: None, serving });
+                self.roster.record(module, Step::RolledBack { why, requested, by, trial: None, serving });
             }
             return;
         };
@@ -125,12 +125,18 @@ impl<E: Environment> Owner<E> {
         if rollout.terms.canary.percent() == 0 && removed.is_none() {
             // It never received requests.
             drop(rollout);
-            self.roster.record(module, Step::Refused { why, requested });
+            self.roster.record(module, Step::Refused { why, requested, by });
             return;
         }
         let trial = rollout.comparison.clone().or_else(|| self.roster.get(module)?.trial);
         drop(rollout);
-        self.roster.record(module, Step::RolledBack { why, requested, trial, serving });
+        self.roster.record(module, Step::RolledBack { why, requested, by, trial, serving });
+    }
+
+    /// Whether an operator requested it, and the name of the first who did.
+    fn request(&self, why: &str) -> (bool, Option<String>) {
+        let requested = why == OPERATOR_REQUEST;
+        (requested, self.waiting.first().filter(|_| requested).map(|command| command.by.clone()))
     }
 
     pub(super) fn record_settled(&mut self) {
@@ -146,7 +152,7 @@ impl<E: Environment> Owner<E> {
     pub(super) fn answer(&mut self, reply: &Result<ModuleHash, RollBackError>) {
         for waiting in self.waiting.drain(..) {
             // An operator who has gone knows no answer; what was asked for is done.
-            let _ = waiting.send(reply.clone());
+            let _ = waiting.reply.send(reply.clone());
         }
     }
 

@@ -19,6 +19,9 @@ pub enum Step {
         from: Origin,
         /// The size of the component, in bytes.
         size: u64,
+        /// The name of the operator who asked for it; `None` if no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// It was compiled, in a child process.
     Compiled {
@@ -83,6 +86,9 @@ pub enum Step {
         /// Whether an operator requested it.
         #[serde(default)]
         requested: bool,
+        /// The name of the operator who asked for it; `None` if no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
     },
     /// It was rolled back: it received requests, and receives no more.
     RolledBack {
@@ -91,6 +97,9 @@ pub enum Step {
         /// Whether an operator requested it.
         #[serde(default)]
         requested: bool,
+        /// The name of the operator who asked for it; `None` if no operator did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
         /// The last comparison, if there was one.
         trial: Option<Comparison>,
         /// The module that serves.
@@ -208,7 +217,7 @@ mod tests {
         let trial = Comparison { elapsed_ms: 1, module: Numbers::default(), other: Numbers::default() };
         let why = "no".to_owned();
         for step in [
-            Step::Received { from: Origin::Push, size: 1 },
+            Step::Received { from: Origin::Push, size: 1, by: Some("ada".to_owned()) },
             Step::Compiled { duration_ms: 1, code: 2 },
             Step::Loaded { duration_ms: 1 },
             Step::Smoked { request: "GET /".to_owned(), status: 200, duration_ms: 1 },
@@ -222,8 +231,14 @@ mod tests {
                 replaced: Some(module),
                 duration_ms: 1,
             },
-            Step::Refused { why: why.clone(), requested: false },
-            Step::RolledBack { why, requested: true, trial: Some(trial.clone()), serving: module },
+            Step::Refused { why: why.clone(), requested: false, by: None },
+            Step::RolledBack {
+                why,
+                requested: true,
+                by: Some("ada".to_owned()),
+                trial: Some(trial.clone()),
+                serving: module,
+            },
             Step::Kept { trial, unproven: None },
         ] {
             let event = Event { number: 1, at: "now".to_owned(), module, step };

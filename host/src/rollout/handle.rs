@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -61,16 +62,19 @@ pub enum CommandError {
 }
 
 impl Rollouts {
-    /// Withdraws the candidate, or lets the previous module serve again. Returns the module that serves now and after a
+    /// Withdraws the candidate, or lets the previous module serve again, for the operator with this name. Returns the module that serves now and after a
     /// restart.
     ///
     /// # Errors
     ///
     /// [`CommandError`] if that is not so.
-    pub async fn roll_back(&self) -> Result<ModuleHash, CommandError> {
+    pub async fn roll_back(&self, by: &str) -> Result<ModuleHash, CommandError> {
         let (reply, replied) = oneshot::channel();
         let command = async {
-            self.rollbacks.send(reply).await.map_err(|_| CommandError::ShuttingDown)?;
+            self.rollbacks
+                .send(RollBack { by: by.to_owned(), reply })
+                .await
+                .map_err(|_| CommandError::ShuttingDown)?;
             replied.await.map_err(|_| CommandError::ShuttingDown)
         };
         match timeout(ROLLBACK_TIMEOUT, command).await {
@@ -86,7 +90,10 @@ impl Rollouts {
     /// [`ModuleError`] if it is not kept, was changed, or is not trusted as required.
     pub async fn read_kept(&self, module: ModuleHash) -> Result<Source, ModuleError> {
         let component = self.archive.read_component(module).await.map_err(ModuleError)?;
-        Source::from_component(component, &self.trust)
+        let trust = self.trust.clone();
+        // A signature covers all of its bytes.
+        let source = spawn_blocking(move || Source::from_component(component, &trust)).await;
+        source.unwrap_or_else(|error| Err(ModuleError(error.to_string())))
     }
 
     /// The module that a restart would serve, unless `--component` changes. `None` if that cannot be read.
@@ -121,12 +128,8 @@ impl Rollouts {
                 "A rollback is in progress: try again in a moment.".to_owned()
             }
             (Phase::Settled, _) => match self.queue.upload() {
-                Some(Upload { client, began }) => format!(
-                    "Another component has been arriving from {} for {} s: try again in a moment.",
-                    client.map_or_else(
-                        || "a client that has disconnected".to_owned(),
-                        |client| client.to_string()
-                    ),
+                Some(Upload { from, began }) => format!(
+                    "Another component has been arriving from {from} for {} s: try again in a moment.",
                     began.elapsed().as_secs()
                 ),
                 None => "Another component is being read: try again in a moment.".to_owned(),

@@ -1,7 +1,6 @@
 //! Modules that are offered for a rollout, one at a time.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -23,6 +22,8 @@ pub struct Offer {
     pub source: Source,
     /// Where the module came from.
     pub from: Origin,
+    /// The name of the operator who offered it; `None` if no operator did.
+    pub by: Option<String>,
     /// The terms of its rollout.
     pub terms: TermsConfig,
     /// When it was received.
@@ -36,10 +37,10 @@ pub struct Offer {
 pub struct OfferPermit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 /// A component that is being received.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Upload {
-    /// Who sends it. `None` if that client has disconnected.
-    pub client: Option<SocketAddr>,
+    /// Who sends it, and from where.
+    pub from: String,
     /// When it began.
     pub began: Instant,
 }
@@ -80,15 +81,15 @@ impl OfferQueue {
         Arc::clone(&self.permits).acquire_owned().await.ok().map(OfferPermit)
     }
 
-    /// Notes that the holder of the permit receives a component from `client`, so that others can be told.
-    pub fn note_upload(&self, client: Option<SocketAddr>) -> UploadNote {
-        *lock(&self.upload) = Some(Upload { client, began: Instant::now() });
+    /// Notes that the holder of the permit receives a component from this client, so that others can be told.
+    pub fn note_upload(&self, from: String) -> UploadNote {
+        *lock(&self.upload) = Some(Upload { from, began: Instant::now() });
         UploadNote(Arc::clone(&self.upload))
     }
 
     /// The upload in progress.
     pub fn upload(&self) -> Option<Upload> {
-        *lock(&self.upload)
+        lock(&self.upload).clone()
     }
 
     /// Offers a module. False if offers are no longer accepted, because the service is shutting down.

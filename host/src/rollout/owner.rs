@@ -98,8 +98,14 @@ pub enum RollBackError {
     NotRecorded(String),
 }
 
-/// An operator's request for a rollback. The reply is the module that serves now and after a restart.
-pub type RollBack = oneshot::Sender<Result<ModuleHash, RollBackError>>;
+/// An operator's request for a rollback.
+#[derive(Debug)]
+pub struct RollBack {
+    /// The name of the operator.
+    pub by: String,
+    /// Gets the module that serves now and after a restart.
+    pub reply: oneshot::Sender<Result<ModuleHash, RollBackError>>,
+}
 
 /// The end of what was in progress.
 pub(super) enum Done {
@@ -202,19 +208,19 @@ impl<E: Environment> Owner<E> {
         let is_settled = self.phase == Phase::Settled;
         tokio::select! {
             biased;
-            Some(reply) = rollbacks.recv() => self.roll_back(reply),
+            Some(command) = rollbacks.recv() => self.roll_back(command),
             done = &mut self.work => self.end_of_work(done),
             Some(offer) = offers.recv(), if is_settled => self.offer(offer),
         }
     }
 
     fn offer(&mut self, offer: Offer) {
-        let Offer { module, source, from, terms, began, permit } = offer;
+        let Offer { module, source, from, by, terms, began, permit } = offer;
         // A rollback may have made it serve since it was offered.
         if module == self.slot.module() {
             return;
         }
-        self.roster.record(module, Step::Received { from, size: source.size() });
+        self.roster.record(module, Step::Received { from, size: source.size(), by });
         fault::point("module received");
         self.rollout = Some(Rollout {
             module,
@@ -231,12 +237,12 @@ impl<E: Environment> Owner<E> {
         self.input(Input::Offer, "");
     }
 
-    fn roll_back(&mut self, reply: RollBack) {
+    fn roll_back(&mut self, command: RollBack) {
         if self.phase == Phase::Settled && self.previous.is_none() {
-            let _ = reply.send(Err(RollBackError::NothingToRollBack));
+            let _ = command.reply.send(Err(RollBackError::NothingToRollBack));
             return;
         }
-        self.waiting.push(reply);
+        self.waiting.push(command);
         self.input(Input::RollBack, OPERATOR_REQUEST);
     }
 

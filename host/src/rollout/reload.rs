@@ -68,9 +68,15 @@ async fn reload(environment: &HostEnvironment, terms: &TermsConfig, permit: Offe
             environment.archive.update_named_component(module).await;
             None
         }
-        Ok((module, source)) => {
-            Some(Offer { module, source, from: Origin::Reload, terms: terms.clone(), began, permit })
-        }
+        Ok((module, source)) => Some(Offer {
+            module,
+            source,
+            from: Origin::Reload,
+            by: None,
+            terms: terms.clone(),
+            began,
+            permit,
+        }),
         Err(why) => {
             tracing::error!(
                 event = "rollout.refused",

@@ -8,8 +8,9 @@ use crate::{
 /// Logs a step of a module.
 pub(super) fn log(module: ModuleHash, step: &Step) {
     match step {
-        Step::Received { from, size } => {
-            tracing::info!(event = "module.received", %module, ?from, size, "component received");
+        Step::Received { from, size, by } => {
+            let by = by.as_deref();
+            tracing::info!(event = "module.received", %module, ?from, size, by, "component received");
         }
         Step::Compiled { duration_ms, code } => {
             tracing::info!(event = "module.compiled", %module, duration_ms, code, "component compiled");
@@ -43,16 +44,16 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         }
         // The start is logged separately.
         Step::Promoted { replaced: None, .. } => {}
-        Step::Refused { why, requested: true } => tracing::info!(
-            event = "rollout.refused", %module, why,
+        Step::Refused { why, requested: true, by } => tracing::info!(
+            event = "rollout.refused", %module, why, by = by.as_deref(),
             "rollout ended; the serving module is unchanged"
         ),
-        Step::Refused { why, requested: false } => tracing::error!(
+        Step::Refused { why, requested: false, .. } => tracing::error!(
             event = "rollout.refused", %module, why,
             "component refused; the serving module is unchanged"
         ),
-        Step::RolledBack { why, requested, trial, serving } => {
-            log_rollback(module, why, *requested, trial.as_ref(), *serving);
+        Step::RolledBack { why, requested, by, trial, serving } => {
+            log_rollback(module, why, *requested, by.as_deref(), trial.as_ref(), *serving);
         }
         Step::Kept { trial, unproven } => {
             let numbers = Fields::from(Some(trial));
@@ -79,11 +80,12 @@ fn log_comparison(module: ModuleHash, trial: &Comparison) {
     );
 }
 
-/// A rollback that an operator requested is no failure of the service.
+/// A rollback that an operator requested, whose name is `by` if it is known, is no failure of the service.
 fn log_rollback(
     module: ModuleHash,
     why: &str,
     requested: bool,
+    by: Option<&str>,
     trial: Option<&Comparison>,
     serving: ModuleHash,
 ) {
@@ -91,7 +93,7 @@ fn log_rollback(
         Fields::from(trial);
     if requested {
         tracing::info!(
-            event = "rollout.rolled_back", %module, why, %serving, requests, failures, p99_us, control_requests,
+            event = "rollout.rolled_back", %module, why, by, %serving, requests, failures, p99_us, control_requests,
             control_failures, control_p99_us,
             "module rolled back"
         );

@@ -16,7 +16,7 @@ use orders_host::{
         events::{Origin, Step},
         machine::Phase,
         offer::{Offer, OfferQueue},
-        owner::{Owner, RollBackError, Status},
+        owner::{Owner, RollBack, RollBackError, Status},
         roster::{Roster, State},
         slot::{MinorityLimits, Slot},
     },
@@ -68,8 +68,8 @@ struct Model {
     status: watch::Receiver<Status>,
     queue: OfferQueue,
     offers: mpsc::Receiver<Offer>,
-    commands: mpsc::Sender<oneshot::Sender<Reply>>,
-    rollbacks: mpsc::Receiver<oneshot::Sender<Reply>>,
+    commands: mpsc::Sender<RollBack>,
+    rollbacks: mpsc::Receiver<RollBack>,
     /// Rollback commands without an answer, and the module that each must remove, unless it was pushed again since.
     unanswered: Vec<(oneshot::Receiver<Reply>, Option<ModuleHash>)>,
     /// Modules that an acknowledged rollback has removed, until they are pushed again.
@@ -124,7 +124,7 @@ impl Model {
                 }
                 let source = Source::Component(Vec::new());
                 let (from, began) = (Origin::Push, Instant::now());
-                assert!(self.queue.offer(Offer { module, source, from, terms, began, permit }));
+                assert!(self.queue.offer(Offer { module, source, from, by: None, terms, began, permit }));
             }
             Event::RollBack => {
                 let (reply, replied) = oneshot::channel();
@@ -135,7 +135,7 @@ impl Model {
                         .retain(|module| Some(module) != previous.map(|hash| hash.to_string()).as_ref());
                 }
                 let removes = rolled_out.unwrap_or_else(|| self.slot.module());
-                if self.commands.try_send(reply).is_ok() {
+                if self.commands.try_send(RollBack { by: "ada".to_owned(), reply }).is_ok() {
                     self.unanswered.push((replied, Some(removes)));
                 }
             }

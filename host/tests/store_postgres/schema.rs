@@ -114,7 +114,7 @@ async fn an_unusable_location_is_rejected_in_one_line() {
         "--listen",
         "127.0.0.1:0",
         "--admin-listen",
-        "127.0.0.1:0",
+        "off",
         "--component",
         orders().to_str().unwrap(),
         "--store-wait",

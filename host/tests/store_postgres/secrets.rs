@@ -170,7 +170,7 @@ async fn a_rejected_url_is_not_shown() {
             "--listen",
             "127.0.0.1:0",
             "--admin-listen",
-            "127.0.0.1:0",
+            "off",
             "--store-wait",
             "0s",
             "--store",

@@ -1,15 +1,18 @@
 //! `cargo xtask serve`: builds the host and the component, and serves.
 
-use std::{fs, process::Command};
+use std::process::Command;
 
 use clap::Args;
 
 use xtask::{
-    command::{TaskError, build_programs, cargo, debug_program, exec, file_error, run},
+    command::{TaskError, build_programs, cargo, debug_program, exec, run},
     components::{self, ENCODER},
     host::{self, HOST},
-    workspace,
+    operators, workspace,
 };
+
+/// With this variable, the developer configures the admin API.
+const VARIABLE: &str = "ORDERS_ADMIN_LISTEN";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -35,8 +38,7 @@ pub(crate) fn serve(options: &Options) -> Result<(), TaskError> {
     }
     println!("Building the component");
     let component = components::orders()?;
-    let data = workspace().join("data");
-    fs::create_dir_all(&data).map_err(|error| file_error(&data, &error))?;
+    operators::data()?;
 
     let order =
         r#"{"customer":"ada","currency":"EUR","items":[{"sku":"tea-1","quantity":2,"unit_price":450}]}"#;
@@ -46,12 +48,18 @@ pub(crate) fn serve(options: &Options) -> Result<(), TaskError> {
     );
     println!("  curl -i {url} -H 'Content-Type: application/json' -d '{order}'\n  curl -i {url}\n");
 
-    exec(
-        Command::new(&binary)
-            .current_dir(workspace())
-            .args(["serve", "--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
-            .args(["--smoke", "GET /openapi.json", "--smoke", "GET /api/v1/orders?limit=1", "--component"])
-            .arg(component)
-            .args(&options.options),
-    )
+    let mut command = Command::new(&binary);
+    command
+        .current_dir(workspace())
+        .args(["serve", "--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
+        .args(["--smoke", "GET /openapi.json", "--smoke", "GET /api/v1/orders?limit=1", "--component"])
+        .arg(component);
+    if !operators::is_configured(&options.options, VARIABLE) {
+        let (file, token) = operators::token()?;
+        command.args(["--admin-listen", operators::ADDRESS, "--admin-token-file"]).arg(&file);
+        let address = operators::ADDRESS;
+        println!("Operators: http://{address}, with the token {token}. For `orders-host module`:");
+        println!("  export ORDERS_ADMIN=http://{address} ORDERS_ADMIN_TOKEN_FILE={}\n", file.display());
+    }
+    exec(command.args(&options.options))
 }

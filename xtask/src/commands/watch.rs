@@ -1,4 +1,5 @@
-//! `cargo xtask watch`: builds the component whenever its sources change, and pushes it to the running host.
+//! `cargo xtask watch`: builds the component whenever its sources change, and pushes it to the host that `cargo xtask serve` runs, or
+//! to another one that its options name.
 
 use std::{
     fs,
@@ -12,13 +13,16 @@ use xtask::{
     command::{TaskError, build_programs, debug_program, file_error, pause, run},
     components,
     host::HOST,
-    workspace,
+    operators, workspace,
 };
 
 /// How often the sources are checked for changes.
 const INTERVAL: Duration = Duration::from_millis(300);
 /// The sources of the orders component.
 const SOURCES: [&str; 5] = ["guest/src", "guest/openapi.json", "guest/build.rs", "guest/Cargo.toml", "wit"];
+
+/// With this variable, the developer says which service to push to.
+const VARIABLE: &str = "ORDERS_ADMIN";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -34,7 +38,13 @@ pub(crate) fn build_and_push_forever(options: &Options) -> Result<(), TaskError>
     let default = ["--canary", "0", "--watch", "0s"].map(str::to_owned);
     let options = if options.options.is_empty() { &default } else { options.options.as_slice() };
     let push = |component| {
-        run(Command::new(debug_program(HOST)).args(["module", "push"]).arg(component).args(options))
+        let mut command = Command::new(debug_program(HOST));
+        command.args(["module", "push"]).arg(component).args(options);
+        if !operators::is_configured(options, VARIABLE) {
+            command.args(["--admin", &format!("http://{}", operators::ADDRESS), "--admin-token-file"]);
+            command.arg(operators::token()?.0);
+        }
+        run(&mut command)
     };
     let mut built = None;
     loop {

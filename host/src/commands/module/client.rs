@@ -8,16 +8,13 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{
-    net::TcpStream,
-    time::{Duration, timeout},
-};
+use tokio::time::{Duration, timeout};
 
-use super::event_stream::EventStream;
+use super::{connect::Connector, event_stream::EventStream};
 use crate::{
     admin::{Accepted, Overview, View},
     commands::error::CommandError,
-    config::{AdminClientConfig, AdminUrl, RolloutOptions, Token},
+    config::{AdminClientConfig, AdminTarget, RolloutOptions, Token},
     module::hash::ModuleHash,
 };
 
@@ -33,18 +30,20 @@ const MAX_RESPONSE_BYTES: usize = 8 << 20;
 /// A client of one service.
 #[derive(Debug)]
 pub(super) struct Client {
-    url: AdminUrl,
+    connector: Connector,
     token: Option<Token>,
 }
 
 impl Client {
     pub(super) fn new(config: &AdminClientConfig) -> Result<Self, CommandError> {
-        let token = config.token.token().map_err(CommandError::CouldNotRun)?;
-        Ok(Self { url: config.admin.clone(), token })
+        let tokens = config.token.tokens().map_err(CommandError::CouldNotRun)?;
+        let connector = Connector::new(config.admin.as_ref(), config.admin_ca.as_deref());
+        let connector = connector.map_err(CommandError::CouldNotRun)?;
+        Ok(Self { connector, token: tokens.map(|tokens| tokens.first().clone()) })
     }
 
-    pub(super) fn url(&self) -> &AdminUrl {
-        &self.url
+    pub(super) fn target(&self) -> &AdminTarget {
+        &self.connector.target
     }
 
     /// The overview of all modules, and the JSON it was read from.
@@ -143,8 +142,8 @@ impl Client {
     ) -> Result<Response<Incoming>, RequestError> {
         let headers = request.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        let host =
-            HeaderValue::from_str(self.url.authority()).map_err(|error| self.connection_failed(&error))?;
+        let host = HeaderValue::from_str(self.target().authority())
+            .map_err(|error| self.connection_failed(&error))?;
         headers.insert(header::HOST, host);
         if let Some(token) = &self.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
@@ -152,9 +151,9 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, value);
         }
-        let socket = match timeout(CONNECT_TIMEOUT, TcpStream::connect(self.url.address())).await {
+        let socket = match timeout(CONNECT_TIMEOUT, self.connector.connect()).await {
             Ok(Ok(socket)) => socket,
-            Ok(Err(error)) => return Err(self.unreachable(&error.to_string())),
+            Ok(Err(why)) => return Err(self.unreachable(&why)),
             Err(_) => {
                 return Err(
                     self.unreachable(&format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()))
@@ -181,10 +180,10 @@ impl Client {
         match (status, &self.token) {
             (StatusCode::UNAUTHORIZED, None) => format!(
                 "{} requires the admin token: give its file with --admin-token-file, or set ORDERS_ADMIN_TOKEN",
-                self.url
+                self.target()
             ),
             (StatusCode::UNAUTHORIZED, Some(_)) => {
-                format!("{} rejected the token", self.url)
+                format!("{} rejected the token", self.target())
             }
             // The service's public port, for example. The admin API returns 404 only for a module that it does not know.
             (StatusCode::NOT_FOUND, _) => self.not_the_api(status.as_str()),
@@ -194,19 +193,19 @@ impl Client {
 
     fn unreachable(&self, why: &str) -> RequestError {
         RequestError::NoResponse(format!(
-            "cannot reach {}: {why}; check that the service is running and that this is its --admin-listen (another URL \
-             can be set with --admin or ORDERS_ADMIN)",
-            self.url
+            "cannot reach {}: {why}; check that the service is running and that this is its --admin-listen (another one \
+             can be given with --admin or ORDERS_ADMIN)",
+            self.target()
         ))
     }
 
     fn connection_failed(&self, error: &dyn Error) -> RequestError {
         let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
-        RequestError::NoResponse(format!("the connection to {} failed: {error}{cause}", self.url))
+        RequestError::NoResponse(format!("the connection to {} failed: {error}{cause}", self.target()))
     }
 
     fn timed_out(&self, timeout: Duration) -> RequestError {
-        RequestError::NoResponse(format!("{} did not respond within {} s", self.url, timeout.as_secs()))
+        RequestError::NoResponse(format!("{} did not respond within {} s", self.target(), timeout.as_secs()))
     }
 
     fn unexpected_response(&self, returned: &str) -> RequestError {
@@ -217,7 +216,7 @@ impl Client {
         format!(
             "{} is not the admin API of an orders-host (it returned {returned}): give the address of its \
              --admin-listen",
-            self.url
+            self.target()
         )
     }
 }

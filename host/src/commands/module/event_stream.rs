@@ -85,7 +85,7 @@ mod tests {
             assert_eq!(numbers, [None, Some(7), Some(8)]);
             let events: Vec<_> = seen.into_iter().filter_map(|(_, event)| event).collect();
             assert_eq!(events.len(), 1);
-            assert_eq!(events[0].step, Step::Refused { why: "no".to_owned(), requested: false });
+            assert_eq!(events[0].step, Step::Refused { why: "no".to_owned(), requested: false, by: None });
             assert_eq!(unread, b"id: 9");
         }
     }

@@ -11,10 +11,12 @@
 //! | `live` | the progress of a trial or a watch |
 //! | `screen` | the steps of a rollout, and the live line on a terminal |
 //! | `event_stream` | reads the event stream of the API |
+//! | `connect` | connections to the API, and the search for the socket of the only service |
 //! | `client` | requests to the API |
 //! | `follow` | waits for the outcome of a rollout |
 
 mod client;
+mod connect;
 mod event_stream;
 mod follow;
 mod live;
@@ -60,8 +62,8 @@ pub async fn push(config: &PushConfig) -> Result<(), CommandError> {
         return already_serves(&client, &overview, config.rollout.until).await;
     }
     let screen = Screen::new(false, serving);
-    let (url, serving) = (client.url(), serving.short());
-    screen.done("pushing", &format!("{file} ({}) to {url}, where {serving} serves", module.short()));
+    let (target, serving) = (client.target(), serving.short());
+    screen.done("pushing", &format!("{file} ({}) to {target}, where {serving} serves", module.short()));
     screen.waiting("sending");
     let accepted = client.push(component, &config.rollout).await?;
     follow_accepted(&client, screen, &overview, &accepted, config.rollout.until).await
@@ -80,8 +82,8 @@ pub async fn activate(config: &ActivateConfig) -> Result<(), CommandError> {
         return already_serves(&client, &overview, config.rollout.until).await;
     }
     let screen = Screen::new(false, serving);
-    let (url, serving) = (client.url(), serving.short());
-    screen.done("activating", &format!("{} on {url}, where {serving} serves", module.short()));
+    let (target, serving) = (client.target(), serving.short());
+    screen.done("activating", &format!("{} on {target}, where {serving} serves", module.short()));
     let accepted = client.activate(module, &config.rollout).await?;
     follow_accepted(&client, screen, &overview, &accepted, config.rollout.until).await
 }

@@ -101,8 +101,9 @@ impl Screen {
         let module = Some(event.module);
         let done = |step: &str, what: &str| self.line(&style("✓").green(), step, what, module);
         match &event.step {
-            Step::Received { from, size } => {
-                done("received", &format!("{}, {}", text::size(*size), origin_text(*from)));
+            Step::Received { from, size, by } => {
+                let by = by.as_deref().map(|by| format!(" ({})", text::printable(by))).unwrap_or_default();
+                done("received", &format!("{}, {}{by}", text::size(*size), origin_text(*from)));
                 self.waiting("compiling");
             }
             Step::Compiled { duration_ms, code } => {

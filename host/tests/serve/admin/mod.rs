@@ -5,4 +5,6 @@ pub mod followers;
 pub mod requests;
 pub mod rollouts;
 pub mod slow_clients;
+pub mod socket;
+pub mod tokens;
 pub mod uploads;

@@ -45,7 +45,7 @@ async fn an_upload_that_trickles_ends_and_others_are_told_whose_it_is() {
                 continue;
             }
             let detail = problem(&response, 409);
-            assert!(detail.contains(&format!("from {client} for ")), "{detail}");
+            assert!(detail.contains(&format!("from operator ({client}) for ")), "{detail}");
             if detail.contains("for 2 s:") {
                 return;
             }

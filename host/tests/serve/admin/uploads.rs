@@ -1,7 +1,8 @@
 //! Uploads that the admin API must reject: too large, too slow, at the wrong time, or not a module.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use orders_host::module::hash::ModuleHash;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -97,8 +98,9 @@ async fn a_slow_upload_delays_no_other_request() {
     };
     let detail = within("the start of the upload", busy).await;
     let client = slow.local_addr().unwrap();
-    let expected =
-        format!("Another component has been arriving from {client} for 0 s: try again in a moment.");
+    let expected = format!(
+        "Another component has been arriving from operator ({client}) for 0 s: try again in a moment."
+    );
     assert_eq!(detail, expected);
     assert_eq!(ask(&host, "GET", "/v1/modules", "").await.status(), 200);
     assert_eq!(&host.get("/").await.body[..], b"hello\n");
@@ -190,4 +192,29 @@ async fn a_signed_module_with_one_altered_bit_is_rejected() {
     // The unaltered module is the serving one.
     let response = ask(&host, "PUT", "/v1/modules", whole).await;
     assert_eq!((response.status(), &response.json()["serving"]), (200, &true.into()));
+}
+
+/// The digest of a component is not made on the thread that accepts all connections.
+#[tokio::test]
+async fn the_digest_of_a_push_occupies_no_connection() {
+    let host = TestHost::fixture("answers", &[]).await;
+    let component = vec![0xa5; 64 << 20];
+    // The same work on this machine.
+    let began = thread_time();
+    let digest = ModuleHash::digest(&component);
+    let expected = thread_time() - began;
+    let before = host.thread_times();
+    let detail = problem(&ask(&host, "PUT", "/v1/modules", component).await, 422);
+    assert!(detail.contains("not WebAssembly"), "{digest}: {detail}");
+    let main = host.main_thread();
+    let others = host.thread_times().into_iter().filter(|(thread, _)| *thread != main);
+    let others: Duration =
+        others.map(|(thread, time)| time - before.get(&thread).copied().unwrap_or_default()).sum();
+    assert!(others > expected / 2, "other threads worked for {others:?}; the digest takes {expected:?}");
+}
+
+/// How long this thread has computed.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
 }

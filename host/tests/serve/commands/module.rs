@@ -174,8 +174,8 @@ async fn an_unreachable_service_is_reported_in_one_line() {
             assert!(ran.stderr.contains(&url) && ran.stdout.is_empty(), "{}{}", ran.stdout, ran.stderr);
         }
     }
-    let ran = run(["module", "list", "--admin", "https://127.0.0.1:9090"]).await;
-    check_failed(&ran, 2, &["plain HTTP", "SSH tunnel"]);
+    let ran = run(["module", "list", "--admin", "unix:/nowhere/admin"]).await;
+    check_failed(&ran, 2, &["cannot reach unix:/nowhere/admin", "No such file", "--admin-listen"]);
 }
 
 #[tokio::test]

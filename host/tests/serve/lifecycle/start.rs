@@ -282,6 +282,7 @@ async fn a_limit_of_open_files_below_max_connections_ends_the_start() {
     {
         let mut command = tokio::process::Command::new("prlimit");
         command.args(["--nofile=500:500"]).arg(binary()).args(["serve", "--store", "memory:"]);
+        command.args(["--admin-listen", "unix:admin"]);
         let output =
             command.args(["--max-connections", connections]).arg("--component").arg(orders()).output();
         let output = within("the start to fail", output).await.unwrap();

@@ -1,6 +1,6 @@
 //! An HTTP client that a test controls request by request.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,7 +11,10 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
 
 use super::within;
 
@@ -30,11 +33,22 @@ pub struct Client {
 impl Client {
     /// Connects to a host.
     pub async fn connect(address: SocketAddr) -> std::io::Result<Self> {
-        let socket = TcpStream::connect(address).await?;
+        Self::over(TcpStream::connect(address).await?, address.to_string()).await
+    }
+
+    /// Connects to a Unix socket.
+    pub async fn connect_to_socket(path: &Path) -> std::io::Result<Self> {
+        Self::over(UnixStream::connect(path).await?, "localhost".to_owned()).await
+    }
+
+    async fn over(
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        host: String,
+    ) -> std::io::Result<Self> {
         let (sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
-        Ok(Self { sender, host: address.to_string(), token: None })
+        Ok(Self { sender, host, token: None })
     }
 
     /// The same connection, on which requests carry this token.

@@ -11,6 +11,7 @@ mod client;
 mod log;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     future::Future,
     net::SocketAddr,
@@ -109,8 +110,10 @@ pub struct TestHost {
     log: Log,
     /// Its public address.
     pub address: SocketAddr,
-    /// The address of its admin API.
+    /// The TCP address of its admin API.
     pub admin: Option<SocketAddr>,
+    /// The address of its admin API, or `unix:` and the path of its socket.
+    pub admin_address: Option<String>,
     /// What [`TestHost::operator`] sends.
     token: Option<&'static str>,
 }
@@ -172,13 +175,14 @@ impl TestHost {
         let log = Log::follow(child.stdout.take().expect("stdout is piped"));
         let listening = log.wait_for("the host to listen", |line| line["event"] == "service.listening").await;
         let address = address_in(&listening, "listen").expect("the log contains the address");
-        Self { child, log, address, admin: None, token }
+        Self { child, log, address, admin: None, admin_address: None, token }
     }
 
     /// Waits until a host that was launched serves.
     pub async fn wait_until_serving(&mut self) {
         let serving = self.log.wait_for("the start of the host", |line| line["message"] == "serving").await;
         self.admin = address_in(&serving, "admin_address");
+        self.admin_address = serving["admin_address"].as_str().map(str::to_owned);
     }
 
     /// Requests `/ready` until it has this status, and returns the response: an answer may be half a second old.
@@ -213,7 +217,11 @@ impl TestHost {
 
     /// A new connection to its admin API, on which requests carry the token.
     pub async fn operator(&self) -> Client {
-        let client = Client::connect(self.admin.expect("the admin API is on")).await;
+        let address = self.admin_address.as_deref().expect("the admin API is on");
+        let client = match (address.strip_prefix("unix:"), self.admin) {
+            (Some(path), _) => Client::connect_to_socket(path.as_ref()).await,
+            (None, address) => Client::connect(address.expect("an address")).await,
+        };
         client.expect("the host accepts connections").with_token(self.token)
     }
 
@@ -278,6 +286,23 @@ impl TestHost {
                 .unwrap_or_default()
         });
         names.map(|name| name.trim().to_owned()).collect()
+    }
+
+    /// The thread that accepts connections.
+    pub fn main_thread(&self) -> i32 {
+        self.pid().as_raw_nonzero().get()
+    }
+
+    /// How long each thread of the process has computed.
+    pub fn thread_times(&self) -> BTreeMap<i32, Duration> {
+        let folder = std::fs::read_dir(format!("/proc/{}/task", self.main_thread()));
+        let times = folder.expect("the host is running").filter_map(|thread| {
+            let path = thread.expect("Linux lists the threads").path();
+            let times = std::fs::read_to_string(path.join("schedstat")).ok()?;
+            let time = times.split(' ').next()?.parse().ok()?;
+            Some((path.file_name()?.to_str()?.parse().ok()?, Duration::from_nanos(time)))
+        });
+        times.collect()
     }
 
     pub fn pid(&self) -> Pid {
