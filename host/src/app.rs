@@ -176,7 +176,7 @@ async fn start(config: &ServeConfig) -> Result<Running, CommandError> {
         version = env!("CARGO_PKG_VERSION"),
         "serving"
     );
-    let service = Arc::new(Service::new(slot, store, &config.limits, &config.shutdown));
+    let service = Arc::new(Service::new(slot, store, &config.limits, &config.shutdown, &config.log));
     let busy = InFlightCount::default();
     let timeouts = Timeouts::from(&config.limits);
     let max = max_connections(config);

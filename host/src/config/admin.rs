@@ -45,7 +45,7 @@ impl TokenConfig {
         let (origin, text) = match &self.admin_token_file {
             Some(file) => {
                 let text =
-                    std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                    std::fs::read_to_string(file).map_err(|error| format!("cannot read --admin-token-file {}: {error}", file.display()))?;
                 (file.display().to_string(), text)
             }
             None => match token_variable() {

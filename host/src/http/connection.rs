@@ -13,12 +13,12 @@ use crate::{
         final_response::{FinalResponse, rejection_of_parse_error},
         limits::{LimitError, MAX_FIELDS, MAX_HEAD},
         metered_body::{BodyMeter, MeteredBody},
+        peer::Peer,
         rejection::Rejection,
         service::{Admission, Service},
         socket::TrackedSocket,
     },
     lifecycle::shutdown::{Lifecycle, Phase},
-    rollout::slot::Slot,
 };
 
 /// Maximum number of bytes that hyper buffers when it reads. It accepts heads up to about this size and gives up on
@@ -34,17 +34,18 @@ pub async fn serve(
     in_flight: InFlightCount,
     watches: Arc<Semaphore>,
 ) {
-    let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
+    let lifecycle = service.lifecycle.clone();
+    let peer = Arc::new(Peer::of(&socket, &service.proxies));
     let tracker = ActivityTracker::new(in_flight);
     let meter = BodyMeter::new(service.limits.max_frames());
     let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone(), watches);
     let handler = {
-        let tracker = tracker.clone();
+        let (tracker, service, peer) = (tracker.clone(), Arc::clone(&service), Arc::clone(&peer));
         service_fn(move |request: Request<Incoming>| {
             let guard = tracker.start_request();
             let request = request.map(|body| MeteredBody::new(body, meter.clone()));
-            let service = Arc::clone(&service);
-            async move { service.handle(request, admission, guard).await }
+            let (service, peer) = (Arc::clone(&service), Arc::clone(&peer));
+            async move { service.handle(request, &peer, admission, guard).await }
         })
     };
     let mut connection = http1::Builder::new()
@@ -61,7 +62,7 @@ pub async fn serve(
         tracker.set(Activity::Cut);
     }
     let parts = connection.into_parts();
-    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &slot).await;
+    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &service, &peer).await;
 }
 
 /// Why a connection is no longer driven.
@@ -138,7 +139,8 @@ async fn finish(
     activity: Activity,
     end: &End,
     unread: &[u8],
-    slot: &Slot,
+    service: &Service,
+    peer: &Peer,
 ) {
     tracing::debug!(event = "connection.closed", ?end, doing = ?activity, "connection closed");
     if !activity.is_between_responses() {
@@ -151,7 +153,7 @@ async fn finish(
     }
     let withheld = socket.take_withheld();
     if let Some(rejection) = final_rejection(end, unread) {
-        let response = FinalResponse::new(rejection, slot.module());
+        let response = FinalResponse::new(rejection, peer, service.slot.module(), service.access_lines);
         if socket.write_last(&response.to_bytes()).await {
             response.sent();
         }

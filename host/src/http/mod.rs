@@ -9,7 +9,9 @@
 //! | [`head`] | the checks of a request head |
 //! | [`health`] | `/health` and `/ready` |
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
-//! | [`response`] | a response in transit, and its record in the access log |
+//! | [`peer`] | where a request comes from, with what trusted load balancers say |
+//! | [`access`] | the access log |
+//! | [`response`] | a response in transit |
 //! | [`service`] | the steps of a request, in order |
 //! | [`reading`] | how fast a client reads a response |
 //! | [`activity`] | the activity of a connection, with its timeout |
@@ -18,6 +20,7 @@
 //! | [`connection`] | one connection, from its first byte to its close |
 //! | [`listener`] | accepts connections, and closes without losing one |
 
+pub mod access;
 pub mod activity;
 pub mod authority;
 pub mod connection;
@@ -28,6 +31,7 @@ pub mod health;
 pub mod limits;
 pub mod listener;
 pub mod metered_body;
+pub mod peer;
 pub mod reading;
 pub mod rejection;
 pub mod response;

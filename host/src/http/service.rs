@@ -17,14 +17,16 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
-    config::{LimitsConfig, ShutdownConfig},
+    config::{AccessLines, LimitsConfig, LogConfig, ShutdownConfig, TrustedProxies},
     http::{
+        access::AccessRecord,
         explorer, head,
         health::Probe,
         limits::Limits,
         metered_body::MeteredBody,
+        peer::Peer,
         rejection::Rejection,
-        response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
+        response::{Content, ResponseGuard, TrackedBody, has_length},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     rollout::slot::{LoadedModule, Slot},
@@ -48,6 +50,10 @@ pub struct Service {
     pub store: Arc<dyn Store>,
     /// The phase of the service.
     pub lifecycle: Lifecycle,
+    /// The requests that have a line in the access log.
+    pub access_lines: AccessLines,
+    /// The load balancers that say where a request comes from.
+    pub proxies: TrustedProxies,
     /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
     replaced_streams: Option<Duration>,
 }
@@ -68,17 +74,20 @@ impl Service {
         store: Arc<dyn Store>,
         limits: &LimitsConfig,
         shutdown: &ShutdownConfig,
+        log: &LogConfig,
     ) -> Self {
         Self {
             slot,
             limits: Limits::new(limits),
             store,
             lifecycle: Lifecycle::default(),
+            access_lines: log.access_log,
+            proxies: log.proxies(),
             replaced_streams: limits.stream_timeout.map(|_| shutdown.drain_timeout.0),
         }
     }
 
-    /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
+    /// Handles one request from `peer`. `guard` is dropped when the last byte of the response has been handed to hyper.
     ///
     /// # Errors
     ///
@@ -86,12 +95,14 @@ impl Service {
     pub async fn handle<G: ResponseGuard>(
         &self,
         request: Request<MeteredBody>,
+        peer: &Peer,
         admission: Admission,
         guard: G,
     ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
+        let mut record =
+            AccessRecord::begin(&parts, peer, Arc::clone(&id), self.slot.module(), self.access_lines);
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);

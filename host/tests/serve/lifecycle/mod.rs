@@ -1,6 +1,7 @@
 //! Start, health, signals, shutdown, and the log of the process.
 
 pub mod log;
+pub mod settings;
 pub mod shutdown;
 pub mod signals;
 pub mod start;

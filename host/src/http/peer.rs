@@ -1,0 +1,223 @@
+//! Where a request comes from: the other end of its connection, or the client that a trusted load balancer names.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, header::FORWARDED};
+use tokio::net::TcpStream;
+
+use crate::config::TrustedProxies;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// `None` if the client has already left.
+    address: Option<IpAddr>,
+    /// The load balancers, if this is one of them.
+    proxies: Option<TrustedProxies>,
+}
+
+impl Peer {
+    /// The other end of `socket`, which may be one of the load balancers.
+    pub fn of(socket: &TcpStream, proxies: &TrustedProxies) -> Self {
+        Self::new(socket.peer_addr().ok().map(|address| address.ip()), proxies)
+    }
+
+    fn new(address: Option<IpAddr>, proxies: &TrustedProxies) -> Self {
+        // A socket for both versions of IP shows IPv4 addresses within IPv6 ones.
+        let address = address.map(|address| address.to_canonical());
+        let is_trusted = address.is_some_and(|address| proxies.contain(address));
+        Self { address, proxies: is_trusted.then(|| proxies.clone()) }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The address of the client that sent a request with these header fields.
+    ///
+    /// That is the address of the peer, unless it is a load balancer. Each load balancer appends the address from which it
+    /// got the request, so the fields are read from their end, and the first address that is not a load balancer's is the
+    /// client's: a client can forge only what is before it. A load balancer that sets one of the two fields passes on the
+    /// other, so if they disagree, none of them counts, and neither does a field that cannot be read.
+    pub fn client(&self, fields: &HeaderMap) -> Option<IpAddr> {
+        let Some(proxies) = &self.proxies else { return self.address };
+        let last_client = |nodes: &mut dyn Iterator<Item = Option<IpAddr>>| {
+            let mut client = None;
+            for node in nodes {
+                client = Some(node?);
+                if !proxies.contain(node?) {
+                    break;
+                }
+            }
+            client
+        };
+        let (appended, forwarded) = (values(fields, &X_FORWARDED_FOR), values(fields, &FORWARDED));
+        let appended = appended.map(|list| last_client(&mut list.rsplit(',').map(node)));
+        let forwarded = forwarded.map(|list| {
+            let elements = split(&list, ',')?;
+            last_client(&mut elements.into_iter().rev().map(forwarded_for))
+        });
+        let client = match (appended, forwarded) {
+            (Some(one), Some(other)) => one.filter(|_| one == other),
+            (Some(client), None) | (None, Some(client)) => client,
+            (None, None) => None,
+        };
+        client.or(self.address)
+    }
+}
+
+/// The values of a list field as one list (RFC 9110, section 5.3); `None` if there is no such field. A value that is not text
+/// becomes an element that is no address.
+fn values(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let mut values = fields.get_all(name).iter().peekable();
+    values.peek()?;
+    let texts: Vec<_> = values.map(|value| value.to_str().unwrap_or("?")).collect();
+    Some(texts.join(","))
+}
+
+/// The address in one element of `X-Forwarded-For`: some load balancers add a port.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
+    let address = text.parse().ok().or_else(in_brackets);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    address.or_else(with_port).map(|address: IpAddr| address.to_canonical())
+}
+
+/// The address in the parameter `for` of one element of `Forwarded` (RFC 7239, section 4). An obfuscated name or `unknown` is no
+/// address.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let mut clients = split(element, ';')?.into_iter().filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then_some(value.trim())
+    });
+    let (value, None) = (clients.next()?, clients.next()) else { return None };
+    match value.strip_prefix('"') {
+        // No address contains a character that would be escaped.
+        Some(quoted) => node(quoted.strip_suffix('"')?),
+        None => node(value),
+    }
+}
+
+/// The parts of `text` between separators that are not within quotes; `None` if a quote has no end. A client could otherwise
+/// hide what load balancers append.
+fn split(text: &str, separator: char) -> Option<Vec<&str>> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let parts = text.split(|character| {
+        match character {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            _ => {}
+        }
+        character == separator && !is_quoted
+    });
+    let parts = parts.collect();
+    (!is_quoted).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Cli;
+    use clap::Parser;
+
+    fn proxies() -> TrustedProxies {
+        let options = ["orders-host", "serve", "--component", "x", "--trusted-proxies", "10.0.0.0/16,2001:db8::/32"];
+        match Cli::parse_from(options).command {
+            crate::config::Command::Serve(config) => config.log.proxies(),
+            _ => unreachable!(),
+        }
+    }
+
+    /// The client of a request from `peer` with such fields.
+    fn client(peer: &str, fields: &[(&str, &str)]) -> String {
+        let peer = Peer::new(Some(peer.parse().unwrap()), &proxies());
+        let fields = fields.iter().map(|(name, value)| {
+            (name.parse::<HeaderName>().unwrap(), http::HeaderValue::from_bytes(value.as_bytes()).unwrap())
+        });
+        let mut all = HeaderMap::new();
+        for (name, value) in fields {
+            all.append(name, value);
+        }
+        peer.client(&all).unwrap().to_string()
+    }
+
+    #[test]
+    fn a_trusted_load_balancer_says_where_a_request_comes_from() {
+        for (value, expected) in [
+            ("198.51.100.7", "198.51.100.7"),
+            ("198.51.100.7:4711", "198.51.100.7"),
+            ("::ffff:198.51.100.7", "198.51.100.7"),
+            ("2001:dead::1", "2001:dead::1"),
+            ("[2001:dead::1]", "2001:dead::1"),
+            ("[2001:dead::1]:4711", "2001:dead::1"),
+            // What is before the client's address may be forged.
+            ("1.2.3.4, 198.51.100.7", "198.51.100.7"),
+            ("nonsense,198.51.100.7 , 10.0.3.4,\t2001:db8::7", "198.51.100.7"),
+            // A request from within: the first of them all.
+            ("10.0.3.4, 10.0.5.6", "10.0.3.4"),
+            // What cannot be read does not count.
+            ("", "10.0.0.9"),
+            ("unknown", "10.0.0.9"),
+            ("198.51.100.7, unknown", "10.0.0.9"),
+            ("198.51.100.7, unknown, 10.0.3.4", "10.0.0.9"),
+            ("198.51.100.7,", "10.0.0.9"),
+            ("198.51.100.256", "10.0.0.9"),
+            ("198.51.100.7:99999", "10.0.0.9"),
+            ("[198.51.100.7]", "10.0.0.9"),
+            ("198.51.100.7 198.51.100.8", "10.0.0.9"),
+            ("fe80::1%eth0", "10.0.0.9"),
+            ("ä", "10.0.0.9"),
+        ] {
+            assert_eq!(client("10.0.0.9", &[("x-forwarded-for", value)]), expected, "{value}");
+            // A client that is no load balancer says nothing.
+            assert_eq!(client("198.51.100.99", &[("x-forwarded-for", value)]), "198.51.100.99", "{value}");
+        }
+        assert_eq!(client("::ffff:10.0.0.9", &[]), "10.0.0.9");
+        assert_eq!(client("::ffff:10.0.0.9", &[("x-forwarded-for", "198.51.100.7")]), "198.51.100.7");
+        let lines = [("x-forwarded-for", "198.51.100.7"), ("x-forwarded-for", "10.0.3.4")];
+        assert_eq!(client("10.0.0.9", &lines), "198.51.100.7");
+    }
+
+    #[test]
+    fn forwarded_is_read_as_its_standard_says() {
+        for (value, expected) in [
+            ("for=198.51.100.7", "198.51.100.7"),
+            ("For=\"198.51.100.7:4711\";proto=http;by=203.0.113.43", "198.51.100.7"),
+            ("proto=https; for=\"[2001:dead::1]:4711\"", "2001:dead::1"),
+            ("for=\"[2001:dead::1]\"", "2001:dead::1"),
+            ("for=1.2.3.4, for=198.51.100.7;by=\"a,b;for=5.6.7.8\", for=10.0.3.4", "198.51.100.7"),
+            ("for=198.51.100.7;by=\"\\\",\"", "198.51.100.7"),
+            // Nothing that is appended can be hidden in quotes.
+            ("for=1.2.3.4;by=\"x, for=198.51.100.7", "10.0.0.9"),
+            ("for=1.2.3.4;by=\"x, for=\"198.51.100.7:4711\"", "10.0.0.9"),
+            ("for=1.2.3.4;by=\"x\\, for=\"198.51.100.7:4711\"", "10.0.0.9"),
+            ("for=_hidden", "10.0.0.9"),
+            ("for=unknown", "10.0.0.9"),
+            ("for=\"198.51.100.7", "10.0.0.9"),
+            ("for=198.51.100.7;for=198.51.100.8", "10.0.0.9"),
+            ("for=198.51.100.7, proto=http", "10.0.0.9"),
+            ("198.51.100.7", "10.0.0.9"),
+            ("", "10.0.0.9"),
+        ] {
+            assert_eq!(client("10.0.0.9", &[("forwarded", value)]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn fields_that_disagree_do_not_count() {
+        for (appended, forwarded, expected) in [
+            ("198.51.100.7", "for=198.51.100.7", "198.51.100.7"),
+            ("198.51.100.7", "for=1.2.3.4", "10.0.0.9"),
+            ("1.2.3.4, 10.0.3.4", "for=198.51.100.7", "10.0.0.9"),
+            ("198.51.100.7", "nonsense", "10.0.0.9"),
+        ] {
+            let fields = [("x-forwarded-for", appended), ("forwarded", forwarded)];
+            assert_eq!(client("10.0.0.9", &fields), expected, "{appended} {forwarded}");
+        }
+    }
+}
