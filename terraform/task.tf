@@ -26,6 +26,8 @@ resource "aws_ecs_task_definition" "this" {
       { name = "ORDERS_LISTEN", value = "0.0.0.0:${local.port}" },
       { name = "ORDERS_LOG", value = var.log_filter },
       { name = "ORDERS_LOG_FORMAT", value = "json" },
+      # The load balancer, whose addresses change within its subnets. The security group lets nothing else reach the tasks.
+      { name = "ORDERS_TRUSTED_PROXIES", value = var.vpc_cidr },
     ]
     secrets = [
       { name = "ORDERS_STORE", valueFrom = aws_secretsmanager_secret.database_url.arn },

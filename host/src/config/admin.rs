@@ -44,8 +44,8 @@ impl TokenConfig {
     pub fn token(&self) -> Result<Option<Token>, String> {
         let (origin, text) = match &self.admin_token_file {
             Some(file) => {
-                let text =
-                    std::fs::read_to_string(file).map_err(|error| format!("cannot read --admin-token-file {}: {error}", file.display()))?;
+                let text = std::fs::read_to_string(file)
+                    .map_err(|error| format!("cannot read --admin-token-file {}: {error}", file.display()))?;
                 (file.display().to_string(), text)
             }
             None => match token_variable() {

@@ -118,7 +118,8 @@ pub enum AccessLines {
 /// Parses a network. An address alone is a network of one.
 fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
-    let network = network.map_err(|_| "expected a network, such as `10.0.0.0/16`, or an address".to_owned())?;
+    let network =
+        network.map_err(|_| "expected a network, such as `10.0.0.0/16`, or an address".to_owned())?;
     if network.addr() != network.network() {
         return Err(format!("an address within a network is not its name: write `{}`", network.trunc()));
     }
@@ -192,7 +193,8 @@ mod tests {
 
     #[test]
     fn a_network_is_written_by_its_first_address() {
-        let proxies = |texts: &[&str]| TrustedProxies(texts.iter().map(|text| network(text).unwrap()).collect());
+        let proxies =
+            |texts: &[&str]| TrustedProxies(texts.iter().map(|text| network(text).unwrap()).collect());
         let trusted = proxies(&["10.0.0.0/16", "192.0.2.7", "2001:db8::/32", "::1"]);
         for (address, expected) in [
             ("10.0.255.1", true),

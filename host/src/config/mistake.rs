@@ -83,7 +83,9 @@ fn is_of_a_cluster(name: &str, all: &BTreeSet<String>) -> bool {
     let mut services = all.iter().filter_map(|name| name.strip_suffix("_SERVICE_HOST"));
     services.any(|service| {
         let rest = name.strip_prefix(service);
-        rest.is_some_and(|rest| rest.starts_with("_SERVICE_") || rest == "_PORT" || rest.starts_with("_PORT_"))
+        rest.is_some_and(|rest| {
+            rest.starts_with("_SERVICE_") || rest == "_PORT" || rest.starts_with("_PORT_")
+        })
     })
 }
 
@@ -141,7 +143,9 @@ mod tests {
             ]
             .map(|(name, meant)| (name.to_owned(), meant.map(str::to_owned)))
         );
-        for name in ["ORDERS_LOG", "ORDERS_ADMIN", "ORDERS_ADMIN_TOKEN", "ORDERS_FAULT", "PATH", "MY_ORDERS_LOG"] {
+        for name in
+            ["ORDERS_LOG", "ORDERS_ADMIN", "ORDERS_ADMIN_TOKEN", "ORDERS_FAULT", "PATH", "MY_ORDERS_LOG"]
+        {
             assert_eq!(names(&[name]), [], "{name}");
         }
         let of_kubernetes = ["SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP_ADDR"];

@@ -103,7 +103,8 @@ pub struct SmokeRequest {
 }
 
 /// How a smoke request is written.
-const SMOKE_FORM: &str = "a smoke request is written like `GET /path`, or `GET /path 200` with the status of the response";
+const SMOKE_FORM: &str =
+    "a smoke request is written like `GET /path`, or `GET /path 200` with the status of the response";
 
 impl SmokeRequest {
     /// Whether the response to the request may have this status.
@@ -125,10 +126,13 @@ impl FromStr for SmokeRequest {
         let target = request_target(target).map_err(|_| SMOKE_FORM.to_owned())?;
         let method = method.parse().map_err(|_| SMOKE_FORM.to_owned())?;
         if !matches!(method, Method::GET | Method::HEAD) {
-            return Err(format!("the method of a smoke request is GET or HEAD, because it must not write; {SMOKE_FORM}"));
+            return Err(format!(
+                "the method of a smoke request is GET or HEAD, because it must not write; {SMOKE_FORM}"
+            ));
         }
         // An interim response (1xx) is not the response to a request.
-        let status = status.map(|status| status.parse().ok().filter(|status: &StatusCode| status.as_u16() >= 200));
+        let status =
+            status.map(|status| status.parse().ok().filter(|status: &StatusCode| status.as_u16() >= 200));
         match status {
             Some(None) => Err(format!("a status is a number from 200 to 999; {SMOKE_FORM}")),
             status => Ok(Self { method, target, status: status.flatten() }),
@@ -150,7 +154,8 @@ pub(super) fn request_target(text: &str) -> Result<Uri, String> {
 }
 
 /// How the address of a listener is written.
-const LISTEN_FORM: &str = "an address with a port, such as `127.0.0.1:8080`, or `0.0.0.0:8080` for all addresses";
+const LISTEN_FORM: &str =
+    "an address with a port, such as `127.0.0.1:8080`, or `0.0.0.0:8080` for all addresses";
 
 /// Parses the address of a listener: numbers, because a name may stand for several addresses.
 pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
@@ -179,6 +184,7 @@ const SIMILAR: f64 = 0.7;
 /// The known word that is most similar to this one, if any is similar enough.
 pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let similarity = |known: &str| strsim::jaro(&word.to_lowercase(), &known.to_lowercase());
-    let similar = known.map(|known| (similarity(known), known)).filter(|(similarity, _)| *similarity > SIMILAR);
+    let similar =
+        known.map(|known| (similarity(known), known)).filter(|(similarity, _)| *similarity > SIMILAR);
     similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
 }

@@ -1,13 +1,16 @@
 //! The access log: one record for each response, which is written when the response ends.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, request, response};
 use http_body::Body;
 
 use crate::{
     config::AccessLines,
-    http::{health::Probe, peer::Peer},
+    http::{
+        health::Probe,
+        peer::{Client, Peer},
+    },
     log::{text::client_text, time::milliseconds},
     module::hash::ModuleHash,
     sandbox::{failure::Failure, tally::Fault},
@@ -26,7 +29,7 @@ pub struct AccessRecord {
     /// None if no request could be read.
     method: Option<Method>,
     path: String,
-    client: Option<IpAddr>,
+    client: Client,
     user_agent: Option<String>,
     traceparent: Option<String>,
     amzn_trace_id: Option<String>,
@@ -84,7 +87,7 @@ impl AccessRecord {
         lines: AccessLines,
     ) -> Self {
         let mut record = Self::new(UNKNOWN.to_owned(), request_id, module, status, lines);
-        record.client = peer.address();
+        record.client.address = peer.address();
         record
     }
 
@@ -99,7 +102,7 @@ impl AccessRecord {
             lines,
             method: None,
             path,
-            client: None,
+            client: Client { address: None, disputed: None },
             user_agent: None,
             traceparent: None,
             amzn_trace_id: None,
@@ -203,20 +206,23 @@ impl Drop for AccessRecord {
             End::Whole => "whole",
             End::Cut => "cut",
         };
-        let client = self.client.map(tracing::field::display);
+        let client = self.client.address.map(tracing::field::display);
+        let client_disputed = self.client.disputed.map(|claims| {
+            claims.map(|claim| claim.map_or("unknown".to_owned(), |address| address.to_string())).join(" or ")
+        });
         let [user_agent, traceparent, amzn_trace_id] =
             [&self.user_agent, &self.traceparent, &self.amzn_trace_id].map(Option::as_deref);
         let request_id = &**request_id;
         // Load balancers probe every few seconds, which would drown the records of other requests.
         if Probe::at(path).is_some() {
             tracing::debug!(
-                target: "access", method, path, status, duration_ms, bytes = sent, end, client, user_agent,
-                traceparent, amzn_trace_id, request_id, module
+                target: "access", method, path, status, duration_ms, bytes = sent, end, client,
+                client_disputed, user_agent, traceparent, amzn_trace_id, request_id, module
             );
         } else {
             tracing::info!(
-                target: "access", method, path, status, duration_ms, bytes = sent, end, client, user_agent,
-                traceparent, amzn_trace_id, request_id, module
+                target: "access", method, path, status, duration_ms, bytes = sent, end, client,
+                client_disputed, user_agent, traceparent, amzn_trace_id, request_id, module
             );
         }
     }

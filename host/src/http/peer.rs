@@ -36,37 +36,48 @@ impl Peer {
         self.address
     }
 
-    /// The address of the client that sent a request with these header fields.
+    /// The client that sent a request with these header fields.
     ///
-    /// That is the address of the peer, unless it is a load balancer. Each load balancer appends the address from which it
-    /// got the request, so the fields are read from their end, and the first address that is not a load balancer's is the
-    /// client's: a client can forge only what is before it. A load balancer that sets one of the two fields passes on the
-    /// other, so if they disagree, none of them counts, and neither does a field that cannot be read.
-    pub fn client(&self, fields: &HeaderMap) -> Option<IpAddr> {
-        let Some(proxies) = &self.proxies else { return self.address };
-        let last_client = |nodes: &mut dyn Iterator<Item = Option<IpAddr>>| {
-            let mut client = None;
-            for node in nodes {
-                client = Some(node?);
-                if !proxies.contain(node?) {
-                    break;
-                }
-            }
-            client
-        };
-        let (appended, forwarded) = (values(fields, &X_FORWARDED_FOR), values(fields, &FORWARDED));
-        let appended = appended.map(|list| last_client(&mut list.rsplit(',').map(node)));
-        let forwarded = forwarded.map(|list| {
+    /// That is the peer, unless it is a load balancer. Each load balancer appends the address from which it got the request, so
+    /// the fields are read from their end, and the first address that is not a load balancer's is the client's: a client can
+    /// forge only what is before it. A load balancer that sets one of the two fields passes on the other, so if they disagree,
+    /// one is forged, and neither counts; nor does a field that cannot be read.
+    pub fn client(&self, fields: &HeaderMap) -> Client {
+        let peer = Client { address: self.address, disputed: None };
+        let Some(proxies) = &self.proxies else { return peer };
+        let appended = values(fields, &X_FORWARDED_FOR)
+            .map(|list| last_client(list.rsplit(',').map(address_in), proxies));
+        let forwarded = values(fields, &FORWARDED).map(|list| {
             let elements = split(&list, ',')?;
-            last_client(&mut elements.into_iter().rev().map(forwarded_for))
+            last_client(elements.into_iter().rev().map(forwarded_for), proxies)
         });
-        let client = match (appended, forwarded) {
-            (Some(one), Some(other)) => one.filter(|_| one == other),
-            (Some(client), None) | (None, Some(client)) => client,
-            (None, None) => None,
-        };
-        client.or(self.address)
+        match (appended, forwarded) {
+            (Some(one), Some(other)) if one != other => Client { disputed: Some([one, other]), ..peer },
+            (Some(client), _) | (None, Some(client)) => Client { address: client.or(self.address), ..peer },
+            (None, None) => peer,
+        }
     }
+}
+
+/// The client of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its address; that of the load balancer if nothing better is known.
+    pub address: Option<IpAddr>,
+    /// What `X-Forwarded-For` and `Forwarded` say, if they disagree.
+    pub disputed: Option<[Option<IpAddr>; 2]>,
+}
+
+/// The first of the addresses that is not a load balancer's, or the last one of all; `None` if one before it is unknown.
+fn last_client(addresses: impl Iterator<Item = Option<IpAddr>>, proxies: &TrustedProxies) -> Option<IpAddr> {
+    let mut client = None;
+    for address in addresses {
+        client = Some(address?);
+        if !proxies.contain(address?) {
+            break;
+        }
+    }
+    client
 }
 
 /// The values of a list field as one list (RFC 9110, section 5.3); `None` if there is no such field. A value that is not text
@@ -79,9 +90,10 @@ fn values(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// The address in one element of `X-Forwarded-For`: some load balancers add a port.
-fn node(text: &str) -> Option<IpAddr> {
+fn address_in(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
+    let in_brackets =
+        || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
     let address = text.parse().ok().or_else(in_brackets);
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
     address.or_else(with_port).map(|address: IpAddr| address.to_canonical())
@@ -97,8 +109,8 @@ fn forwarded_for(element: &str) -> Option<IpAddr> {
     let (value, None) = (clients.next()?, clients.next()) else { return None };
     match value.strip_prefix('"') {
         // No address contains a character that would be escaped.
-        Some(quoted) => node(quoted.strip_suffix('"')?),
-        None => node(value),
+        Some(quoted) => address_in(quoted.strip_suffix('"')?),
+        None => address_in(value),
     }
 }
 
@@ -126,7 +138,8 @@ mod tests {
     use clap::Parser;
 
     fn proxies() -> TrustedProxies {
-        let options = ["orders-host", "serve", "--component", "x", "--trusted-proxies", "10.0.0.0/16,2001:db8::/32"];
+        let options =
+            ["orders-host", "serve", "--component", "x", "--trusted-proxies", "10.0.0.0/16,2001:db8::/32"];
         match Cli::parse_from(options).command {
             crate::config::Command::Serve(config) => config.log.proxies(),
             _ => unreachable!(),
@@ -143,7 +156,9 @@ mod tests {
         for (name, value) in fields {
             all.append(name, value);
         }
-        peer.client(&all).unwrap().to_string()
+        let Client { address, disputed } = peer.client(&all);
+        assert_eq!(disputed.is_some(), all.keys_len() > 1 && address == peer.address, "{all:?}");
+        address.unwrap().to_string()
     }
 
     #[test]

@@ -83,8 +83,8 @@ fn first_character(bytes: &[u8]) -> Option<char> {
 }
 
 /// Whether a character controls a terminal (C0, DEL and C1), ends a line for some readers (U+2028, U+2029), or changes the
-/// direction of text, so that a line reads differently from what it says (Unicode Standard Annex 9, section 2). A tab does none of
-/// this, and an escape character begins a colour of the formatter, which escapes all others.
+/// direction of text, so that a line reads differently from what it says (Unicode Standard Annex 9, section 2). A tab does none
+/// of this, and an escape character begins a colour of the formatter, which escapes all others.
 fn is_control(character: char) -> bool {
     matches!(
         character,

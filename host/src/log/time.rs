@@ -14,9 +14,13 @@ mod tests {
 
     #[test]
     fn a_logged_duration_has_at_most_three_decimals() {
-        for (nanos, expected) in
-            [(0, "0.0"), (499, "0.0"), (1_500, "0.002"), (123_456_789, "123.457"), (86_400_000_001_000, "86400000.001")]
-        {
+        for (nanos, expected) in [
+            (0, "0.0"),
+            (499, "0.0"),
+            (1_500, "0.002"),
+            (123_456_789, "123.457"),
+            (86_400_000_001_000, "86400000.001"),
+        ] {
             let value = milliseconds(Duration::from_nanos(nanos));
             assert_eq!(serde_json::to_string(&value).unwrap(), expected);
         }

@@ -36,6 +36,21 @@ async fn only_a_trusted_load_balancer_says_who_the_client_is() {
     }
 }
 
+/// A client could otherwise stay unknown by sending the field that the load balancer does not set.
+#[tokio::test]
+async fn addresses_that_disagree_are_both_logged() {
+    let host = TestHost::orders(&["--trusted-proxies", "127.0.0.1"]).await;
+    for (forwarded, expected) in
+        [("for=203.0.113.1", "198.51.100.7 or 203.0.113.1"), ("x", "198.51.100.7 or unknown")]
+    {
+        let request = Request::get("/api/v1/orders").header("x-forwarded-for", "198.51.100.7");
+        let request = request.header("forwarded", forwarded).body(Full::default()).unwrap();
+        let response = host.connect().await.send(request).await.unwrap();
+        let access = host.log().access(response.field("x-request-id")).await;
+        assert_eq!((&access["client"], &access["client_disputed"]), (&"127.0.0.1".into(), &expected.into()));
+    }
+}
+
 #[tokio::test]
 async fn a_connection_whose_request_cannot_be_read_is_logged_with_its_address() {
     let host = TestHost::orders(&["--trusted-proxies", "127.0.0.1"]).await;

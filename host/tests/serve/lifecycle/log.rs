@@ -205,7 +205,8 @@ async fn lines_that_are_lost_at_the_end_are_counted_on_standard_error() {
     assert!(lost.1.starts_with("log lines were lost at the end") && stderr.lines().count() == 1, "{stderr}");
     let mut written = 0;
     while let Some(line) = within("the rest of the log", lines.next_line()).await.unwrap() {
-        written += u64::from(serde_json::from_str::<Value>(&line).is_ok_and(|line| line["target"] == "access"));
+        written +=
+            u64::from(serde_json::from_str::<Value>(&line).is_ok_and(|line| line["target"] == "access"));
     }
     // The drain and the end of the store have lines, too.
     let lost: u64 = lost.0.parse().unwrap();

@@ -7,7 +7,11 @@ async fn refused(variables: &[(&str, &str)], options: &[&str]) -> String {
     let component = orders().display().to_string();
     let arguments = ["serve", "--component", &component, "--store", "memory:", "--admin-listen", "off"];
     let CommandOutput { code, stdout, stderr } = run_with(variables, arguments.iter().chain(options)).await;
-    assert_eq!((code, stdout.as_str(), stderr.lines().count()), (Some(2), "", 1), "{variables:?} {options:?}: {stderr}");
+    assert_eq!(
+        (code, stdout.as_str(), stderr.lines().count()),
+        (Some(2), "", 1),
+        "{variables:?} {options:?}: {stderr}"
+    );
     stderr
 }
 
@@ -50,11 +54,16 @@ async fn a_value_that_cannot_be_right_ends_the_start() {
 
 #[tokio::test]
 async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
-    for (variable, value, option) in
-        [("ORDERS_LOG", "warning", "--log"), ("ORDERS_LISTEN", ":8080", "--listen"), ("ORDERS_SMOKE", "GET", "--smoke")]
-    {
+    for (variable, value, option) in [
+        ("ORDERS_LOG", "warning", "--log"),
+        ("ORDERS_LISTEN", ":8080", "--listen"),
+        ("ORDERS_SMOKE", "GET", "--smoke"),
+    ] {
         let stderr = refused(&[(variable, value)], &[]).await;
-        assert!(stderr.contains(option) && stderr.contains(&format!("from the variable {variable}")), "{stderr}");
+        assert!(
+            stderr.contains(option) && stderr.contains(&format!("from the variable {variable}")),
+            "{stderr}"
+        );
         let stderr = refused(&[(variable, value)], &[option, "?"]).await;
         assert!(stderr.contains(option) && !stderr.contains("from the variable"), "{stderr}");
     }
@@ -64,10 +73,17 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
 
 #[tokio::test]
 async fn a_variable_that_no_option_reads_is_a_warning() {
-    let variables = [("ORDERS_LOGFORMAT", "text"), ("ORDERS_PORT", "tcp://10.0.0.1:80"), ("ORDERS_SERVICE_HOST", "10.0.0.1")];
+    let variables = [
+        ("ORDERS_LOGFORMAT", "text"),
+        ("ORDERS_PORT", "tcp://10.0.0.1:80"),
+        ("ORDERS_SERVICE_HOST", "10.0.0.1"),
+    ];
     let host = TestHost::start_with(&orders(), &[], &variables).await;
     let lines = host.log().lines();
     let unknown: Vec<_> = lines.iter().filter(|line| line["event"] == "config.unknown_variable").collect();
     assert_eq!(unknown.len(), 1, "{unknown:?}");
-    assert_eq!((&unknown[0]["variable"], &unknown[0]["meant"]), (&"ORDERS_LOGFORMAT".into(), &"ORDERS_LOG_FORMAT".into()));
+    assert_eq!(
+        (&unknown[0]["variable"], &unknown[0]["meant"]),
+        (&"ORDERS_LOGFORMAT".into(), &"ORDERS_LOG_FORMAT".into())
+    );
 }

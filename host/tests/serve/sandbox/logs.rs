@@ -20,7 +20,10 @@ async fn every_request_writes_one_access_log_line() {
     assert_eq!(access["bytes"], created.body.len());
     assert_eq!(access["end"], "whole");
     let duration = access["duration_ms"].as_f64().unwrap();
-    assert!(duration > 0.0 && access["duration_ms"].to_string().split_once('.').unwrap().1.len() <= 3, "{access}");
+    assert!(
+        duration > 0.0 && access["duration_ms"].to_string().split_once('.').unwrap().1.len() <= 3,
+        "{access}"
+    );
     assert_eq!((&access["client"], &access["user_agent"]), (&"127.0.0.1".into(), &Value::Null));
     assert!(serving["module"].as_str().unwrap().starts_with(access["module"].as_str().unwrap()));
 
