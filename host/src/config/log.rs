@@ -120,6 +120,9 @@ fn network(text: &str) -> Result<IpNet, String> {
     let network = text.parse().or_else(|_| text.parse().map(|address: IpAddr| IpNet::from(address)));
     let network =
         network.map_err(|_| "expected a network, such as `10.0.0.0/16`, or an address".to_owned())?;
+    if matches!(network.addr(), IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+        return Err("an IPv4 network is written as one, such as `10.0.0.0/16`".to_owned());
+    }
     if network.addr() != network.network() {
         return Err(format!("an address within a network is not its name: write `{}`", network.trunc()));
     }
@@ -212,6 +215,7 @@ mod tests {
             ("10.0.0.1/16", "write `10.0.0.0/16`"),
             ("2001:db8::1/32", "write `2001:db8::/32`"),
             ("10.0.0.0/33", "such as `10.0.0.0/16`"),
+            ("::ffff:10.0.0.0/112", "an IPv4 network is written as one"),
             ("balancer", "such as `10.0.0.0/16`"),
             ("", "such as `10.0.0.0/16`"),
             ("10.0.0.1:80", "such as `10.0.0.0/16`"),

@@ -30,6 +30,7 @@ pub fn one_line(error: &clap::Error, program: Command, arguments: impl Iterator<
 
 /// The command that the arguments name, such as `orders-host state import`. An error about a value does not contain it.
 fn command(mut command: Command, arguments: &[OsString]) -> (String, Command) {
+    command.build();
     let mut names = vec![command.get_name().to_owned()];
     for argument in arguments {
         let Some(subcommand) = command.find_subcommand(argument).cloned() else { break };
@@ -137,7 +138,7 @@ mod tests {
             names(&["ORDERS_TIMEOUTS", "ORDERS_LOGFORMAT", "ORDERS_LOG_FILTER", "ORDERS_XYZ"]),
             [
                 ("ORDERS_LOGFORMAT", Some("ORDERS_LOG_FORMAT")),
-                ("ORDERS_LOG_FILTER", Some("ORDERS_LOG_FORMAT")),
+                ("ORDERS_LOG_FILTER", Some("ORDERS_LOG")),
                 ("ORDERS_TIMEOUTS", Some("ORDERS_IDLE_TIMEOUT")),
                 ("ORDERS_XYZ", None),
             ]
