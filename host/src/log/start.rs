@@ -38,7 +38,7 @@ impl Drop for Log {
 fn tell_lost(lost: u64) {
     let (written, is_written) = sync_channel(1);
     let tell = move || {
-        let what = "log lines were lost at the end: they were not read, or could not be written";
+        let what = "log lines were lost: they were not read, or could not be written";
         let _ = writeln!(io::stderr().lock(), "orders-host: {lost} {what}");
         let _ = written.send(());
     };

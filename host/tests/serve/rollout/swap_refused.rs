@@ -49,7 +49,7 @@ async fn a_candidate_must_pass_its_smoke_requests() {
     // The orders component answers, but at least one request not with success.
     let says = ["smoke request GET /", "404 Not Found", "below 400", "`GET /path 404`"];
     swap_host.check_refused(&orders(), &says).await;
-    assert_eq!(passed(&swap_host.host), [200, 200], "the smoke requests of the start are logged");
+    assert_eq!(passed(&swap_host.host)[..2], [200, 200], "the smoke requests of the start are logged");
 }
 
 /// The statuses of the smoke requests that were passed.
