@@ -8,6 +8,8 @@ use tokio::net::TcpStream;
 use crate::config::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Stands for an element that cannot be read: it is no address.
+const UNREADABLE: &str = "?";
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
@@ -45,11 +47,12 @@ impl Peer {
     pub fn client(&self, fields: &HeaderMap) -> Client {
         let peer = Client { address: self.address, disputed: None };
         let Some(proxies) = &self.proxies else { return peer };
-        let appended = values(fields, &X_FORWARDED_FOR)
-            .map(|list| last_client(list.rsplit(',').map(address_in), proxies));
-        let forwarded = values(fields, &FORWARDED).map(|list| {
-            let elements = split(&list, ',')?;
-            last_client(elements.into_iter().rev().map(forwarded_for), proxies)
+        let appended = lines(fields, &X_FORWARDED_FOR)
+            .map(|lines| last_client(lines.flat_map(|line| line.rsplit(',')).map(address_in), proxies));
+        let forwarded = lines(fields, &FORWARDED).map(|lines| {
+            let elements =
+                lines.flat_map(|line| split(line, ',').unwrap_or(vec![UNREADABLE]).into_iter().rev());
+            last_client(elements.map(forwarded_for), proxies)
         });
         match (appended, forwarded) {
             (Some(one), Some(other)) if one != other => Client { disputed: Some([one, other]), ..peer },
@@ -80,13 +83,11 @@ fn last_client(addresses: impl Iterator<Item = Option<IpAddr>>, proxies: &Truste
     client
 }
 
-/// The values of a list field as one list (RFC 9110, section 5.3); `None` if there is no such field. A value that is not text
-/// becomes an element that is no address.
-fn values(fields: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let mut values = fields.get_all(name).iter().peekable();
-    values.peek()?;
-    let texts: Vec<_> = values.map(|value| value.to_str().unwrap_or("?")).collect();
-    Some(texts.join(","))
+/// The lines of a list field, the last one first; `None` if there is no such field. Together they are one list (RFC 9110, section
+/// 5.3), but what a client wrote into its lines must not change how those of a load balancer are read.
+fn lines<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<impl Iterator<Item = &'a str>> {
+    let lines = fields.get_all(name).into_iter().rev().map(|line| line.to_str().unwrap_or(UNREADABLE));
+    fields.contains_key(name).then_some(lines)
 }
 
 /// The address in one element of `X-Forwarded-For`: some load balancers add a port.
@@ -133,17 +134,16 @@ fn split(text: &str, separator: char) -> Option<Vec<&str>> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::Cli;
     use clap::Parser;
+
+    use super::*;
+    use crate::config::{Cli, Command};
 
     fn proxies() -> TrustedProxies {
         let options =
             ["orders-host", "serve", "--component", "x", "--trusted-proxies", "10.0.0.0/16,2001:db8::/32"];
-        match Cli::parse_from(options).command {
-            crate::config::Command::Serve(config) => config.log.proxies(),
-            _ => unreachable!(),
-        }
+        let Command::Serve(config) = Cli::parse_from(options).command else { panic!("it serves") };
+        config.log.proxies()
     }
 
     /// The client of a request from `peer` with such fields.
@@ -220,6 +220,18 @@ mod tests {
             ("", "10.0.0.9"),
         ] {
             assert_eq!(client("10.0.0.9", &[("forwarded", value)]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_client_cannot_hide_what_a_load_balancer_appends_on_a_line_of_its_own() {
+        for (name, forged, appended) in [
+            ("forwarded", "for=1.2.3.4;by=\"x", "for=198.51.100.7"),
+            ("forwarded", "ä", "for=198.51.100.7"),
+            ("x-forwarded-for", "1.2.3.4,\"", "198.51.100.7, 10.0.3.4"),
+            ("x-forwarded-for", "ä", "198.51.100.7"),
+        ] {
+            assert_eq!(client("10.0.0.9", &[(name, forged), (name, appended)]), "198.51.100.7", "{forged}");
         }
     }
 
