@@ -67,7 +67,7 @@ ENV ORDERS_COMPONENT=/app/orders.cwasm \
   ORDERS_TRUST_COMPILED=true \
   ORDERS_LISTEN=0.0.0.0:8080 \
   ORDERS_LOG_FORMAT=json \
-  ORDERS_SMOKE="GET /openapi.json;GET /api/v1/orders?limit=1"
+  ORDERS_SMOKE="GET /openapi.json 200;GET /api/v1/orders?limit=1 200"
 # By number, because a runtime that verifies that the user is not root cannot resolve names.
 USER 65532:65532
 EXPOSE 8080

@@ -27,6 +27,8 @@ resource "aws_ecs_task_definition" "this" {
       { name = "ORDERS_LOG", value = var.log_filter },
       { name = "ORDERS_LOG_FORMAT", value = "json" },
       { name = "ORDERS_STORE_WAIT", value = "${var.store_wait_seconds}s" },
+      # The load balancer, whose addresses change within its subnets. The security group lets nothing else reach the tasks.
+      { name = "ORDERS_TRUSTED_PROXIES", value = var.vpc_cidr },
     ]
     secrets = [
       { name = "ORDERS_STORE", valueFrom = aws_secretsmanager_secret.database_url.arn },

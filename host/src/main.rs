@@ -6,13 +6,13 @@
     reason = "they panic if nothing can be written: use `commands::output`"
 )]
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 use orders_host::{
     app::{self, Ending},
     commands::{compile, error::CommandError, healthcheck, inspect, module, output, sign, state},
-    config::{Cli, Command, ModuleCommand, ServeConfig},
+    config::{self, Cli, Command, ModuleCommand, ServeConfig},
     lifecycle::shutdown::{FILE_TOO_LARGE, WITHOUT_MEANING, survive},
     log,
 };
@@ -26,7 +26,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return fail(&CommandError::CouldNotRun(one_line(&error))),
+        Err(error) if error.use_stderr() => {
+            let mistake = config::one_line(&error, Cli::command(), env::args_os().skip(1));
+            return fail(&CommandError::CouldNotRun(mistake));
+        }
         Err(help) => {
             let printed = output::print_help(&help);
             return printed.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
@@ -77,6 +80,9 @@ async fn serve(config: ServeConfig) -> Result<ExitCode, CommandError> {
     ignore(&WITHOUT_MEANING)?;
     let _flushed_when_dropped = log::start::to_stdout(&config.log)
         .map_err(|error| CommandError::CouldNotRun(format!("cannot start a thread for the log: {error}")))?;
+    for (variable, meant) in config::unknown_variables(Cli::command()) {
+        tracing::warn!(event = "config.unknown_variable", variable, meant, "no option reads this variable");
+    }
     match app::serve(config).await? {
         Ending::Orderly => Ok(ExitCode::SUCCESS),
         Ending::Cut => Ok(ExitCode::FAILURE),
@@ -86,27 +92,4 @@ async fn serve(config: ServeConfig) -> Result<ExitCode, CommandError> {
 fn fail(error: &CommandError) -> ExitCode {
     output::tell(error);
     error.exit_code()
-}
-
-/// The error of clap on one line: its first paragraph, and its suggestion if it has one.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
-    let unwrap = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let what = unwrap(text.split("\n\n").next().unwrap_or_default());
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
-    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(unwrap);
-    let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
-    format!("{what}{tip}; see `{} --help`", command_name())
-}
-
-/// The command that the arguments name, such as `orders-host state import`. An error about a value does not contain it.
-fn command_name() -> String {
-    let mut command = &Cli::command();
-    let mut names = vec![command.get_name()];
-    for argument in std::env::args_os().skip(1) {
-        let Some(subcommand) = command.find_subcommand(argument) else { break };
-        command = subcommand;
-        names.push(command.get_name());
-    }
-    names.join(" ")
 }

@@ -71,12 +71,13 @@ run "task" {
     condition = (
       { for variable in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment : variable.name => variable.value } ==
       {
-        ORDERS_DRAIN_DELAY   = "5s"
-        ORDERS_DRAIN_TIMEOUT = "30s"
-        ORDERS_LISTEN        = "0.0.0.0:8080"
-        ORDERS_LOG           = "info"
-        ORDERS_LOG_FORMAT    = "json"
-        ORDERS_STORE_WAIT    = "120s"
+        ORDERS_DRAIN_DELAY     = "5s"
+        ORDERS_DRAIN_TIMEOUT   = "30s"
+        ORDERS_LISTEN          = "0.0.0.0:8080"
+        ORDERS_LOG             = "info"
+        ORDERS_LOG_FORMAT      = "json"
+        ORDERS_STORE_WAIT      = "120s"
+        ORDERS_TRUSTED_PROXIES = aws_vpc.this.cidr_block
       }
     )
     error_message = "The environment must have exactly these variables, and no secret in plain text."

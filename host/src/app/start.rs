@@ -120,7 +120,7 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
 fn listen_publicly(config: &ServeConfig, reserved: ReservedAddress) -> Result<Front, CommandError> {
     let threads = config.threads.count();
     let workers = Arc::new(Workers::start(threads).map_err(|error| cannot_start(threads, &error))?);
-    let service = Arc::new(Service::new(&config.limits, &config.shutdown));
+    let service = Arc::new(Service::new(&config.limits, &config.shutdown, &config.log));
     let busy = InFlightCount::default();
     let connections = Connections::new(
         Arc::clone(&workers),

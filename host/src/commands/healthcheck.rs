@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -32,10 +32,10 @@ async fn check(config: &HealthcheckConfig) -> Result<(), String> {
     }
 }
 
-async fn get(address: SocketAddr, path: &str) -> Result<StatusCode, Box<dyn std::error::Error>> {
+async fn get(address: SocketAddr, path: &Uri) -> Result<StatusCode, Box<dyn std::error::Error>> {
     let socket = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await?;
-    let request = Request::get(path)
+    let request = Request::get(path.clone())
         .header(header::HOST, address.to_string())
         .header(header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;

@@ -3,25 +3,27 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
+use http::Uri;
 
 use super::{
     trust::TrustConfig,
-    values::{Period, Size},
+    values::{Period, Size, listen_address, nonzero_period, request_target},
 };
 
 /// The options of `healthcheck`.
 #[derive(Clone, Debug, Args)]
 pub struct HealthcheckConfig {
     /// Address and port of the service. An unspecified address (0.0.0.0) is queried on loopback
-    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080",
+          value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// Path of the request, which begins with `/`
-    #[arg(long, value_name = "PATH", default_value = "/health")]
-    pub path: String,
+    #[arg(long, value_name = "PATH", default_value = "/health", value_parser = request_target)]
+    pub path: Uri,
 
     /// Maximum time for the response to arrive. Beyond it the check fails
-    #[arg(long, value_name = "TIME", default_value = "2s")]
+    #[arg(long, value_name = "TIME", value_parser = nonzero_period, default_value = "2s")]
     pub timeout: Period,
 }
 

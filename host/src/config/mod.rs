@@ -13,16 +13,20 @@
 //! | `rollout` | how a module is checked, compared and promoted; the module folder |
 //! | `token` | the tokens of operators |
 //! | `admin` | the admin API: where it listens, and which tokens it accepts |
+//! | `log` | what is logged: the filter, the format, the access log and the load balancers that it trusts |
 //! | `serve` | `orders-host serve` |
 //! | `commands` | `orders-host healthcheck`, `inspect` and `compile` |
 //! | `module_terms` | how `orders-host module push` and `activate` roll a module out |
 //! | `module_client` | `orders-host module push`, `activate`, `list`, `status` and `rollback` |
 //! | `module` | the other `orders-host module` commands |
 //! | `state` | `orders-host state` |
+//! | `mistake` | a command line that cannot be understood, on one line; variables that no option reads |
 
 mod admin;
 mod commands;
 mod limits;
+mod log;
+mod mistake;
 mod module;
 mod module_client;
 mod module_terms;
@@ -40,13 +44,15 @@ use clap::{Parser, Subcommand};
 pub use admin::{AdminConfig, AdminListen, socket_folder};
 pub use commands::{CompileConfig, HealthcheckConfig, InspectConfig};
 pub use limits::LimitsConfig;
+pub use log::{AccessLines, LogConfig, LogFilter, LogFormat, TrustedProxies};
+pub use mistake::{one_line, unknown_variables};
 pub use module::{KeygenConfig, ModuleCommand, SignConfig, VerifyConfig};
 pub use module_client::{ActivateConfig, ListConfig, PushConfig, RollbackConfig, StatusConfig};
 pub use module_client::{AdminClientConfig, AdminTarget, HashPrefix};
 pub use module_terms::{RolloutOptions, Until};
 pub use outbound::{HTTP_PORT, OutboundServer};
 pub use rollout::{ChecksConfig, ModuleDirConfig, OnUnproven, Share, TermsConfig, Window};
-pub use serve::{LogConfig, LogFormat, ServeConfig, ShutdownConfig};
+pub use serve::{ServeConfig, ShutdownConfig};
 pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};
 pub use token::{Access, Token, TokenConfig, Tokens};

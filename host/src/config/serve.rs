@@ -1,17 +1,18 @@
 //! The options of `orders-host serve`.
 
-use std::{env, ffi::OsStr, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{
     admin::AdminConfig,
     limits::LimitsConfig,
+    log::LogConfig,
     outbound::OutboundServer,
     rollout::{ChecksConfig, ModuleDirConfig, TermsConfig},
     store::StoreConfig,
     trust::TrustConfig,
-    values::{Period, Threads, nonzero_period},
+    values::{Period, Threads, listen_address, nonzero_period},
 };
 
 /// The options of `serve`.
@@ -35,7 +36,8 @@ pub struct ServeConfig {
     pub store_wait: Period,
 
     /// Address and port to serve on. Port 0 selects a free port, which is logged
-    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080",
+          value_parser = listen_address)]
     pub listen: SocketAddr,
 
     /// Number of threads that serve connections. `auto` is one for each processor available to this process
@@ -88,63 +90,4 @@ pub struct ShutdownConfig {
     /// How long requests in flight may then take to finish. Beyond it they are cut and the exit code is 1
     #[arg(long, env = "ORDERS_DRAIN_TIMEOUT", value_name = "TIME", value_parser = nonzero_period, default_value = "30s")]
     pub drain_timeout: Period,
-}
-
-/// What is logged, and in which format.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Log")]
-pub struct LogConfig {
-    /// Lowest level that is logged, with exceptions by target: `info`, or `warn,access=info`
-    #[arg(long, env = "ORDERS_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: tracing_subscriber::filter::Targets,
-
-    /// Format of the log lines on standard output
-    #[arg(long, env = "ORDERS_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
-    pub log_format: LogFormat,
-}
-
-impl LogConfig {
-    /// Whether text on a terminal may have colours: not if the variable `NO_COLOR` is set and not empty
-    /// (<https://no-color.org>), or `TERM` is `dumb`.
-    pub fn may_color() -> bool {
-        may_color(env::var_os("NO_COLOR").as_deref(), env::var_os("TERM").as_deref())
-    }
-}
-
-fn may_color(no_color: Option<&OsStr>, term: Option<&OsStr>) -> bool {
-    no_color.is_none_or(OsStr::is_empty) && term != Some(OsStr::new("dumb"))
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text on a terminal, otherwise JSON
-    Auto,
-    /// Human-readable text
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_color_and_a_dumb_terminal_turn_colours_off() {
-        for (no_color, term, expected) in [
-            (None, None, true),
-            (None, Some("xterm-256color"), true),
-            (Some(""), Some("xterm"), true),
-            (Some("1"), Some("xterm"), false),
-            (Some("0"), None, false),
-            (None, Some("dumb"), false),
-        ] {
-            assert_eq!(
-                may_color(no_color.map(OsStr::new), term.map(OsStr::new)),
-                expected,
-                "{no_color:?} {term:?}"
-            );
-        }
-    }
 }

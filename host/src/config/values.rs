@@ -1,9 +1,9 @@
 //! Types of option values. Each is parsed once from its text, and a value that exists is valid.
 
-use std::{fmt, num::NonZeroU16, str::FromStr, thread, time::Duration};
+use std::{fmt, net::SocketAddr, num::NonZeroU16, str::FromStr, thread, time::Duration};
 
 use bytesize::ByteSize;
-use http::{Method, Uri};
+use http::{Method, StatusCode, Uri};
 
 /// A number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,37 +91,100 @@ impl fmt::Display for Size {
     }
 }
 
-/// A request that a component must answer before it serves, written `GET /path`. It has no body.
+/// A request that a component must answer before it serves, written `GET /path` or `GET /path 200`. It has no body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SmokeRequest {
-    /// The request method.
+    /// The request method: GET or HEAD, because a smoke request must not write.
     pub method: Method,
     /// The path, with an optional query.
     pub target: Uri,
+    /// The status that the response must have. Without it, any status below 400 is right.
+    pub status: Option<StatusCode>,
+}
+
+/// How a smoke request is written.
+const SMOKE_FORM: &str =
+    "a smoke request is written like `GET /path`, or `GET /path 200` with the status of the response";
+
+impl SmokeRequest {
+    /// Whether the response to the request may have this status.
+    pub fn accepts(&self, status: StatusCode) -> bool {
+        self.status.map_or(status.as_u16() < 400, |expected| expected == status)
+    }
 }
 
 impl FromStr for SmokeRequest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once(' ').and_then(|(method, target)| {
-            let target = target.trim();
-            // Only the origin form of a request target is accepted (RFC 9112, section 3.2).
-            let target = target.starts_with('/').then(|| target.parse().ok())??;
-            Some(Self { method: method.parse().ok()?, target })
-        });
-        parsed.ok_or_else(|| "a request is written like `GET /path`".to_owned())
+        let mut words = text.split_ascii_whitespace();
+        let (Some(method), Some(target), status, None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(SMOKE_FORM.to_owned());
+        };
+        let target = request_target(target).map_err(|_| SMOKE_FORM.to_owned())?;
+        let method = method.parse().map_err(|_| SMOKE_FORM.to_owned())?;
+        if !matches!(method, Method::GET | Method::HEAD) {
+            return Err(format!(
+                "the method of a smoke request is GET or HEAD, because it must not write; {SMOKE_FORM}"
+            ));
+        }
+        // An interim response (1xx) is not the response to a request.
+        let status =
+            status.map(|status| status.parse().ok().filter(|status: &StatusCode| status.as_u16() >= 200));
+        match status {
+            Some(None) => Err(format!("a status is a number from 200 to 999; {SMOKE_FORM}")),
+            status => Ok(Self { method, target, status: status.flatten() }),
+        }
     }
 }
 
 impl fmt::Display for SmokeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.target)
+        write!(f, "{} {}", self.method, self.target)?;
+        self.status.map_or(Ok(()), |status| write!(f, " {}", status.as_u16()))
     }
+}
+
+/// Parses a path with an optional query, the origin form of a request target (RFC 9112, section 3.2).
+pub(super) fn request_target(text: &str) -> Result<Uri, String> {
+    let target = text.starts_with('/').then(|| text.parse().ok()).flatten();
+    target.ok_or_else(|| "a path begins with `/`, such as `/health`".to_owned())
+}
+
+/// How the address of a listener is written.
+const LISTEN_FORM: &str =
+    "an address with a port, such as `127.0.0.1:8080`, or `0.0.0.0:8080` for all addresses";
+
+/// Parses the address of a listener: numbers, because a name may stand for several addresses.
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
+        let has_letters = host.bytes().any(|byte| byte.is_ascii_alphabetic());
+        if host.is_empty() {
+            format!("the address before the port is missing; expected {LISTEN_FORM}")
+        } else if has_letters && !host.contains(':') {
+            format!("`{host}` is a name; expected {LISTEN_FORM}")
+        } else {
+            format!("expected {LISTEN_FORM}")
+        }
+    })
 }
 
 /// Parses a period that must be longer than zero.
 pub(super) fn nonzero_period(text: &str) -> Result<Period, String> {
     let period: Period = text.parse()?;
     if period.0.is_zero() { Err("the time must be longer than zero".to_owned()) } else { Ok(period) }
+}
+
+/// How similar a word must be to be suggested, from 0 to 1: as clap does for the names of options.
+const SIMILAR: f64 = 0.7;
+
+/// The known word that is most similar to this one, if any is similar enough.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let similarity = |known: &str| strsim::jaro(&word.to_lowercase(), &known.to_lowercase());
+    let similar =
+        known.map(|known| (similarity(known), known)).filter(|(similarity, _)| *similarity > SIMILAR);
+    similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
 }

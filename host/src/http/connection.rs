@@ -13,6 +13,7 @@ use crate::{
         final_response::{FinalResponse, rejection_of_parse_error},
         limits::{LimitError, MAX_FIELDS, MAX_HEAD},
         metered_body::{BodyMeter, MeteredBody},
+        peer::Peer,
         rejection::Rejection,
         service::{Admission, Service},
         socket::TrackedSocket,
@@ -33,16 +34,17 @@ pub async fn serve(
     in_flight: InFlightCount,
     watches: Arc<Semaphore>,
 ) {
+    let peer = Arc::new(Peer::of(&socket, &service.proxies));
     let tracker = ActivityTracker::new(in_flight);
     let meter = BodyMeter::new(service.limits.max_frames());
     let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone(), watches);
     let handler = {
-        let (tracker, service) = (tracker.clone(), Arc::clone(&service));
+        let (tracker, service, peer) = (tracker.clone(), Arc::clone(&service), Arc::clone(&peer));
         service_fn(move |request: Request<Incoming>| {
             let guard = tracker.start_request(request.version());
             let request = request.map(|body| MeteredBody::new(body, meter.clone()));
-            let service = Arc::clone(&service);
-            async move { service.handle(request, admission, guard).await }
+            let (service, peer) = (Arc::clone(&service), Arc::clone(&peer));
+            async move { service.handle(request, &peer, admission, guard).await }
         })
     };
     let mut connection = http1::Builder::new()
@@ -59,7 +61,7 @@ pub async fn serve(
         tracker.set(Activity::Cut);
     }
     let parts = connection.into_parts();
-    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &service).await;
+    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &service, &peer).await;
 }
 
 /// Why a connection is no longer driven.
@@ -144,6 +146,7 @@ async fn finish(
     end: &End,
     unread: &[u8],
     service: &Service,
+    peer: &Peer,
 ) {
     tracing::debug!(event = "connection.closed", ?end, doing = ?activity, "connection closed");
     if !activity.is_between_responses() {
@@ -156,7 +159,7 @@ async fn finish(
     }
     let withheld = socket.take_withheld();
     if let Some(rejection) = final_rejection(end, unread) {
-        let response = FinalResponse::new(rejection, service.module());
+        let response = FinalResponse::new(rejection, peer, service.module(), service.access_lines);
         if socket.write_last(&response.to_bytes()).await {
             response.sent();
         }

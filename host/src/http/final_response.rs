@@ -10,10 +10,12 @@ use http::response::Parts;
 use httpdate::fmt_http_date;
 
 use crate::{
+    config::AccessLines,
     http::{
+        access::AccessRecord,
         limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+        peer::Peer,
         rejection::Rejection,
-        response::AccessRecord,
         service::{REQUEST_ID, new_request_id},
     },
     module::hash::ModuleHash,
@@ -30,11 +32,12 @@ pub struct FinalResponse {
 }
 
 impl FinalResponse {
-    /// Builds the response for `rejection`. `module` is the one that serves, if one does.
-    pub fn new(rejection: Rejection, module: Option<ModuleHash>) -> Self {
+    /// Builds the response to `peer` for `rejection`. `module` is the one that serves, if one does. The response has a line in the
+    /// access log if such requests have `lines`.
+    pub fn new(rejection: Rejection, peer: &Peer, module: Option<ModuleHash>, lines: AccessLines) -> Self {
         let (id, _) = new_request_id();
         let (head, body) = rejection.into_response(None, &id).into_parts();
-        let record = AccessRecord::without_request(Arc::clone(&id), module, head.status);
+        let record = AccessRecord::without_request(peer, Arc::clone(&id), module, head.status, lines);
         Self { head: encode_head(&head, &body, &id), body, record }
     }
 

@@ -20,11 +20,11 @@ use crate::{
         activity::{InFlightCount, Timeouts},
         connection,
         final_response::FinalResponse,
+        peer::Peer,
         reading::MAX_UNSENT,
         rejection::Rejection,
         service::{Admission, Service},
     },
-    module::hash::ModuleHash,
     sandbox::workers::Workers,
 };
 
@@ -244,7 +244,7 @@ impl Connections {
 
     fn open(&self, socket: TcpStream) {
         let Some((permit, admission)) = self.acquire_permit() else {
-            reject_connection(socket, self.service.module());
+            reject_connection(socket, &self.service);
             return;
         };
         // A response is written in one piece, so Nagle's algorithm would only delay it.
@@ -286,8 +286,10 @@ impl Connections {
 }
 
 /// Rejects a client beyond the spare connections. Never waits, because that would delay the next accept.
-fn reject_connection(socket: TcpStream, module: Option<ModuleHash>) {
-    let response = FinalResponse::new(Rejection::TooManyConnections, module);
+fn reject_connection(socket: TcpStream, service: &Service) {
+    let peer = Peer::of(&socket, &service.proxies);
+    let rejection = Rejection::TooManyConnections;
+    let response = FinalResponse::new(rejection, &peer, service.module(), service.access_lines);
     let bytes = response.to_bytes();
     // The runtime has not yet registered the socket as writable, so the response is written without the runtime.
     let Ok(mut socket) = socket.into_std() else { return };

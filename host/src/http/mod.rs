@@ -13,7 +13,9 @@
 //! | [`readiness`] | whether the store works, for `/ready` |
 //! | [`health`] | `/health` and `/ready` |
 //! | [`explorer`] | `/docs`: an API explorer for `/openapi.json` |
-//! | [`response`] | a response in transit, and its record in the access log |
+//! | [`peer`] | where a request comes from, with what trusted load balancers say |
+//! | [`access`] | the access log |
+//! | [`response`] | a response in transit |
 //! | [`service`] | the steps of a request, in order |
 //! | [`departure`] | whether the client of a request in progress has left |
 //! | [`activity`] | the activity of a connection, with its timeout |
@@ -22,6 +24,7 @@
 //! | [`connection`] | one connection, from its first byte to its close |
 //! | [`listener`] | accepts connections, and closes without losing one |
 
+pub mod access;
 pub mod activity;
 pub mod authority;
 pub mod body_budget;
@@ -35,6 +38,7 @@ pub mod limits;
 pub mod listener;
 pub mod metered_body;
 pub mod pace;
+pub mod peer;
 pub mod readiness;
 pub mod reading;
 pub mod rejection;

@@ -21,15 +21,17 @@ use http_body::Body;
 use http_body_util::Full;
 
 use crate::{
-    config::{LimitsConfig, ShutdownConfig},
+    config::{AccessLines, LimitsConfig, LogConfig, ShutdownConfig, TrustedProxies},
     http::{
+        access::AccessRecord,
         explorer, head,
         health::Probe,
         limits::Limits,
         metered_body::MeteredBody,
+        peer::Peer,
         readiness::Readiness,
         rejection::Rejection,
-        response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
+        response::{Content, ResponseGuard, TrackedBody, has_length},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
     module::hash::ModuleHash,
@@ -49,6 +51,10 @@ pub struct Service {
     pub limits: Limits,
     /// The phase of the service.
     pub lifecycle: Lifecycle,
+    /// The requests that have a line in the access log.
+    pub access_lines: AccessLines,
+    /// The load balancers that say where a request comes from.
+    pub proxies: TrustedProxies,
     /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
     replaced_streams: Option<Duration>,
     /// Empty during the start.
@@ -75,10 +81,12 @@ pub enum Admission {
 
 impl Service {
     /// A service that starts. Streams of a module that was replaced have as long to end as requests at a shutdown.
-    pub fn new(limits: &LimitsConfig, shutdown: &ShutdownConfig) -> Self {
+    pub fn new(limits: &LimitsConfig, shutdown: &ShutdownConfig, log: &LogConfig) -> Self {
         Self {
             limits: Limits::new(limits),
             lifecycle: Lifecycle::default(),
+            access_lines: log.access_log,
+            proxies: log.proxies(),
             replaced_streams: limits.stream_timeout.map(|_| shutdown.drain_timeout.0),
             serving: OnceLock::new(),
         }
@@ -96,7 +104,7 @@ impl Service {
         self.serving.get().map(|serving| serving.slot.module())
     }
 
-    /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
+    /// Handles one request from `peer`. `guard` is dropped when the last byte of the response has been handed to hyper.
     ///
     /// # Errors
     ///
@@ -104,12 +112,14 @@ impl Service {
     pub async fn handle<G: ResponseGuard>(
         &self,
         request: Request<MeteredBody>,
+        peer: &Peer,
         admission: Admission,
         guard: G,
     ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.module());
+        let mut record =
+            AccessRecord::begin(&parts, peer, Arc::clone(&id), self.module(), self.access_lines);
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`text`] | text from elsewhere in a log line: cut, and without control characters |
+//! | [`time`] | durations in a log line: one unit |
 //! | [`queue`] | lines that wait to be written, bounded in bytes; lines that do not fit are counted |
 //! | [`writer`] | the thread that writes them, and reports how many were lost |
 //! | [`start`](mod@start) | formats what the program logs, and starts the thread |
@@ -10,4 +11,5 @@
 pub mod queue;
 pub mod start;
 pub mod text;
+pub mod time;
 pub mod writer;

@@ -24,6 +24,8 @@ struct State {
     waiting: Vec<u8>,
     /// Bytes that the writer has taken, and has neither written nor given up.
     taken: usize,
+    /// Lines that were added, and that the writer has neither written nor given up.
+    unwritten: u64,
     /// Lines that were dropped since the last report.
     lost: u64,
     writer_sleeps: bool,
@@ -67,6 +69,7 @@ impl Queue {
             state.waiting.reserve_exact(more);
         }
         state.waiting.extend_from_slice(line);
+        state.unwritten = state.unwritten.saturating_add(1);
         // A wake-up is a system call: one for all lines until the writer looks again.
         if std::mem::take(&mut state.writer_sleeps) {
             self.work.notify_one();
@@ -102,10 +105,11 @@ impl Queue {
         }
     }
 
-    /// The writer has written, or given up, so many of the bytes that it took, and with them lost so many lines.
-    pub(super) fn done(&self, bytes: usize, lost: u64) {
+    /// The writer has written, or given up, so many of the bytes and lines that it took, and lost so many of these lines.
+    pub(super) fn done(&self, bytes: usize, lines: u64, lost: u64) {
         let mut state = self.lock();
         state.taken = state.taken.saturating_sub(bytes);
+        state.unwritten = state.unwritten.saturating_sub(lines);
         state.lost = state.lost.saturating_add(lost);
     }
 
@@ -116,15 +120,15 @@ impl Queue {
     }
 
     /// Lets the writer end once it has written what waits now, and waits for that, at most this long: whoever reads the log may
-    /// have stopped. Returns whether the writer has ended.
-    pub(super) fn close(&self, at_most: Duration) -> bool {
+    /// have stopped. Returns how many lines are lost, and have not been reported.
+    pub(super) fn close(&self, at_most: Duration) -> u64 {
         let mut state = self.lock();
         state.closed = true;
         self.work.notify_one();
         let running = |state: &mut State| !state.writer_ended;
         let waited = self.ended.wait_timeout_while(state, at_most, running);
         state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        state.writer_ended
+        state.lost.saturating_add(state.unwritten)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -155,9 +159,9 @@ mod tests {
         assert_eq!(batch.len(), MAX_WAITING);
         // What is being written still counts.
         queue.add(b"another line\n");
-        queue.done(MAX_WAITING / 2, 0);
+        queue.done(MAX_WAITING / 2, 1, 0);
         queue.add(b"a third\n");
-        queue.done(MAX_WAITING / 2, 0);
+        queue.done(MAX_WAITING / 2, 1, 0);
         assert_eq!(queue.next(&mut Vec::new(), Some(Instant::now())), Work::Report(2));
         assert_eq!(take(&queue), b"a third\n");
     }
@@ -173,10 +177,11 @@ mod tests {
         assert_eq!(queue.next(&mut batch, Some(later)), Work::Lines);
         assert!(batch.ends_with(b"report\n"));
         // The last report does not wait.
-        assert!(!queue.close(Duration::ZERO));
+        assert_eq!(queue.close(Duration::ZERO), 3);
         assert_eq!(queue.next(&mut Vec::new(), Some(later)), Work::Report(1));
         assert_eq!(queue.next(&mut Vec::new(), Some(later)), Work::End);
+        queue.done(batch.len(), 2, 0);
         queue.writer_ended();
-        assert!(queue.close(Duration::from_secs(60)));
+        assert_eq!(queue.close(Duration::from_secs(60)), 0);
     }
 }

@@ -31,44 +31,50 @@ pub fn cut(text: &str, max: usize) -> Cow<'_, str> {
 pub enum Escape {
     /// As JSON does: `\u009b`. Such characters occur only in strings, so the line stays valid JSON.
     Json,
-    /// As Rust does: `\u{9b}`.
+    /// As Rust does: `\r`, `\u{9b}`.
     Text,
 }
 
-/// Escapes the characters in a finished line that neither format escapes everywhere. A line without any is not copied.
+/// Escapes the characters in a finished line that its format does not escape everywhere. A line without any is not copied.
 pub fn escaped(line: &[u8], escape: Escape) -> Cow<'_, [u8]> {
-    // Nearly every line: both searches look at many bytes at once.
-    if line.is_ascii() && !line.contains(&0x7F) {
+    // Nearly every line: the search looks at many bytes at once.
+    let (text, end) = line.strip_suffix(b"\n").map_or((line, &[][..]), |text| (text, &b"\n"[..]));
+    if !text.iter().fold(false, |found, byte| found | is_suspect(*byte)) {
         return Cow::Borrowed(line);
     }
     let mut safe = Vec::new();
-    let mut rest = line;
+    let mut rest = text;
     while let Some((start, character)) = first_control(rest) {
         let (before, after) = rest.split_at(start);
         safe.extend_from_slice(before);
         let code = u32::from(character);
         let text = match escape {
             Escape::Json => format!("\\u{code:04x}"),
-            Escape::Text => format!("\\u{{{code:x}}}"),
+            Escape::Text => character.escape_default().to_string(),
         };
         safe.extend_from_slice(text.as_bytes());
         rest = after.get(character.len_utf8()..).unwrap_or_default();
     }
-    if safe.is_empty() && rest.len() == line.len() {
+    if safe.is_empty() {
         return Cow::Borrowed(line);
     }
     safe.extend_from_slice(rest);
+    safe.extend_from_slice(end);
     Cow::Owned(safe)
 }
 
 /// The first such character, and where it starts.
 fn first_control(line: &[u8]) -> Option<(usize, char)> {
-    // The first byte of each of these characters is rare in other text.
-    let suspects = line.iter().enumerate().filter(|(_, byte)| matches!(byte, 0x7F | 0xC2 | 0xD8 | 0xE2));
+    let suspects = line.iter().enumerate().filter(|(_, byte)| is_suspect(**byte));
     suspects.map(|(start, _)| start).find_map(|start| {
         let character = first_character(line.get(start..)?)?;
         is_control(character).then_some((start, character))
     })
+}
+
+/// Whether this may be the first byte of such a character. It is rare in other text.
+fn is_suspect(byte: u8) -> bool {
+    is_control(byte.into()) && byte < 0x80 || matches!(byte, 0xC2 | 0xD8 | 0xE2)
 }
 
 /// The character at the start of `bytes`, which is at most three bytes long.
@@ -76,12 +82,16 @@ fn first_character(bytes: &[u8]) -> Option<char> {
     (1..=3).find_map(|length| std::str::from_utf8(bytes.get(..length)?).ok()?.chars().next())
 }
 
-/// Whether a character controls a terminal (DEL and C1), ends a line for some readers (U+2028, U+2029), or changes the
-/// direction of text, so that a line reads differently from what it says (Unicode Standard Annex 9, section 2).
+/// Whether a character controls a terminal (C0, DEL and C1), ends a line for some readers (U+2028, U+2029), or changes the
+/// direction of text, so that a line reads differently from what it says (Unicode Standard Annex 9, section 2). A tab does none
+/// of this, and an escape character begins a colour of the formatter, which escapes all others.
 fn is_control(character: char) -> bool {
     matches!(
         character,
-        '\u{7F}'..='\u{9F}'
+        '\0'..='\u{8}'
+            | '\n'..='\u{1A}'
+            | '\u{1C}'..='\u{1F}'
+            | '\u{7F}'..='\u{9F}'
             | '\u{61C}'
             | '\u{200E}'
             | '\u{200F}'
@@ -114,7 +124,8 @@ mod tests {
             assert_eq!(serde_json::from_slice::<String>(&safe).unwrap(), value);
             let safe = String::from_utf8(safe).unwrap();
             assert!(!safe.chars().any(is_control), "{safe:?}");
-            assert_eq!(safe == line, !is_control(code), "{safe:?}");
+            // serde_json escapes those below 0x20 itself.
+            assert_eq!(safe == line, !is_control(code) || code < ' ', "{safe:?}");
         }
     }
 
@@ -125,6 +136,8 @@ mod tests {
             ("colour \u{1b}[32mstays\n", "colour \u{1b}[32mstays\n"),
             ("\u{9b}31m", "\\u{9b}31m"),
             ("a\u{202e}b\u{2066}", "a\\u{202e}b\\u{2066}"),
+            ("100 %\rforged\0\u{b}\t\n", "100 %\\rforged\\u{0}\\u{b}\t\n"),
+            ("two\nlines\n", "two\\nlines\n"),
             ("\u{85}\u{85}", "\\u{85}\\u{85}"),
         ] {
             assert_eq!(escaped(line.as_bytes(), Escape::Text), safe.as_bytes());

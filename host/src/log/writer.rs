@@ -95,7 +95,8 @@ impl<W: Write> Lines<W> {
     fn write_all(&mut self, lines: &[u8], queue: &Queue) -> bool {
         let mut rest = lines;
         if self.in_line && self.write(b"\n").is_err() {
-            queue.done(rest.len(), count(rest));
+            let lost = count(rest);
+            queue.done(rest.len(), lost, lost);
             return false;
         }
         while !rest.is_empty() {
@@ -104,10 +105,10 @@ impl<W: Write> Lines<W> {
                 let whole = chunk.len().saturating_sub(unwritten);
                 // The line that was begun is lost, too: it ends with the first line break that is not written.
                 let lost = count(rest.get(whole..).unwrap_or_default());
-                queue.done(rest.len(), lost);
+                queue.done(rest.len(), count(rest), lost);
                 return false;
             }
-            queue.done(chunk.len(), 0);
+            queue.done(chunk.len(), count(chunk), 0);
             rest = after;
         }
         true

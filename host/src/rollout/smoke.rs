@@ -53,7 +53,7 @@ impl SmokeTest {
     ///
     /// # Errors
     ///
-    /// One line about the first request that received no response, received a status of 500 or above, or tried to write.
+    /// One line about the first request that received no response, received another status than it must, or tried to write.
     pub async fn run(&self, candidate: &Candidate, roster: &Roster) -> Result<(), String> {
         // A smoke request runs on a thread of its own. If the rollout is abandoned, it ends, and with it its instance.
         let abandoned = CancellationToken::new();
@@ -73,10 +73,10 @@ impl SmokeTest {
                 return failed("the component tried to write to the store");
             }
             let status = match response {
-                Ok(status) if status.is_server_error() => {
-                    return failed(&format!("the response has status {status}"));
+                Ok(status) if request.accepts(status) => status.as_u16(),
+                Ok(status) => {
+                    return failed(&format!("the response has status {status}, {}", expected(request)));
                 }
-                Ok(status) => status.as_u16(),
                 Err(failure) => return failed(&failure.to_string()),
             };
             let duration_ms = elapsed_ms(began);
@@ -84,6 +84,14 @@ impl SmokeTest {
                 .record(candidate.module, Step::Smoked { request: request.to_string(), status, duration_ms });
         }
         Ok(())
+    }
+}
+
+/// What the status of the response should have been.
+fn expected(request: &SmokeRequest) -> String {
+    match request.status {
+        Some(status) => format!("not {}", status.as_u16()),
+        None => "and must be below 400 unless --smoke names it, as in `GET /path 404`".to_owned(),
     }
 }
 

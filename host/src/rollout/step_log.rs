@@ -1,6 +1,9 @@
 //! The log lines of a module's steps.
 
+use std::time::Duration;
+
 use crate::{
+    log::time::milliseconds,
     module::hash::ModuleHash,
     rollout::events::{Comparison, Numbers, Step},
 };
@@ -33,11 +36,11 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         Step::Measured { trial } => log_comparison(module, trial),
         Step::Promoted { trial, unproven, watch, replaced: Some(replaced), duration_ms } => {
             let numbers = Fields::from(trial.as_ref());
-            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+            let Fields { requests, failures, p99_ms, control_requests, control_failures, control_p99_ms } =
                 numbers;
             tracing::info!(
-                event = "rollout.promoted", %module, %replaced, duration_ms, watch, requests, failures, p99_us,
-                control_requests, control_failures, control_p99_us,
+                event = "rollout.promoted", %module, %replaced, duration_ms, watch, requests, failures, p99_ms,
+                control_requests, control_failures, control_p99_ms,
                 "module promoted"
             );
             log_unproven(module, unproven.as_deref());
@@ -57,11 +60,11 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
         }
         Step::Kept { trial, unproven } => {
             let numbers = Fields::from(Some(trial));
-            let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+            let Fields { requests, failures, p99_ms, control_requests, control_failures, control_p99_ms } =
                 numbers;
             tracing::info!(
-                event = "rollout.settled", %module, requests, failures, p99_us, control_requests,
-                control_failures, control_p99_us,
+                event = "rollout.settled", %module, requests, failures, p99_ms, control_requests,
+                control_failures, control_p99_ms,
                 "watch ended; the module remains"
             );
             log_unproven(module, unproven.as_deref());
@@ -71,11 +74,11 @@ pub(super) fn log(module: ModuleHash, step: &Step) {
 
 fn log_comparison(module: ModuleHash, trial: &Comparison) {
     let elapsed_ms = trial.elapsed_ms;
-    let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+    let Fields { requests, failures, p99_ms, control_requests, control_failures, control_p99_ms } =
         Fields::from(Some(trial));
     tracing::debug!(
-        event = "rollout.compared", %module, elapsed_ms, requests, failures, p99_us, control_requests,
-        control_failures, control_p99_us,
+        event = "rollout.compared", %module, elapsed_ms, requests, failures, p99_ms, control_requests,
+        control_failures, control_p99_ms,
         "candidate and control compared"
     );
 }
@@ -89,18 +92,18 @@ fn log_rollback(
     trial: Option<&Comparison>,
     serving: ModuleHash,
 ) {
-    let Fields { requests, failures, p99_us, control_requests, control_failures, control_p99_us } =
+    let Fields { requests, failures, p99_ms, control_requests, control_failures, control_p99_ms } =
         Fields::from(trial);
     if requested {
         tracing::info!(
-            event = "rollout.rolled_back", %module, why, by, %serving, requests, failures, p99_us, control_requests,
-            control_failures, control_p99_us,
+            event = "rollout.rolled_back", %module, why, by, %serving, requests, failures, p99_ms, control_requests,
+            control_failures, control_p99_ms,
             "module rolled back"
         );
     } else {
         tracing::error!(
-            event = "rollout.rolled_back", %module, why, %serving, requests, failures, p99_us, control_requests,
-            control_failures, control_p99_us,
+            event = "rollout.rolled_back", %module, why, %serving, requests, failures, p99_ms, control_requests,
+            control_failures, control_p99_ms,
             "module rolled back"
         );
     }
@@ -121,23 +124,24 @@ pub(super) fn log_unproven(module: ModuleHash, why: Option<&str>) {
 struct Fields {
     requests: Option<u64>,
     failures: Option<u64>,
-    p99_us: Option<u64>,
+    p99_ms: Option<f64>,
     control_requests: Option<u64>,
     control_failures: Option<u64>,
-    control_p99_us: Option<u64>,
+    control_p99_ms: Option<f64>,
 }
 
 impl From<Option<&Comparison>> for Fields {
     fn from(trial: Option<&Comparison>) -> Self {
         let Some(Comparison { module, other, .. }) = trial else { return Self::default() };
         let Numbers { requests, failures, p99_us, .. } = module;
+        let logged = |micros| milliseconds(Duration::from_micros(micros));
         Self {
             requests: Some(*requests),
             failures: Some(*failures),
-            p99_us: *p99_us,
+            p99_ms: p99_us.map(logged),
             control_requests: Some(other.requests),
             control_failures: Some(other.failures),
-            control_p99_us: other.p99_us,
+            control_p99_ms: other.p99_us.map(logged),
         }
     }
 }

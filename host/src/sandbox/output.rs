@@ -61,6 +61,9 @@ impl Output {
                 self.line(stream).extend_from_slice(piece);
             }
             if line_ends {
+                // A line may end as on Windows, also if its last two bytes were written apart.
+                let line = self.line(stream);
+                line.truncate(line.strip_suffix(b"\r").unwrap_or(line).len());
                 self.emit(stream);
             }
         }

@@ -28,11 +28,13 @@ const NAME: &str = "orders-image-test";
 ///
 /// - [`Task::wait_healthy`] runs the health check, because podman needs systemd for it.
 /// - Without `nproc`, podman requests a higher limit than it may set.
+/// - The load balancer is this machine, whose address on the network is one of podman's, 10.0.0.0/8.
 /// - `ORDERS_STORE` contains a password, so its value is taken from podman's own environment.
 const DEFINITION: &str = "--read-only --read-only-tmpfs=false --cap-drop=ALL --security-opt=no-new-privileges \
     --user=65532:65532 --ulimit=nofile=16384:16384 --ulimit=nproc=4096:4096 --env=ORDERS_DRAIN_DELAY=5s \
     --env=ORDERS_DRAIN_TIMEOUT=30s --env=ORDERS_LISTEN=0.0.0.0:8080 --env=ORDERS_LOG=info \
-    --env=ORDERS_LOG_FORMAT=json --env=ORDERS_STORE_WAIT=120s --env=ORDERS_STORE --health-interval=disable --pull=never --detach";
+    --env=ORDERS_LOG_FORMAT=json --env=ORDERS_STORE_WAIT=120s --env=ORDERS_TRUSTED_PROXIES=10.0.0.0/8 --env=ORDERS_STORE \
+    --health-interval=disable --pull=never --detach";
 
 /// The output of a podman command.
 fn podman(arguments: &[&str]) -> Result<String, TaskError> {

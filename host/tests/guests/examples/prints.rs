@@ -1,4 +1,5 @@
-//! Prints to stdout and stderr: whole lines, a line split over two writes, and a last line without a newline.
+//! Prints to stdout and stderr: whole lines, a line split over two writes, lines with a
+//! carriage return, and a last line without a newline.
 
 #![cfg(target_arch = "wasm32")]
 
@@ -13,6 +14,7 @@ impl Guest for Fixture {
     fn handle(_: IncomingRequest, out: ResponseOutparam) {
         let _ = stdout::get_stdout().blocking_write_and_flush(b"first line\nsecond ");
         let _ = stdout::get_stdout().blocking_write_and_flush(b"line\n");
+        let _ = stdout::get_stdout().blocking_write_and_flush(b"third line\r\n50 %\r100 %\0\n");
         let _ = stderr::get_stderr().blocking_write_and_flush(b"no newline");
         let _ = OutgoingBody::finish(start_response(out), None);
     }

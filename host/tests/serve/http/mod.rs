@@ -1,6 +1,7 @@
 //! The public side: connections, limits, hostile requests, the API explorer.
 
 pub mod explorer;
+pub mod forwarded;
 pub mod framing;
 pub mod half_close;
 pub mod hostile;

@@ -7,16 +7,16 @@ use http_body_util::Full;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     process::{Child, Command},
 };
 
-use crate::harness::{TestHost, binary, limit_file_size, orders, within};
+use crate::harness::{TestHost, binary, fixture, limit_file_size, orders, within};
 
 /// Sends requests that the host rejects itself, because they have no Host field, and reads all responses.
-async fn send_rejected(host: &TestHost, count: usize, method: &str, path: &str) {
-    let (mut reading, mut writing) = host.raw().await.into_split();
+async fn send_rejected(socket: TcpStream, count: usize, method: &str, path: &str) {
+    let (mut reading, mut writing) = socket.into_split();
     let request = format!("{method} {path} HTTP/1.1\r\n\r\n");
     let last = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n\r\n");
     let write = async {
@@ -41,7 +41,7 @@ async fn a_log_that_nobody_reads_costs_bounded_memory_and_lost_lines_are_counted
     let before = host.resident_memory_kib();
     let (method, path) = ("M".repeat(8 << 10), format!("/{}", "x".repeat(1024)));
     for _ in 0..CLIENTS {
-        send_rejected(&host, REQUESTS, &method, &path).await;
+        send_rejected(host.raw().await, REQUESTS, &method, &path).await;
     }
     let more = host.resident_memory_kib().saturating_sub(before);
     assert!(more < 24 << 10, "{more} KiB more");
@@ -84,7 +84,7 @@ async fn a_log_that_nobody_reads_costs_bounded_memory_and_lost_lines_are_counted
 async fn a_log_that_nobody_reads_does_not_keep_the_process_from_exiting() {
     let mut host = TestHost::orders(&[]).await;
     host.log().pause();
-    send_rejected(&host, 1000, "GET", &format!("/{}", "x".repeat(1024))).await;
+    send_rejected(host.raw().await, 1000, "GET", &format!("/{}", "x".repeat(1024))).await;
     host.signal(Signal::TERM);
     assert_eq!(host.exit().await.code(), Some(0));
 }
@@ -159,6 +159,60 @@ async fn lines_contain_no_characters_that_control_a_terminal() {
     }
 }
 
+/// A carriage return would let a component overwrite what the line says before it.
+#[tokio::test]
+async fn output_of_a_component_cannot_overwrite_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, printed) in [("json", "50 %\\r100 %\\u0000"), ("text", "50 %\\r100 %\\u{0}")] {
+        let file = folder.path().join(format);
+        let mut host = LoggingToFile::serving(&fixture("prints"), &file, format).await;
+        host.list().await;
+        host.stop().await;
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(printed) && text.contains("third line"), "{text:?}");
+        let is_allowed = |letter: char| matches!(letter, '\n' | ' '..='~' | '…');
+        assert!(text.chars().all(is_allowed), "{text:?}");
+    }
+}
+
+/// The log itself cannot say it any more.
+#[tokio::test]
+async fn lines_that_are_lost_at_the_end_are_counted_on_standard_error() {
+    let mut command = Command::new(binary());
+    command.env_clear().arg("serve").arg("--component").arg(orders()).args(["--log-format", "json"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "off", "--store", "memory:"]);
+    command.args(["--drain-delay", "0s"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = within("the start", async {
+        loop {
+            let line: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+            if line["event"] == "service.started" {
+                break line["address"].as_str().unwrap().to_owned();
+            }
+        }
+    })
+    .await;
+    // More than a pipe holds.
+    let socket = TcpStream::connect(&address).await.unwrap();
+    send_rejected(socket, 1000, "GET", &format!("/{}", "x".repeat(1024))).await;
+    kill_process(Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap(), Signal::TERM).unwrap();
+    let mut stderr = String::new();
+    let read = child.stderr.take().unwrap().read_to_string(&mut stderr).await;
+    read.unwrap();
+    assert_eq!(within("the exit", child.wait()).await.unwrap().code(), Some(0));
+    let lost = stderr.strip_prefix("orders-host: ").and_then(|rest| rest.split_once(' ')).unwrap();
+    assert!(lost.1.starts_with("log lines were lost") && stderr.lines().count() == 1, "{stderr}");
+    let mut written = 0;
+    while let Some(line) = within("the rest of the log", lines.next_line()).await.unwrap() {
+        written +=
+            u64::from(serde_json::from_str::<Value>(&line).is_ok_and(|line| line["target"] == "access"));
+    }
+    // The drain and the end of the store have lines, too.
+    let lost: u64 = lost.0.parse().unwrap();
+    assert!((1000..1010).contains(&(written + lost)), "{written} written, {lost} lost");
+}
+
 /// A host whose standard output is a file.
 struct LoggingToFile {
     child: Child,
@@ -167,8 +221,12 @@ struct LoggingToFile {
 
 impl LoggingToFile {
     async fn start(file: &Path, format: &str) -> Self {
+        Self::serving(&orders(), file, format).await
+    }
+
+    async fn serving(component: &Path, file: &Path, format: &str) -> Self {
         let mut command = Command::new(binary());
-        command.env_clear().arg("serve").arg("--component").arg(orders()).args(["--log-format", format]);
+        command.env_clear().arg("serve").arg("--component").arg(component).args(["--log-format", format]);
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "off", "--store", "memory:"]);
         command.args(["--drain-delay", "0s"]).stdin(Stdio::null()).stdout(File::create(file).unwrap());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
@@ -190,6 +248,11 @@ impl LoggingToFile {
 
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().expect("it runs").try_into().unwrap()).unwrap()
+    }
+
+    async fn stop(&mut self) {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        assert_eq!(within("the exit", self.child.wait()).await.unwrap().code(), Some(0));
     }
 
     async fn list(&self) {

@@ -2,6 +2,7 @@
 
 pub mod cut;
 pub mod log;
+pub mod settings;
 pub mod shutdown;
 pub mod signals;
 pub mod start;

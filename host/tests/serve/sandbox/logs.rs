@@ -3,8 +3,9 @@
 use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
-use crate::harness::{TestHost, post};
+use crate::harness::{TestHost, post, read_to_end};
 
 #[tokio::test]
 async fn every_request_writes_one_access_log_line() {
@@ -18,7 +19,12 @@ async fn every_request_writes_one_access_log_line() {
     assert_eq!(access["status"], 201);
     assert_eq!(access["bytes"], created.body.len());
     assert_eq!(access["end"], "whole");
-    assert!(access["duration_us"].as_u64().unwrap() > 0);
+    let duration = access["duration_ms"].as_f64().unwrap();
+    assert!(
+        duration > 0.0 && access["duration_ms"].to_string().split_once('.').unwrap().1.len() <= 3,
+        "{access}"
+    );
+    assert_eq!((&access["client"], &access["user_agent"]), (&"127.0.0.1".into(), &Value::Null));
     assert!(serving["module"].as_str().unwrap().starts_with(access["module"].as_str().unwrap()));
 
     let missing = host.get("/nowhere?secret=1").await;
@@ -27,6 +33,52 @@ async fn every_request_writes_one_access_log_line() {
     let lines = host.log().lines();
     assert_eq!(lines.iter().filter(|line| line["request_id"] == id).count(), 1, "{lines:#?}");
     assert!(!format!("{lines:?}").contains("secret"), "a query may contain secrets and must not be logged");
+}
+
+#[tokio::test]
+async fn the_access_log_has_what_identifies_a_client_and_its_trace() {
+    let host = TestHost::orders(&[]).await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let amazon = "Root=1-67891233-abcdef012345678912345678";
+    let request = Request::get("/api/v1/orders")
+        .header("x-request-id", "traced")
+        .header("user-agent", format!("curl/8 \u{202e}{}", "x".repeat(300)))
+        .header("traceparent", trace)
+        .header("x-amzn-trace-id", amazon);
+    host.connect().await.send(request.body(Full::default()).unwrap()).await.unwrap();
+    let access = host.log().access("traced").await;
+    let agent = access["user_agent"].as_str().unwrap();
+    assert!(agent.starts_with("curl/8 \u{202e}x") && agent.ends_with("x…") && agent.len() < 260, "{agent}");
+    assert_eq!((&access["traceparent"], &access["amzn_trace_id"]), (&trace.into(), &amazon.into()));
+}
+
+#[tokio::test]
+async fn the_access_log_can_be_limited_to_errors_and_switched_off() {
+    for (option, expected) in [("all", vec![200, 404, 400]), ("errors", vec![404, 400]), ("off", vec![])] {
+        let mut host = TestHost::orders(&["--access-log", option]).await;
+        assert_eq!(host.get("/api/v1/orders").await.status(), 200);
+        assert_eq!(host.get("/nowhere").await.status(), 404);
+        let mut socket = host.raw().await;
+        socket.write_all(b"nonsense\r\n\r\n").await.unwrap();
+        assert!(read_to_end(&mut socket).await.starts_with("HTTP/1.1 400 "));
+        host.signal(rustix::process::Signal::TERM);
+        host.exit().await;
+        host.log().wait_for("the end", |line| line["event"] == "service.stopped").await;
+        let lines = host.log().lines();
+        let logged: Vec<_> =
+            lines.iter().filter(|line| line["target"] == "access").map(|line| &line["status"]).collect();
+        assert_eq!(logged, expected, "{option}");
+    }
+}
+
+/// A response that breaks off is an error, whatever its status is.
+#[tokio::test]
+async fn a_response_that_breaks_off_is_logged_as_an_error() {
+    let host = TestHost::fixture("fails_after_head", &["--access-log", "errors"]).await;
+    let request = Request::get("/").body(Full::default()).unwrap();
+    assert!(host.connect().await.send(request).await.is_err());
+    let line = host.log().wait_for("the record", |line| line["target"] == "access").await;
+    assert_eq!((&line["status"], &line["end"]), (&200.into(), &"cut".into()));
 }
 
 #[tokio::test]
@@ -94,8 +146,10 @@ async fn component_output_is_logged_with_the_request_id() {
             (line["level"].as_str().unwrap().to_owned(), line["message"].as_str().unwrap().to_owned())
         })
         .collect();
-    let expected = [("INFO", "first line"), ("INFO", "second line"), ("WARN", "no newline")];
-    assert_eq!(printed, expected.map(|(level, line)| (level.to_owned(), line.to_owned())));
+    let stdout = ["first line", "second line", "third line", "50 %\r100 %\0"];
+    let expected = stdout.map(|line| ("INFO", line)).into_iter().chain([("WARN", "no newline")]);
+    let expected: Vec<_> = expected.map(|(level, line)| (level.to_owned(), line.to_owned())).collect();
+    assert_eq!(printed, expected);
 }
 
 #[tokio::test]

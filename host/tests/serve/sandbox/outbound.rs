@@ -210,7 +210,7 @@ async fn a_long_response_is_streamed_without_being_buffered() {
 async fn a_smoke_request_sends_no_outbound_request() {
     let mut upstream = Upstream::start().await;
     let server = format!("127.0.0.1:{}", upstream.port);
-    let smoke = format!("GET /http/{server}/");
+    let smoke = format!("GET /http/{server}/ 418");
     let host = TestHost::fixture("calls_out", &["--allow-outbound", &server, "--smoke", &smoke]).await;
     host.log().wait_for("the smoke request", |line| line["status"] == 418).await;
     upstream.check_unseen();
