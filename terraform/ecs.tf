@@ -21,9 +21,11 @@ resource "aws_ecs_service" "this" {
   # errors. Terraform waits for the outcome.
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
-  health_check_grace_period_seconds  = 30
-  availability_zone_rebalancing      = "ENABLED"
-  wait_for_steady_state              = true
+  # A task that waits for the database fails the load balancer's checks meanwhile; ECS must not replace it for that. Then it
+  # needs a moment to load its module and to pass two checks.
+  health_check_grace_period_seconds = var.store_wait_seconds + 60
+  availability_zone_rebalancing     = "ENABLED"
+  wait_for_steady_state             = true
 
   deployment_circuit_breaker {
     enable   = true

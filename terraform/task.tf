@@ -26,13 +26,14 @@ resource "aws_ecs_task_definition" "this" {
       { name = "ORDERS_LISTEN", value = "0.0.0.0:${local.port}" },
       { name = "ORDERS_LOG", value = var.log_filter },
       { name = "ORDERS_LOG_FORMAT", value = "json" },
+      { name = "ORDERS_STORE_WAIT", value = "${var.store_wait_seconds}s" },
     ]
     secrets = [
       { name = "ORDERS_STORE", valueFrom = aws_secretsmanager_secret.database_url.arn },
     ]
 
     portMappings = [{ containerPort = local.port, hostPort = local.port, protocol = "tcp" }]
-    # CMD, not CMD-SHELL: the image has no shell.
+    # CMD, not CMD-SHELL: the image has no shell. A task that waits for the database is healthy, but not ready.
     healthCheck = {
       command     = ["CMD", "/app/orders-host", "healthcheck"]
       interval    = 10

@@ -177,7 +177,19 @@ variable "log_filter" {
   }
 }
 
-# Shutdown
+# Start and shutdown
+
+variable "store_wait_seconds" {
+  description = "How long a task that starts waits for a database that cannot be reached, in seconds: ORDERS_STORE_WAIT. A failover takes one or two minutes."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.store_wait_seconds >= 0 && var.store_wait_seconds <= 900 && floor(var.store_wait_seconds) == var.store_wait_seconds
+    error_message = "The wait for the database must be a whole number of seconds, 0 to 900: a deployment must end within 20 minutes."
+  }
+}
 
 variable "drain_delay_seconds" {
   description = "How long a task continues to accept requests after the stop signal, in seconds: ORDERS_DRAIN_DELAY."

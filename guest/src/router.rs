@@ -6,6 +6,7 @@ use crate::problem::{Kind, Problem};
 
 /// The path of the orders. The path of one order appends a slash and the id.
 pub(crate) const ORDERS: &str = "/api/v1/orders";
+const HOME: &str = "/";
 const OPENAPI: &str = "/openapi.json";
 const PROBLEMS: &str = "/problems/";
 
@@ -18,6 +19,7 @@ pub(crate) enum Route<'path> {
     UpdateOrder(&'path str),
     AdvanceOrder(&'path str, Action),
     ListEvents(&'path str),
+    Home,
     OpenApi,
     ProblemPage(Kind),
     /// The methods that a path supports.
@@ -60,14 +62,17 @@ enum Resource<'path> {
     Order(&'path str),
     Action(&'path str, Action),
     Events(&'path str),
+    Home,
     OpenApi,
     Problem(Kind),
 }
 
 impl<'path> Resource<'path> {
     fn at(path: &'path str) -> Option<Self> {
-        if path == OPENAPI {
-            return Some(Self::OpenApi);
+        match path {
+            HOME => return Some(Self::Home),
+            OPENAPI => return Some(Self::OpenApi),
+            _ => {}
         }
         if let Some(slug) = path.strip_prefix(PROBLEMS) {
             return Kind::from_slug(slug).map(Self::Problem);
@@ -96,6 +101,7 @@ impl<'path> Resource<'path> {
             (Self::Order(id), "PATCH") => Route::UpdateOrder(id),
             (Self::Action(id, action), "POST") => Route::AdvanceOrder(id, action),
             (Self::Events(id), "GET" | "HEAD") => Route::ListEvents(id),
+            (Self::Home, "GET" | "HEAD") => Route::Home,
             (Self::OpenApi, "GET" | "HEAD") => Route::OpenApi,
             (Self::Problem(kind), "GET" | "HEAD") => Route::ProblemPage(kind),
             _ => return None,
@@ -108,7 +114,7 @@ impl<'path> Resource<'path> {
             Self::Orders => "GET, HEAD, POST, OPTIONS",
             Self::Order(_) => "GET, HEAD, PATCH, OPTIONS",
             Self::Action(..) => "POST, OPTIONS",
-            Self::Events(_) | Self::OpenApi | Self::Problem(_) => "GET, HEAD, OPTIONS",
+            Self::Events(_) | Self::Home | Self::OpenApi | Self::Problem(_) => "GET, HEAD, OPTIONS",
         }
     }
 }
@@ -131,6 +137,7 @@ mod tests {
             ("PATCH", "/api/v1/orders/x", Route::UpdateOrder("x")),
             ("POST", "/api/v1/orders/x/ship", Route::AdvanceOrder("x", Action::Ship)),
             ("GET", "/api/v1/orders/x/events", Route::ListEvents("x")),
+            ("GET", "/", Route::Home),
             ("HEAD", "/openapi.json", Route::OpenApi),
             ("GET", "/problems/invalid-body", Route::ProblemPage(Kind::InvalidBody)),
         ] {
@@ -148,6 +155,7 @@ mod tests {
             "/api/v1/orders/x/deliver",
             "/api/v1/orders/x/cancel",
             "/api/v1/orders/x/events",
+            "/",
             "/openapi.json",
             "/problems/no-such-path",
         ] {
@@ -171,7 +179,8 @@ mod tests {
     fn an_unknown_path_is_404_with_any_method() {
         for path in [
             "",
-            "/",
+            "//",
+            "/.",
             "*",
             "/api",
             "/api/v1",

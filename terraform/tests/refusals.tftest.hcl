@@ -18,6 +18,16 @@ run "malformed_region" {
   expect_failures = [var.region]
 }
 
+run "wait_for_the_database_beyond_a_deployment" {
+  command = plan
+
+  variables {
+    store_wait_seconds = 901
+  }
+
+  expect_failures = [var.store_wait_seconds]
+}
+
 run "environment_too_long" {
   command = plan
 

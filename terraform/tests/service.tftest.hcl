@@ -76,6 +76,7 @@ run "task" {
         ORDERS_LISTEN        = "0.0.0.0:8080"
         ORDERS_LOG           = "info"
         ORDERS_LOG_FORMAT    = "json"
+        ORDERS_STORE_WAIT    = "120s"
       }
     )
     error_message = "The environment must have exactly these variables, and no secret in plain text."
@@ -92,6 +93,27 @@ run "task" {
   assert {
     condition     = one(aws_ecs_task_definition.this.runtime_platform).cpu_architecture == "X86_64" && aws_ecs_task_definition.this.skip_destroy
     error_message = "X86_64 must be the default, and old revisions must be kept for rollbacks."
+  }
+}
+
+run "another_wait_for_the_database" {
+  command = apply
+
+  variables {
+    store_wait_seconds = 300
+  }
+
+  assert {
+    condition = contains(
+      jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment,
+      { name = "ORDERS_STORE_WAIT", value = "300s" }
+    )
+    error_message = "store_wait_seconds must be how long a task waits."
+  }
+
+  assert {
+    condition     = aws_ecs_service.this.health_check_grace_period_seconds == 360
+    error_message = "ECS must leave a task that waits for the database alone."
   }
 }
 
@@ -140,8 +162,8 @@ run "service" {
   }
 
   assert {
-    condition     = aws_ecs_service.this.availability_zone_rebalancing == "ENABLED" && aws_ecs_service.this.health_check_grace_period_seconds == 30
-    error_message = "Tasks must be spread over the zones, and have 30 s to become ready."
+    condition     = aws_ecs_service.this.availability_zone_rebalancing == "ENABLED" && aws_ecs_service.this.health_check_grace_period_seconds == 180
+    error_message = "Tasks must be spread over the zones, and have a minute to become ready after their wait for the database."
   }
 
   assert {

@@ -287,10 +287,12 @@ def service(lint):
     lint.request("problem page, not modified", "GET", page, 304, {"If-None-Match": got.fields.get("etag", "none")})
     lint.request("problem page, not acceptable", "GET", page, 406, {"Accept": "image/png"})
     lint.request("problem page, unknown slug", "GET", "/problems/x", 404)
-    for path in ("/openapi.json", page):
+    for method in ("GET", "HEAD"):
+        lint.request("first page", method, "/", 302)
+    for path in ("/", "/openapi.json", page):
         lint.request("allowed methods", "OPTIONS", path, 204)
         lint.request("method not allowed", "POST", path, 405)
-    lint.request("unknown path", "GET", "/", 404)
+    lint.request("unknown path", "GET", "/nowhere", 404)
     for path in ("/docs", "/health", "/ready"):
         lint.request("host endpoint", "GET", path, 200)
         lint.request("host endpoint", "HEAD", path, 200)

@@ -78,10 +78,14 @@ fn follow(
     receiver
 }
 
-/// The address in a log line: the field `address` of our host's log, otherwise the first loopback address.
+/// The address in a log line: the field `address` of our host's log, otherwise the first loopback address. Our host listens
+/// before it serves, which does not count.
 #[must_use]
 pub fn address_in(line: &str) -> Option<SocketAddr> {
     const LOOPBACK: &str = "127.0.0.1:";
+    if field(line, "event") == Some("service.listening") {
+        return None;
+    }
     if let Some(address) = field(line, "address") {
         return address.parse().ok();
     }

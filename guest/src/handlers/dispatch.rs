@@ -46,6 +46,7 @@ fn dispatch(request: &mut dyn Request, services: &Services<'_>) -> Result<Respon
         Route::UpdateOrder(id) => change::update_order(request, id, services),
         Route::AdvanceOrder(id, action) => change::advance_order(request, id, action, services),
         Route::ListEvents(id) => read::list_events(request, path, id, query, services),
+        Route::Home => Ok(documents::home()),
         Route::OpenApi => documents::openapi(request),
         Route::ProblemPage(kind) => documents::problem_page(request, kind),
         Route::Options { allow, accept_patch } => {

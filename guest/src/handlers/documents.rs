@@ -1,4 +1,4 @@
-//! The API description, and a page for each kind of problem.
+//! The first page, the API description, and a page for each kind of problem.
 
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
@@ -15,6 +15,15 @@ const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.deflate
 const MAX_OPENAPI: usize = 1 << 20;
 
 const HTML: &str = "text/html; charset=utf-8";
+
+/// The path of the API explorer, which orders-host serves. Other hosts have none.
+const EXPLORER: &str = "/docs";
+
+/// GET /
+pub(super) fn home() -> Response {
+    // Not permanent, and revalidated: a later version may have a page of its own here.
+    Response::new(302).with_header("location", EXPLORER).with_header("cache-control", "no-cache")
+}
 
 /// GET /openapi.json
 pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {

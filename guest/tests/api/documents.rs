@@ -1,4 +1,4 @@
-//! /openapi.json and /problems/{slug}, and whether the service does what the API description states.
+//! /, /openapi.json and /problems/{slug}, and whether the service does what the API description states.
 
 use std::collections::BTreeSet;
 
@@ -17,6 +17,26 @@ fn the_served_description_equals_the_file() {
     let tag = response.header("etag").unwrap();
     let again = service.call(&mut Call::new("GET", "/openapi.json").header("if-none-match", tag));
     assert_eq!((again.status(), again.header("etag")), (304, Some(tag)));
+}
+
+/// A browser that opens the address of the service shows the API explorer, which the host serves.
+#[test]
+fn the_first_page_leads_to_the_explorer() {
+    for target in ["/", "/?", "/?from=mail"] {
+        for method in ["GET", "HEAD"] {
+            let response = Service::new().call(&mut Call::new(method, target).header("accept", "text/html"));
+            assert_eq!(
+                (response.status(), response.header("location")),
+                (302, Some("/docs")),
+                "{method} {target}"
+            );
+            assert_eq!(response.header("cache-control"), Some("no-cache"));
+            assert_eq!((response.header("content-length"), response.text()), (Some("0"), ""));
+        }
+    }
+    let response = Service::new().call(&mut Call::new("POST", "/"));
+    response.problem(405, "method-not-allowed");
+    assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
 }
 
 /// The code and the description each contain a list of currencies.
@@ -112,6 +132,7 @@ fn calls(id: &str, cancelled: &str, tags: &[(String, String)]) -> Vec<Call> {
             &order("/events"),
             "/api/v1/orders/x",
             "/api/v1/orders/x/events",
+            "/",
             "/openapi.json",
             "/problems/no-such-path",
         ] {

@@ -12,7 +12,7 @@ use crate::support::{Call, Service, full, minimal};
 /// The placeholder for the id of an existing order.
 const ID: &str = "{id}";
 
-const TARGETS: [&str; 16] = [
+const TARGETS: [&str; 17] = [
     "/api/v1/orders",
     "/api/v1/orders?limit=5&status=pending&customer=c&sort=created_at",
     "/api/v1/orders?created_after=2026-11-22T12:30:06.5%2B01:00&created_before=2026-11-23T00:00:00Z",
@@ -29,6 +29,7 @@ const TARGETS: [&str; 16] = [
     "/openapi.json",
     "/problems/invalid-body",
     "/docs",
+    "/",
 ];
 
 const FIELDS: [(&str, &str); 14] = [

@@ -26,7 +26,7 @@ pub struct LimitsConfig {
     #[arg(long, env = "ORDERS_MAX_BODY", value_name = "SIZE", default_value = "1MiB")]
     pub max_body: Size,
 
-    /// Maximum memory for all request bodies together. Beyond it the response is 503
+    /// Maximum memory for all request bodies together. Beyond it the response is 503. A quarter is kept for bodies up to 64 KiB
     #[arg(long, env = "ORDERS_MAX_BUFFERED", value_name = "SIZE", default_value = "64MiB")]
     pub max_buffered: Size,
 

@@ -29,6 +29,11 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub store: StoreConfig,
 
+    /// How long a start waits for a store that cannot be reached. Meanwhile `/health` returns 200 and everything else 503.
+    /// With 0s, the start fails at once
+    #[arg(long, env = "ORDERS_STORE_WAIT", value_name = "TIME", default_value = "2m")]
+    pub store_wait: Period,
+
     /// Address and port to serve on. Port 0 selects a free port, which is logged
     #[arg(long, env = "ORDERS_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,

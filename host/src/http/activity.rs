@@ -4,6 +4,7 @@
 //! connection through its activities: idle, receiving a head, busy, flushing.
 
 use std::{
+    any::Any,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -11,11 +12,17 @@ use std::{
     task::Context,
 };
 
+use http::Version;
 use tokio::time::{Duration, Instant};
 
 use crate::{
     config::LimitsConfig,
-    http::{reading::Reading, response::ResponseGuard, service::Admission},
+    http::{
+        departure::{Sign, Watch},
+        reading::Reading,
+        response::ResponseGuard,
+        service::Admission,
+    },
     lifecycle::shutdown::Phase,
     sandbox::response_body::Unread,
 };
@@ -59,8 +66,8 @@ impl Timeouts {
     }
 }
 
-/// The number of requests in flight on all connections, each from its head to the last byte of its response.
-/// Clones share the count.
+/// The number of requests in flight on all connections, each from its head to the last byte of its response and the end of its
+/// call. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct InFlightCount(Arc<AtomicUsize>);
 
@@ -106,13 +113,13 @@ struct State {
     reading: Reading,
     /// What the client has not read yet of the present response, if a component writes it.
     unread: Option<Arc<Unread>>,
-    /// Whether the present response has no length. Its client may leave at any time.
-    is_open_ended: bool,
+    /// Whether its client is watched.
+    watch: Watch,
     /// A request has started, and [`ActivityTracker::take_started`] has not reported it yet.
     started: bool,
     in_flight: InFlightCount,
-    /// Counts the present request until its response is flushed, or the connection is gone.
-    counted: Option<Counted>,
+    /// Counts the present request until its response is flushed, or the connection is gone. Its call holds it, too.
+    counted: Option<Arc<Counted>>,
 }
 
 impl ActivityTracker {
@@ -124,7 +131,7 @@ impl ActivityTracker {
             since,
             reading: Reading::default(),
             unread: None,
-            is_open_ended: false,
+            watch: Watch::default(),
             started: false,
             in_flight,
             counted: None,
@@ -146,20 +153,31 @@ impl ActivityTracker {
     }
 
     /// Marks the connection as busy with a request until the guard is dropped.
-    pub fn start_request(&self) -> BusyGuard {
+    pub fn start_request(&self, version: Version) -> BusyGuard {
         self.set(Activity::Busy);
         let mut state = self.state();
         state.started = true;
-        (state.reading, state.unread, state.is_open_ended) = (Reading::default(), None, false);
-        state.counted = Some(Counted::new(&state.in_flight));
+        (state.reading, state.unread, state.watch) = (Reading::default(), None, Watch::new(version));
+        state.counted = Some(Arc::new(Counted::new(&state.in_flight)));
         drop(state);
         BusyGuard(self.clone())
     }
 
-    /// Whether a response without a length is in transit.
-    pub fn is_open_ended(&self) -> bool {
+    /// What shows that the client of the present request has left; `None` if it is not watched.
+    pub fn watch(&self) -> Option<Sign> {
         let state = self.state();
-        state.is_open_ended && state.activity == Activity::Busy
+        if state.activity == Activity::Busy { state.watch.sign(state.call_goes_on()) } else { None }
+    }
+
+    /// When the client is to be watched from, unless it is already.
+    pub fn watch_starts_at(&self) -> Option<Instant> {
+        let state = self.state();
+        if state.activity == Activity::Busy { state.watch.starts_at() } else { None }
+    }
+
+    /// The client is watched from now on.
+    pub fn start_watch(&self) {
+        self.state().watch.start();
     }
 
     /// The client holds up the present response.
@@ -209,14 +227,27 @@ impl ActivityTracker {
     }
 }
 
+impl State {
+    fn call_goes_on(&self) -> bool {
+        self.counted.as_ref().is_some_and(|counted| Arc::strong_count(counted) > 1)
+    }
+}
+
 /// Held from the head of a request until the last byte of its response has been handed to hyper.
 #[derive(Debug)]
 pub struct BusyGuard(ActivityTracker);
 
 impl ResponseGuard for BusyGuard {
+    fn begin_call(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        let mut state = self.0.state();
+        state.watch.begin_call(Instant::now());
+        Some(state.counted.clone()?)
+    }
+
     fn begin_response(&self, unread: Option<Arc<Unread>>, is_open_ended: bool) {
         let mut state = self.0.state();
-        (state.unread, state.is_open_ended) = (unread, is_open_ended);
+        state.unread = unread;
+        state.watch.begin_response(is_open_ended);
     }
 
     fn is_cut_for_reading(&self) -> bool {
@@ -241,6 +272,7 @@ fn reading_deadline(reading: Reading, phase: Phase) -> Option<Instant> {
     }
 }
 
+/// Counts one request as long as its connection or its call holds it.
 #[derive(Debug)]
 struct Counted(InFlightCount);
 

@@ -18,7 +18,6 @@ use crate::{
         socket::TrackedSocket,
     },
     lifecycle::shutdown::{Lifecycle, Phase},
-    rollout::slot::Slot,
 };
 
 /// Maximum number of bytes that hyper buffers when it reads. It accepts heads up to about this size and gives up on
@@ -34,14 +33,13 @@ pub async fn serve(
     in_flight: InFlightCount,
     watches: Arc<Semaphore>,
 ) {
-    let (lifecycle, slot) = (service.lifecycle.clone(), Arc::clone(&service.slot));
     let tracker = ActivityTracker::new(in_flight);
     let meter = BodyMeter::new(service.limits.max_frames());
     let socket = TrackedSocket::new(socket, tracker.clone(), meter.clone(), watches);
     let handler = {
-        let tracker = tracker.clone();
+        let (tracker, service) = (tracker.clone(), Arc::clone(&service));
         service_fn(move |request: Request<Incoming>| {
-            let guard = tracker.start_request();
+            let guard = tracker.start_request(request.version());
             let request = request.map(|body| MeteredBody::new(body, meter.clone()));
             let service = Arc::clone(&service);
             async move { service.handle(request, admission, guard).await }
@@ -50,10 +48,10 @@ pub async fn serve(
     let mut connection = http1::Builder::new()
         .max_buf_size(READ_BUFFER)
         .max_headers(MAX_FIELDS)
-        .half_close(false)
+        .half_close(true)
         .serve_connection(TokioIo::new(socket), handler);
     let timeouts = timeouts.for_admission(admission);
-    let end = drive(Pin::new(&mut connection), &tracker, timeouts, &lifecycle).await;
+    let end = drive(Pin::new(&mut connection), &tracker, timeouts, &service.lifecycle).await;
 
     // Read first, because `into_parts` drops the request in flight, which changes the activity.
     let activity = tracker.get();
@@ -61,7 +59,7 @@ pub async fn serve(
         tracker.set(Activity::Cut);
     }
     let parts = connection.into_parts();
-    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &slot).await;
+    finish(parts.io.into_inner(), &tracker, activity, &end, &parts.read_buf, &service).await;
 }
 
 /// Why a connection is no longer driven.
@@ -111,12 +109,19 @@ where
             // The activity changes only while the connection is polled, so it is enough to look at it here. A timer
             // that is too early for the present activity is reset only when it fires.
             loop {
+                let (now, watch) = (Instant::now(), tracker.watch_starts_at());
                 let deadline = tracker.deadline(timeouts, lifecycle.phase());
-                if deadline <= Instant::now() {
+                if deadline <= now {
                     return Poll::Ready(Some(End::TimedOut));
                 }
-                if timer.deadline() > deadline || timer.is_elapsed() {
-                    timer.as_mut().reset(deadline);
+                if watch.is_some_and(|watch| watch <= now) {
+                    // The socket begins with it at the next poll.
+                    tracker.start_watch();
+                    return Poll::Ready(None);
+                }
+                let next = watch.map_or(deadline, |watch| watch.min(deadline));
+                if timer.deadline() > next || timer.is_elapsed() {
+                    timer.as_mut().reset(next);
                 }
                 if timer.as_mut().poll(context).is_pending() {
                     return Poll::Pending;
@@ -138,7 +143,7 @@ async fn finish(
     activity: Activity,
     end: &End,
     unread: &[u8],
-    slot: &Slot,
+    service: &Service,
 ) {
     tracing::debug!(event = "connection.closed", ?end, doing = ?activity, "connection closed");
     if !activity.is_between_responses() {
@@ -151,7 +156,7 @@ async fn finish(
     }
     let withheld = socket.take_withheld();
     if let Some(rejection) = final_rejection(end, unread) {
-        let response = FinalResponse::new(rejection, slot.module());
+        let response = FinalResponse::new(rejection, service.module());
         if socket.write_last(&response.to_bytes()).await {
             response.sent();
         }

@@ -30,8 +30,8 @@ pub struct FinalResponse {
 }
 
 impl FinalResponse {
-    /// Builds the response for `rejection`.
-    pub fn new(rejection: Rejection, module: ModuleHash) -> Self {
+    /// Builds the response for `rejection`. `module` is the one that serves, if one does.
+    pub fn new(rejection: Rejection, module: Option<ModuleHash>) -> Self {
         let (id, _) = new_request_id();
         let (head, body) = rejection.into_response(None, &id).into_parts();
         let record = AccessRecord::without_request(Arc::clone(&id), module, head.status);

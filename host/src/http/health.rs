@@ -3,14 +3,15 @@
 //! `/health` reports whether the process serves; a supervisor restarts it if not. `/ready` reports whether the
 //! service should receive requests; a load balancer sends them elsewhere if not.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header};
 use http_body_util::Full;
 
 use crate::{
-    http::rejection::Rejection,
-    lifecycle::shutdown::{Lifecycle, Phase},
-    store::Store,
+    http::{readiness::Readiness, rejection::Rejection},
+    lifecycle::shutdown::Phase,
 };
 
 /// A path that load balancers and supervisors request.
@@ -32,7 +33,7 @@ impl Probe {
         }
     }
 
-    /// Responds to the probe.
+    /// Responds to the probe. Without `readiness`, the service is still starting.
     ///
     /// # Errors
     ///
@@ -40,24 +41,23 @@ impl Probe {
     pub async fn respond(
         self,
         method: &Method,
-        lifecycle: &Lifecycle,
-        store: &dyn Store,
+        phase: Phase,
+        readiness: Option<&Arc<Readiness>>,
     ) -> Result<Response<Full<Bytes>>, Rejection> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Rejection::ReadOnly);
         }
         match self {
             Self::Health => Ok(json(r#"{"status":"ok"}"#)),
-            Self::Ready if lifecycle.phase() != Phase::Serving => {
-                Err(Rejection::NotReady("it is shutting down".to_owned()))
+            Self::Ready if phase.is_draining() => Err(Rejection::NotReady("it is shutting down".to_owned())),
+            Self::Ready => {
+                let asked = match readiness {
+                    Some(readiness) => readiness.ask().await,
+                    None if phase == Phase::AwaitingStore => Err("it waits for its store".to_owned()),
+                    None => Err("it is starting".to_owned()),
+                };
+                asked.map(|()| json(r#"{"status":"ready"}"#)).map_err(Rejection::NotReady)
             }
-            Self::Ready => match store.health().await {
-                Ok(()) => Ok(json(r#"{"status":"ready"}"#)),
-                Err(error) => {
-                    tracing::warn!(event = "service.not_ready", %error, "not ready");
-                    Err(Rejection::NotReady(error.public()))
-                }
-            },
         }
     }
 }

@@ -1,18 +1,27 @@
 //! The limits of the service: concurrent requests, the size of heads and bodies, the duration of a request.
 
-use std::sync::Arc;
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Duration, Instant},
+    time::{Duration, Instant, Sleep, sleep_until},
 };
 
 use crate::{
     config::LimitsConfig,
+    http::{
+        body_budget::{BodyBudget, BodyShare},
+        pace::Pace,
+    },
     lifecycle::memory,
     sandbox::request_body::{RequestBody, TooLarge},
 };
@@ -45,6 +54,8 @@ pub enum LimitError {
     HeadTimeout,
     /// The body was not complete at the request's deadline.
     BodyTimeout,
+    /// The body arrives too slowly.
+    BodyTooSlow,
     /// The body ended early, or its framing was invalid.
     BodyMalformed,
     /// The body consists of too many frames, or there are too many bytes around its data.
@@ -56,7 +67,7 @@ pub enum LimitError {
 pub struct Limits {
     requests: Arc<Semaphore>,
     max_concurrent: u32,
-    body_bytes: Arc<Semaphore>,
+    bodies: BodyBudget,
     max_body: usize,
     request_timeout: Duration,
 }
@@ -74,17 +85,13 @@ pub struct BufferedBody {
     pub share: Option<BodyShare>,
 }
 
-/// A share of the memory that is set aside for bodies. Released on drop.
-#[derive(Debug)]
-pub struct BodyShare(OwnedSemaphorePermit);
-
 impl Limits {
     /// The limits that `config` sets.
     pub fn new(config: &LimitsConfig) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(config.max_concurrent.into())),
             max_concurrent: config.max_concurrent.into(),
-            body_bytes: Arc::new(Semaphore::new(config.max_buffered.bytes())),
+            bodies: BodyBudget::new(config.max_buffered.bytes(), config.max_body.bytes()),
             max_body: config.max_body.bytes(),
             request_timeout: config.request_timeout.0,
         }
@@ -156,54 +163,47 @@ impl Limits {
         Arc::clone(&self.requests).try_acquire_owned().map(RequestPermit).map_err(|_| LimitError::Overloaded)
     }
 
-    /// The number of requests that are in the component now.
-    pub fn in_flight(&self) -> usize {
-        usize::try_from(self.max_concurrent)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(self.requests.available_permits())
-    }
-
     /// Waits until no request is in the component.
     pub async fn wait_until_idle(&self) {
         let _ = self.requests.acquire_many(self.max_concurrent).await;
     }
 
-    /// Reads a whole body. A slow upload occupies a connection, never an instance.
+    /// Reads a whole body. A slow upload occupies a connection, never an instance, and is rejected before it can occupy memory
+    /// for long.
     ///
     /// A body whose announced length is too large is not read; otherwise reading stops at the limit. In both cases the
     /// component decides on the response.
     ///
     /// # Errors
     ///
-    /// [`LimitError::BodyTimeout`] or [`LimitError::Overloaded`], or the error of the body.
-    pub async fn read_body<B>(&self, body: B, deadline: Instant) -> Result<BufferedBody, LimitError>
+    /// [`LimitError::BodyTimeout`], [`LimitError::BodyTooSlow`] or [`LimitError::Overloaded`], or the error of the body.
+    pub async fn read_body<B>(&self, mut body: B, deadline: Instant) -> Result<BufferedBody, LimitError>
     where
         B: Body<Data = Bytes, Error = LimitError> + Unpin,
     {
         if body.is_end_stream() {
             return Ok(BufferedBody::default());
         }
-        if usize::try_from(body.size_hint().lower()).map_or(true, |length| length > self.max_body) {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > self.max_body {
             return Ok(self.too_large());
         }
-        tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| LimitError::BodyTimeout)?
-    }
-
-    async fn collect<B>(&self, mut body: B) -> Result<BufferedBody, LimitError>
-    where
-        B: Body<Data = Bytes, Error = LimitError> + Unpin,
-    {
         let mut whole = Bytes::new();
         let mut joined = BytesMut::new();
-        let mut share: Option<BodyShare> = None;
-        while let Some(frame) = body.frame().await {
+        let mut share = self.bodies.share(announced);
+        let mut pace = Pace::begin(Instant::now());
+        let mut timer = pin!(sleep_until(deadline.min(pace.deadline())));
+        while let Some(frame) = next_frame(&mut body, timer.as_mut(), &pace, deadline).await? {
             // A trailer section is read and discarded: no handler uses it.
-            let Ok(data) = frame?.into_data() else { continue };
+            let Ok(data) = frame.into_data() else { continue };
             let length = whole.len().saturating_add(joined.len()).saturating_add(data.len());
             if length > self.max_body {
                 return Ok(self.too_large());
             }
-            self.reserve(&mut share, data.len())?;
+            pace.add(data.len(), Instant::now());
+            if !share.grow(data.len()) {
+                return Err(LimitError::Overloaded);
+            }
             // Most bodies arrive in one piece, which is passed on without a copy.
             if length == data.len() {
                 whole = data;
@@ -213,7 +213,7 @@ impl Limits {
             }
         }
         let bytes = if joined.is_empty() { whole } else { joined.freeze() };
-        Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share })
+        Ok(BufferedBody { body: RequestBody::Whole(Full::new(bytes)), share: Some(share) })
     }
 
     /// Reads and discards the rest of the body of a rejected request. Returns whether the body has ended, so that what
@@ -234,18 +234,35 @@ impl Limits {
         let max = u64::try_from(self.max_body).unwrap_or(u64::MAX);
         BufferedBody { body: RequestBody::TooLarge(TooLarge::new(max)), share: None }
     }
+}
 
-    fn reserve(&self, share: &mut Option<BodyShare>, bytes: usize) -> Result<(), LimitError> {
-        let more = u32::try_from(bytes)
-            .ok()
-            .and_then(|bytes| Arc::clone(&self.body_bytes).try_acquire_many_owned(bytes).ok())
-            .ok_or(LimitError::Overloaded)?;
-        match share {
-            Some(BodyShare(permit)) => permit.merge(more),
-            None => *share = Some(BodyShare(more)),
+/// Waits for the next part of a body, until the deadline of the request or of its pace.
+async fn next_frame<B>(
+    body: &mut B,
+    mut timer: Pin<&mut Sleep>,
+    pace: &Pace,
+    deadline: Instant,
+) -> Result<Option<Frame<Bytes>>, LimitError>
+where
+    B: Body<Data = Bytes, Error = LimitError> + Unpin,
+{
+    poll_fn(|context| {
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(context) {
+            return Poll::Ready(frame.transpose());
         }
-        Ok(())
-    }
+        while timer.as_mut().poll(context).is_ready() {
+            // A timer that is too early by now is reset only when it fires.
+            let latest = deadline.min(pace.deadline());
+            if latest <= timer.deadline() {
+                let is_over = deadline <= pace.deadline();
+                let error = if is_over { LimitError::BodyTimeout } else { LimitError::BodyTooSlow };
+                return Poll::Ready(Err(error));
+            }
+            timer.as_mut().reset(latest);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// The length of a target as it is written, in bytes: a path, alone or after a scheme and an authority.

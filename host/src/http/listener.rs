@@ -1,5 +1,5 @@
-//! The socket that accepts connections. It is bound early, listens when everything else is ready, and closes without
-//! losing a client that has already connected.
+//! The socket that accepts connections. It is bound before it listens, and closes without losing a client that has
+//! already connected.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -54,7 +54,7 @@ const NO_NEW_CONNECTIONS: [SockFilter; 4] = [
 pub struct MaxConnections {
     /// From clients.
     pub clients: u16,
-    /// From clients that are watched during a response without a length; each takes one more file.
+    /// From clients that are watched during a call or a response without a length; each takes one more file.
     pub watched: u16,
     /// On the admin port; 0 without one.
     pub operators: usize,
@@ -234,7 +234,7 @@ impl Connections {
 
     fn open(&self, socket: TcpStream) {
         let Some((permit, admission)) = self.acquire_permit() else {
-            reject_connection(socket, self.service.slot.module());
+            reject_connection(socket, self.service.module());
             return;
         };
         // A response is written in one piece, so Nagle's algorithm would only delay it.
@@ -276,7 +276,7 @@ impl Connections {
 }
 
 /// Rejects a client beyond the spare connections. Never waits, because that would delay the next accept.
-fn reject_connection(socket: TcpStream, module: ModuleHash) {
+fn reject_connection(socket: TcpStream, module: Option<ModuleHash>) {
     let response = FinalResponse::new(Rejection::TooManyConnections, module);
     let bytes = response.to_bytes();
     // The runtime has not yet registered the socket as writable, so the response is written without the runtime.

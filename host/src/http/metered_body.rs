@@ -21,8 +21,7 @@ use hyper::body::Incoming;
 
 use crate::http::limits::LimitError;
 
-/// Bytes beyond the data of a body, for chunk extensions and trailers, of which hyper accepts 16 KiB each, and for the last
-/// frame, which may not have been taken yet when hyper looks whether the client is still there.
+/// Bytes beyond the data of a body: more than hyper accepts of chunk extensions and trailers, which is 16 KiB each.
 const MAX_BEYOND_DATA: u64 = 128 * 1024;
 /// Bytes beyond the data for each frame: two line ends, and a size of up to twelve digits.
 const MAX_PER_FRAME: u64 = 16;

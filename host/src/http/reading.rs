@@ -65,7 +65,7 @@ impl Reading {
 
 /// How long so many bytes take at a rate in bytes per second.
 pub fn time_at_rate(bytes: u64, rate: u64) -> Duration {
-    Duration::from_millis(bytes.saturating_mul(1000) / rate.max(1))
+    Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / rate.max(1))
 }
 
 #[cfg(test)]

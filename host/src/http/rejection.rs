@@ -8,7 +8,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    http::limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+    http::{
+        limits::{LimitError, MAX_FIELDS, MAX_HEAD},
+        pace::{MAX_BODY_PAUSE, MIN_BODY_RATE},
+    },
     log::text::client_text,
     module::hash::ModuleHash,
     sandbox::{failure::Failure, tally::Fault},
@@ -30,6 +33,8 @@ pub enum Rejection {
     ReadOnly,
     /// The service is not ready. Contains a reason that anybody may read.
     NotReady(String),
+    /// The service is starting: it has no module and no store yet.
+    Starting,
     /// The limit of connections is reached.
     TooManyConnections,
     /// The request exceeds a limit.
@@ -52,7 +57,7 @@ impl From<LimitError> for Rejection {
 impl Rejection {
     /// Whether the request is valid, and may be served if it is sent again a moment later.
     pub fn is_overload(&self) -> bool {
-        matches!(self, Self::Limit(LimitError::Overloaded))
+        matches!(self, Self::Starting | Self::Limit(LimitError::Overloaded))
     }
 
     /// The response to a request for `path`; `None` if the request could not be read.
@@ -96,6 +101,9 @@ impl Rejection {
             ),
             Self::NotReady(reason) => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("The service is not ready: {reason}."))
+            }
+            Self::Starting => {
+                (StatusCode::SERVICE_UNAVAILABLE, "The service is starting. Try again shortly.".into())
             }
             Self::TooManyConnections => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -162,6 +170,14 @@ pub fn limit_response(error: LimitError) -> (StatusCode, String) {
             "The request body did not arrive in time: send it without pauses, with the length that was \
              announced."
                 .into(),
+        ),
+        LimitError::BodyTooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            format!(
+                "The request body arrives too slowly: send at least {} KiB/s, and do not pause for {} s.",
+                MIN_BODY_RATE >> 10,
+                MAX_BODY_PAUSE.as_secs()
+            ),
         ),
         LimitError::BodyMalformed => (
             StatusCode::BAD_REQUEST,

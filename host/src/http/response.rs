@@ -1,6 +1,7 @@
 //! A response in transit to the client, and the access log record that is written when it ends.
 
 use std::{
+    any::Any,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -81,7 +82,8 @@ pub struct AccessRecord {
     method: Option<Method>,
     path: String,
     request_id: Arc<str>,
-    module: ModuleHash,
+    /// None if the service was still starting.
+    module: Option<ModuleHash>,
     began: Instant,
     status: StatusCode,
     /// Bytes of body that the response head announced.
@@ -104,7 +106,7 @@ enum End {
 
 impl AccessRecord {
     /// Starts the record of a request.
-    pub fn begin(request: &request::Parts, request_id: Arc<str>, module: ModuleHash) -> Self {
+    pub fn begin(request: &request::Parts, request_id: Arc<str>, module: Option<ModuleHash>) -> Self {
         Self {
             method: Some(request.method.clone()),
             path: client_text(request.uri.path()).into_owned(),
@@ -120,7 +122,7 @@ impl AccessRecord {
     }
 
     /// Starts the record of a connection whose request could not be read, and which gets `status` as its response.
-    pub fn without_request(request_id: Arc<str>, module: ModuleHash, status: StatusCode) -> Self {
+    pub fn without_request(request_id: Arc<str>, module: Option<ModuleHash>, status: StatusCode) -> Self {
         Self {
             method: None,
             path: UNKNOWN.to_owned(),
@@ -136,7 +138,7 @@ impl AccessRecord {
 
     /// Sets the module that serves the request. Another one may have served when the request arrived.
     pub fn set_module(&mut self, module: ModuleHash) {
-        self.module = module;
+        self.module = Some(module);
     }
 
     /// Adds what the head of the response says.
@@ -185,7 +187,7 @@ impl Drop for AccessRecord {
         let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let method = client_text(method.as_ref().map_or(UNKNOWN, Method::as_str));
         let method = &*method;
-        let (status, module) = (status.as_u16(), module.short());
+        let (status, module) = (status.as_u16(), module.as_ref().map(ModuleHash::short));
         let end = match end {
             End::Open => "unfinished",
             End::Whole => "whole",
@@ -212,6 +214,9 @@ pub fn has_length<B: Body>(head: &response::Parts, body: &B) -> bool {
 
 /// What the connection of a response knows about it. Dropped when the last byte has been handed to hyper.
 pub trait ResponseGuard: Unpin {
+    /// The whole request has arrived, and its call begins. What this returns counts the request as in flight until it is
+    /// dropped: the call may outlast the response.
+    fn begin_call(&self) -> Option<Arc<dyn Any + Send + Sync>>;
     /// The response begins. `unread` is what the client has not read yet if a component writes it; without a length, it is
     /// open-ended.
     fn begin_response(&self, unread: Option<Arc<Unread>>, is_open_ended: bool);

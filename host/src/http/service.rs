@@ -7,7 +7,11 @@
 //! 5. An error becomes a response ([`Rejection`]). If the service is overloaded, the body is drained first.
 //! 6. The response streams back. Its end is logged ([`TrackedBody`]), and everything held for it is released.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -23,13 +27,14 @@ use crate::{
         health::Probe,
         limits::Limits,
         metered_body::MeteredBody,
+        readiness::Readiness,
         rejection::Rejection,
         response::{AccessRecord, Content, ResponseGuard, TrackedBody, has_length},
     },
     lifecycle::shutdown::{Lifecycle, Phase},
+    module::hash::ModuleHash,
     rollout::slot::{LoadedModule, Slot},
     sandbox::{guest::CallContext, request_body::RequestBody, stream::StreamEnd},
-    store::Store,
 };
 
 /// The id of a request, in the request and its response.
@@ -40,16 +45,23 @@ const MAX_REQUEST_ID: usize = 128;
 /// Handles requests.
 #[allow(missing_debug_implementations, reason = "linked code has no readable form")]
 pub struct Service {
-    /// The slot of the serving module.
-    pub slot: Arc<Slot>,
     /// The limits of what the service accepts.
     pub limits: Limits,
-    /// The state store, for its health.
-    pub store: Arc<dyn Store>,
     /// The phase of the service.
     pub lifecycle: Lifecycle,
     /// How long a stream may go on after its module was replaced; `None` if streams are not allowed to last.
     replaced_streams: Option<Duration>,
+    /// Empty during the start.
+    serving: OnceLock<Serving>,
+}
+
+/// What a service has once it has started.
+#[allow(missing_debug_implementations, reason = "linked code has no readable form")]
+pub struct Serving {
+    /// The slot of the serving module.
+    pub slot: Arc<Slot>,
+    /// Whether the store works.
+    pub readiness: Arc<Readiness>,
 }
 
 /// The requests that are served on a connection.
@@ -62,20 +74,26 @@ pub enum Admission {
 }
 
 impl Service {
-    /// Serves the modules of `slot`. Streams of a module that was replaced have as long to end as requests at a shutdown.
-    pub fn new(
-        slot: Arc<Slot>,
-        store: Arc<dyn Store>,
-        limits: &LimitsConfig,
-        shutdown: &ShutdownConfig,
-    ) -> Self {
+    /// A service that starts. Streams of a module that was replaced have as long to end as requests at a shutdown.
+    pub fn new(limits: &LimitsConfig, shutdown: &ShutdownConfig) -> Self {
         Self {
-            slot,
             limits: Limits::new(limits),
-            store,
             lifecycle: Lifecycle::default(),
             replaced_streams: limits.stream_timeout.map(|_| shutdown.drain_timeout.0),
+            serving: OnceLock::new(),
         }
+    }
+
+    /// Ends the start. Without effect on a service that has started.
+    pub fn begin_serving(&self, serving: Serving) {
+        if self.serving.set(serving).is_ok() {
+            self.lifecycle.enter(Phase::Serving);
+        }
+    }
+
+    /// The module that serves; `None` during the start.
+    pub fn module(&self) -> Option<ModuleHash> {
+        self.serving.get().map(|serving| serving.slot.module())
     }
 
     /// Handles one request. `guard` is dropped when the last byte of the response has been handed to hyper.
@@ -91,14 +109,15 @@ impl Service {
     ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.slot.module());
+        let mut record = AccessRecord::begin(&parts, Arc::clone(&id), self.module());
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);
 
         // The bytes after CONNECT are the payload of a tunnel, not a request.
         let mut unread = !body.is_end_stream() || parts.method == Method::CONNECT;
-        let response = match self.respond(parts, &mut body, admission, &id, &mut record, &mut unread).await {
+        let exchange = Exchange { id: &id, record: &mut record, guard: &guard };
+        let response = match self.respond(parts, &mut body, admission, exchange, &mut unread).await {
             Ok(response) => response,
             Err(rejection) => {
                 // A client that is rejected because of overload will retry, and should not need a new connection.
@@ -115,7 +134,7 @@ impl Service {
         // The bytes after an unread body might not be a request; after a trailer section, readers disagree about where it ends.
         if unread
             || body.has_trailers()
-            || self.lifecycle.phase() != Phase::Serving
+            || self.lifecycle.phase().is_draining()
             || admission == Admission::HealthOnly
         {
             head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -142,23 +161,24 @@ impl Service {
         }))
     }
 
-    async fn respond(
+    async fn respond<G: ResponseGuard>(
         &self,
         mut parts: Parts,
         body: &mut MeteredBody,
         admission: Admission,
-        id: &Arc<str>,
-        record: &mut AccessRecord,
+        Exchange { id, record, guard }: Exchange<'_, G>,
         unread: &mut bool,
     ) -> Result<Response<Content>, Rejection> {
         head::check(&parts)?;
         if let Some(probe) = Probe::at(parts.uri.path()) {
-            let response = probe.respond(&parts.method, &self.lifecycle, &*self.store).await?;
+            let readiness = self.serving.get().map(|serving| &serving.readiness);
+            let response = probe.respond(&parts.method, self.lifecycle.phase(), readiness).await?;
             return Ok(response.map(Content::Host));
         }
         if admission == Admission::HealthOnly {
             return Err(Rejection::TooManyConnections);
         }
+        let serving = self.serving.get().ok_or(Rejection::Starting)?;
         if head::is_server_wide(&parts) {
             let mut response = Response::new(Content::Host(Full::default()));
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -177,7 +197,7 @@ impl Service {
         let permit = self.limits.admit()?;
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
-        let pin = self.slot.pin();
+        let pin = serving.slot.pin();
         let module = pin.module.module;
         record.set_module(module);
         let guest = Arc::clone(&pin.module.guest);
@@ -186,12 +206,19 @@ impl Service {
             deadline,
             withdrawn: pin.withdrawn,
             stream_end: self.stream_end(&pin.module),
-            call_guard: Box::new((permit, body.share, pin.permit)),
+            call_guard: Box::new((permit, body.share, pin.permit, guard.begin_call())),
             guard: pin.module,
         };
         let response = guest.call(request, context).await;
         response.map(|body| body.map(Content::Guest)).map_err(|failure| Rejection::Guest { module, failure })
     }
+}
+
+/// What belongs to a request besides its head and its body.
+struct Exchange<'a, G> {
+    id: &'a Arc<str>,
+    record: &'a mut AccessRecord,
+    guard: &'a G,
 }
 
 /// The client's request id if it is valid, else a new UUID.

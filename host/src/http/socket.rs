@@ -2,10 +2,7 @@
 //! without a request, and is closed in stages.
 
 use std::{
-    future::Future,
     io,
-    net::TcpStream as StdStream,
-    os::fd::AsFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
     sync::Semaphore,
     time::{Duration, timeout},
@@ -22,6 +19,7 @@ use tokio::{
 
 use crate::http::{
     activity::{Activity, ActivityTracker},
+    departure::Departure,
     metered_body::BodyMeter,
 };
 
@@ -43,7 +41,7 @@ pub struct TrackedSocket {
     withheld: Vec<u8>,
     /// A permit for each client that may be watched: it takes a file.
     watches: Arc<Semaphore>,
-    /// Watches the client while a response without a length is in transit.
+    /// Watches the client of a call that lasts, or of a response without a length.
     departure: Option<Departure>,
 }
 
@@ -97,33 +95,17 @@ impl TrackedSocket {
         written
     }
 
-    /// Whether the client of a response without a length has closed its side. hyper does not notice that if the client has
-    /// already sent another request.
+    /// Whether the client of the present request has left. hyper does not look for that.
     fn has_client_left(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.tracker.is_open_ended() {
+        let Some(sign) = self.tracker.watch() else {
             self.departure = None;
             return false;
-        }
+        };
         if self.departure.is_none() {
-            self.departure = watch(&self.socket, &self.watches);
+            self.departure = Departure::watch(&self.socket, &self.watches);
         }
-        self.departure.as_mut().is_some_and(|departure| departure.as_mut().poll(context).is_ready())
+        self.departure.as_mut().is_some_and(|departure| departure.poll(context, sign).is_ready())
     }
-}
-
-/// Resolves when a client closes its side, whatever it has sent before.
-type Departure = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Watches a client; `None` if there is no file for that.
-fn watch(socket: &TcpStream, watches: &Arc<Semaphore>) -> Option<Departure> {
-    let permit = Arc::clone(watches).try_acquire_owned().ok()?;
-    let socket = StdStream::from(socket.as_fd().try_clone_to_owned().ok()?);
-    let socket = TcpStream::from_std(socket).ok()?;
-    Some(Box::pin(async move {
-        // This interest includes the closed side, and not the bytes that hyper reads once the response has ended.
-        let _ = socket.ready(Interest::PRIORITY).await;
-        drop((socket, permit));
-    }))
 }
 
 impl Drop for TrackedSocket {

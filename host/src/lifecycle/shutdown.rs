@@ -1,6 +1,6 @@
 //! The phases of the service, the signals that it handles, and those that it ignores.
 
-use std::io;
+use std::{io, time::Duration};
 
 use rustix::process::Signal as UnixSignal;
 use tokio::{
@@ -16,9 +16,17 @@ pub const FILE_TOO_LARGE: [UnixSignal; 1] = [UnixSignal::XFSZ];
 /// end it.
 pub const WITHOUT_MEANING: [UnixSignal; 3] = [UnixSignal::USR1, UnixSignal::USR2, UnixSignal::ALARM];
 
-/// A phase of the service, which passes through them in this order.
+/// How long after a signal to shut down another one repeats it. Some supervisors send two, and a terminal sends one to each process
+/// of a group that its supervisor then ends as well.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// A phase of the service, which passes through them in this order; a start may wait for its store more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The service listens, but has no module and no store yet: only `/health` is served.
+    Starting,
+    /// As before, and the start waits for a store that cannot be reached.
+    AwaitingStore,
     /// Requests are served.
     Serving,
     /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
@@ -29,13 +37,20 @@ pub enum Phase {
     Cutting,
 }
 
+impl Phase {
+    /// Whether the service is shutting down.
+    pub fn is_draining(self) -> bool {
+        !matches!(self, Self::Starting | Self::AwaitingStore | Self::Serving)
+    }
+}
+
 /// The current phase, shared by all parts of the service.
 #[derive(Clone, Debug)]
 pub struct Lifecycle(watch::Sender<Phase>);
 
 impl Default for Lifecycle {
     fn default() -> Self {
-        Self(watch::Sender::new(Phase::Serving))
+        Self(watch::Sender::new(Phase::Starting))
     }
 }
 
@@ -77,6 +92,8 @@ pub fn survive(signals: &[UnixSignal]) -> io::Result<()> {
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// When the signal came that was returned last.
+    last: Option<Instant>,
 }
 
 impl Signals {
@@ -86,14 +103,23 @@ impl Signals {
     ///
     /// If the operating system refuses the handler.
     pub fn install() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, last: None })
     }
 
-    /// Waits for the next signal and returns its name.
+    /// Waits for the next signal and returns its name. A signal within a second after the one that was returned last, of either
+    /// kind, repeats it and is ignored.
     pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+        loop {
+            let name = tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            };
+            if self.last.is_none_or(|last| last.elapsed() >= REPEAT) {
+                self.last = Some(Instant::now());
+                return name;
+            }
+            tracing::debug!(event = "signal.repeated", signal = name, "signal repeated within a second");
         }
     }
 }

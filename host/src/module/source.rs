@@ -55,6 +55,7 @@ impl Source {
             return Err(error(&why));
         }
         if !is_compiled(&file) {
+            check_header(&file).map_err(|why| error(&why))?;
             let keys = required_keys(trust)?;
             return verify_required_signature(&file, keys.as_ref())
                 .map_err(|why| error(&why))

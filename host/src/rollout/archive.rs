@@ -240,6 +240,11 @@ impl ModuleArchive {
         self.run(Shelf::list).await.unwrap_or_else(|| Ok(Vec::new()))
     }
 
+    /// Lets the next process use the module folder. What is stored can still be read, but nothing is changed.
+    pub async fn release(&self) {
+        self.run(Shelf::release).await;
+    }
+
     fn named_component(&self) -> ModuleHash {
         *self.named_component.lock().unwrap_or_else(PoisonError::into_inner)
     }

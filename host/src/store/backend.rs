@@ -66,11 +66,40 @@ pub trait Store: Send + Sync + 'static {
 
 /// Why a store could not be opened: one line that names the store and says how to correct the problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenError(pub String);
+pub struct OpenError {
+    text: String,
+    kind: OpenErrorKind,
+}
+
+/// Whether a later attempt to open the store may succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OpenErrorKind {
+    /// The store cannot be reached: its server is away, or about to be.
+    Unreachable,
+    /// Somebody must correct something first.
+    Final,
+}
+
+impl OpenError {
+    /// The store cannot be reached now, for this reason.
+    pub(super) fn unreachable(text: String) -> Self {
+        Self { text, kind: OpenErrorKind::Unreachable }
+    }
+
+    /// Another attempt would fail for the same reason.
+    pub(super) fn permanent(text: String) -> Self {
+        Self { text, kind: OpenErrorKind::Final }
+    }
+
+    /// Whether another attempt would fail for the same reason.
+    pub fn is_final(&self) -> bool {
+        self.kind == OpenErrorKind::Final
+    }
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

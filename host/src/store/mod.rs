@@ -9,11 +9,13 @@
 //! | `contract` | keys, values, scans, commits and their limits |
 //! | `snapshot` | all entries of a store at one point in time |
 //! | `backend` | the `Store` trait, which every backend implements |
+//! | `backoff` | growing, randomised delays between attempts |
 //! | `memory` | an in-process map, for tests and benchmarks |
 //! | `sqlite` | one SQLite file, the default |
 //! | `postgres` | a database on a PostgreSQL server, which processes on several machines can share |
 
 mod backend;
+mod backoff;
 mod contract;
 mod memory;
 mod postgres;
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use backend::IfMissing;
 pub use backend::{OpenError, Store};
+pub use backoff::Backoff;
 pub use contract::{
     Check, Commit, Entry, Key, MAX_COMMIT_ITEMS, MAX_GET_KEYS, MAX_KEY_BYTES, MAX_SCAN_LIMIT,
     MAX_TRANSFER_BYTES, MAX_VALUE_BYTES, Order, Outcome, Reason, Revision, Scan, StoreError, Stored, Value,
@@ -32,6 +35,32 @@ pub use contract::{
 pub use snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot};
 
 use crate::config::StoreLocation;
+
+/// Checks what can be checked without a server: the location, and an SQLite file. Changes nothing, and blocks on the disk.
+///
+/// # Errors
+///
+/// [`OpenError`] if [`open`] would fail.
+pub fn check(location: &StoreLocation) -> Result<(), OpenError> {
+    match location {
+        StoreLocation::Memory => Ok(()),
+        StoreLocation::Sqlite(path) => sqlite::check(path),
+        StoreLocation::Postgres(server) => postgres::check(server),
+    }
+}
+
+/// Checks that the store's server can be reached and that the database can be used. Changes nothing. A store without a
+/// server is always reached.
+///
+/// # Errors
+///
+/// [`OpenError`] if [`open`] would fail.
+pub async fn reach(location: &StoreLocation) -> Result<(), OpenError> {
+    match location {
+        StoreLocation::Memory | StoreLocation::Sqlite(_) => Ok(()),
+        StoreLocation::Postgres(server) => postgres::reach(server).await,
+    }
+}
 
 /// Opens the store at `location` and creates it if it does not exist.
 ///

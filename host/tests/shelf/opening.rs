@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use orders_host::module::hash::ModuleHash;
+use orders_host::module::{hash::ModuleHash, shelf::ActiveModule};
 use rustix::process::geteuid;
 
 use crate::{
@@ -26,6 +26,36 @@ fn a_folder_belongs_to_one_process() {
     assert_succeeded(&run(unlimited(), "child_finds_the_folder_locked", folder.path()));
     drop(shelf);
     open(folder.path());
+}
+
+/// A process that shuts down has nothing more to store, but its operators may still ask what is there.
+#[test]
+fn a_released_folder_can_be_read_but_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = open(folder.path());
+    let module = shelf.store_component(&component(1)).unwrap();
+    shelf.release();
+    let next = open(folder.path());
+    let stored = next.store_component(&component(2)).unwrap();
+    let before = names(folder.path());
+
+    let active = ActiveModule { module, component: module };
+    for changed in [
+        shelf.store_component(&component(3)).map(drop),
+        shelf.activate(active),
+        shelf.write_history(b"history"),
+    ] {
+        assert!(changed.unwrap_err().contains("the service is shutting down"));
+    }
+    shelf.remove_old(&[]);
+    assert_eq!(names(folder.path()), before);
+    assert_eq!(shelf.list().unwrap().len(), 2);
+    assert_eq!(shelf.read_component(stored).unwrap(), component(2));
+    drop(shelf);
+    assert!(
+        rejection(folder.path()).contains("another process uses it"),
+        "the lock of the next process was released"
+    );
 }
 
 #[test]

@@ -234,15 +234,9 @@ async fn the_service_follows_a_promoted_standby() {
     let created = host.connect().await.create().await.unwrap();
     assert_eq!(created.status(), 201, "{created:?}");
     primary.stop();
-    assert_eq!(host.get("/ready").await.status(), 503);
+    host.ready(503).await;
     standby.sql("postgres", "SELECT pg_promote()");
-    within("the service to find the standby", async {
-        let mut tick = tokio::time::interval(Duration::from_millis(20));
-        while host.get("/ready").await.status() != 200 {
-            tick.tick().await;
-        }
-    })
-    .await;
+    host.ready(200).await;
     let read = host.get(created.field("location")).await;
     assert_eq!(read.json(), created.json());
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);

@@ -117,6 +117,8 @@ async fn an_unusable_location_is_rejected_in_one_line() {
         "127.0.0.1:0",
         "--component",
         orders().to_str().unwrap(),
+        "--store-wait",
+        "0s",
         "--store",
         url,
     ])

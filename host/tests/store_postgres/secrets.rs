@@ -40,7 +40,7 @@ async fn a_changed_password_is_reloaded_from_the_file() {
     host.log()
         .wait_for("the rejected login", |line| line["why"] == "the server rejected the user name or password")
         .await;
-    let ready = host.get("/ready").await;
+    let ready = host.ready(503).await;
     let detail = ready.host_problem(503);
     assert!(
         detail.contains("the store is unavailable: the server rejected the user name or password"),
@@ -58,7 +58,7 @@ async fn a_changed_password_is_reloaded_from_the_file() {
     }
     fs::write(&file, url(&proxy, "second-secret")).unwrap();
     host.log().wait_for("the reconnection", |line| line["event"] == "store.reconnected").await;
-    assert_eq!(host.get("/ready").await.status(), 200);
+    host.ready(200).await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     for line in host.log().lines() {
         assert!(!line.to_string().contains("-secret"), "{line}");
@@ -171,6 +171,8 @@ async fn a_rejected_url_is_not_shown() {
             "127.0.0.1:0",
             "--admin-listen",
             "127.0.0.1:0",
+            "--store-wait",
+            "0s",
             "--store",
             bad,
         ])

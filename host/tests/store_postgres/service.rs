@@ -6,7 +6,7 @@ use http::Request;
 use http_body_util::Full;
 
 use crate::{
-    harness::{ORDER, PATIENCE, TestHost, TestResponse, orders, post},
+    harness::{ORDER, PATIENCE, TestHost, TestResponse, orders, post, within},
     postgres::Server,
     proxy::Proxy,
 };
@@ -49,10 +49,19 @@ impl Service {
     }
 
     pub async fn must_not_be_ready(&self, why: &str) {
-        let started = Instant::now();
-        let ready = self.host.get("/ready").await;
-        let took = started.elapsed();
-        assert!(took < DETECTION_TIME, "/ready took {took:?}");
+        // An answer is kept for half a second, so the first ones may be from before the fault.
+        let asked = async {
+            loop {
+                let started = Instant::now();
+                let ready = self.host.get("/ready").await;
+                let took = started.elapsed();
+                assert!(took < DETECTION_TIME, "/ready took {took:?}");
+                if ready.status() != 200 {
+                    return ready;
+                }
+            }
+        };
+        let ready = within("the fault to be detected", asked).await;
         let mut detail = ready.host_problem(503);
         assert!(detail.contains("not ready: the store is unavailable: "), "{detail}");
         // The first probe may report a timeout; once the reason is known, later ones report it.

@@ -32,7 +32,7 @@ const NAME: &str = "orders-image-test";
 const DEFINITION: &str = "--read-only --read-only-tmpfs=false --cap-drop=ALL --security-opt=no-new-privileges \
     --user=65532:65532 --ulimit=nofile=16384:16384 --ulimit=nproc=4096:4096 --env=ORDERS_DRAIN_DELAY=5s \
     --env=ORDERS_DRAIN_TIMEOUT=30s --env=ORDERS_LISTEN=0.0.0.0:8080 --env=ORDERS_LOG=info \
-    --env=ORDERS_LOG_FORMAT=json --env=ORDERS_STORE --health-interval=disable --pull=never --detach";
+    --env=ORDERS_LOG_FORMAT=json --env=ORDERS_STORE_WAIT=120s --env=ORDERS_STORE --health-interval=disable --pull=never --detach";
 
 /// The output of a podman command.
 fn podman(arguments: &[&str]) -> Result<String, TaskError> {

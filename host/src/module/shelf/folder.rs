@@ -36,9 +36,17 @@ pub struct Shelf {
     /// How many modules are kept, besides those in use.
     pub keep: usize,
     /// Serializes changes, so that no module is removed between a check that it is stored and its use.
-    changes: Mutex<()>,
-    /// Locked while the folder is open.
+    changes: Mutex<Claim>,
+    /// Locked while the folder is claimed.
     lock: File,
+}
+
+/// Whether the folder is this process's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claim {
+    Held,
+    /// Another process may use the folder.
+    Released,
 }
 
 /// A module in the folder.
@@ -63,7 +71,7 @@ impl Shelf {
     pub fn open(folder: &Path, keep: usize) -> Result<Self, String> {
         let (folder, lock) =
             ownership::claim(folder).map_err(|why| format!("module folder {}: {why}", folder.display()))?;
-        let shelf = Self { folder, keep, changes: Mutex::new(()), lock };
+        let shelf = Self { folder, keep, changes: Mutex::new(Claim::Held), lock };
         if let Err(error) = shelf.remove_temporary_files() {
             let folder = shelf.folder.display();
             tracing::warn!(
@@ -76,6 +84,15 @@ impl Shelf {
         Ok(shelf)
     }
 
+    /// Lets another process use the folder. A change that has begun ends first; later ones fail. What is there can still be
+    /// read.
+    pub fn release(&self) {
+        *self.changes.lock().unwrap_or_else(PoisonError::into_inner) = Claim::Released;
+        let _ = self.lock.unlock();
+        let folder = self.folder.display();
+        tracing::info!(event = "module.folder_released", %folder, "module folder released");
+    }
+
     /// Stores a component durably, completely or not at all. If it is stored already, its time is updated; a damaged copy is
     /// replaced.
     ///
@@ -85,7 +102,7 @@ impl Shelf {
     pub fn store_component(&self, component: &[u8]) -> Result<ModuleHash, String> {
         let module = ModuleHash::digest(component);
         let path = self.path(module, COMPONENT_SUFFIX);
-        let _lock = self.lock_changes();
+        let _lock = self.lock_changes().map_err(|error| file_error("stored component", &path, &error))?;
         let is_stored =
             || ownership::read(&path, MAX_COMPONENT_BYTES).is_ok_and(|stored| stored == component);
         let stored = if u64::try_from(component.len()).is_ok_and(|size| size > MAX_COMPONENT_BYTES) {
@@ -108,7 +125,7 @@ impl Shelf {
     /// One line with the file's name: the component is not stored, or the operating system's error.
     pub fn store_compiled(&self, compiled: &CompiledComponent) -> Result<(), String> {
         let path = self.path(compiled.hash, COMPILED_SUFFIX);
-        let _lock = self.lock_changes();
+        let _lock = self.lock_changes().map_err(|error| file_error("stored code", &path, &error))?;
         self.check_stored(compiled.hash)
             .and_then(|()| self.write(&path, compiled.file(), COMPILED_POINTS))
             .map_err(|error| file_error("stored code", &path, &error))
@@ -187,7 +204,7 @@ impl Shelf {
     /// was active remains so, unless syncing the folder failed: then either module may be active, and the file is complete.
     pub fn activate(&self, active: ActiveModule) -> Result<(), String> {
         let path = self.folder.join(ACTIVE_FILE);
-        let _lock = self.lock_changes();
+        let _lock = self.lock_changes().map_err(|error| file_error("active module", &path, &error))?;
         // The component that `--component` names is read from its own file.
         let stored =
             if active.module == active.component { Ok(()) } else { self.check_stored(active.module) };
@@ -268,9 +285,18 @@ impl Shelf {
         self.folder.join(format!("{module}{suffix}"))
     }
 
-    pub(super) fn lock_changes(&self) -> MutexGuard<'_, ()> {
+    /// Waits until no other change is under way.
+    ///
+    /// # Errors
+    ///
+    /// If the folder was released.
+    pub(super) fn lock_changes(&self) -> io::Result<MutexGuard<'_, Claim>> {
         // The lock guards files. A panic leaves them in the same state as a killed process does, which is valid.
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+        let claim = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        match *claim {
+            Claim::Held => Ok(claim),
+            Claim::Released => Err(io::Error::other("the service is shutting down")),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ impl Shelf {
     /// history remains as it was, unless syncing the folder failed: then it is the old one or the new one.
     pub fn write_history(&self, history: &[u8]) -> Result<(), String> {
         let path = self.folder.join(HISTORY_FILE);
-        let _lock = self.lock_changes();
+        let _lock = self.lock_changes().map_err(|error| file_error("module history", &path, &error))?;
         let is_stored = || ownership::read(&path, MAX_HISTORY_BYTES).is_ok_and(|stored| stored == history);
         let written = if u64::try_from(history.len()).is_ok_and(|size| size > MAX_HISTORY_BYTES) {
             Err(ownership::too_large(MAX_HISTORY_BYTES))

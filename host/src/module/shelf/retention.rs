@@ -15,9 +15,12 @@ use crate::{
 };
 
 impl Shelf {
-    /// Removes all modules but the newest, the active one, and those `in_use`. A failure is logged, and the modules remain.
+    /// Removes all modules but the newest, the active one, and those `in_use`. A failure is logged, and the modules remain. A folder that was
+    /// released is left as it is.
     pub fn remove_old(&self, in_use: &[ModuleHash]) {
-        let _lock = self.lock_changes();
+        let Ok(_lock) = self.lock_changes() else {
+            return;
+        };
         let removed = self.active().and_then(|active| {
             let needed =
                 |module| in_use.contains(&module) || active.is_some_and(|active| active.module == module);

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     connector::Connector,
     errors,
-    session::{Driver, Session},
+    session::{Driver, Purpose, Session},
 };
 use crate::store::contract::StoreError;
 
@@ -33,6 +33,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection to the server that is opened again whenever it ends.
 pub(super) struct ManagedConnection {
     connector: Arc<Connector>,
+    purpose: Purpose,
     state: watch::Sender<State>,
     started: AtomicBool,
     closing: watch::Sender<bool>,
@@ -49,9 +50,10 @@ enum State {
 }
 
 impl ManagedConnection {
-    pub(super) fn new(connector: &Arc<Connector>) -> Arc<Self> {
+    pub(super) fn new(connector: &Arc<Connector>, purpose: Purpose) -> Arc<Self> {
         Arc::new(Self {
             connector: Arc::clone(connector),
+            purpose,
             state: watch::Sender::new(State::Connecting),
             started: AtomicBool::new(false),
             closing: watch::Sender::new(false),
@@ -160,7 +162,7 @@ impl ManagedConnection {
         });
         loop {
             let (session, driver) = tokio::select! {
-                connected = self.connector.connect() => connected,
+                connected = self.connector.connect(self.purpose) => connected,
                 () = &mut closing => return,
             };
             let connected_at = Instant::now();

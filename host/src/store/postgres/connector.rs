@@ -17,24 +17,24 @@ use tokio_postgres::Error;
 
 use super::{
     address::Address,
-    errors, schema,
-    session::{Driver, Session},
+    errors,
+    open_failure::OpenFailure,
+    schema,
+    session::{Driver, Purpose, Session},
 };
 use crate::config::{PostgresLocation, PostgresUrl, StoreLocation, read_store_file};
 use crate::store::{
     backend::IfMissing,
+    backoff::Backoff,
     contract::{Reason, StoreError},
 };
 
 /// Time limit for a connection attempt, until the connection is ready for use.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time limit for an attempt to reach the server at the start.
+const REACH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit for opening the store, including a migration that another process performs at the same time.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Maximum delay before the next attempt after the first failure.
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// Maximum delay before the next attempt after many failures. A recovered server is reconnected within this time.
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
-
 /// This many consecutive failed attempts are an outage: calls no longer wait for the next attempt.
 const FAILURES_UNTIL_OUTAGE: u32 = 2;
 
@@ -58,20 +58,16 @@ struct Server {
     address: Address,
 }
 
-struct Backoff {
-    delay: Duration,
-    not_before: Instant,
-    /// Consecutive failed attempts.
-    failures: u32,
-}
-
 impl Connector {
     /// Parses the URL, connects once, and prepares the database.
     ///
     /// # Errors
     ///
-    /// One line that says why.
-    pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, String> {
+    /// [`OpenFailure`], if the server cannot be reached or the database cannot be used.
+    pub(super) async fn open(
+        location: &PostgresLocation,
+        if_missing: IfMissing,
+    ) -> Result<Self, OpenFailure> {
         let connector = Self {
             url: location.url.clone(),
             file: location.file.clone(),
@@ -87,7 +83,7 @@ impl Connector {
         let address = connector.server().address;
         match timeout(OPEN_TIMEOUT, schema::prepare(&address, if_missing, OPEN_TIMEOUT)).await {
             Ok(prepared) => prepared.map(|()| connector),
-            Err(_) => Err(format!("the server did not respond within {OPEN_TIMEOUT:?}")),
+            Err(_) => Err(OpenFailure::no_response(OPEN_TIMEOUT)),
         }
     }
 
@@ -100,6 +96,17 @@ impl Connector {
                 "connections to the store may be unencrypted, and its server is not verified: use sslmode=verify-full"
             );
         }
+    }
+
+    /// Connects once, and checks that [`Connector::open`] could succeed. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFailure`], as for [`Connector::open`].
+    pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenFailure> {
+        let address = Address::from_url(&location.url)?;
+        let reached = timeout(REACH_TIMEOUT, schema::check(&address, REACH_TIMEOUT)).await;
+        reached.unwrap_or_else(|_| Err(OpenFailure::no_response(REACH_TIMEOUT)))
     }
 
     /// The URL as first read, for display.
@@ -119,11 +126,11 @@ impl Connector {
     }
 
     /// Connects, and retries until it succeeds.
-    pub(super) async fn connect(&self) -> (Session, Driver) {
+    pub(super) async fn connect(&self, purpose: Purpose) -> (Session, Driver) {
         loop {
             let mut backoff = self.backoff.lock().await;
             sleep_until(backoff.not_before).await;
-            match Box::pin(self.attempt()).await {
+            match Box::pin(self.attempt(purpose)).await {
                 Ok(connected) => {
                     *backoff = Backoff::default();
                     if self.outage.send_replace(None).is_some() {
@@ -146,7 +153,7 @@ impl Connector {
         }
     }
 
-    /// Connects in one attempt, once no other attempt is running.
+    /// Connects for reads in one attempt, once no other attempt is running.
     ///
     /// # Errors
     ///
@@ -154,7 +161,7 @@ impl Connector {
     pub(super) async fn connect_once(&self, deadline: Instant) -> Result<(Session, Driver), StoreError> {
         let connected = timeout_at(deadline, async {
             let _backoff = self.backoff.lock().await;
-            Box::pin(self.attempt()).await
+            Box::pin(self.attempt(Purpose::Reads)).await
         });
         let timed_out = |_| StoreError::timed_out("the server did not respond in time", self.timeout);
         Ok(connected.await.map_err(timed_out)??)
@@ -165,19 +172,23 @@ impl Connector {
         self.backoff.lock().await.delay_next();
     }
 
-    async fn attempt(&self) -> Result<(Session, Driver), Reason> {
+    async fn attempt(&self, purpose: Purpose) -> Result<(Session, Driver), Reason> {
         let server = self.server();
-        match self.connect_to(&server.address).await {
+        match self.connect_to(&server.address, purpose).await {
             Ok(connected) => Ok(connected),
             Err(error) => match self.reload_url(&server).map_err(unusable_url)? {
-                Some(address) => self.connect_to(&address).await.map_err(|error| error.reason()),
+                Some(address) => self.connect_to(&address, purpose).await.map_err(|error| error.reason()),
                 None => Err(error.reason()),
             },
         }
     }
 
-    async fn connect_to(&self, address: &Address) -> Result<(Session, Driver), ConnectError> {
-        match timeout(CONNECT_TIMEOUT, Session::connect(address, self.timeout)).await {
+    async fn connect_to(
+        &self,
+        address: &Address,
+        purpose: Purpose,
+    ) -> Result<(Session, Driver), ConnectError> {
+        match timeout(CONNECT_TIMEOUT, Session::connect(address, purpose, self.timeout)).await {
             Ok(connected) => connected.map_err(ConnectError::Server),
             Err(_) => Err(ConnectError::TimedOut),
         }
@@ -225,48 +236,5 @@ impl ConnectError {
             Self::Server(error) => errors::reason(error),
             Self::TimedOut => Reason::new("the server did not respond in time"),
         }
-    }
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self { delay: FIRST_DELAY, not_before: Instant::now(), failures: 0 }
-    }
-}
-
-impl Backoff {
-    /// Delays the next attempt by at least half of the delay; the other half is random.
-    fn delay_next(&mut self) {
-        // Without randomness, the delay is the full one.
-        let random = getrandom::u32().unwrap_or(u32::MAX) >> 16;
-        let half = self.delay / 2;
-        self.not_before = Instant::now() + half + half * random / (u32::MAX >> 16);
-        self.delay = (self.delay * 2).min(LONGEST_DELAY);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::{Duration, Instant};
-
-    use super::{Backoff, FIRST_DELAY, LONGEST_DELAY};
-
-    #[test]
-    fn delays_grow_and_are_randomised() {
-        let mut waits = Vec::new();
-        let mut backoff = Backoff::default();
-        for round in 0..40_u32 {
-            let before = Instant::now();
-            backoff.delay_next();
-            let wait = backoff.not_before - before;
-            let full = FIRST_DELAY.saturating_mul(1 << round.min(8)).min(LONGEST_DELAY);
-            assert!(
-                full / 2 <= wait && wait <= full + Duration::from_secs(1),
-                "{round}: {wait:?} of {full:?}"
-            );
-            waits.push(wait);
-        }
-        let late = &waits[10..];
-        assert!(late.iter().any(|wait| wait.abs_diff(late[0]) > LONGEST_DELAY / 20), "{late:?}");
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn reason(error: &Error) -> Reason {
         SqlState::INVALID_CATALOG_NAME => Reason::new("the database does not exist on the server; create it"),
         SqlState::TOO_MANY_CONNECTIONS => Reason::new("the server has reached its connection limit"),
         SqlState::READ_ONLY_SQL_TRANSACTION => Reason::new(READ_ONLY),
+        SqlState::LOCK_NOT_AVAILABLE => Reason::new("another session holds a lock that the call needs"),
         SqlState::QUERY_CANCELED => Reason::new("the statement exceeded its time limit on the server"),
         SqlState::INSUFFICIENT_PRIVILEGE => {
             Reason::new("the user lacks a privilege").with_detail(server.message())

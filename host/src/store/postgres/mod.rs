@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `errors` | describes a server's errors |
+//! | `open_failure` | why a database could not be opened, and whether that may pass |
 //! | `certificate` | reads a server's certificate of any version |
 //! | `chain` | accepts certificates of a form that only psql accepts |
 //! | `tls` | which servers are trusted |
@@ -28,6 +29,7 @@ mod commits;
 mod connection;
 mod connector;
 mod errors;
+mod open_failure;
 mod procedure;
 mod reads;
 mod schema;
@@ -51,9 +53,12 @@ use tokio::{
 };
 
 use self::{
+    address::Address,
     commits::{Committer, permits},
     connection::ManagedConnection,
     connector::Connector,
+    open_failure::OpenFailure,
+    session::Purpose,
     snapshot::PostgresSnapshot,
 };
 use crate::config::PostgresLocation;
@@ -72,6 +77,25 @@ const COMMITTERS: usize = 2;
 
 /// Time limit of the health check, so that a hanging server is reported within a second.
 const HEALTH_DEADLINE: Duration = Duration::from_millis(800);
+
+/// Checks the URL, and the certificates that it names.
+///
+/// # Errors
+///
+/// [`OpenError`], which is final.
+pub(super) fn check(location: &PostgresLocation) -> Result<(), OpenError> {
+    let address = Address::from_url(&location.url).map_err(OpenFailure::from);
+    address.map(drop).map_err(|failure| failure.into_error(&location.url))
+}
+
+/// Connects once, and checks that [`PostgresStore::open`] could succeed. Changes nothing.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenError> {
+    Connector::reach(location).await.map_err(|failure| failure.into_error(&location.url))
+}
 
 /// A store in a PostgreSQL database.
 pub(super) struct PostgresStore {
@@ -93,16 +117,17 @@ impl PostgresStore {
     ///
     /// [`OpenError`] if the server does not respond in time, or the database cannot be used. Nothing is changed then.
     pub(super) async fn open(location: &PostgresLocation, if_missing: IfMissing) -> Result<Self, OpenError> {
-        let connector = Connector::open(location, if_missing).await.map_err(|why| {
-            OpenError(format!("cannot open the store {}: {}", location.url, errors::one_line(&why)))
-        })?;
-        let connector = Arc::new(connector);
+        let opened = Connector::open(location, if_missing).await;
+        let connector = Arc::new(opened.map_err(|failure| failure.into_error(&location.url))?);
         let connections = usize::from(location.connections);
         let committers = COMMITTERS.min(connections / 2).max(1);
-        let new_connections = |count: usize| (0..count).map(|_| ManagedConnection::new(&connector));
+        let new_connections = |count: usize, purpose| {
+            let connector = &connector;
+            (0..count).map(move |_| ManagedConnection::new(connector, purpose))
+        };
         Ok(Self {
-            readers: new_connections(connections.saturating_sub(committers).max(1)).collect(),
-            committers: new_connections(committers)
+            readers: new_connections(connections.saturating_sub(committers).max(1), Purpose::Reads).collect(),
+            committers: new_connections(committers, Purpose::Commits)
                 .map(|connection| Committer::new(connection, location.timeout))
                 .collect(),
             connector,

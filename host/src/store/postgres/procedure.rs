@@ -54,6 +54,11 @@ impl<'a> Arguments<'a> {
 }
 
 /// Commits on the server, in one round trip. The commits must touch different keys.
+///
+/// # Errors
+///
+/// [`StoreError::Unavailable`]: the fate of the commits is unknown, also if the server warned about them. A server whose wait
+/// for its standbys was cancelled reports success, and warns that it might be alone with the commit.
 pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result<Vec<Outcome>, StoreError> {
     let count = i32::try_from(commits.len()).unwrap_or(i32::MAX);
     let arguments = Arguments::from_commits(commits);
@@ -61,12 +66,16 @@ pub(super) async fn commit_all(session: &Session, commits: &[&Commit]) -> Result
         &arguments;
     let parameters: [&(dyn ToSql + Sync); 9] =
         [&count, check_of, check_key, check_revision, put_of, put_key, put_value, delete_of, delete_key];
+    let doubts = session.doubts();
     let result = session.client.query_one(&session.statements.commit, &parameters).await;
     let row = result.inspect_err(|error| {
         if errors::is_read_only(error) {
             session.abandon();
         }
     })?;
+    if session.doubts() != doubts {
+        return Err(StoreError::unavailable("the server cannot say that the commit is replicated"));
+    }
     let outcomes: Vec<i64> = row.try_get(0)?;
     let unexpected = || StoreError::unavailable("the server returned an unexpected commit outcome");
     if outcomes.len() != commits.len() {

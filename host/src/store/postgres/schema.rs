@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::Client;
 
 use super::{
     address::Address,
-    errors,
-    session::{connect, drive},
+    open_failure::OpenFailure,
+    session::{Purpose, connect, drive},
 };
 use crate::store::backend::IfMissing;
 
@@ -95,76 +95,124 @@ $$;
 ///
 /// # Errors
 ///
-/// One line that says why. The database is unchanged then.
+/// [`OpenFailure`]. The database is unchanged then.
 pub(super) async fn prepare(
     address: &Address,
     if_missing: IfMissing,
     timeout: Duration,
-) -> Result<(), String> {
-    let describe = |error: Error| errors::describe(&error);
-    let (client, mut driver) = connect(address, timeout).await.map_err(describe)?;
-    let prepared = drive(&mut driver, async { Ok(create_if_missing(&client, if_missing).await) })
-        .await
-        .map_err(describe)?;
+) -> Result<(), OpenFailure> {
+    connected(address, timeout, async |client| create_if_missing(client, if_missing).await).await
+}
+
+/// Checks that [`prepare`] could succeed. Changes nothing.
+///
+/// # Errors
+///
+/// [`OpenFailure`], as for [`prepare`].
+pub(super) async fn check(address: &Address, timeout: Duration) -> Result<(), OpenFailure> {
+    connected(address, timeout, async |client| {
+        check_version(client).await?;
+        if is_usable(client).await? || may_create(client).await? {
+            return Ok(());
+        }
+        Err(OpenFailure::from(
+            "the database contains no store, and the user may not create one: grant CREATE on the database, or let its \
+             owner start the service once"
+                .to_owned(),
+        ))
+    })
+    .await
+}
+
+/// Connects, runs `work`, and closes the connection.
+async fn connected(
+    address: &Address,
+    timeout: Duration,
+    work: impl AsyncFnOnce(&Client) -> Result<(), OpenFailure>,
+) -> Result<(), OpenFailure> {
+    let (client, mut driver) = connect(address, Purpose::Schema, timeout).await?;
+    let doubts = driver.doubts();
+    let done = drive(&mut driver, async { Ok(work(&client).await) }).await?;
+    if driver.doubts() != doubts {
+        let why = "the server cannot say that the new schema is replicated; start again";
+        return Err(OpenFailure::passing(why.to_owned()));
+    }
     // Closes the connection. Whether the server notices does not matter.
     drop(client);
     let _ = driver.await;
-    prepared
+    done
 }
 
-async fn create_if_missing(client: &Client, if_missing: IfMissing) -> Result<(), String> {
-    let describe = |error: Error| errors::describe(&error);
-    let version = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
-    let server: i32 = version.and_then(|row| row.try_get(0)).map_err(describe)?;
-    if server < OLDEST_SERVER {
-        return Err(format!(
-            "the server runs PostgreSQL {}; version {} or later is required",
-            server / 10_000,
-            OLDEST_SERVER / 10_000
-        ));
-    }
+async fn create_if_missing(client: &Client, if_missing: IfMissing) -> Result<(), OpenFailure> {
+    check_version(client).await?;
     if is_usable(client).await? {
         return Ok(());
     }
     if if_missing == IfMissing::Fail {
-        return Err("the database contains no store; name a database that does".to_owned());
+        return Err(OpenFailure::from(
+            "the database contains no store; name a database that does".to_owned(),
+        ));
     }
-    client.batch_execute("BEGIN").await.map_err(describe)?;
-    client.batch_execute(LOCK_SCHEMA).await.map_err(describe)?;
+    client.batch_execute("BEGIN").await?;
+    client.batch_execute(LOCK_SCHEMA).await?;
     if !is_usable(client).await? {
         let exists = "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'orders_state')";
-        let exists: bool =
-            client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(describe)?;
-        if !exists {
-            client.batch_execute("CREATE SCHEMA orders_state").await.map_err(describe)?;
+        if !ask(client, exists).await? {
+            client.batch_execute("CREATE SCHEMA orders_state").await?;
         }
-        client.batch_execute(MIGRATE_TO_1).await.map_err(describe)?;
+        client.batch_execute(MIGRATE_TO_1).await?;
         tracing::info!(event = "store.schema_created", version = VERSION, "store schema created");
     }
-    client.batch_execute("COMMIT").await.map_err(describe)
+    Ok(client.batch_execute("COMMIT").await?)
+}
+
+async fn check_version(client: &Client) -> Result<(), OpenFailure> {
+    let version = client.query_one("SELECT current_setting('server_version_num')::integer", &[]).await;
+    let server: i32 = version.and_then(|row| row.try_get(0))?;
+    if server < OLDEST_SERVER {
+        return Err(OpenFailure::from(format!(
+            "the server runs PostgreSQL {}; version {} or later is required",
+            server / 10_000,
+            OLDEST_SERVER / 10_000
+        )));
+    }
+    Ok(())
 }
 
 /// Whether the schema exists, in a version that this program supports.
-async fn is_usable(client: &Client) -> Result<bool, String> {
-    let describe = |error: Error| errors::describe(&error);
+async fn is_usable(client: &Client) -> Result<bool, OpenFailure> {
     // Not `to_regclass`, which may keep missing a table until the end of the transaction.
     let exists = "SELECT EXISTS (SELECT FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace \
         WHERE nspname = 'orders_state' AND relname = 'version')";
-    if !client.query_one(exists, &[]).await.and_then(|row| row.try_get(0)).map_err(describe)? {
+    if !ask(client, exists).await? {
         return Ok(false);
     }
-    let rows = client.query("SELECT version, usable_from FROM orders_state.version", &[]).await;
-    let rows = rows.map_err(describe)?;
+    let rows = client.query("SELECT version, usable_from FROM orders_state.version", &[]).await?;
     let [row] = rows.as_slice() else {
-        return Err("its schema orders_state has no version; restore it, or name another database".to_owned());
+        return Err(OpenFailure::from(
+            "its schema orders_state has no version; restore it, or name another database".to_owned(),
+        ));
     };
-    let version: i32 = row.try_get(0).map_err(describe)?;
-    let usable_from: i32 = row.try_get(1).map_err(describe)?;
+    let version: i32 = row.try_get(0)?;
+    let usable_from: i32 = row.try_get(1)?;
     if version < VERSION || usable_from > VERSION {
-        return Err(format!(
+        return Err(OpenFailure::from(format!(
             "it has schema version {version}, which requires a program that supports version {usable_from} or later; \
              this program supports version {VERSION}"
-        ));
+        )));
     }
     Ok(true)
+}
+
+/// Whether the user may create what the store needs.
+async fn may_create(client: &Client) -> Result<bool, OpenFailure> {
+    let allowed = "SELECT CASE WHEN EXISTS (SELECT FROM pg_namespace WHERE nspname = 'orders_state') \
+        THEN has_schema_privilege('orders_state', 'CREATE') \
+        ELSE has_database_privilege(current_database(), 'CREATE') END";
+    ask(client, allowed).await
+}
+
+/// The result of a query of one Boolean value.
+async fn ask(client: &Client, query: &str) -> Result<bool, OpenFailure> {
+    Ok(client.query_one(query, &[]).await?.try_get(0)?)
 }

@@ -62,6 +62,15 @@ const HEALTH_DEADLINE: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent snapshots, each with a connection: enough for an export and some more.
 const MAX_SNAPSHOTS: u16 = 4;
 
+/// Checks that the file is a store, or can be created, without changing anything.
+///
+/// # Errors
+///
+/// [`OpenError`].
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    open::check(path)
+}
+
 /// A store in one SQLite file.
 pub(super) struct SqliteStore {
     path: PathBuf,
@@ -81,7 +90,9 @@ impl SqliteStore {
     pub(super) async fn open(path: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
         let given = path.to_owned();
         let opened = task::spawn_blocking(move || Self::open_blocking(&given, if_missing)).await;
-        opened.unwrap_or_else(|error| Err(OpenError(format!("cannot open the store {path:?}: {error}"))))
+        opened.unwrap_or_else(|error| {
+            Err(OpenError::permanent(format!("cannot open the store {path:?}: {error}")))
+        })
     }
 
     fn open_blocking(given: &Path, if_missing: IfMissing) -> Result<Self, OpenError> {
@@ -92,7 +103,9 @@ impl SqliteStore {
         let connection = open::open_for_writing(&path)?;
         let readers = Readers::open(&path).map_err(|error| sqlite_open_error(&path, &error))?;
         let writer = Writer::start(connection, open::sidecar(&path, "-wal")).map_err(|error| {
-            OpenError(format!("cannot open the store {path:?}: its writer thread did not start: {error}"))
+            OpenError::permanent(format!(
+                "cannot open the store {path:?}: its writer thread did not start: {error}"
+            ))
         })?;
         let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
         Ok(Self { path, readers, snapshots, writer })

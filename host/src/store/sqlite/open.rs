@@ -16,9 +16,10 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
+use rustix::fs::{Access, access};
 
 use super::{
-    open_error::{NOT_A_DATABASE, open_error, sqlite_open_error},
+    open_error::{NOT_A_DATABASE, not_writable, open_error, sqlite_open_error},
     schema::{Content, check_tables, classify, classify_header, create, foreign_database},
     sql::BUSY_TIMEOUT,
 };
@@ -47,6 +48,17 @@ pub(super) fn resolve(given: &Path) -> Result<PathBuf, OpenError> {
         )),
         Err(error) => Err(open_error(given, &format!("the directory {directory:?} cannot be read: {error}"))),
     }
+}
+
+/// Checks that the file is a store, or can be created, without changing anything.
+pub(super) fn check(given: &Path) -> Result<(), OpenError> {
+    let path = resolve(given)?;
+    if has_content(&path)? {
+        inspect_immutable(&path)?;
+    }
+    let folder = path.parent().filter(|_| !path.exists());
+    let allowed = access(folder.unwrap_or(&path), Access::READ_OK | Access::WRITE_OK);
+    allowed.map_err(|error| not_writable(&path, &error))
 }
 
 /// Opens the connection that writes, after checking that the file is a store.

@@ -1,6 +1,6 @@
 //! The error messages of a failed open: one line that names the path and says how to correct the problem.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use rusqlite::{Error, ErrorCode};
 
@@ -15,7 +15,12 @@ pub(super) const NOT_A_DATABASE: &str =
 /// table names) are replaced.
 pub(super) fn open_error(path: &Path, why: &str) -> OpenError {
     let why = why.replace(char::is_control, " ");
-    OpenError(format!("cannot open the store {path:?}: {why}"))
+    OpenError::permanent(format!("cannot open the store {path:?}: {why}"))
+}
+
+/// The error for a file that this process may not change.
+pub(super) fn not_writable(path: &Path, error: &dyn fmt::Display) -> OpenError {
+    open_error(path, &format!("this process must be able to read and write it and its directory ({error})"))
 }
 
 /// The error for a SQLite error during the open.
@@ -26,7 +31,7 @@ pub(super) fn sqlite_open_error(path: &Path, error: &Error) -> OpenError {
             format!("it is damaged or truncated ({error}); restore it from a backup")
         }
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            format!("this process must be able to read and write it and its directory ({error})")
+            return not_writable(path, error);
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("another process held its lock for {BUSY_TIMEOUT:?}; stop that process")

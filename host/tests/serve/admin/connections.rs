@@ -74,15 +74,14 @@ async fn a_connection_without_an_operators_request_ends_after_a_second() {
     let host = TestHost::fixture("answers", &[]).await;
     let began = Instant::now();
     let mut all = JoinSet::new();
-    for sent in
-        ["", "GET /v1/modules HTTP/1.1\r\nHo", "GET /v1/modules HTTP/1.1\r\nHost: evil.example\r\n\r\n"]
+    for sent in ["", "GET /v1/modules HTTP/1.1\r\nHo", "GET /v1/modules HTTP/1.1\r\nHost: localhost\r\n\r\n"]
     {
         let mut socket = TcpStream::connect(host.admin.unwrap()).await.unwrap();
         socket.write_all(sent.as_bytes()).await.unwrap();
         all.spawn(async move { (sent, read_to_end(&mut socket).await) });
     }
     for (sent, received) in all.join_all().await {
-        let expected = if sent.ends_with("\r\n\r\n") { "HTTP/1.1 403 " } else { "" };
+        let expected = if sent.ends_with("\r\n\r\n") { "HTTP/1.1 401 " } else { "" };
         assert!(
             received.starts_with(expected) && received.is_empty() == expected.is_empty(),
             "{sent}: {received}"

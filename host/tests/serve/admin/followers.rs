@@ -7,7 +7,7 @@ use tokio::{
 
 use crate::{
     commands::module::{module, path, short},
-    harness::{TestHost, fixture, within},
+    harness::{BEARER, TestHost, fixture, within},
     rollout::canary::{ask, promoted, push, serving},
 };
 
@@ -26,7 +26,8 @@ impl Follower {
     /// Asks for the events, and waits for the head of the response. The connection remains open, even after a rejection.
     pub async fn connect(host: &TestHost) -> Self {
         let mut socket = TcpStream::connect(host.admin.unwrap()).await.unwrap();
-        socket.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let request = format!("GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{BEARER}\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         let read = async {
             while !head.ends_with(b"\r\n\r\n") {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    harness::{TestHost, TestResponse, fixture, run, run_with, within},
+    harness::{BEARER, TestHost, TestResponse, fixture, run, run_with, within},
     raw::{RawResponse, read_responses},
     rollout::canary::ask,
 };
@@ -80,7 +80,7 @@ async fn every_request_needs_the_token() {
 /// A web page in a browser on the same machine is not an operator.
 #[tokio::test]
 async fn without_a_token_local_clients_are_accepted_and_web_pages_are_not() {
-    let host = TestHost::fixture("answers", &[]).await;
+    let host = TestHost::fixture("answers", &["--admin-listen", "127.0.0.1:0"]).await;
     let port = host.admin.unwrap().port();
     for (fields, status) in [
         (format!("Host: 127.0.0.1:{port}\r\n"), 200),
@@ -257,9 +257,11 @@ async fn a_connection_serves_one_request() {
     let host = TestHost::fixture("answers", &[]).await;
     // Two requests in one write: the host does not read the second.
     let mut socket = tokio::net::TcpStream::connect(host.admin.unwrap()).await.unwrap();
-    let request = "GET /v1/modules HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = format!("GET /v1/modules HTTP/1.1\r\nHost: localhost\r\n{BEARER}\r\n");
     socket
-        .write_all(format!("{request}POST /v1/rollback HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        .write_all(
+            format!("{request}POST /v1/rollback HTTP/1.1\r\nHost: localhost\r\n{BEARER}\r\n").as_bytes(),
+        )
         .await
         .unwrap();
     let responses = within("a response", read_responses(&mut socket)).await;

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     admin::{followers::PLACES, requests::problem},
-    harness::{TestHost, fixture, within},
+    harness::{BEARER, TestHost, fixture, within},
     rollout::canary::{ask, promoted, push, serving},
 };
 
@@ -24,7 +24,8 @@ async fn an_upload_that_trickles_ends_and_others_are_told_whose_it_is() {
     let mut socket = TcpStream::connect(host.admin.unwrap()).await.unwrap();
     let client = socket.local_addr().unwrap();
     let began = Instant::now();
-    let head = "PUT /v1/modules HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1200000\r\n\r\n";
+    let head =
+        format!("PUT /v1/modules HTTP/1.1\r\nHost: localhost\r\n{BEARER}Content-Length: 1200000\r\n\r\n");
     socket.write_all(head.as_bytes()).await.unwrap();
     let (mut response, mut body) = socket.into_split();
     let trickle = tokio::spawn(async move {
@@ -71,7 +72,7 @@ async fn send_and_read_nothing(host: &TestHost, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
     let mut socket = socket.connect(host.admin.unwrap()).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 0\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{BEARER}Last-Event-ID: 0\r\n\r\n");
     socket.write_all(request.as_bytes()).await.unwrap();
     socket
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     admin::requests::problem,
-    harness::{TestHost, TestResponse, fixture, within},
+    harness::{BEARER, TestHost, TestResponse, fixture, within},
     module::signing::Signed,
     raw::{RawResponse, read_responses},
     rollout::{
@@ -36,7 +36,7 @@ async fn an_announced_gigabyte_is_rejected_unread() {
     let host = TestHost::fixture("answers", &[]).await;
     for length in ["1073741824", "67108865"] {
         let mut socket = connect(&host).await;
-        socket.write_all(format!("{PUT}Content-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
+        socket.write_all(format!("{PUT}{BEARER}Content-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
         let response = only_response(&mut socket).await;
         assert_eq!(response.status, 413, "{response:?}");
         assert!(response.body.contains("at most 64 MiB"), "{response:?}");
@@ -53,7 +53,7 @@ async fn an_unannounced_gigabyte_is_rejected_at_the_limit() {
     let host = TestHost::fixture("answers", &[]).await;
     let before = host.peak_memory_kib();
     let mut socket = connect(&host).await;
-    socket.write_all(format!("{PUT}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
+    socket.write_all(format!("{PUT}{BEARER}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
     let (mut response, mut body) = socket.split();
     let chunk = [b"100000\r\n".as_slice(), &vec![0; 1 << 20], b"\r\n"].concat();
     let send = async {
@@ -82,7 +82,9 @@ async fn a_slow_upload_delays_no_other_request() {
     let component = fs::read(fixture("remembers")).unwrap();
     let mut slow = connect(&host).await;
     let (first, rest) = component.split_at(1000);
-    slow.write_all(format!("{PUT}Content-Length: {}\r\n\r\n", component.len()).as_bytes()).await.unwrap();
+    slow.write_all(format!("{PUT}{BEARER}Content-Length: {}\r\n\r\n", component.len()).as_bytes())
+        .await
+        .unwrap();
     slow.write_all(first).await.unwrap();
     // Wait until the host has started to read the upload.
     let busy = async {
@@ -110,7 +112,7 @@ async fn a_slow_upload_delays_no_other_request() {
 async fn an_upload_that_ends_early_releases_its_permit() {
     let host = TestHost::fixture("answers", &[]).await;
     let mut socket = connect(&host).await;
-    socket.write_all(format!("{PUT}Content-Length: 1000\r\n\r\nhalf").as_bytes()).await.unwrap();
+    socket.write_all(format!("{PUT}{BEARER}Content-Length: 1000\r\n\r\nhalf").as_bytes()).await.unwrap();
     socket.shutdown().await.unwrap();
     let _ = within("the end of the connection", read_responses(&mut socket)).await;
     let component = fs::read(fixture("remembers")).unwrap();

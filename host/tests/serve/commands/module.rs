@@ -8,14 +8,18 @@ use tokio::net::TcpListener;
 
 use crate::{
     admin::requests::TOKEN,
-    harness::{CommandOutput, TestHost, fixture, run, run_with},
+    harness::{self, CommandOutput, TestHost, fixture, run, run_with},
     rollout::swap::compiled,
 };
 
 /// Runs `orders-host module …` against this host.
 pub async fn module(host: &TestHost, arguments: &[&str]) -> CommandOutput {
     let url = format!("http://{}", host.admin.unwrap());
-    run_with(&[("ORDERS_ADMIN", &url)], ["module"].iter().chain(arguments)).await
+    run_with(
+        &[("ORDERS_ADMIN", &url), ("ORDERS_ADMIN_TOKEN", harness::TOKEN)],
+        ["module"].iter().chain(arguments),
+    )
+    .await
 }
 
 pub fn path(name: &str) -> String {

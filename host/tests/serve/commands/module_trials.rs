@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     commands::module::{check_failed, check_said, module, path, short},
-    harness::{CommandOutput, TestHost, binary, fixture, version_of, within},
+    harness::{CommandOutput, TOKEN, TestHost, binary, fixture, version_of, within},
 };
 
 /// Without smoke requests, each push would warn.
@@ -56,7 +56,8 @@ impl Load {
 /// Starts a command that runs while the test continues.
 pub fn start(url: &str, arguments: &[&str]) -> Child {
     let mut command = Command::new(binary());
-    command.env_clear().env("ORDERS_ADMIN", url).arg("module").args(arguments).kill_on_drop(true);
+    command.env_clear().env("ORDERS_ADMIN", url).env("ORDERS_ADMIN_TOKEN", TOKEN);
+    command.arg("module").args(arguments).kill_on_drop(true);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::process::Command;
 
-use crate::harness::{TestHost, binary, orders, run, version_of, within};
+use crate::harness::{TOKEN, TestHost, binary, orders, run, version_of, within};
 
 /// Where a stream of a command goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ impl Sink {
 /// Runs the program with its standard output there. Returns the exit status and what it wrote to standard error.
 async fn run_into(sink: Sink, arguments: &[String]) -> (ExitStatus, String) {
     let mut command = Command::new(binary());
-    command.env_clear().args(arguments).stdin(Stdio::null()).stdout(sink.open()).stderr(Stdio::piped());
+    command.env_clear().env("ORDERS_ADMIN_TOKEN", TOKEN).args(arguments);
+    command.stdin(Stdio::null()).stdout(sink.open()).stderr(Stdio::piped());
     let child = command.kill_on_drop(true).spawn().unwrap();
     let output = within("the end of a command", child.wait_with_output()).await.unwrap();
     (output.status, String::from_utf8(output.stderr).unwrap())

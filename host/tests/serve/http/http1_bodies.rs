@@ -1,6 +1,6 @@
 //! Chunked bodies, and the order of messages on a connection: what is read as a body, and what as the next request.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 use crate::{
     harness::{ORDER, TestHost, list_all, within},
@@ -214,7 +214,7 @@ async fn a_client_that_disconnects_while_the_component_works_frees_its_instance(
     let host = TestHost::fixture("blocks", &["--max-concurrent", "1", "--request-timeout", "10m"]).await;
     for round in 1..=3 {
         // The previous request releases its permit when the host has noticed that its client has disconnected.
-        let mut socket = within("a free permit", async {
+        let socket = within("a free permit", async {
             loop {
                 let mut socket = host.raw().await;
                 socket.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
@@ -229,10 +229,6 @@ async fn a_client_that_disconnects_while_the_component_works_frees_its_instance(
         })
         .await;
         assert_eq!(host.get("/health").await.status(), 200);
-        if round == 1 {
-            // The host treats a connection that its client has half closed as closed, and ends the request.
-            socket.shutdown().await.unwrap();
-            let _ = within("the end of the connection", socket.read(&mut [0; 64])).await;
-        }
+        drop(socket);
     }
 }

@@ -131,7 +131,7 @@ async fn a_body_of_exactly_the_limit_is_accepted() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_gets_408() {
-    let host = TestHost::orders(&["--request-timeout", "3s", "--max-concurrent", "1"]).await;
+    let host = TestHost::orders(&["--request-timeout", "1s", "--max-concurrent", "1"]).await;
     let mut slow = host.raw().await;
     let head = format!("{HEAD}Expect: 100-continue\r\nContent-Length: 100\r\n\r\n");
     slow.write_all(head.as_bytes()).await.unwrap();
@@ -143,6 +143,7 @@ async fn a_body_that_does_not_arrive_in_time_gets_408() {
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     let response = read_to_end(&mut slow).await;
     assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
+    assert!(response.contains("did not arrive in time"), "{response}");
     assert_eq!(field(&response, "connection"), Some("close"));
 }
 
@@ -157,39 +158,6 @@ async fn a_body_that_ends_early_creates_nothing() {
     host.log().access("broken").await;
     let listed = host.get("/api/v1/orders").await;
     assert_eq!(listed.json()["items"].as_array().unwrap().len(), 0);
-}
-
-#[tokio::test]
-async fn the_bodies_of_all_requests_together_are_bounded() {
-    let options = ["--max-body", "64KiB", "--max-buffered", "64KiB", "--request-timeout", "50s"];
-    let host = TestHost::orders(&options).await;
-    let hoard = format!("{HEAD}Content-Length: 65536\r\n\r\n{}", " ".repeat(60 * 1024));
-    let mut hoarder = host.raw().await;
-    hoarder.write_all(hoard.as_bytes()).await.unwrap();
-
-    // As soon as the host has read these bytes, there is room for 4 KiB at most.
-    let large = || post("/api/v1/orders", format!("{ORDER}{}", " ".repeat(8 * 1024)));
-    let mut client = host.connect().await;
-    let rejected = within("a rejected body", async {
-        loop {
-            let response = client.send(large()).await.unwrap();
-            if response.status() != 201 {
-                return response;
-            }
-            // The two requests race for the memory, and either may be rejected.
-            if hoarder.try_read(&mut [0; 64]).is_ok() {
-                hoarder = host.raw().await;
-                hoarder.write_all(hoard.as_bytes()).await.unwrap();
-            }
-        }
-    })
-    .await;
-    rejected.host_problem(503);
-    assert_eq!(client.create().await.unwrap().status(), 201, "a small body still fits");
-
-    hoarder.shutdown().await.unwrap();
-    read_to_end(&mut hoarder).await;
-    assert_eq!(host.connect().await.send(large()).await.unwrap().status(), 201);
 }
 
 #[tokio::test]

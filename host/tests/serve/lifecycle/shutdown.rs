@@ -6,9 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -84,8 +85,11 @@ async fn a_draining_host_is_not_ready_but_serves() {
     let created = host.connect().await.create().await.unwrap();
     assert_eq!(created.status(), 201);
 
-    host.signal(Signal::INT);
-    assert_eq!(host.exit().await.code(), Some(1), "a second signal makes it exit immediately");
+    assert_eq!(
+        signal_until_exit(&mut host, Signal::INT).await,
+        Some(1),
+        "a second signal makes it exit immediately"
+    );
 }
 
 #[tokio::test]
@@ -171,20 +175,46 @@ async fn read_response(socket: &mut TcpStream) -> String {
     }
 }
 
+/// Sends the header of a request that creates an order, and the beginning of its body. Returns the rest.
+async fn begin_to_create(socket: &mut TcpStream) -> String {
+    let body = format!("{}{ORDER}", " ".repeat(800 * 1024));
+    let head = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
+    let begin = format!("{head}\r\nContent-Length: {}\r\n\r\n", body.len());
+    socket.write_all(begin.as_bytes()).await.unwrap();
+    body
+}
+
+/// Sends `body` slowly until the listener has closed, and then what is left of it. A body that pauses would be rejected.
+async fn send_across_the_close(host: &TestHost, socket: &mut TcpStream, body: &str) {
+    let sent = AtomicUsize::new(0);
+    let slowly = async {
+        let mut every = tokio::time::interval(Duration::from_millis(100));
+        for part in body.as_bytes().chunks(8 * 1024) {
+            every.tick().await;
+            // It fits into the kernel's buffers, so that it is written whole.
+            socket.write_all(part).await.unwrap();
+            sent.fetch_add(part.len(), Ordering::Relaxed);
+        }
+        std::future::pending::<()>().await;
+    };
+    let closed = async { while Client::connect(host.address).await.is_ok() {} };
+    tokio::select! {
+        () = within("the listener to close", closed) => {}
+        () = slowly => {}
+    }
+    socket.write_all(&body.as_bytes()[sent.load(Ordering::Relaxed)..]).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_request_in_flight_is_answered_after_the_listener_has_closed() {
     let mut host = TestHost::orders(&[]).await;
     let mut socket = host.raw().await;
-    let (first, rest) = ORDER.split_at(10);
-    let head = "POST /api/v1/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json";
-    let begin = format!("{head}\r\nContent-Length: {}\r\n\r\n{first}", ORDER.len());
-    socket.write_all(begin.as_bytes()).await.unwrap();
+    let body = begin_to_create(&mut socket).await;
     // A response on a later connection shows that the first one has been accepted.
     assert_eq!(host.get("/health").await.status(), 200);
 
     host.signal(Signal::TERM);
-    within("the listener to close", async { while Client::connect(host.address).await.is_ok() {} }).await;
-    socket.write_all(rest.as_bytes()).await.unwrap();
+    send_across_the_close(&host, &mut socket, &body).await;
     let response = read_to_end(&mut socket).await;
     assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
     assert!(response.contains("\r\nconnection: close\r\n"), "{response}");
@@ -217,9 +247,43 @@ async fn a_second_signal_makes_the_service_exit_immediately() {
 
     host.signal(Signal::TERM);
     host.log().wait_for("the drain", |line| line["event"] == "drain.started").await;
-    host.signal(Signal::TERM);
-    assert_eq!(host.exit().await.code(), Some(1));
+    let began = Instant::now();
+    assert_eq!(signal_until_exit(&mut host, Signal::TERM).await, Some(1));
+    assert!(began.elapsed() > Duration::from_millis(500), "a repeated signal is the same signal");
     assert!(within("the request to be cut", request).await.unwrap().is_err());
+}
+
+/// Some supervisors send a signal to the process and to its group, or two different ones.
+#[tokio::test]
+async fn a_signal_repeated_within_a_second_cuts_no_request() {
+    let mut host = TestHost::orders(&["--drain-timeout", "1m"]).await;
+    let mut socket = host.raw().await;
+    let body = begin_to_create(&mut socket).await;
+    // A response on a later connection shows that the first one has been accepted.
+    assert_eq!(host.get("/health").await.status(), 200);
+
+    for signal in [Signal::TERM, Signal::INT] {
+        host.signal(signal);
+    }
+    send_across_the_close(&host, &mut socket, &body).await;
+    let response = read_to_end(&mut socket).await;
+    assert!(response.starts_with("HTTP/1.1 201 "), "{response}");
+    assert_eq!(host.exit().await.code(), Some(0));
+}
+
+/// Sends a signal again and again until the process has exited, and returns its exit code. The signals of one second count as one.
+pub async fn signal_until_exit(host: &mut TestHost, signal: Signal) -> Option<i32> {
+    let pid = host.pid();
+    let signals = async {
+        loop {
+            let _ = kill_process(pid, signal);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        status = host.exit() => status.code(),
+        never = signals => never,
+    }
 }
 
 /// Clients that connect and disconnect again and again leave nothing behind.

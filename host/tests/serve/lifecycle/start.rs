@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
 
-use crate::harness::{TestHost, binary, fixture, orders, run, within};
+use rustix::process::Signal;
+
+use crate::harness::{CommandOutput, TestHost, binary, fixture, orders, run, within};
 
 /// A folder that a failed start must not change.
 struct UnchangedFolder {
@@ -37,13 +39,16 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Starts the service with valid options, overridden by `options`, and checks how the start fails.
-async fn check_start_fails(folder: &UnchangedFolder, options: &[&str], expected: &[&str]) {
+async fn check_start_fails(folder: &UnchangedFolder, options: &[&str], expected: &[&str]) -> CommandOutput {
     let mut arguments = vec!["serve".to_owned()];
     let store = format!("sqlite:{}", folder.path("fresh.db"));
     let component = orders().display().to_string();
-    for (option, value) in
-        [("--component", component.as_str()), ("--store", &store), ("--listen", "127.0.0.1:0")]
-    {
+    for (option, value) in [
+        ("--component", component.as_str()),
+        ("--store", &store),
+        ("--listen", "127.0.0.1:0"),
+        ("--admin-listen", "off"),
+    ] {
         let file = format!("{option}-file");
         if !options.iter().any(|given| *given == option || *given == file) {
             arguments.extend([option.to_owned(), value.to_owned()]);
@@ -56,8 +61,9 @@ async fn check_start_fails(folder: &UnchangedFolder, options: &[&str], expected:
     for part in expected {
         assert!(ran.stderr.contains(part), "{options:?}: no {part:?} in {}", ran.stderr);
     }
-    assert!(!ran.stdout.contains("serving"), "{options:?}: {}", ran.stdout);
+    assert!(!ran.stdout.contains("service.started"), "{options:?}: {}", ran.stdout);
     assert_eq!(contents(folder.folder.path()), folder.before, "{options:?}");
+    ran
 }
 
 #[tokio::test]
@@ -188,6 +194,66 @@ async fn a_store_that_cannot_be_opened_ends_the_start() {
     }
 }
 
+/// What is quick to check comes before the component is compiled, and before the service listens.
+#[tokio::test]
+async fn quick_checks_come_first() {
+    let folder = UnchangedFolder::new(&[("garbage.db", &[b'x'; 8192])]);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let used = tempfile::tempdir().unwrap();
+    let used = used.path().to_str().unwrap();
+    let _other = TestHost::orders(&["--module-dir", used]).await;
+    let token_file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(token_file.path(), "0123456789abcdef").unwrap();
+    let token = token_file.path().to_str().unwrap();
+    let (missing, garbage) = (folder.path("no/such.db"), folder.path("garbage.db"));
+    for (options, says) in [
+        (&["--listen", &address][..], "in use"),
+        (&["--admin-listen", &address, "--admin-token-file", token], "in use"),
+        (&["--store", &format!("sqlite:{missing}")], "does not exist"),
+        (&["--store", &format!("sqlite:{garbage}")], "not a SQLite database"),
+        (&["--store", "postgres://localhost/x?sslmode=verify-full&sslrootcert=/no/such"], "sslrootcert"),
+        (&["--trusted-keys", "/no/such/keys"], "/no/such/keys"),
+        (&["--module-dir", used], "another process uses it"),
+        (&["--admin-listen", "127.0.0.1:0", "--admin-token-file", "/no/such/token"], "/no/such/token"),
+    ] {
+        let ran = check_start_fails(&folder, options, &[says]).await;
+        for event in ["module.compiled", "service.listening"] {
+            assert!(!ran.stdout.contains(event), "{options:?}: {}", ran.stdout);
+        }
+    }
+}
+
+/// The service answers health probes while it prepares its module, so that nobody restarts it.
+#[tokio::test]
+async fn a_service_that_starts_is_healthy_and_not_ready() {
+    // On a busy machine, a start may be over before the test has asked.
+    for _ in 0..20 {
+        let mut host = TestHost::launch(&fixture("starts_slowly"), &["--max-cpu", "10m"]).await;
+        let mut client = host.connect().await;
+        assert_eq!(client.get("/health").await.status(), 200);
+        let responses = [client.get("/ready").await, client.get("/docs").await, client.get("/").await];
+        host.wait_until_serving().await;
+        assert_eq!(client.get("/ready").await.status(), 200);
+        if responses.iter().all(|response| response.status() == 503) {
+            for response in responses {
+                assert!(response.host_problem(503).contains("starting"), "{response:?}");
+                assert_eq!(response.field("retry-after"), "1");
+            }
+            return;
+        }
+    }
+    panic!("the starts were too fast to be seen");
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_start() {
+    let mut host = TestHost::launch(&fixture("starts_slowly"), &[]).await;
+    host.signal(Signal::TERM);
+    assert_eq!(host.exit().await.code(), Some(0));
+    host.log().wait_for("the line", |line| line["event"] == "service.start_aborted").await;
+}
+
 /// Each option can be given as an environment variable; the command line takes precedence.
 #[tokio::test]
 async fn the_command_line_takes_precedence_over_variables() {
@@ -235,7 +301,7 @@ async fn a_restart_can_reuse_the_address_and_the_store() {
     let mut host = TestHost::orders(&["--store", &location]).await;
     let address = host.address.to_string();
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
-    host.signal(rustix::process::Signal::TERM);
+    host.signal(Signal::TERM);
     host.exit().await;
     let host = TestHost::orders(&["--store", &location, "--listen", &address]).await;
     let listed = host.get("/api/v1/orders").await;

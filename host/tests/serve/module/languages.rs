@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::{net::TcpListener, process::Command, sync::OnceCell, time::timeout};
 
 use crate::{
-    harness::{TestHost, binary, component, within},
+    harness::{TOKEN, TestHost, binary, component, within},
     sandbox::outbound::Upstream,
 };
 
@@ -42,7 +42,12 @@ impl Language {
             let mut push = Command::new(binary());
             push.args(["module", "push"]).arg(component(&format!("languages/{name}/component.wasm")));
             push.args(["--canary", "0", "--admin", &format!("http://{}", host.admin.unwrap())]);
-            let output = push.env_clear().stdin(Stdio::null()).kill_on_drop(true).output();
+            let output = push
+                .env_clear()
+                .env("ORDERS_ADMIN_TOKEN", TOKEN)
+                .stdin(Stdio::null())
+                .kill_on_drop(true)
+                .output();
             let output = timeout(COMPILE_TIMEOUT, output).await.expect("it compiles in time").unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(host.get("/hello").await.status(), 200);

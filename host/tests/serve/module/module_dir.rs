@@ -111,6 +111,26 @@ async fn a_pushed_module_serves_after_kill_9() {
     assert_eq!(ask(&host, "POST", "/v1/rollback", "").await.status(), 409);
 }
 
+/// A process that drains for minutes must not delay its successor.
+#[tokio::test]
+async fn the_next_process_starts_while_the_former_one_drains() {
+    let folder = Folder::new();
+    let modules = folder.modules().display().to_string();
+    let options = ["--module-dir", &modules, "--drain-delay", "10m"];
+    let former = TestHost::start(&folder.component(), &options).await;
+    serve_pushed(&former, "remembers").await;
+    former.signal(Signal::TERM);
+    let released = |line: &Value| line["event"] == "module.folder_released";
+    former.log().wait_for("the module folder to be released", released).await;
+
+    let next = folder.start(&[]).await;
+    assert_eq!((body(&next).await, body(&former).await), (REQUEST_1.to_vec(), REQUEST_1.to_vec()));
+    serve_pushed(&next, "leaks").await;
+    kill(former).await;
+    kill(next).await;
+    assert_eq!(body(&folder.start(&[]).await).await, HELLO);
+}
+
 #[tokio::test]
 async fn a_module_that_was_rolled_back_to_serves_after_kill_9() {
     let folder = Folder::new();
@@ -245,7 +265,7 @@ async fn kill_9_at_every_step_of_a_push_leaves_the_old_module_or_the_new_one() {
         assert_eq!(body(&host).await, REQUEST_1, "{point}");
         // The response may be lost with the process.
         let bytes = fs::read(fixture("leaks")).unwrap();
-        let mut operator = crate::harness::Client::connect(host.admin.unwrap()).await.unwrap();
+        let mut operator = host.operator().await;
         let request = http::Request::put("/v1/modules?canary=50&window=100ms&max-window=100ms")
             .body(http_body_util::Full::from(bytes));
         let _ = operator.send(request.unwrap()).await;

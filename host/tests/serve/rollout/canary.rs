@@ -15,7 +15,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Client, TestHost, TestResponse, fixture, version_of, within};
+use crate::harness::{TestHost, TestResponse, fixture, version_of, within};
 
 /// The response of `answers` and of similar fixtures.
 pub const HELLO: &[u8] = b"hello\n";
@@ -24,7 +24,7 @@ const LONG_TRIAL: &str = "canary=10%25&window=10m";
 
 /// Sends one request to the admin API.
 pub async fn ask(host: &TestHost, method: &str, path: &str, body: impl Into<Bytes>) -> TestResponse {
-    let mut client = Client::connect(host.admin.expect("the admin API is on")).await.unwrap();
+    let mut client = host.operator().await;
     let request = Request::builder().method(method).uri(path).body(Full::new(body.into())).unwrap();
     client.send(request).await.expect("a response")
 }

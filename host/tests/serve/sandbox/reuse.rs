@@ -56,8 +56,7 @@ async fn an_instance_serves_as_many_requests_as_allowed() {
 
 #[tokio::test]
 async fn an_instance_in_a_changed_state_is_discarded() {
-    let host =
-        TestHost::fixture("remembers", &["--instance-reuse", "1000", "--request-timeout", "300ms"]).await;
+    let host = TestHost::fixture("remembers", &["--instance-reuse", "1000", "--max-cpu", "500ms"]).await;
     let mut client = host.connect().await;
     for (path, status) in [("/grow", 200), ("/keep", 200), ("/trap", 500), ("/spin", 504), ("/grow", 200)] {
         // The instance is reused at first.

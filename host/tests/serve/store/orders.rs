@@ -1,5 +1,6 @@
 //! The orders component in the host, on a real store: the life of an order as a client sees it.
 
+use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::harness::{ORDER, TestHost, list_all, post};
@@ -92,6 +93,25 @@ async fn the_largest_order_is_accepted() {
     assert_eq!(list_all(&mut client).await.len(), 40);
 }
 
+/// However many ask whether the service is ready, the store is asked once at a time, and its answer is kept for half a second.
+#[tokio::test]
+async fn many_probes_are_one_question() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("orders.db");
+    let host = TestHost::orders(&["--store", &format!("sqlite:{}", path.display())]).await;
+    let lock_holder = rusqlite::Connection::open(&path).unwrap();
+    lock_holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // From now on each question includes a commit.
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 503);
+    let responses = join_all((0..100).map(|_| host.get("/ready"))).await;
+    assert!(responses.iter().all(|response| response.status() == 503), "{responses:?}");
+    let questions = || host.log().lines().iter().filter(|line| line["event"] == "service.not_ready").count();
+    // A question takes a second here, so the connections of a slow machine may need another one.
+    assert!((1..=10).contains(&questions()), "{} questions", questions());
+    lock_holder.execute_batch("ROLLBACK").unwrap();
+    host.ready(200).await;
+}
+
 /// Another process holds the database's write lock, so nothing can be made durable, and nothing may be acknowledged.
 #[tokio::test]
 async fn a_store_that_cannot_commit_yields_503_and_never_a_false_201() {
@@ -108,13 +128,13 @@ async fn a_store_that_cannot_commit_yields_503_and_never_a_false_201() {
     assert_eq!(rejected.json()["type"], "/problems/store-unavailable");
     let id = rejected.field("x-request-id");
     host.log().wait_for("the cause", |line| line["request_id"] == id && line["target"] == "guest").await;
-    assert_eq!(host.get("/ready").await.status(), 503);
+    host.ready(503).await;
     // Requests without a commit still work.
     assert_eq!(client.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 1);
 
     lock_holder.execute_batch("ROLLBACK").unwrap();
     drop(lock_holder);
     assert_eq!(client.create().await.unwrap().status(), 201);
-    assert_eq!(host.get("/ready").await.status(), 200);
+    host.ready(200).await;
     assert_eq!(client.get("/api/v1/orders").await.json()["items"].as_array().unwrap().len(), 2);
 }

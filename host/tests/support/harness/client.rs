@@ -23,6 +23,8 @@ pub const ORDER: &str =
 pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
+    /// Sent with each request that has no other.
+    token: Option<&'static str>,
 }
 
 impl Client {
@@ -32,7 +34,12 @@ impl Client {
         let (sender, connection) =
             http1::handshake(TokioIo::new(socket)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
-        Ok(Self { sender, host: address.to_string() })
+        Ok(Self { sender, host: address.to_string(), token: None })
+    }
+
+    /// The same connection, on which requests carry this token.
+    pub fn with_token(self, token: Option<&'static str>) -> Self {
+        Self { token, ..self }
     }
 
     /// Sends a request and reads the whole response.
@@ -50,6 +57,10 @@ impl Client {
     ) -> Result<Response<Incoming>, hyper::Error> {
         let host = self.host.parse().expect("an address is a valid field value");
         request.headers_mut().entry("host").or_insert(host);
+        if let Some(token) = self.token {
+            let value = format!("Bearer {token}").parse().expect("a token is a valid field value");
+            request.headers_mut().entry("authorization").or_insert(value);
+        }
         within("the connection to accept a request", self.sender.ready()).await?;
         within("the head of a response", self.sender.send_request(request)).await
     }

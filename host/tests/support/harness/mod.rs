@@ -40,6 +40,12 @@ pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
     }
 }
 
+/// The admin token of a host, unless its test configures the admin API itself.
+pub const TOKEN: &str = "3d0b7a5e1c9f48d2b6a4";
+
+/// The header field with this token, for a request that a test writes by hand.
+pub const BEARER: &str = "Authorization: Bearer 3d0b7a5e1c9f48d2b6a4\r\n";
+
 /// The binary under test.
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_orders-host"))
@@ -105,17 +111,32 @@ pub struct TestHost {
     pub address: SocketAddr,
     /// The address of its admin API.
     pub admin: Option<SocketAddr>,
+    /// What [`TestHost::operator`] sends.
+    token: Option<&'static str>,
 }
 
 impl TestHost {
     /// Starts `orders-host serve` with the component, an in-memory store, no drain delay, the admin API on a free
-    /// port, and without trials and watches. `options` are added, and replace these defaults.
+    /// port with [`TOKEN`], and without trials and watches. `options` are added, and replace these defaults. A test that
+    /// gives `--admin-listen` or a variable with a token gets no other token.
     pub async fn start(component: &Path, options: &[&str]) -> Self {
         Self::start_with(component, options, &[]).await
     }
 
     /// Like [`TestHost::start`], with an environment of `variables` alone.
     pub async fn start_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut host = Self::launch_with(component, options, variables).await;
+        host.wait_until_serving().await;
+        host
+    }
+
+    /// Like [`TestHost::start`], but returns when the host listens: it may not serve yet.
+    pub async fn launch(component: &Path, options: &[&str]) -> Self {
+        Self::launch_with(component, options, &[]).await
+    }
+
+    /// Like [`TestHost::launch`], with an environment of `variables` alone.
+    pub async fn launch_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
@@ -135,8 +156,12 @@ impl TestHost {
             }
         }
         command.args(options);
+        let configured = options.contains(&"--admin-listen")
+            || variables.iter().any(|(name, _)| name.starts_with("ORDERS_ADMIN_TOKEN"));
+        let token = (!configured).then_some(TOKEN);
         let mut child = command
             .env_clear()
+            .envs(token.map(|token| ("ORDERS_ADMIN_TOKEN", token)))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -145,10 +170,30 @@ impl TestHost {
             .spawn()
             .expect("the host can be started");
         let log = Log::follow(child.stdout.take().expect("stdout is piped"));
-        let serving = log.wait_for("the start of the host", |line| line["message"] == "serving").await;
-        let address = |name: &str| serving[name].as_str().and_then(|address| address.parse().ok());
-        let (address, admin) = (address("address"), address("admin_address"));
-        Self { child, log, address: address.expect("the log contains the address"), admin }
+        let listening = log.wait_for("the host to listen", |line| line["event"] == "service.listening").await;
+        let address = address_in(&listening, "listen").expect("the log contains the address");
+        Self { child, log, address, admin: None, token }
+    }
+
+    /// Waits until a host that was launched serves.
+    pub async fn wait_until_serving(&mut self) {
+        let serving = self.log.wait_for("the start of the host", |line| line["message"] == "serving").await;
+        self.admin = address_in(&serving, "admin_address");
+    }
+
+    /// Requests `/ready` until it has this status, and returns the response: an answer may be half a second old.
+    pub async fn ready(&self, status: u16) -> TestResponse {
+        let asked = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tick.tick().await;
+                let response = self.get("/ready").await;
+                if response.status() == status {
+                    return response;
+                }
+            }
+        };
+        within(&format!("/ready to return {status}"), asked).await
     }
 
     /// Starts a host with the orders component.
@@ -161,14 +206,15 @@ impl TestHost {
         Self::start(&fixture(name), options).await
     }
 
-    /// Like [`TestHost::start`], with an admin token.
+    /// Like [`TestHost::start`], with another admin token, which [`TestHost::operator`] does not send.
     pub async fn with_token(component: &Path, options: &[&str], token: &str) -> Self {
         Self::start_with(component, options, &[("ORDERS_ADMIN_TOKEN", token)]).await
     }
 
-    /// A new connection to its admin API.
+    /// A new connection to its admin API, on which requests carry the token.
     pub async fn operator(&self) -> Client {
-        Client::connect(self.admin.expect("the admin API is on")).await.expect("the host accepts connections")
+        let client = Client::connect(self.admin.expect("the admin API is on")).await;
+        client.expect("the host accepts connections").with_token(self.token)
     }
 
     /// The log of the host.
@@ -234,10 +280,14 @@ impl TestHost {
         names.map(|name| name.trim().to_owned()).collect()
     }
 
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         let id = self.child.id().expect("the host is running");
         Pid::from_raw(i32::try_from(id).expect("a process id")).expect("a process id")
     }
+}
+
+fn address_in(line: &serde_json::Value, name: &str) -> Option<SocketAddr> {
+    line[name].as_str().and_then(|address| address.parse().ok())
 }
 
 /// Limits the size of the files that a process writes, in bytes, or lifts the limit.

@@ -1,0 +1,118 @@
+//! Waits for a store that cannot be reached: its server may be about to start, or another may be about to replace it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    commands::error::CommandError::{self, CouldNotRun},
+    config::{Period, ServeConfig, StoreLocation},
+    lifecycle::shutdown::{Lifecycle, Phase},
+    store::{self, Backoff, OpenError, Store},
+};
+
+/// How often the log repeats a reason that stays the same.
+const REPORT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The store of a start, and how long the start may still wait for it.
+pub(super) struct StoreWait<'a> {
+    config: &'a ServeConfig,
+    lifecycle: &'a Lifecycle,
+    /// Only waiting uses it up.
+    left: Duration,
+}
+
+impl<'a> StoreWait<'a> {
+    /// Waits for `--store-wait` in all.
+    pub(super) fn new(config: &'a ServeConfig, lifecycle: &'a Lifecycle) -> Self {
+        Self { config, lifecycle, left: config.store_wait.0 }
+    }
+
+    /// Waits until the store can be reached. Creates nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::CouldNotRun`], if somebody must correct something, or the time is up.
+    pub(super) async fn reach(&mut self) -> Result<(), CommandError> {
+        self.succeed(async |location| store::reach(location).await).await
+    }
+
+    /// Waits until the store is open, and creates it if it does not exist.
+    ///
+    /// # Errors
+    ///
+    /// As [`StoreWait::reach`].
+    pub(super) async fn open(&mut self) -> Result<(StoreLocation, Arc<dyn Store>), CommandError> {
+        self.succeed(async |location| store::open(location).await.map(|store| (location.clone(), store)))
+            .await
+    }
+
+    /// Repeats an attempt until it succeeds. Its location is read again each time, because a file may name a new server.
+    async fn succeed<T>(
+        &mut self,
+        attempt: impl AsyncFn(&StoreLocation) -> Result<T, OpenError>,
+    ) -> Result<T, CommandError> {
+        let deadline = Instant::now() + self.left;
+        let mut backoff = Backoff::default();
+        let mut report = Report::default();
+        loop {
+            let failure = match self.config.store.location(self.config.limits.request_timeout.0) {
+                Ok(location) => match attempt(&location).await {
+                    Ok(done) => {
+                        self.left = deadline.saturating_duration_since(Instant::now());
+                        self.end_waiting(&report);
+                        return Ok(done);
+                    }
+                    Err(error) if error.is_final() => return Err(CommandError::could_not_run(error)),
+                    Err(error) => error.to_string(),
+                },
+                // It was valid when the start checked it: somebody is about to replace it.
+                Err(why) => why,
+            };
+            self.left = deadline.saturating_duration_since(Instant::now());
+            if self.left.is_zero() {
+                return Err(CouldNotRun(self.gave_up(failure)));
+            }
+            self.lifecycle.enter(Phase::AwaitingStore);
+            report.waiting(&failure, self.left);
+            backoff.delay_next();
+            sleep_until(backoff.not_before.min(deadline)).await;
+        }
+    }
+
+    fn end_waiting(&self, report: &Report) {
+        if report.last.is_some() {
+            self.lifecycle.enter(Phase::Starting);
+            tracing::info!(event = "store.reached", left = %whole_seconds(self.left), "store reached");
+        }
+    }
+
+    fn gave_up(&self, failure: String) -> String {
+        match self.config.store_wait {
+            Period(Duration::ZERO) => failure,
+            waited => format!("{failure}; the start has waited for {waited} (--store-wait)"),
+        }
+    }
+}
+
+/// What the log was told about a wait.
+#[derive(Default)]
+struct Report {
+    last: Option<(String, Instant)>,
+}
+
+impl Report {
+    fn waiting(&mut self, why: &str, left: Duration) {
+        let is_known =
+            self.last.as_ref().is_some_and(|(known, at)| known == why && at.elapsed() < REPORT_INTERVAL);
+        if !is_known {
+            self.last = Some((why.to_owned(), Instant::now()));
+            let left = whole_seconds(left);
+            tracing::warn!(event = "store.waiting", why, %left, "waiting for the store");
+        }
+    }
+}
+
+fn whole_seconds(time: Duration) -> Period {
+    Period(Duration::from_secs(time.as_secs()))
+}
