@@ -62,7 +62,7 @@ pub(super) fn verify_chain(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{slice::from_ref, time::Duration};
 
     use proptest::prelude::*;
     use rcgen::{
@@ -117,7 +117,7 @@ mod tests {
         let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
         let roots = [root];
         assert_eq!(verify(&server, &[], &roots), Ok(()));
-        assert_eq!(verify(&below_intermediate, &[intermediate.clone()], &roots), Ok(()));
+        assert_eq!(verify(&below_intermediate, from_ref(&intermediate), &roots), Ok(()));
         assert_eq!(verify(&below_intermediate, &[server, intermediate.clone()], &roots), Ok(()));
         assert_eq!(verify(&below_intermediate, &[], &[intermediate]), Ok(()));
         assert_eq!(verify(&own, &[], &[old_root.clone(), own.clone()]), Ok(()));
@@ -129,11 +129,11 @@ mod tests {
         let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
         let unknown = Err(CertificateError::UnknownIssuer);
         assert_eq!(verify(&server, &[], &[]), unknown);
-        assert_eq!(verify(&server, &[root.clone()], &[]), unknown, "a root that the server sent");
+        assert_eq!(verify(&server, from_ref(&root), &[]), unknown, "a root that the server sent");
         assert_eq!(verify(&server, &[], &[own.clone(), old_root.clone(), intermediate.clone()]), unknown);
-        assert_eq!(verify(&below_intermediate, &[], &[root.clone()]), unknown, "the intermediate is missing");
-        assert_eq!(verify(&below_intermediate, &[server], &[root.clone()]), unknown, "another one is there");
-        assert_eq!(verify(&own, &[own.clone()], &[root.clone()]), unknown, "self-signed, but not the root");
+        assert_eq!(verify(&below_intermediate, &[], from_ref(&root)), unknown, "the intermediate is missing");
+        assert_eq!(verify(&below_intermediate, &[server], from_ref(&root)), unknown, "another one is there");
+        assert_eq!(verify(&own, from_ref(&own), from_ref(&root)), unknown, "self-signed, but not the root");
         let roots = [root];
         assert_eq!(
             verify(&below_old_root, &[old_root], &roots),
@@ -305,7 +305,7 @@ mod tests {
         fn any_bytes_are_refused(bytes: Vec<u8>) {
             let [root, ..] = manual();
             let server = CertificateDer::from(bytes);
-            prop_assert!(verify(&server, &[server.clone()], &[root, ]).is_err());
+            prop_assert!(verify(&server, from_ref(&server), &[root]).is_err());
         }
 
         /// One changed byte anywhere spoils a certificate that is not a root.
