@@ -62,7 +62,7 @@ pub(super) fn verify_chain(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{slice::from_ref, time::Duration};
 
     use proptest::prelude::*;
     use rcgen::{
@@ -80,74 +80,7 @@ mod tests {
     /// Made by the commands of PostgreSQL's manual, but with elliptic curves and for a hundred years: a root, an
     /// intermediate below it, and of version 1 a server below each; a self-signed server; a root of version 1 and a server
     /// below it.
-    const MANUAL: &str = "\
------BEGIN CERTIFICATE-----
-MIIBdTCCARugAwIBAgIUVbIWCp2g/uvG299Qf11XxLAb2IgwCgYIKoZIzj0EAwIw
-DzENMAsGA1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkz
-OVowDzENMAsGA1UEAwwEcm9vdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABGs2
-bczcHgfJQZ7XAcggYV8XLOm00wJQhC9j/AyIeIx1tRA5HSZKmT+KWheXt2TSWOst
-zR7SJYEf75y7rMejL1OjUzBRMB0GA1UdDgQWBBRA4W+IduBj6+5toW1N9bReGQfN
-AjAfBgNVHSMEGDAWgBRA4W+IduBj6+5toW1N9bReGQfNAjAPBgNVHRMBAf8EBTAD
-AQH/MAoGCCqGSM49BAMCA0gAMEUCIQCzFAK28PfaFRdixqTfg7+DMSXIXDqf1jfv
-eMSCW0qOsgIgQChlAeqYGvB8RmsdmU2fSa8cQQAKlKAh/YFRNSkl/b0=
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBfTCCASOgAwIBAgIUOc/EVoiVnlpcsBjNThsvpYyiKKQwCgYIKoZIzj0EAwIw
-DzENMAsGA1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkz
-OVowFzEVMBMGA1UEAwwMaW50ZXJtZWRpYXRlMFkwEwYHKoZIzj0CAQYIKoZIzj0D
-AQcDQgAE/IvKKeys/X14r8pcNpHQPHq7OhH+RqJNU4/dwCYldbZSEuofqAwbax+B
-VMLGorKtquCEHvzM+tM2cmjvtxdYmKNTMFEwHQYDVR0OBBYEFOS4CLBx6mq/Ziya
-CWHzZNkI/KRoMB8GA1UdIwQYMBaAFEDhb4h24GPr7m2hbU31tF4ZB80CMA8GA1Ud
-EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIgWn33e7udP5DzLbAasdJhs3op
-ldIowjGah+ooHeAhwCICIQDevY9+Onhciy6Ulhh5DAjjmmMC1jKjKIRQz8RNUfjW
-JQ==
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBMDCB2AIUOc/EVoiVnlpcsBjNThsvpYyiKKUwCgYIKoZIzj0EAwIwDzENMAsG
-A1UEAwwEcm9vdDAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEwMzA1NTkzOVowJjEP
-MA0GA1UECgwGT3JkZXJzMRMwEQYDVQQDDApkYi5leGFtcGxlMFkwEwYHKoZIzj0C
-AQYIKoZIzj0DAQcDQgAEmHDFVr3bWRVvFP1yosDDnxvC7XBmw5M4DKux6sPBKxfl
-XZ/t0Z1I74iRJCv1HOPCceR0fxXrd46YDrmfmWGSEzAKBggqhkjOPQQDAgNHADBE
-AiABUXVmYXBdoFN/JPMvkvMDO8N3aIynDdekorwOpEkJiQIgaB+XB1bnaVHoltu4
-6kjSNkEIEJfS4ysHwAEMWD7oHqY=
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBOjCB4AIUDW8KzbN8DCd6tDRn3/qW4sLuzagwCgYIKoZIzj0EAwIwFzEVMBMG
-A1UEAwwMaW50ZXJtZWRpYXRlMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1
-OTM5WjAmMQ8wDQYDVQQKDAZPcmRlcnMxEzARBgNVBAMMCmRiLmV4YW1wbGUwWTAT
-BgcqhkjOPQIBBggqhkjOPQMBBwNCAASYcMVWvdtZFW8U/XKiwMOfG8LtcGbDkzgM
-q7Hqw8ErF+Vdn+3RnUjviJEkK/Uc48Jx5HR/Fet3jpgOuZ+ZYZITMAoGCCqGSM49
-BAMCA0kAMEYCIQDlqGfD4NYVUzzKLbCHRT2BxiByt5YhsutF8k8/k7PyBAIhAMbX
-dtJmqFHD6ZjjGOxOqyjQNdxK1n7Ug8+vfNT0GzwW
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBgTCCASegAwIBAgIUF6xYj88/67wr6oMjE+7TF01xZQYwCgYIKoZIzj0EAwIw
-FTETMBEGA1UEAwwKZGIuZXhhbXBsZTAgFw0yNjExMjcwNTU5MzlaGA8yMTI2MTEw
-MzA1NTkzOVowFTETMBEGA1UEAwwKZGIuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqG
-SM49AwEHA0IABGBZyTdYU6j62wH4ZlW652cPN3G5RkDgCcxM0GT0BFbddmWKOWKh
-VOTQE9h4wseTXfbt6KwIx1A4HzHECgypbVmjUzBRMB0GA1UdDgQWBBS4ivT0eDbU
-LBWR9WJRz8JrzPu5GjAfBgNVHSMEGDAWgBS4ivT0eDbULBWR9WJRz8JrzPu5GjAP
-BgNVHRMBAf8EBTADAQH/MAoGCCqGSM49BAMCA0gAMEUCICNcVdDHFQktUFmrtcPE
-eyNQxla4SCzcenyVMblDho48AiEAswcd2d3faVVPF/ETcvJT2aarnX3i/sB7XU1N
-rQfAvKU=
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBFzCBvwIUe9l7tBQcYL7SXolET5YpJX8Dm7owCgYIKoZIzj0EAwIwDjEMMAoG
-A1UEAwwDb2xkMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1OTM5WjAOMQww
-CgYDVQQDDANvbGQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ9ixlJZno0N5uw
-xQCMDOMDyxSW6yJKqCUuK74CGvwMdnJwF4DOqTpqsvZ1f5j3K3i+x2lERJxMFUs2
-LfK86EikMAoGCCqGSM49BAMCA0cAMEQCIFrty8mqVgugluVYz6nin+MLzmmzlAZQ
-TIuMNxLbDQC/AiBFOXV+wAVhrVOKGpOrslcg3NXnXgqdre4DM72SN0G/0w==
------END CERTIFICATE-----
------BEGIN CERTIFICATE-----
-MIIBLzCB1wIUY2+GHeuWq79kjX7VnucBKMz5yPYwCgYIKoZIzj0EAwIwDjEMMAoG
-A1UEAwwDb2xkMCAXDTI2MTEyNzA1NTkzOVoYDzIxMjYxMTAzMDU1OTM5WjAmMQ8w
-DQYDVQQKDAZPcmRlcnMxEzARBgNVBAMMCmRiLmV4YW1wbGUwWTATBgcqhkjOPQIB
-BggqhkjOPQMBBwNCAASYcMVWvdtZFW8U/XKiwMOfG8LtcGbDkzgMq7Hqw8ErF+Vd
-n+3RnUjviJEkK/Uc48Jx5HR/Fet3jpgOuZ+ZYZITMAoGCCqGSM49BAMCA0cAMEQC
-IF/X28SEPsheakAoyzHNoe8TR2YNni5HpIeLLihMsXEOAiBciT0DMJPvKHxBh+ji
-REU0F4Zs2fSEQs4ziEAbkbip/w==
------END CERTIFICATE-----";
+    const MANUAL: &str = include_str!("../../../tests/store_postgres/manual.pem");
 
     /// A moment at which these are valid.
     const VALID: u64 = 2_000_000_000;
@@ -184,7 +117,7 @@ REU0F4Zs2fSEQs4ziEAbkbip/w==
         let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
         let roots = [root];
         assert_eq!(verify(&server, &[], &roots), Ok(()));
-        assert_eq!(verify(&below_intermediate, &[intermediate.clone()], &roots), Ok(()));
+        assert_eq!(verify(&below_intermediate, from_ref(&intermediate), &roots), Ok(()));
         assert_eq!(verify(&below_intermediate, &[server, intermediate.clone()], &roots), Ok(()));
         assert_eq!(verify(&below_intermediate, &[], &[intermediate]), Ok(()));
         assert_eq!(verify(&own, &[], &[old_root.clone(), own.clone()]), Ok(()));
@@ -196,11 +129,11 @@ REU0F4Zs2fSEQs4ziEAbkbip/w==
         let [root, intermediate, server, below_intermediate, own, old_root, below_old_root] = manual();
         let unknown = Err(CertificateError::UnknownIssuer);
         assert_eq!(verify(&server, &[], &[]), unknown);
-        assert_eq!(verify(&server, &[root.clone()], &[]), unknown, "a root that the server sent");
+        assert_eq!(verify(&server, from_ref(&root), &[]), unknown, "a root that the server sent");
         assert_eq!(verify(&server, &[], &[own.clone(), old_root.clone(), intermediate.clone()]), unknown);
-        assert_eq!(verify(&below_intermediate, &[], &[root.clone()]), unknown, "the intermediate is missing");
-        assert_eq!(verify(&below_intermediate, &[server], &[root.clone()]), unknown, "another one is there");
-        assert_eq!(verify(&own, &[own.clone()], &[root.clone()]), unknown, "self-signed, but not the root");
+        assert_eq!(verify(&below_intermediate, &[], from_ref(&root)), unknown, "the intermediate is missing");
+        assert_eq!(verify(&below_intermediate, &[server], from_ref(&root)), unknown, "another one is there");
+        assert_eq!(verify(&own, from_ref(&own), from_ref(&root)), unknown, "self-signed, but not the root");
         let roots = [root];
         assert_eq!(
             verify(&below_old_root, &[old_root], &roots),
@@ -372,7 +305,7 @@ REU0F4Zs2fSEQs4ziEAbkbip/w==
         fn any_bytes_are_refused(bytes: Vec<u8>) {
             let [root, ..] = manual();
             let server = CertificateDer::from(bytes);
-            prop_assert!(verify(&server, &[server.clone()], &[root, ]).is_err());
+            prop_assert!(verify(&server, from_ref(&server), &[root]).is_err());
         }
 
         /// One changed byte anywhere spoils a certificate that is not a root.

@@ -87,17 +87,6 @@ impl Connector {
         }
     }
 
-    /// Connects once, and checks that [`Connector::open`] could succeed. Changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenFailure`], as for [`Connector::open`].
-    pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenFailure> {
-        let address = Address::from_url(&location.url)?;
-        let reached = timeout(REACH_TIMEOUT, schema::check(&address, REACH_TIMEOUT)).await;
-        reached.unwrap_or_else(|_| Err(OpenFailure::no_response(REACH_TIMEOUT)))
-    }
-
     /// Warns if the connections may be neither encrypted nor verified, and nobody has said that this is meant.
     pub(super) fn warn_if_exposed(&self) {
         if self.server().address.is_exposed {
@@ -107,6 +96,17 @@ impl Connector {
                 "connections to the store may be unencrypted, and its server is not verified: use sslmode=verify-full"
             );
         }
+    }
+
+    /// Connects once, and checks that [`Connector::open`] could succeed. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenFailure`], as for [`Connector::open`].
+    pub(super) async fn reach(location: &PostgresLocation) -> Result<(), OpenFailure> {
+        let address = Address::from_url(&location.url)?;
+        let reached = timeout(REACH_TIMEOUT, schema::check(&address, REACH_TIMEOUT)).await;
+        reached.unwrap_or_else(|_| Err(OpenFailure::no_response(REACH_TIMEOUT)))
     }
 
     /// The URL as first read, for display.
