@@ -6,7 +6,6 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::atomic::{AtomicBool, Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +16,10 @@ use orders_bench::{
     load::{closed_loop, run_clients},
     postgres::Server,
 };
-use xtask::{command::TaskError, host};
+use xtask::{
+    command::{TaskError, pause},
+    host,
+};
 
 use crate::{
     host::{build, empty_database, start},
@@ -99,7 +101,7 @@ fn measure(command: &mut Command, options: &Options, rates: &mut Rates) -> Resul
         let mut connection = Connection::open(address)?;
         while !done.load(Ordering::Relaxed) {
             connection.fetch("/ready")?;
-            pause();
+            pause(PAUSE);
         }
         Ok(connection.latencies.len())
     };
@@ -112,11 +114,6 @@ fn measure(command: &mut Command, options: &Options, rates: &mut Rates) -> Resul
     let probes = u32::try_from(counts.iter().sum::<usize>()).unwrap_or(u32::MAX);
     rates.probes.push(f64::from(probes) / time.as_secs_f64());
     host.stop()
-}
-
-#[allow(clippy::disallowed_methods, reason = "it sets the rate of a load")]
-fn pause() {
-    thread::sleep(PAUSE);
 }
 
 fn median(mut rates: Vec<f64>) -> f64 {
