@@ -118,8 +118,7 @@ impl Service {
     ) -> Result<Response<TrackedBody<G>>, Infallible> {
         let (mut parts, mut body) = request.into_parts();
         let (id, id_value) = identify(&parts.headers);
-        let mut record =
-            AccessRecord::begin(&parts, peer, Arc::clone(&id), self.module(), self.access_lines);
+        let mut record = AccessRecord::begin(&parts, peer, Arc::clone(&id), self.module(), self.access_lines);
         parts.headers.insert(REQUEST_ID, id_value.clone());
         let (version, path) = (parts.version, parts.uri.path().to_owned());
         let expects_continue = head::expects_continue(&parts);

@@ -52,7 +52,13 @@ pub(crate) fn serve(options: &Options) -> Result<(), TaskError> {
     command
         .current_dir(workspace())
         .args(["serve", "--store", "sqlite:data/orders.db", "--drain-delay", "0s"])
-        .args(["--smoke", "GET /openapi.json 200", "--smoke", "GET /api/v1/orders?limit=1 200", "--component"])
+        .args([
+            "--smoke",
+            "GET /openapi.json 200",
+            "--smoke",
+            "GET /api/v1/orders?limit=1 200",
+            "--component",
+        ])
         .arg(component);
     if !operators::is_configured(&options.options, VARIABLE) {
         let (file, token) = operators::token()?;
