@@ -172,8 +172,12 @@ variable "log_filter" {
   nullable    = false
 
   validation {
-    condition     = length(trimspace(var.log_filter)) > 0
-    error_message = "The log filter must not be empty. Examples: info, or warn,access=info."
+    # The host refuses to start with any other.
+    condition = alltrue([
+      for part in split(",", var.log_filter) :
+      can(regex("^\\s*((access|guest|orders_host(::[a-z_]+)*|wasmtime_wasi|wasmtime_wasi_http)=)?(?i:off|error|warn|info|debug|trace)\\s*$", part))
+    ])
+    error_message = "Each part of the log filter must be a level (off, error, warn, info, debug, trace) or TARGET=LEVEL. Examples: info, or warn,access=info."
   }
 }
 

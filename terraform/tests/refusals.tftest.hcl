@@ -198,6 +198,16 @@ run "empty_log_filter" {
   expect_failures = [var.log_filter]
 }
 
+run "unknown_log_level" {
+  command = plan
+
+  variables {
+    log_filter = "warning"
+  }
+
+  expect_failures = [var.log_filter]
+}
+
 run "negative_drain_delay" {
   command = plan
 

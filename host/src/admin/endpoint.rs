@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, sleep},
 };
 
-use super::unix::{SocketFile, bind, create_private};
+use super::unix::{SocketFile, bind, check_length, check_unused, create_private};
 use crate::{
     config::{AdminConfig, AdminListen, socket_folder},
     http::listener::{self, Listener, ReservedAddress},
@@ -35,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + AsFd + fmt::Debug + Send + Unpin> Stream for S 
 pub(super) enum Client {
     /// A TCP client.
     Address(SocketAddr),
-    /// A process of this user, on a Unix socket.
+    /// A process on this machine, by its user: the one of this process, or root.
     User(u32),
 }
 
@@ -75,7 +75,7 @@ pub fn reserve(config: &AdminConfig, port: u16) -> Result<Option<ReservedEndpoin
         Ok((socket, temporary)) => {
             Ok(Some(ReservedEndpoint::Unix { socket, temporary, path: path.to_owned() }))
         }
-        Err(why) => Err(format!("cannot listen on unix:{}: {why}{REMEDY}", path.display())),
+        Err(why) => Err(unix_failed(path, &why)),
     };
     match &config.admin_listen {
         AdminListen::Off => Ok(None),
@@ -91,11 +91,12 @@ pub fn reserve(config: &AdminConfig, port: u16) -> Result<Option<ReservedEndpoin
                 );
                 return Ok(None);
             };
-            if let Err(why) = create_private(&folder) {
+            let path = folder.join(format!("{port}.sock"));
+            if let Err(why) = check_length(&path).and_then(|()| create_private(&folder)) {
                 log_off(&why);
                 return Ok(None);
             }
-            unix(&folder.join(format!("{port}.sock")))
+            unix(&path)
         }
     }
 }
@@ -104,6 +105,10 @@ const REMEDY: &str = "; choose another place with --admin-listen";
 
 fn tcp_failed(address: SocketAddr, error: &io::Error) -> String {
     format!("cannot listen on {address}: {error}{REMEDY}")
+}
+
+fn unix_failed(path: &Path, why: &str) -> String {
+    format!("cannot listen on unix:{}: {why}{REMEDY}", path.display())
 }
 
 fn log_off(why: &str) {
@@ -127,14 +132,14 @@ impl ReservedEndpoint {
                 reserved.listen().map(Endpoint::Tcp).map_err(|error| tcp_failed(address, &error))
             }
             Self::Unix { socket, temporary, path } => {
+                // Another process may have taken it since: a start may wait for its store for minutes.
+                check_unused(&path).map_err(|why| unix_failed(&path, &why))?;
                 let listen = || {
                     socket.listen(BACKLOG)?;
                     let listener = UnixListener::from_std(socket.into())?;
                     Ok(Endpoint::Unix { listener, file: temporary.rename(path.clone())? })
                 };
-                listen().map_err(|error: io::Error| {
-                    format!("cannot listen on unix:{}: {error}{REMEDY}", path.display())
-                })
+                listen().map_err(|error: io::Error| unix_failed(&path, &error.to_string()))
             }
         }
     }

@@ -91,7 +91,7 @@ impl Places {
                 }
             };
             let detail = format!(
-                "The admin port already handles {} requests, {} of them to follow events{kept}. Try again in a moment.",
+                "The admin API already handles {} requests, {} of them to follow events{kept}. Try again in a moment.",
                 taken.all, taken.followers
             );
             return Err(full(detail, RETRY_AFTER_SECONDS));
@@ -150,10 +150,10 @@ mod tests {
                 Purpose::Read,
                 4,
                 1,
-                "The admin port already handles 20 requests, 16 of them to follow events; the remaining",
+                "The admin API already handles 20 requests, 16 of them to follow events; the remaining",
             ),
-            (Purpose::Command, 8, 1, "The admin port already handles 28 requests"),
-            (Purpose::RollBack, 4, 1, "The admin port already handles 32 requests"),
+            (Purpose::Command, 8, 1, "The admin API already handles 28 requests"),
+            (Purpose::RollBack, 4, 1, "The admin API already handles 32 requests"),
         ] {
             let (taken, error) = take_all(&places, purpose);
             assert_eq!(taken.len(), expected, "{purpose:?}");

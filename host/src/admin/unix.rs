@@ -8,6 +8,7 @@ use std::{
         fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rustix::process::geteuid;
@@ -20,19 +21,22 @@ const OTHERS_WRITE: u32 = 0o022;
 /// Maximum length of a socket's path, in bytes (`sun_path` of `unix(7)`, without its final zero).
 const MAX_PATH: usize = 107;
 
+/// What the name of a temporary socket begins with.
+const TEMPORARY: &str = ".orders-";
+/// No start takes longer than this.
+const LONGEST_START: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Binds a socket to a temporary path beside its own, which must be free.
 ///
 /// # Errors
 ///
 /// One line, without the path.
 pub(super) fn bind(path: &Path) -> Result<(Socket, SocketFile), String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let number = getrandom::u32().map_err(|error| error.to_string())?;
-    let temporary = folder.join(format!(".{number:08x}"));
-    if path.as_os_str().as_bytes().len().max(temporary.as_os_str().as_bytes().len()) > MAX_PATH {
-        return Err(format!("the path is too long: a socket's path has at most {MAX_PATH} bytes"));
-    }
+    let temporary = temporary_name(path, number);
+    check_length(path)?;
     check_unused(path)?;
+    remove_left_over(&temporary);
     let bound = || -> io::Result<_> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -45,8 +49,40 @@ pub(super) fn bind(path: &Path) -> Result<(Socket, SocketFile), String> {
     bound().map_err(|error| error.to_string())
 }
 
+/// The temporary name of a socket, beside its own.
+fn temporary_name(path: &Path, number: u32) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    folder.join(format!("{TEMPORARY}{number:08x}"))
+}
+
+/// Checks that a socket can have this path, and its temporary name.
+pub(super) fn check_length(path: &Path) -> Result<(), String> {
+    let length = |path: &Path| path.as_os_str().as_bytes().len();
+    if length(path).max(length(&temporary_name(path, 0))) > MAX_PATH {
+        return Err(format!("the path is too long: a socket's path has at most {MAX_PATH} bytes"));
+    }
+    Ok(())
+}
+
+/// Removes the temporary sockets of processes that were killed during their start. One that is still starting has bound its
+/// socket without listening on it, so only old ones go.
+fn remove_left_over(beside: &Path) {
+    let is_left_over = |entry: &fs::DirEntry| -> Option<bool> {
+        let is_temporary = entry.file_name().to_str()?.starts_with(TEMPORARY);
+        let metadata = entry.metadata().ok()?;
+        let age = metadata.modified().ok()?.elapsed().ok()?;
+        Some(is_temporary && metadata.file_type().is_socket() && age > LONGEST_START)
+    };
+    let folder = beside.parent().unwrap_or(Path::new("."));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_left_over(&entry) == Some(true) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Checks that a path is free, or left by a process that has ended.
-fn check_unused(path: &Path) -> Result<(), String> {
+pub(super) fn check_unused(path: &Path) -> Result<(), String> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if !metadata.file_type().is_socket() => {
             Err("there is a file of that name that is no socket".to_owned())

@@ -10,7 +10,7 @@ use super::{
     store_wait::StoreWait,
 };
 use crate::{
-    admin::AdminServer,
+    admin::{AdminServer, ReservedEndpoint},
     commands::error::CommandError::{self, CouldNotRun},
     config::{LimitsConfig, ServeConfig},
     http::{
@@ -78,9 +78,18 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
         store.close().await;
         return Err(refused(&why));
     }
-    if from == Origin::Start {
-        archive.activate_named_component().await.map_err(CouldNotRun)?;
-    }
+    let opened = match admin.map(ReservedEndpoint::listen).transpose() {
+        Ok(endpoint) if from == Origin::Start => archive.activate_named_component().await.map(|()| endpoint),
+        listening => listening,
+    };
+    // The last step that can fail: a start that fails has served nobody.
+    let endpoint = match opened {
+        Ok(endpoint) => endpoint,
+        Err(why) => {
+            store.close().await;
+            return Err(CouldNotRun(why));
+        }
+    };
     let previous = restore_history(&archive, &roster, module).await;
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
@@ -95,12 +104,8 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
     let (smoke, archive) = (Arc::new(smoke), Arc::new(archive));
     let environment = HostEnvironment { component, trust, builder, smoke, reach, archive, comparator };
     let rollout = rollout_tasks(environment, config, previous);
-    let admin = admin
-        .map(|reserved| {
-            let endpoint = reserved.listen().map_err(CouldNotRun)?;
-            Ok::<_, CommandError>(AdminServer::new(endpoint, tokens.as_ref(), Arc::clone(&rollout.handle)))
-        })
-        .transpose()?;
+    let admin =
+        endpoint.map(|endpoint| AdminServer::new(endpoint, tokens.as_ref(), Arc::clone(&rollout.handle)));
     let admin_address = admin.as_ref().map(AdminServer::address).map(tracing::field::display);
     tracing::info!(
         event = "service.started",

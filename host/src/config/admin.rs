@@ -1,7 +1,7 @@
 //! The options of the admin API: where it listens, and the tokens that it accepts.
 
 use std::{
-    env, fmt,
+    env,
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
@@ -86,17 +86,6 @@ impl FromStr for AdminListen {
                     "expected `{UNIX}PATH`, an address with a port, such as `127.0.0.1:9090`, `auto` or `off`"
                 )
             }),
-        }
-    }
-}
-
-impl fmt::Display for AdminListen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Off => f.write_str("off"),
-            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
-            Self::Tcp(address) => address.fmt(f),
         }
     }
 }

@@ -20,7 +20,8 @@ pub struct LogConfig {
     #[arg(long, env = "ORDERS_LOG_FORMAT", value_name = "FORMAT", default_value = "auto")]
     pub log_format: LogFormat,
 
-    /// Requests that have a line in the access log
+    /// Requests that have a line in the access log: `all`; `errors`, those with a status of 400 or above or a response that did
+    /// not reach its end; or `off`
     #[arg(long, env = "ORDERS_ACCESS_LOG", value_name = "REQUESTS", default_value = "all")]
     pub access_log: AccessLines,
 

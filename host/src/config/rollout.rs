@@ -10,8 +10,8 @@ use super::values::{Period, Size, SmokeRequest, nonzero_period};
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Checks before a component serves")]
 pub struct ChecksConfig {
-    /// Request that a component must answer before it serves, such as `GET /path` or `GET /path 200`: with that status, or
-    /// one below 400, and without a write to the store. May be repeated; in the variable, requests are separated by `;`
+    /// Request that a component must answer before it serves, without a write to the store: `GET /path`, with any status
+    /// below 400, or `GET /path 200`, with that status only. May be repeated; in the variable, requests are separated by `;`
     #[arg(long, env = "ORDERS_SMOKE", value_name = "REQUEST", value_delimiter = ';')]
     pub smoke: Vec<SmokeRequest>,
 

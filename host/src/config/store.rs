@@ -145,14 +145,16 @@ impl FromStr for StoreLocation {
 /// new, empty store.
 fn sqlite_path(path: &str) -> Result<PathBuf, String> {
     let why = if path.starts_with("//") {
-        let name = path.trim_start_matches('/');
-        format!("write `sqlite:{name}`, or `sqlite:/{name}` for a path from the root")
+        match path.trim_start_matches('/') {
+            "" => "add the name of a file, as in `sqlite:orders.db`".to_owned(),
+            name => format!("write `sqlite:{name}`, or `sqlite:/{name}` for a path from the root"),
+        }
     } else if path.starts_with(":memory:") {
         "write `memory:` for a state that is lost when the process exits".to_owned()
     } else if path.starts_with("file:") {
         "write the path alone, without `file:`".to_owned()
     } else if path.contains('?') {
-        "a path has no `?`, and there are no options after it".to_owned()
+        "a path with `?` is refused, because elsewhere options follow it".to_owned()
     } else if path.starts_with(char::is_whitespace) {
         "a path does not begin with white space".to_owned()
     } else if path.ends_with('/') {

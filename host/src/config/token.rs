@@ -21,16 +21,16 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 const TOKEN_VARIABLE: &str = "ORDERS_ADMIN_TOKEN";
 /// The name of a token that has none.
 const DEFAULT_NAME: &str = "operator";
-/// The word after a token with which one can only read.
+/// The word after a token that only permits reading.
 const READ: &str = "read";
 
 /// Where tokens are read from, for the service and for its clients.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Operators")]
 pub struct TokenConfig {
-    /// File with the admin tokens, one on each line, as `NAME TOKEN`, or `NAME TOKEN read` for a token with which one can
-    /// only read; a token without a name is that of `operator`. A command presents the first one. Without a file, the
-    /// variable ORDERS_ADMIN_TOKEN holds the same text
+    /// File with the admin tokens, one on each line, as `NAME TOKEN`, or `NAME TOKEN read` for a token that only permits
+    /// reading; a token without a name belongs to `operator`. A command presents the first one. Without a file, the variable
+    /// ORDERS_ADMIN_TOKEN holds the same text
     #[arg(long, env = "ORDERS_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
 }
@@ -144,7 +144,7 @@ impl TokenConfig {
         let (origin, text) = match &self.admin_token_file {
             Some(file) => {
                 let origin = format!("--admin-token-file {}", file.display());
-                let text = read(file).map_err(|error| format!("{origin}: {error}"))?;
+                let text = read(file).map_err(|error| format!("cannot read {origin}: {error}"))?;
                 (origin, text)
             }
             None => match token_variable() {

@@ -70,8 +70,8 @@ impl AccessRecord {
         let path = client_text(request.uri.path()).into_owned();
         let mut record = Self::new(path, request_id, module, status, lines);
         record.method = Some(request.method.clone());
-        record.client = peer.client(&request.headers);
         if lines != AccessLines::Off {
+            record.client = peer.client(&request.headers);
             record.user_agent = text(&request.headers, &header::USER_AGENT);
             record.traceparent = text(&request.headers, &TRACEPARENT);
             record.amzn_trace_id = text(&request.headers, &AMZN_TRACE_ID);

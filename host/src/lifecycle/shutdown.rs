@@ -16,8 +16,8 @@ pub const FILE_TOO_LARGE: [UnixSignal; 1] = [UnixSignal::XFSZ];
 /// end it.
 pub const WITHOUT_MEANING: [UnixSignal; 3] = [UnixSignal::USR1, UnixSignal::USR2, UnixSignal::ALARM];
 
-/// How long after a signal to shut down another one repeats it. Some supervisors send two, and a terminal sends one to each process
-/// of a group that its supervisor then ends as well.
+/// Within this time of a signal to shut down, another one is the same signal. Some supervisors send two, and a terminal sends one to
+/// each process of a group, which its supervisor then ends as well.
 const REPEAT: Duration = Duration::from_secs(1);
 
 /// A phase of the service, which passes through them in this order; a start may wait for its store more than once.

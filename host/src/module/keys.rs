@@ -131,7 +131,7 @@ impl TrustedKeys {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = file::read_text(path, MAX_FILE_BYTES);
         text.and_then(|text| Self::parse(&text))
-            .map_err(|why| format!("trusted keys {}: {why}", path.display()))
+            .map_err(|why| format!("--trusted-keys {}: {why}", path.display()))
     }
 
     /// Parses the text of such a file.

@@ -122,8 +122,9 @@ fn only_service() -> Result<AdminTarget, String> {
          service's --admin-listen with --admin or ORDERS_ADMIN",
     )?;
     let mut sockets = match folder.try_exists() {
-        Ok(true) => answered_sockets(&folder)?,
-        _ => Vec::new(),
+        Ok(false) => Vec::new(),
+        // An error is one of the folder: it says more than that no service is there.
+        Ok(true) | Err(_) => answered_sockets(&folder)?,
     };
     match (sockets.pop(), sockets.as_slice()) {
         (None, _) => Err(format!(

@@ -54,8 +54,8 @@ impl From<String> for OpenFailure {
 /// Whether the same attempt may succeed later.
 fn may_pass(error: &Error) -> bool {
     if let Some(code) = error.code() {
-        // A standby may be promoted.
-        return *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        // A standby may be promoted; another process may be creating the schema.
+        return [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::LOCK_NOT_AVAILABLE].contains(code)
             || PASSING_CLASSES.iter().any(|class| code.code().starts_with(class));
     }
     if error.is_closed() {

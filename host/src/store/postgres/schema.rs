@@ -134,7 +134,7 @@ async fn connected(
     let doubts = driver.doubts();
     let done = drive(&mut driver, async { Ok(work(&client).await) }).await?;
     if driver.doubts() != doubts {
-        let why = "the server cannot say that the new schema is replicated; start again";
+        let why = "the server cannot say that the new schema is replicated; try again";
         return Err(OpenFailure::passing(why.to_owned()));
     }
     // Closes the connection. Whether the server notices does not matter.

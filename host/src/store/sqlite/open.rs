@@ -105,20 +105,21 @@ pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), Op
     Ok((connection, identity))
 }
 
+/// How many links in a row are followed: as many as by the kernel.
+const MAX_LINKS: usize = 40;
+
 /// Creates a missing file, empty, so that only this user may read it. SQLite gives its other files the same mode. A failure
 /// is not reported: SQLite fails next, and says why.
 fn create_private(path: &Path) {
     /// Closing a descriptor releases the locks that this process holds on the file, here or through another store.
     static CREATING: Mutex<()> = Mutex::new(());
     let _one = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
-    // The file at the end of a link that leads nowhere yet.
-    let target = fs::read_link(path).map_or_else(
-        |_| path.to_owned(),
-        |to| match path.parent() {
-            Some(folder) => folder.join(to),
-            None => to,
-        },
-    );
+    // The file at the end of links that lead nowhere yet.
+    let mut target = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(to) = fs::read_link(&target) else { break };
+        target = target.parent().map_or_else(|| to.clone(), |folder| folder.join(&to));
+    }
     let created = fs::OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(&target);
     if let Ok(file) = created {
         // A stricter mask of the process may have taken a right that SQLite needs.

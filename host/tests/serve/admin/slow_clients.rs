@@ -122,7 +122,7 @@ async fn commands_are_accepted_while_clients_that_read_nothing_fill_their_places
     let response = within("all places to be taken", full).await;
     let detail = problem(&response, 503);
     assert!(
-        detail.starts_with("The admin port already handles 20 requests, 16 of them to follow events"),
+        detail.starts_with("The admin API already handles 20 requests, 16 of them to follow events"),
         "{detail}"
     );
     assert!(detail.contains("kept for commands"), "{detail}");

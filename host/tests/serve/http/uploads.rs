@@ -27,32 +27,48 @@ async fn upload(host: &TestHost, size: usize, sent: usize) -> TcpStream {
     let mut socket = host.raw().await;
     let head = format!("{POST}Connection: close\r\nContent-Length: {size}\r\n\r\n");
     // The host may have rejected it before all is sent.
-    let _ = socket.write_all(format!("{head}{}", &padded(size)[..sent]).as_bytes()).await;
+    let mut body = padded(size);
+    body.truncate(sent);
+    let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
     socket
 }
 
-/// Sends a body at this rate, and reads the response, which may come before the end of the body.
-async fn send_at(host: &TestHost, kib_per_second: usize, size: usize) -> (String, Duration) {
+/// Sends a body at this rate, and reads the response, which may come before the end of the body. Returns also how long this took,
+/// and the longest pause of this client itself.
+async fn send_at(host: &TestHost, kib_per_second: usize, size: usize) -> (String, Duration, Duration) {
     let mut socket = upload(host, size, ORDER.len()).await;
     let began = Instant::now();
     let (mut reader, mut writer) = socket.split();
     let rest = " ".repeat(size - ORDER.len());
+    let (mut last, mut pause) = (Instant::now(), Duration::ZERO);
     let sending = async {
         let mut every = interval(Duration::from_millis(100));
         for part in rest.as_bytes().chunks(kib_per_second * 1024 / 10) {
             every.tick().await;
+            pause = pause.max(last.elapsed());
+            last = Instant::now();
             if writer.write_all(part).await.is_err() {
                 break;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let mut response = Vec::new();
     tokio::select! {
         () = sending => {}
         _ = within("a response", reader.read_to_end(&mut response)) => {}
     }
-    (String::from_utf8(response).unwrap(), began.elapsed())
+    (String::from_utf8(response).unwrap(), began.elapsed(), pause)
+}
+
+/// As [`send_at`], again if the machine has stopped this client for as long as a body may pause, or nearly.
+async fn send_steadily(host: &TestHost, kib_per_second: usize, size: usize) -> (String, Duration) {
+    loop {
+        let (response, took, pause) = send_at(host, kib_per_second, size).await;
+        if pause < Duration::from_secs(1) {
+            return (response, took);
+        }
+    }
 }
 
 #[tokio::test]
@@ -74,8 +90,8 @@ async fn a_body_that_pauses_gets_408_long_before_its_deadline() {
 #[tokio::test]
 async fn a_body_needs_32_kib_per_second() {
     let host = TestHost::orders(&LONG).await;
-    let (slow, fast) = tokio::join!(send_at(&host, 20, 400 * 1024), send_at(&host, 48, 400 * 1024));
-    let (response, took) = slow;
+    let (slow, fast) = tokio::join!(send_at(&host, 20, 400 * 1024), send_steadily(&host, 48, 400 * 1024));
+    let (response, took, _) = slow;
     assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
     assert!(took < Duration::from_secs(18), "it was cut after {took:?}, when it was nearly complete");
     let (response, took) = fast;

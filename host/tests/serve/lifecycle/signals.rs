@@ -39,9 +39,9 @@ async fn a_store_at_the_limit_of_a_files_size_answers_503() {
     };
     assert_eq!(rejected.status(), 503, "{:?}", rejected.body);
     assert_eq!(host.get("/health").await.status(), 200);
-    // An answer of `/ready` is kept for up to 500 ms. The next one knows of the refusal, although less than an order still fits.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // An answer of `/ready` is kept for up to 500 ms. Each later one knows of the refusal, although less than an order still fits.
     for _ in 0..5 {
+        tokio::time::sleep(Duration::from_millis(600)).await;
         assert_eq!(host.get("/ready").await.status(), 503);
     }
     assert_eq!(host.get("/api/v1/orders?limit=1").await.status(), 200);

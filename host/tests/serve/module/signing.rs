@@ -73,6 +73,7 @@ fn check_rejected(ran: &CommandOutput, code: i32, expected: &[&str]) {
 /// Checks that neither `serve` nor `inspect` accepts a component, and that both give the reason on one line.
 async fn check_not_served(component: &str, options: &[&str], expected: &[&str]) {
     let serve = ["serve", "--component", component, "--store", "memory:", "--listen", "127.0.0.1:0"];
+    let serve = [&serve[..], &["--admin-listen", "off"]].concat();
     for command in [&serve[..], &["inspect", component]] {
         check_rejected(&run(command.iter().chain(options)).await, 2, expected);
     }
@@ -178,8 +179,8 @@ async fn a_key_file_that_cannot_be_read_is_rejected() {
         ("orders.wasm", "the maximum of 65536 bytes"),
     ] {
         let keys = signed.path(keys);
-        check_rejected(&signed.verify(&component, &keys).await, 2, &["trusted keys", &keys, expected]);
-        check_not_served(&component, &["--trusted-keys", &keys], &["trusted keys", &keys, expected]).await;
+        check_rejected(&signed.verify(&component, &keys).await, 2, &["--trusted-keys", &keys, expected]);
+        check_not_served(&component, &["--trusted-keys", &keys], &["--trusted-keys", &keys, expected]).await;
     }
     let before = names(signed.folder.path());
     for (key, expected) in [

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::{
     harness::{fixture, orders},
+    lifecycle::shutdown::signal_until_exit,
     rollout::swap::{HELLO, REQUEST_1, SwapHost, body, is_promotion, replace_file},
 };
 
@@ -39,6 +40,5 @@ async fn a_hangup_during_the_drain_is_ignored() {
     }
     drop(client.get("/").await);
     assert_eq!(swap_host.count("rollout.reload_started"), 0);
-    swap_host.host.signal(Signal::TERM);
-    assert_eq!(swap_host.host.exit().await.code(), Some(1));
+    assert_eq!(signal_until_exit(&mut swap_host.host, Signal::TERM).await, Some(1));
 }
