@@ -72,24 +72,21 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
     let InitialModule { module, source, from, archive } = initial;
     roster.record(module, Step::Received { from, size: source.size(), by: None });
     let candidate = builder.build(module, source, &archive).await.map_err(|error| refused(&error))?;
+    // Operators are answered once the service serves. If another process has taken the endpoint meanwhile, no store is created.
+    let endpoint = admin.map(ReservedEndpoint::listen).transpose().map_err(CouldNotRun)?;
     let (location, store) = store_wait.open().await?;
     let smoke = smoke_test(config, &store, &builder.bounds);
     if let Err(why) = smoke.run(&candidate, &roster).await {
         store.close().await;
         return Err(refused(&why));
     }
-    let opened = match admin.map(ReservedEndpoint::listen).transpose() {
-        Ok(endpoint) if from == Origin::Start => archive.activate_named_component().await.map(|()| endpoint),
-        listening => listening,
-    };
     // The last step that can fail: a start that fails has served nobody.
-    let endpoint = match opened {
-        Ok(endpoint) => endpoint,
-        Err(why) => {
-            store.close().await;
-            return Err(CouldNotRun(why));
-        }
-    };
+    if from == Origin::Start
+        && let Err(why) = archive.activate_named_component().await
+    {
+        store.close().await;
+        return Err(CouldNotRun(why));
+    }
     let previous = restore_history(&archive, &roster, module).await;
     let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());

@@ -18,7 +18,7 @@ use crate::{
     harness::{TestHost, orders, within},
     postgres::{self, Server},
     proxy::{Network, Proxy},
-    service::{REQUEST_TIMEOUT, Service, must_be_unavailable},
+    service::{LockHolder, REQUEST_TIMEOUT, Service, must_be_unavailable},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,23 +147,6 @@ async fn a_held_commit_lock_makes_the_service_not_ready_but_reads_work() {
     assert_eq!(service.get(before.field("location")).await.json(), before.json());
     holder.release().await;
     service.must_recover().await;
-}
-
-/// A session that holds a lock until it is released.
-struct LockHolder(tokio_postgres::Client);
-
-impl LockHolder {
-    async fn acquire(server: &Server, database: &str, lock: &str) -> Self {
-        let url = server.url(database);
-        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();
-        Self(client)
-    }
-
-    async fn release(self) {
-        self.0.batch_execute("ROLLBACK").await.unwrap();
-    }
 }
 
 /// More calls than may be in flight, on a server that replies to none of them: each fails in time.

@@ -147,3 +147,20 @@ pub fn must_be_unavailable(response: &TestResponse, when: &str) {
     assert_eq!(response.field("retry-after"), "1");
     assert_eq!(response.field("content-type"), "application/problem+json");
 }
+
+/// A session that holds a lock until it is released.
+pub struct LockHolder(tokio_postgres::Client);
+
+impl LockHolder {
+    pub async fn acquire(server: &Server, database: &str, lock: &str) -> Self {
+        let url = server.url(database);
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("BEGIN; {lock}")).await.unwrap();
+        Self(client)
+    }
+
+    pub async fn release(self) {
+        self.0.batch_execute("ROLLBACK").await.unwrap();
+    }
+}

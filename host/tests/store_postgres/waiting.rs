@@ -9,6 +9,7 @@ use crate::{
     harness::{Client, TestHost, fixture, orders, post, run},
     postgres::{self, Server},
     proxy::{Network, Proxy},
+    service::LockHolder,
 };
 
 /// Launches a host whose server is behind a proxy.
@@ -70,6 +71,22 @@ async fn a_start_waits_for_a_standby_to_be_promoted() {
     let line = waits(&host).await;
     assert!(line["why"].as_str().is_some_and(|why| why.contains("read-only")), "{line}");
     standby.sql("postgres", "SELECT pg_promote()");
+    host.wait_until_serving().await;
+    assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
+}
+
+/// Several copies start on a new database, and the first of them waits for a standby as it creates the schema. The server ends a wait
+/// for the lock after nearly 30 s, which must not end the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_another_that_creates_the_schema() {
+    let server = postgres::shared();
+    let database = server.database();
+    let lock = "SELECT pg_advisory_xact_lock(x'4F52445300000001'::bigint)";
+    let holder = LockHolder::acquire(server, &database, lock).await;
+    let mut host = TestHost::launch(&orders(), &["--store", &server.url(&database)]).await;
+    let line = waits(&host).await;
+    assert!(line["why"].as_str().is_some_and(|why| why.contains("lock")), "{line}");
+    holder.release().await;
     host.wait_until_serving().await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
 }

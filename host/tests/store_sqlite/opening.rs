@@ -269,7 +269,8 @@ async fn an_empty_file_and_any_file_name_can_be_opened() {
 async fn a_new_store_is_private_to_its_user() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
-    symlink(at("target.db"), at("link.db")).unwrap();
+    symlink("target.db", at("relative.db")).unwrap();
+    symlink(at("relative.db"), at("link.db")).unwrap();
     fs::write(at("shared.db"), "").unwrap();
     fs::set_permissions(at("shared.db"), fs::Permissions::from_mode(0o640)).unwrap();
     for (name, mode) in [("orders.db", 0o600), ("link.db", 0o600), ("shared.db", 0o640)] {

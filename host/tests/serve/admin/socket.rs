@@ -79,6 +79,27 @@ async fn another_user_cannot_open_the_socket() {
     }
 }
 
+/// A start may wait for its store for minutes. What fails then must not have created one.
+#[tokio::test]
+async fn a_path_that_was_taken_during_a_start_is_not_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, location, store) =
+        (folder.path().join("admin"), folder.path().join("location"), folder.path().join("orders.db"));
+    let listen = format!("unix:{}", path.display());
+    fs::write(&location, "postgres://postgres@127.0.0.1:1/x").unwrap();
+    let (options, variables) =
+        (["--admin-listen", &listen], [("ORDERS_STORE_FILE", location.to_str().unwrap())]);
+    let mut waiting = TestHost::launch_with(&fixture("answers"), &options, &variables).await;
+    waiting.log().wait_for("the wait", |line| line["event"] == "store.waiting").await;
+    let other = TestHost::fixture("answers", &options).await;
+
+    fs::write(&location, format!("sqlite:{}", store.display())).unwrap();
+    assert_eq!(waiting.exit().await.code(), Some(2));
+    assert!(!waiting.log().lines().iter().any(|line| line["message"] == "serving"));
+    assert!(!store.exists());
+    assert_eq!(ask(&other, "GET", "/v1/modules", "").await.status(), 200);
+}
+
 #[tokio::test]
 async fn a_socket_that_was_left_is_replaced_and_one_that_is_used_is_not() {
     let folder = tempfile::tempdir().unwrap();
