@@ -1,8 +1,8 @@
 //! Waits for a store that cannot be reached: its server may be about to start, or another may be about to replace it.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
     commands::error::CommandError::{self, CouldNotRun},
@@ -13,6 +13,11 @@ use crate::{
 
 /// How often the log repeats a reason that stays the same.
 const REPORT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// An attempt that takes longer is reported as a wait.
+const SLOW: Duration = Duration::from_secs(3);
+
+const NO_RESPONSE: &str = "cannot open the store: it has not responded yet";
 
 /// The store of a start, and how long the start may still wait for it.
 pub(super) struct StoreWait<'a> {
@@ -57,7 +62,7 @@ impl<'a> StoreWait<'a> {
         let mut report = Report::default();
         loop {
             let failure = match self.config.store.location(self.config.limits.request_timeout.0) {
-                Ok(location) => match attempt(&location).await {
+                Ok(location) => match self.in_time(attempt(&location), deadline, &mut report).await {
                     Ok(done) => {
                         self.left = deadline.saturating_duration_since(Instant::now());
                         self.end_waiting(&report);
@@ -78,6 +83,27 @@ impl<'a> StoreWait<'a> {
             backoff.delay_next();
             sleep_until(backoff.not_before.min(deadline)).await;
         }
+    }
+
+    /// Makes an attempt, until the time is up. One that takes long is a wait, too.
+    async fn in_time<T>(
+        &self,
+        attempt: impl Future<Output = Result<T, OpenError>>,
+        deadline: Instant,
+        report: &mut Report,
+    ) -> Result<T, OpenError> {
+        let mut attempt = pin!(attempt);
+        if self.config.store_wait.0.is_zero() {
+            return attempt.await;
+        }
+        if let Ok(done) = timeout_at(deadline.min(Instant::now() + SLOW), &mut attempt).await {
+            return done;
+        }
+        self.lifecycle.enter(Phase::AwaitingStore);
+        report.waiting(NO_RESPONSE, deadline.saturating_duration_since(Instant::now()));
+        timeout_at(deadline, attempt)
+            .await
+            .unwrap_or_else(|_| Err(OpenError::unreachable(NO_RESPONSE.to_owned())))
     }
 
     fn end_waiting(&self, report: &Report) {

@@ -82,7 +82,7 @@ enum OpenErrorKind {
 
 impl OpenError {
     /// The store cannot be reached now, for this reason.
-    pub(super) fn unreachable(text: String) -> Self {
+    pub fn unreachable(text: String) -> Self {
         Self { text, kind: OpenErrorKind::Unreachable }
     }
 

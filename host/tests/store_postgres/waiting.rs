@@ -1,6 +1,9 @@
 //! A start while the database is away: the service listens, waits, and says so.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -84,8 +87,8 @@ async fn a_start_waits_for_another_that_creates_the_schema() {
     let lock = "SELECT pg_advisory_xact_lock(x'4F52445300000001'::bigint)";
     let holder = LockHolder::acquire(server, &database, lock).await;
     let mut host = TestHost::launch(&orders(), &["--store", &server.url(&database)]).await;
-    let line = waits(&host).await;
-    assert!(line["why"].as_str().is_some_and(|why| why.contains("lock")), "{line}");
+    let refused = |line: &Value| line["why"].as_str().is_some_and(|why| why.contains("holds a lock"));
+    host.log().wait_for("the end of an attempt", refused).await;
     holder.release().await;
     host.wait_until_serving().await;
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
@@ -140,6 +143,22 @@ async fn a_wait_ends_after_its_time() {
     assert!(output.contains("store.waiting") && !output.contains("secret"), "{output}");
     let output = failure(&component, store, &["--store-wait", "0s"]).await;
     assert!(output.contains("refused") && !output.contains("waiting"), "{output}");
+}
+
+/// The server accepts the schema and waits for a standby that is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_answer_ends_the_start_in_time() {
+    let server = Server::start(&["synchronous_standby_names=nobody"]);
+    let component = orders().display().to_string();
+    let began = Instant::now();
+    let output = failure(&component, &server.url("postgres"), &["--store-wait", "6s"]).await;
+    assert!(
+        output.contains("it has not responded yet; the start has waited for 6s (--store-wait)"),
+        "{output}"
+    );
+    assert!(output.contains("store.waiting"), "{output}");
+    // An attempt may take 30 s by itself.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 /// What only a person can correct ends the start at once, before the component is compiled.

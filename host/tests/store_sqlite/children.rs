@@ -106,6 +106,22 @@ async fn child_opens() {
 
 #[tokio::test]
 #[ignore = "a child process of another test"]
+async fn child_commits_what_it_is_told() {
+    let Some(path) = next_line() else { return };
+    let store = open(Path::new(&path)).await;
+    while let Some(name) = next_line() {
+        match &store {
+            Ok(store) => match commit(&**store, pair(&name, 2)).await {
+                Ok(_) => send("committed"),
+                Err(error) => send(&error.to_string()),
+            },
+            Err(error) => send(&error.to_string()),
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "a child process of another test"]
 async fn child_fills_the_disk() {
     let Some(path) = next_line() else { return };
     let store = open(Path::new(&path)).await.unwrap();

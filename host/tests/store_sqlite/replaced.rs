@@ -2,15 +2,19 @@
 //! then commits would end with the process.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use futures_util::{FutureExt, future::join_all};
 use tempfile::TempDir;
 
-use crate::support::{WriteLock, all_keys, assert_unavailable, commit, make_store, open, pair, pairs};
+use crate::{
+    children::ChildProcess,
+    support::{WriteLock, all_keys, assert_unavailable, commit, key, make_store, open, pair, pairs},
+};
 
 fn files(path: &Path) -> [PathBuf; 3] {
     ["", "-wal", "-shm"].map(|suffix| PathBuf::from(format!("{}{suffix}", path.display())))
@@ -43,8 +47,9 @@ async fn nothing_is_committed_to_files_without_their_names() {
         let why = assert_unavailable(store.health().await);
         assert!(why.contains("moved, deleted or replaced"), "{number}: {why}");
         assert!(store.snapshot(None).await.is_err(), "{number}: it would read another file");
-        // What is read is still the whole store.
-        assert_eq!(pairs(&*store).await, ["before"], "{number}");
+        // What is in them may never have been acknowledged.
+        let why = assert_unavailable(store.get(vec![key("left/before")]).await);
+        assert!(why.contains("moved, deleted or replaced"), "{number}: {why}");
         store.close().await;
         if path.exists() {
             // Nothing that was acknowledged is lost with the log alone, and a replacement is not mixed with a log of before.
@@ -108,6 +113,50 @@ async fn a_file_that_comes_back_is_used_again() {
     symlink(&away, &link).unwrap();
     assert_unavailable(commit(&*store, pair("elsewhere", 2)).await);
     store.close().await;
+}
+
+/// A process that opens the file at the path may find the log of the former process beside it, and go on with that one.
+#[tokio::test]
+async fn what_a_successor_acknowledges_outlives_the_former_process() {
+    let replace: fn(&Path, &Path) = |path, backup| fs::rename(backup, path).unwrap();
+    let delete: fn(&Path, &Path) = |path, _| fs::remove_file(path).unwrap();
+    let delete_index: fn(&Path, &Path) = |path, _| fs::remove_file(&files(path)[2]).unwrap();
+    for (change, name) in [(replace, "replace"), (delete, "delete"), (delete_index, "delete the index")] {
+        for is_noticed in [true, false] {
+            let folder = TempDir::new().unwrap();
+            let (path, backup) = (folder.path().join("orders.db"), folder.path().join("backup.db"));
+            make_store(&path).await;
+            fs::copy(&path, &backup).unwrap();
+            let former = open(&path).await.unwrap();
+            commit(&*former, pair("before", 2)).await.unwrap();
+            change(&path, &backup);
+            if is_noticed {
+                assert_unavailable(commit(&*former, pair("refused", 2)).await);
+            }
+
+            let command = Command::new(env::current_exe().unwrap());
+            let mut successor = ChildProcess::start(command, "child_commits_what_it_is_told");
+            successor.send(path.to_str().unwrap());
+            let mut acknowledged = Vec::new();
+            let mut tell = |successor: &mut ChildProcess, name: String| {
+                successor.send(&name);
+                let is_acknowledged = successor.receive() == "committed";
+                acknowledged.extend(is_acknowledged.then_some(name));
+                is_acknowledged
+            };
+            let works = (0..5).all(|number| tell(&mut successor, format!("new.{number}")));
+            assert!(works || !is_noticed, "{name}: the successor has files of its own");
+            assert_unavailable(commit(&*former, pair("refused", 2)).await);
+            former.close().await;
+            assert_eq!(tell(&mut successor, "last".to_owned()), works, "{name}");
+            successor.kill();
+
+            let store = open(&path).await.unwrap();
+            let found = pairs(&*store).await;
+            assert!(acknowledged.iter().all(|name| found.contains(name)), "{name}, {is_noticed}: {found:?}");
+            store.close().await;
+        }
+    }
 }
 
 /// The last connection of a database deletes the log, by its name.

@@ -58,9 +58,26 @@ impl Identity {
 
     /// The path of the first file that was moved, deleted or replaced.
     pub(super) fn replaced(&self) -> Option<&Path> {
-        let same = |path: &Path, id: &FileId| file_id(path).is_ok_and(|found| found == *id);
-        self.files.iter().find(|(path, id)| !same(path, id)).map(|(path, _)| path.as_path())
+        self.files.iter().find(|file| !is_in_place(file)).map(|(path, _)| path.as_path())
     }
+
+    /// Whether the file, its log and the index of the log are in place.
+    pub(super) fn in_place(&self) -> [bool; 3] {
+        self.files.each_ref().map(is_in_place)
+    }
+
+    /// Removes the names of the log and of its index, if they still are those of the open ones: whoever opens the file that is
+    /// now at the path would take this log for its own.
+    pub(super) fn remove_log(&self) {
+        let [_, log, index] = &self.files;
+        for file in [log, index].into_iter().filter(|file| is_in_place(file)) {
+            let _ = fs::remove_file(&file.0);
+        }
+    }
+}
+
+fn is_in_place((path, id): &(PathBuf, FileId)) -> bool {
+    file_id(path).is_ok_and(|found| found == *id)
 }
 
 /// The error of calls that would read or write other files than those at the paths.

@@ -62,9 +62,17 @@ pub(super) fn check(given: &Path) -> Result<(), OpenError> {
     if has_content(&path)? {
         inspect_immutable(&path)?;
     }
-    let folder = path.parent().filter(|_| !path.exists());
-    let allowed = access(folder.unwrap_or(&path), Access::READ_OK | Access::WRITE_OK);
-    allowed.map_err(|error| not_writable(&path, &error))
+    let allowed = |at: &Path, rights| access(at, rights).map_err(|error| not_writable(&path, &error));
+    if path.exists() {
+        allowed(&path, Access::READ_OK | Access::WRITE_OK)?;
+    }
+    // The files that SQLite makes beside it may be left from before.
+    match path.parent() {
+        Some(folder) if !(sidecar(&path, "-wal").exists() && sidecar(&path, "-shm").exists()) => {
+            allowed(folder, Access::WRITE_OK | Access::EXEC_OK)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Opens the connection that writes, after checking that the file is a store, and tells which files it has open.

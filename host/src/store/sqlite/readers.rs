@@ -11,7 +11,10 @@ use tokio::{
     task,
 };
 
-use super::sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column};
+use super::{
+    identity::Identity,
+    sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column},
+};
 use crate::store::contract::{
     Entry, Key, Order, Reason, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
 };
@@ -28,14 +31,16 @@ const SCAN_DESCENDING: &str =
 
 /// A fixed set of connections. Each serves one read at a time.
 pub(super) struct Readers {
+    identity: Arc<Identity>,
     idle: Arc<Mutex<Vec<Connection>>>,
     /// One permit for each idle connection; closed when the store is.
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    /// Opens all connections to a file that the writer has already checked.
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+    /// Opens all connections to a file that the writer has already checked. What they read counts while the files have this
+    /// identity.
+    pub(super) fn open(path: &Path, identity: Arc<Identity>) -> rusqlite::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let open = |_| {
             let connection = Connection::open_with_flags(path, flags)?;
@@ -45,7 +50,8 @@ impl Readers {
             Ok(connection)
         };
         let idle = (0..READERS).map(open).collect::<rusqlite::Result<Vec<_>>>()?;
-        Ok(Self { idle: Arc::new(Mutex::new(idle)), permits: Arc::new(Semaphore::new(usize::from(READERS))) })
+        let permits = Arc::new(Semaphore::new(usize::from(READERS)));
+        Ok(Self { identity, idle: Arc::new(Mutex::new(idle)), permits })
     }
 
     pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
@@ -79,11 +85,14 @@ impl Readers {
     ) -> Result<T, StoreError> {
         let permit =
             Arc::clone(&self.permits).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
-        let idle = Arc::clone(&self.idle);
+        let (idle, identity) = (Arc::clone(&self.idle), Arc::clone(&self.identity));
         let reading = task::spawn_blocking(move || {
             let lent = Lent { connection: lock(&idle).pop(), idle: &idle, _permit: permit };
             let missing = || StoreError::unavailable("a read connection is missing");
-            read(lent.connection.as_ref().ok_or_else(missing)?)
+            let result = read(lent.connection.as_ref().ok_or_else(missing)?);
+            // What a replaced file holds was perhaps never acknowledged, and must not be on a second request.
+            identity.check()?;
+            result
         });
         reading.await.unwrap_or_else(|error| Err(Reason::new("a read task failed").with_detail(error).into()))
     }

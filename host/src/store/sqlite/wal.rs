@@ -70,18 +70,19 @@ impl Log {
         self.retry_at
     }
 
-    /// Copies the log into the file if it has grown, and cuts it if it is too large. A failure loses nothing: the log stays
-    /// as it is. Call it once the commits have been acknowledged.
-    pub(super) fn maintain(&mut self, connection: &Connection) {
+    /// Whether [`Log::maintain`] has something to do: the log has grown, or it is time to try again.
+    pub(super) fn is_due(&self) -> bool {
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages < self.checkpointed {
-            self.checkpointed = 0;
-        }
-        let grown = pages.saturating_sub(self.checkpointed) >= CHECKPOINT_PAGES;
-        if !grown && self.retry_at.is_none_or(|at| Instant::now() < at) {
-            return;
-        }
-        self.checkpointed = pages;
+        // Fewer pages than before: SQLite has started the log anew.
+        let since = if pages < self.checkpointed { 0 } else { self.checkpointed };
+        pages.saturating_sub(since) >= CHECKPOINT_PAGES
+            || self.retry_at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// Copies the log into the file, and cuts it if it is too large. A failure loses nothing: the log stays as it is. Call it
+    /// when it is due, once the commits have been acknowledged.
+    pub(super) fn maintain(&mut self, connection: &Connection) {
+        self.checkpointed = self.pages.load(Ordering::Relaxed);
         let copied = match connection.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
             // Another process does the same at this moment.
             Err(error) if is_busy(&error) => Ok(false),
@@ -194,7 +195,10 @@ mod tests {
                 .execute("INSERT INTO entries VALUES (?1, zeroblob(600 * 4096), 1)", [number.to_string()])
                 .unwrap();
             assert_eq!(bytes(), before, "it is copied within a commit");
-            log.maintain(&connection);
+            assert_eq!(log.is_due(), copied, "after {number}");
+            if copied {
+                log.maintain(&connection);
+            }
             assert_eq!(bytes() > before, copied, "after {number}");
         }
     }

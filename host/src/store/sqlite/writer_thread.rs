@@ -45,6 +45,8 @@ pub(super) struct WriterThread {
     identity: Arc<Identity>,
     /// Whether the files were moved, deleted or replaced when last looked at.
     replaced: bool,
+    /// When they were last in place, how often other processes had committed to them, as SQLite counts it.
+    foreign_commits: Option<i64>,
     /// The bytes of the last commits that failed, until as many have been committed. A probe then writes, so that health
     /// recovers together with the disk, and not before.
     failed: Option<usize>,
@@ -54,7 +56,16 @@ pub(super) struct WriterThread {
 impl WriterThread {
     /// Takes the connection, its log, and the identity of its files.
     pub(super) fn new(connection: Connection, log: Log, identity: Arc<Identity>) -> Self {
-        Self { connection, log, identity, replaced: false, failed: None, totals: Totals::default() }
+        let foreign_commits = foreign_commits(&connection);
+        Self {
+            connection,
+            log,
+            identity,
+            replaced: false,
+            foreign_commits,
+            failed: None,
+            totals: Totals::default(),
+        }
     }
 
     /// Processes messages until the queue is closed and empty, then merges the WAL into the file and closes it.
@@ -77,7 +88,9 @@ impl WriterThread {
                     }
                 }
             }
-            self.log.maintain(&self.connection);
+            if self.log.is_due() && self.check_identity().is_ok() {
+                self.log.maintain(&self.connection);
+            }
         }
     }
 
@@ -145,20 +158,47 @@ impl WriterThread {
                         path = %path.display(),
                         "a file of the store was moved, deleted or replaced: nothing is committed until it is back"
                     );
-                    // What the log holds must not be lost with it, nor be taken for the log of another file.
-                    self.log.finish(&self.connection);
+                    self.leave();
                 }
                 None => tracing::info!(event = "store.file_back", "the files of the store are back"),
             }
         }
-        if self.replaced { Err(moved()) } else { Ok(()) }
+        if self.replaced {
+            return Err(moved());
+        }
+        self.foreign_commits = foreign_commits(&self.connection);
+        Ok(())
+    }
+
+    /// What was acknowledged must be in the file that was the store, and not be taken for the log of the one at its path. Nothing
+    /// may be done to a log that another process uses: one that has opened the file at the path and found this log beside it.
+    fn leave(&mut self) {
+        let is_only_ours = |thread: &Self| {
+            thread.foreign_commits.is_some_and(|seen| foreign_commits(&thread.connection) == Some(seen))
+        };
+        let [file, log, index] = self.identity.in_place();
+        // Without the common index, nobody can tell what others do with the log. It stays as it is, complete.
+        if !index || !is_only_ours(self) {
+            return;
+        }
+        if !file && log {
+            self.identity.remove_log();
+            // A commit of another process at this moment is not acknowledged, because its log no longer has a name.
+            if !is_only_ours(self) {
+                return;
+            }
+        }
+        self.log.finish(&self.connection);
     }
 
     /// Leaves a single file that is the whole store.
     fn close(mut self) -> Totals {
         let in_place = self.check_identity().is_ok();
-        self.log.finish(&self.connection);
-        // SQLite deletes the log by its name when it closes, which may now be the name of another one.
+        if in_place {
+            self.log.finish(&self.connection);
+        }
+        // SQLite copies the log, and deletes it by its name, when it closes the last connection. If the files were replaced, it may
+        // be the log of another process.
         let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !in_place);
         let closed = self.connection.close().map_err(|(_, error)| error);
         if let Err(error) = kept.and(closed) {
@@ -166,4 +206,12 @@ impl WriterThread {
         }
         self.totals
     }
+}
+
+/// How often other connections have committed, as this one sees it; `None` if that cannot be read.
+fn foreign_commits(connection: &Connection) -> Option<i64> {
+    connection
+        .prepare_cached("PRAGMA data_version")
+        .and_then(|mut read| read.query_one([], |row| row.get(0)))
+        .ok()
 }
