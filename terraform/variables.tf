@@ -179,6 +179,11 @@ variable "log_filter" {
     ])
     error_message = "Each part of the log filter must be a level (off, error, warn, info, debug, trace) or TARGET=LEVEL. Examples: info, or warn,access=info."
   }
+
+  validation {
+    condition     = length([for part in split(",", var.log_filter) : part if length(regexall("=", part)) == 0]) <= 1
+    error_message = "The log filter may have one level without a target."
+  }
 }
 
 # Start and shutdown

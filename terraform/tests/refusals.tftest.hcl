@@ -208,6 +208,16 @@ run "unknown_log_level" {
   expect_failures = [var.log_filter]
 }
 
+run "two_log_levels" {
+  command = plan
+
+  variables {
+    log_filter = "info,debug"
+  }
+
+  expect_failures = [var.log_filter]
+}
+
 run "negative_drain_delay" {
   command = plan
 

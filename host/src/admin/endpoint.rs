@@ -85,18 +85,19 @@ pub fn reserve(config: &AdminConfig, port: u16) -> Result<Option<ReservedEndpoin
         }
         AdminListen::Unix(path) => unix(path),
         AdminListen::Auto => {
-            let Some(folder) = socket_folder() else {
-                log_off(
-                    "the variable XDG_RUNTIME_DIR, which names the folder of a user's sockets, is not set",
-                );
-                return Ok(None);
-            };
-            let path = folder.join(format!("{port}.sock"));
-            if let Err(why) = check_length(&path).and_then(|()| create_private(&folder)) {
-                log_off(&why);
-                return Ok(None);
+            let usable = socket_folder().and_then(|folder| {
+                let path = folder.join(format!("{port}.sock"));
+                check_length(&path)?;
+                create_private(&folder)?;
+                Ok(path)
+            });
+            match usable {
+                Ok(path) => unix(&path),
+                Err(why) => {
+                    log_off(&why);
+                    Ok(None)
+                }
             }
-            unix(&path)
         }
     }
 }

@@ -14,15 +14,19 @@ use std::{
 use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::config::MAX_SOCKET_PATH;
+
 /// The mode of a socket: nobody but its owner connects.
 const SOCKET_MODE: u32 = 0o600;
 /// The mode bits that let the group and all other users write.
 const OTHERS_WRITE: u32 = 0o022;
-/// Maximum length of a socket's path, in bytes (`sun_path` of `unix(7)`, without its final zero).
-const MAX_PATH: usize = 107;
 
 /// What the name of a temporary socket begins with.
 const TEMPORARY: &str = ".orders-";
+/// The hexadecimal digits that follow.
+const TEMPORARY_DIGITS: usize = 8;
+/// Maximum length of the path of a socket's folder, in bytes: a temporary name fits into it.
+const MAX_FOLDER: usize = MAX_SOCKET_PATH - 1 - TEMPORARY.len() - TEMPORARY_DIGITS;
 /// No start takes longer than this.
 const LONGEST_START: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -52,14 +56,16 @@ pub(super) fn bind(path: &Path) -> Result<(Socket, SocketFile), String> {
 /// The temporary name of a socket, beside its own.
 fn temporary_name(path: &Path, number: u32) -> PathBuf {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    folder.join(format!("{TEMPORARY}{number:08x}"))
+    folder.join(format!("{TEMPORARY}{number:0TEMPORARY_DIGITS$x}"))
 }
 
 /// Checks that a socket can have this path, and its temporary name.
 pub(super) fn check_length(path: &Path) -> Result<(), String> {
     let length = |path: &Path| path.as_os_str().as_bytes().len();
-    if length(path).max(length(&temporary_name(path, 0))) > MAX_PATH {
-        return Err(format!("the path is too long: a socket's path has at most {MAX_PATH} bytes"));
+    if length(path).max(length(&temporary_name(path, 0))) > MAX_SOCKET_PATH {
+        return Err(format!(
+            "the path is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes, and that of its folder {MAX_FOLDER}"
+        ));
     }
     Ok(())
 }
@@ -129,6 +135,9 @@ pub(super) fn create_private(folder: &Path) -> Result<(), String> {
 pub fn check_private(folder: &Path) -> Result<(), String> {
     let name = folder.display();
     let metadata = fs::symlink_metadata(folder).map_err(|error| format!("{name}: {error}"))?;
+    if metadata.is_symlink() {
+        return Err(format!("{name} is a symbolic link; name its target instead"));
+    }
     if !metadata.is_dir() {
         return Err(format!("{name} is not a folder"));
     }

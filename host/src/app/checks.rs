@@ -46,8 +46,7 @@ pub(super) struct InitialModule {
 pub(super) async fn check(config: &ServeConfig) -> Result<Checked, CommandError> {
     config.limits.check().map_err(CouldNotRun)?;
     Limits::warn_of_memory(&config.limits);
-    let location = config.store.location(config.limits.request_timeout.0).map_err(CouldNotRun)?;
-    let tokens = config.admin.tokens().map_err(CouldNotRun)?;
+    let (location, tokens) = read_files(config).await?;
     listener::raise_open_file_limit(max_connections(config)).map_err(CouldNotRun)?;
     let unavailable = |error| cannot_listen(config.listen, &error);
     let public = listener::reserve(config.listen).map_err(unavailable)?;
@@ -58,6 +57,15 @@ pub(super) async fn check(config: &ServeConfig) -> Result<Checked, CommandError>
     check_store(location).await?;
     let initial = initial_module(config, named, source).await?;
     Ok(Checked { public, admin, tokens, initial })
+}
+
+/// Reads the files that options name, on a thread of its own: where one cannot be opened for a while, such as a pipe or one on a
+/// network, a signal must still end the start.
+async fn read_files(config: &ServeConfig) -> Result<(StoreLocation, Option<Tokens>), CommandError> {
+    let (store, admin) = (config.store.clone(), config.admin.clone());
+    let request_timeout = config.limits.request_timeout.0;
+    let read = async move { Ok((store.location(request_timeout)?, admin.tokens()?)) };
+    run_blocking(read).await.flatten().map_err(CouldNotRun)
 }
 
 async fn check_store(location: StoreLocation) -> Result<(), CommandError> {
@@ -72,13 +80,16 @@ async fn initial_module(
     named: ModuleHash,
     source: Source,
 ) -> Result<InitialModule, CommandError> {
-    let folder = &config.module_dir;
-    let shelf = folder.module_dir.as_ref().map(|dir| Shelf::open(dir, folder.keep_modules.into()));
-    let archive = ModuleArchive::new(shelf.transpose().map_err(CouldNotRun)?, named);
+    let folder = config.module_dir.clone();
+    let open = async move { folder.module_dir.map(|dir| Shelf::open(&dir, folder.keep_modules.into())).transpose() };
+    let shelf = run_blocking(open).await.flatten().map_err(CouldNotRun)?;
+    let archive = ModuleArchive::new(shelf, named);
     let Some((module, bytes)) = archive.module_to_restore().await.map_err(CouldNotRun)? else {
         return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
     };
-    let source = Source::from_component(bytes, &config.trust).map_err(|error| {
+    let trust = config.trust.clone();
+    let source = run_blocking(async move { Source::from_component(bytes, &trust) }).await.map_err(CouldNotRun)?;
+    let source = source.map_err(|error| {
         CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
     })?;
     Ok(InitialModule { module, source, from: Origin::Restart, archive })

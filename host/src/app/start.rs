@@ -12,7 +12,7 @@ use super::{
 use crate::{
     admin::{AdminServer, ReservedEndpoint},
     commands::error::CommandError::{self, CouldNotRun},
-    config::{LimitsConfig, ServeConfig},
+    config::{LimitsConfig, List, ServeConfig},
     http::{
         activity::{InFlightCount, Timeouts},
         listener::{Connections, ReservedAddress},
@@ -88,7 +88,7 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
         return Err(CouldNotRun(why));
     }
     let previous = restore_history(&archive, &roster, module).await;
-    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&config.allow_outbound) };
+    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&List::concat(&config.allow_outbound)) };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
     let slot = Arc::new(Slot::new(loaded, MinorityLimits::new(&config.limits)));
     service.begin_serving(Serving { slot: Arc::clone(&slot), readiness: Readiness::new(Arc::clone(&store)) });
@@ -159,7 +159,8 @@ fn rollout_tasks(
     previous: Option<ModuleHash>,
 ) -> RolloutTasks {
     let Comparator { slot, roster, .. } = &environment.comparator;
-    if config.checks.smoke.is_empty() {
+    let smoke_requests = config.checks.smoke_requests().len();
+    if smoke_requests == 0 {
         smoke::log_no_requests(slot.module());
     }
     let (queue, offers) = OfferQueue::new();
@@ -171,7 +172,7 @@ fn rollout_tasks(
         archive: Arc::clone(&environment.archive),
         terms: config.terms.clone(),
         trust: config.trust.clone(),
-        smoke_requests: config.checks.smoke.len(),
+        smoke_requests,
         queue,
         rollbacks: commands,
         status,
@@ -214,7 +215,7 @@ fn cannot_start(threads: NonZeroU16, error: &io::Error) -> CommandError {
 
 fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBounds) -> SmokeTest {
     SmokeTest {
-        requests: config.checks.smoke.clone(),
+        requests: config.checks.smoke_requests(),
         store: Arc::clone(store),
         timeout: config.limits.request_timeout.0,
         bounds: bounds.clone(),

@@ -13,6 +13,8 @@ use super::token::{TokenConfig, Tokens};
 
 /// What the name of a Unix socket begins with.
 pub(super) const UNIX: &str = "unix:";
+/// Maximum length of a socket's path, in bytes (`sun_path` of `unix(7)`, without its final zero).
+pub const MAX_SOCKET_PATH: usize = 107;
 
 /// The listener of the admin API.
 #[derive(Clone, Debug, Args)]
@@ -53,7 +55,7 @@ impl AdminConfig {
     /// Whether the API is on, as far as the options say.
     pub fn is_on(&self) -> bool {
         match &self.admin_listen {
-            AdminListen::Auto => socket_folder().is_some(),
+            AdminListen::Auto => socket_folder().is_ok(),
             AdminListen::Off => false,
             AdminListen::Unix(_) | AdminListen::Tcp(_) => true,
         }
@@ -92,8 +94,15 @@ impl FromStr for AdminListen {
 
 /// The folder of the sockets of all services of this user: `$XDG_RUNTIME_DIR/orders-host`. The variable must name an
 /// absolute path, by the XDG base directory specification.
-pub fn socket_folder() -> Option<PathBuf> {
-    let folder = env::var_os("XDG_RUNTIME_DIR")?;
-    let folder = Path::new(&folder);
-    folder.is_absolute().then(|| folder.join("orders-host"))
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn socket_folder() -> Result<PathBuf, String> {
+    let why = match env::var_os("XDG_RUNTIME_DIR") {
+        Some(folder) if Path::new(&folder).is_absolute() => return Ok(Path::new(&folder).join("orders-host")),
+        Some(_) => "is not an absolute path",
+        None => "is not set",
+    };
+    Err(format!("XDG_RUNTIME_DIR, the variable that names the folder of a user's sockets, {why}"))
 }

@@ -6,13 +6,14 @@ use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::values::nearest;
+use super::values::{List, list, nearest};
 
 /// What is logged, and in which format.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogConfig {
-    /// Lowest level that is logged, with exceptions by target: `info`, or `warn,access=info`
+    /// Lowest level that is logged, with exceptions by target: `info`, or `warn,access=info`. With exceptions alone, it is
+    /// `info`
     #[arg(long, env = "ORDERS_LOG", value_name = "FILTER", default_value = "info")]
     pub log: LogFilter,
 
@@ -28,8 +29,8 @@ pub struct LogConfig {
     /// Address or network (CIDR) of load balancers. For a connection from one of them, the access log takes the client's
     /// address from `X-Forwarded-For` or `Forwarded`: the last one there that is not a load balancer's. May be repeated; in
     /// the variable, networks are separated by `,`
-    #[arg(long, env = "ORDERS_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',', value_parser = network)]
-    pub trusted_proxies: Vec<IpNet>,
+    #[arg(long, env = "ORDERS_TRUSTED_PROXIES", value_name = "NETWORK", value_parser = networks)]
+    pub trusted_proxies: Vec<List<IpNet>>,
 }
 
 impl LogConfig {
@@ -41,7 +42,7 @@ impl LogConfig {
 
     /// The load balancers that are trusted.
     pub fn proxies(&self) -> TrustedProxies {
-        TrustedProxies(self.trusted_proxies.as_slice().into())
+        TrustedProxies(List::concat(&self.trusted_proxies).into())
     }
 }
 
@@ -62,24 +63,37 @@ const TARGETS: [&str; 5] = ["access", "guest", "orders_host", "wasmtime_wasi", "
 impl FromStr for LogFilter {
     type Err = String;
 
-    /// An unknown word would otherwise be a target that nothing has, and switch everything else off.
+    /// An unknown word would otherwise be a target that nothing has, and switch everything else off; so would a filter that
+    /// only has exceptions.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut targets = Targets::new();
+        let mut lowest = None;
         for part in text.split(',').map(str::trim) {
             targets = match part.split_once('=') {
                 Some((target, name)) => targets.with_target(known_target(target)?, level(name)?),
                 None if TARGETS.contains(&part) => {
                     return Err(format!("`{part}` is a target: give it a level, such as `{part}=warn`"));
                 }
-                None => targets.with_default(level(part)?),
+                None => {
+                    let level = level(part)?;
+                    if lowest.replace(level).is_some() {
+                        return Err(format!(
+                            "`{part}` is a second level: one applies to everything, and others to a target, as in \
+                             `warn,access=info`"
+                        ));
+                    }
+                    targets
+                }
             };
         }
-        Ok(Self(targets))
+        Ok(Self(targets.with_default(lowest.unwrap_or(LevelFilter::INFO))))
     }
 }
 
 fn level(name: &str) -> Result<LevelFilter, String> {
-    let level = (!name.is_empty()).then(|| name.parse().ok()).flatten();
+    // The library knows numbers, too.
+    let is_known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(name));
+    let level = is_known.then(|| name.parse().ok()).flatten();
     level.ok_or_else(|| unknown("level", name, &LEVELS))
 }
 
@@ -114,6 +128,10 @@ pub enum AccessLines {
     Errors,
     /// None
     Off,
+}
+
+fn networks(text: &str) -> Result<List<IpNet>, String> {
+    list(text, ',', network)
 }
 
 /// Parses a network. An address alone is a network of one.
@@ -178,7 +196,24 @@ mod tests {
         ] {
             assert_eq!(targets.would_enable(target, &level), logged, "{target} {level}");
         }
+        // Exceptions alone leave everything else as it is.
+        for (text, target, level, logged) in [
+            ("access=error", "orders_host::http", Level::INFO, true),
+            ("access=error", "orders_host::http", Level::DEBUG, false),
+            ("access=error", "access", Level::WARN, false),
+            ("orders_host::rollout=debug", "access", Level::INFO, true),
+            ("orders_host::rollout=debug", "orders_host::store", Level::ERROR, true),
+            ("orders_host::rollout=debug", "orders_host::rollout::slot", Level::DEBUG, true),
+            ("access=info,off", "orders_host::http", Level::ERROR, false),
+        ] {
+            let LogFilter(targets) = text.parse().unwrap();
+            assert_eq!(targets.would_enable(target, &level), logged, "{text}: {target} {level}");
+        }
         for (text, says) in [
+            ("info,debug", "`debug` is a second level"),
+            ("info,access=warn,info", "`info` is a second level"),
+            ("3", "`3` is no level"),
+            ("info,access=3", "`3` is no level"),
             ("warning", "`warning` is no level: write `warn`; the levels are off, error, warn"),
             ("information", "`information` is no level"),
             ("", "`` is no level"),

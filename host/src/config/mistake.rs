@@ -22,10 +22,10 @@ pub fn one_line(error: &clap::Error, program: Command, arguments: impl Iterator<
     let what = what.strip_prefix("error: ").unwrap_or(&what);
     let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(unwrap);
     let tip = tip.map(|tip| format!("; {tip}")).unwrap_or_default();
-    let (names, command) = command(program, &arguments);
+    let (name, command) = command(program, &arguments);
     let variable = variable(error, &command, &arguments);
-    let variable = variable.map(|name| format!(" (from the variable {name})")).unwrap_or_default();
-    format!("{what}{variable}{tip}; see `{names} --help`")
+    let variable = variable.map(|variable| format!(" (from the variable {variable})")).unwrap_or_default();
+    format!("{what}{variable}{tip}; see `{name} --help`")
 }
 
 /// The command that the arguments name, such as `orders-host state import`. An error about a value does not contain it.

@@ -41,7 +41,7 @@ mod values;
 
 use clap::{Parser, Subcommand};
 
-pub use admin::{AdminConfig, AdminListen, socket_folder};
+pub use admin::{AdminConfig, AdminListen, MAX_SOCKET_PATH, socket_folder};
 pub use commands::{CompileConfig, HealthcheckConfig, InspectConfig};
 pub use limits::LimitsConfig;
 pub use log::{AccessLines, LogConfig, LogFilter, LogFormat, TrustedProxies};
@@ -57,7 +57,7 @@ pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};
 pub use token::{Access, Token, TokenConfig, Tokens};
 pub use trust::{Trust, TrustConfig, Trusted};
-pub use values::{Period, Size, SmokeRequest, Threads};
+pub use values::{List, Period, Size, SmokeRequest, Threads};
 
 /// Serves a wasi:http component and stores its state.
 #[derive(Debug, Parser)]

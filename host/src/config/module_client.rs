@@ -6,7 +6,11 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use clap::Args;
 use http::{Uri, uri::Authority};
 
-use super::{admin::UNIX, module_terms::RolloutOptions, token::TokenConfig};
+use super::{
+    admin::{MAX_SOCKET_PATH, UNIX},
+    module_terms::RolloutOptions,
+    token::TokenConfig,
+};
 
 /// Which service to call, and the token to present.
 #[derive(Clone, Debug, Args)]
@@ -127,12 +131,26 @@ impl FromStr for AdminTarget {
     fn from_str(text: &str) -> Result<Self, String> {
         let form = || format!("expected `{UNIX}PATH` or a URL such as `http://127.0.0.1:9090`");
         if let Some(path) = text.strip_prefix(UNIX) {
-            return if path.is_empty() { Err(form()) } else { Ok(Self::Unix(path.into())) };
+            return match path.len() {
+                0 => Err(form()),
+                1..=MAX_SOCKET_PATH => Ok(Self::Unix(path.into())),
+                _ => Err(format!("the path is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes")),
+            };
+        }
+        if matches!(text, "auto" | "off") {
+            return Err(format!("`{text}` is a value of --admin-listen; {}", form()));
         }
         let url: Uri = text.parse().map_err(|_| form())?;
         let authority = url.authority().ok_or_else(form)?;
         if authority.as_str().contains('@') {
             return Err("a URL is not secret: put the token in a file or in a variable".to_owned());
+        }
+        if authority.host().is_empty() {
+            return Err(form());
+        }
+        let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+        if !port.is_empty() && !is_port(port) {
+            return Err("a port is a number from 1 to 65535, as in `http://127.0.0.1:9090`".to_owned());
         }
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return Err(
@@ -145,6 +163,12 @@ impl FromStr for AdminTarget {
             Some(_) => Err(form()),
         }
     }
+}
+
+/// Whether a text is a port after a colon. An authority may contain others.
+fn is_port(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix(':') else { return false };
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && matches!(digits.parse::<u16>(), Ok(1..))
 }
 
 impl fmt::Display for AdminTarget {
@@ -181,6 +205,7 @@ mod tests {
 
     #[test]
     fn a_target_is_a_socket_or_a_host_and_a_port() {
+        let longest = format!("unix:/{}", "x".repeat(106));
         for (text, target) in [
             ("http://127.0.0.1:9090", "http://127.0.0.1:9090"),
             ("http://127.0.0.1:9090/", "http://127.0.0.1:9090"),
@@ -189,6 +214,9 @@ mod tests {
             ("https://orders.internal", "https://orders.internal"),
             ("unix:/run/user/1000/orders-host/8080.sock", "unix:/run/user/1000/orders-host/8080.sock"),
             ("unix:admin.sock", "unix:admin.sock"),
+            ("http://localhost:1", "http://localhost:1"),
+            ("https://[::1]:65535", "https://[::1]:65535"),
+            (&longest, &longest),
         ] {
             assert_eq!(text.parse::<AdminTarget>().unwrap().to_string(), target, "{text}");
         }
@@ -200,6 +228,15 @@ mod tests {
             ("http://operator:secret@localhost", "put the token in a file or in a variable"),
             ("http://localhost:9090/v1/modules", "without a path"),
             ("https://localhost:9090?token=secret", "without a path"),
+            ("http://127.0.0.1:80800", "a port is a number from 1 to 65535"),
+            ("http://127.0.0.1:99999", "a port is a number"),
+            ("https://[::1]:65536", "a port is a number"),
+            ("http://127.0.0.1:", "a port is a number"),
+            ("127.0.0.1:0", "a port is a number"),
+            ("http://:9090", "`unix:PATH` or a URL"),
+            ("off", "`off` is a value of --admin-listen; expected `unix:PATH`"),
+            ("auto", "`auto` is a value of --admin-listen"),
+            (&format!("{longest}x"), "at most 107 bytes"),
         ] {
             let error = text.parse::<AdminTarget>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

@@ -2,6 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
+use super::values::{List, list};
+
 /// The default port of the `http` scheme (RFC 9110, section 4.2.1).
 pub const HTTP_PORT: u16 = 80;
 /// Maximum length of a host name (RFC 1035, section 2.3.4).
@@ -21,6 +23,11 @@ impl OutboundServer {
     pub fn matches(&self, host: &str, port: u16) -> bool {
         self.port == port && (self.host.eq_ignore_ascii_case(host) || is_same_ipv6(&self.host, host))
     }
+}
+
+/// Parses servers with `,` between them.
+pub(super) fn servers(text: &str) -> Result<List<OutboundServer>, String> {
+    list(text, ',', str::parse)
 }
 
 impl FromStr for OutboundServer {

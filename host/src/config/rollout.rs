@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::values::{Period, Size, SmokeRequest, nonzero_period};
+use super::values::{List, Period, Size, SmokeRequest, list, nonzero_period};
 
 /// What a component must do before it serves, at the start and in each rollout, and the limits of preparing it.
 #[derive(Clone, Debug, Args)]
@@ -12,8 +12,8 @@ use super::values::{Period, Size, SmokeRequest, nonzero_period};
 pub struct ChecksConfig {
     /// Request that a component must answer before it serves, without a write to the store: `GET /path`, with any status
     /// below 400, or `GET /path 200`, with that status only. May be repeated; in the variable, requests are separated by `;`
-    #[arg(long, env = "ORDERS_SMOKE", value_name = "REQUEST", value_delimiter = ';')]
-    pub smoke: Vec<SmokeRequest>,
+    #[arg(long, env = "ORDERS_SMOKE", value_name = "REQUEST", value_parser = smoke_requests)]
+    pub smoke: Vec<List<SmokeRequest>>,
 
     /// Maximum time to compile a component. Beyond it the component is refused
     #[arg(long, env = "ORDERS_COMPILE_TIMEOUT", value_name = "TIME", value_parser = nonzero_period, default_value = "1m")]
@@ -22,6 +22,17 @@ pub struct ChecksConfig {
     /// Maximum memory of the process that compiles a component. Beyond it the component is refused
     #[arg(long, env = "ORDERS_COMPILE_MEMORY", value_name = "SIZE", default_value = "1GiB")]
     pub compile_memory: Size,
+}
+
+impl ChecksConfig {
+    /// The requests that a component must answer.
+    pub fn smoke_requests(&self) -> Vec<SmokeRequest> {
+        List::concat(&self.smoke)
+    }
+}
+
+fn smoke_requests(text: &str) -> Result<List<SmokeRequest>, String> {
+    list(text, ';', str::parse)
 }
 
 /// How a module replaces the serving one, unless a push says otherwise.

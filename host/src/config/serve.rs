@@ -8,11 +8,11 @@ use super::{
     admin::AdminConfig,
     limits::LimitsConfig,
     log::LogConfig,
-    outbound::OutboundServer,
+    outbound::{self, OutboundServer},
     rollout::{ChecksConfig, ModuleDirConfig, TermsConfig},
     store::StoreConfig,
     trust::TrustConfig,
-    values::{Period, Threads, listen_address, nonzero_period},
+    values::{List, Period, Threads, listen_address, nonzero_period},
 };
 
 /// The options of `serve`.
@@ -46,8 +46,9 @@ pub struct ServeConfig {
 
     /// Server that the component may send requests to over plain HTTP, on port 80 unless a port is given; all others are
     /// refused. May be repeated; in the variable, servers are separated by `,`
-    #[arg(long, env = "ORDERS_ALLOW_OUTBOUND", value_name = "HOST[:PORT]", value_delimiter = ',')]
-    pub allow_outbound: Vec<OutboundServer>,
+    #[arg(long, env = "ORDERS_ALLOW_OUTBOUND", value_name = "HOST[:PORT]",
+          value_parser = outbound::servers)]
+    pub allow_outbound: Vec<List<OutboundServer>>,
 
     /// Limits of one request and one connection.
     #[command(flatten)]

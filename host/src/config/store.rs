@@ -14,7 +14,7 @@ use std::{
 use clap::{
     Arg, Args, Command,
     builder::TypedValueParser,
-    error::{Error, ErrorKind},
+    error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
 /// Where the state is kept, and how many connections to a server are used.
@@ -202,7 +202,7 @@ struct LocationParser;
 impl TypedValueParser for LocationParser {
     type Value = StoreLocation;
 
-    fn parse_ref(&self, command: &Command, _: Option<&Arg>, value: &OsStr) -> Result<StoreLocation, Error> {
+    fn parse_ref(&self, command: &Command, option: Option<&Arg>, value: &OsStr) -> Result<StoreLocation, Error> {
         let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned()).and_then(str::parse);
         parsed.map_err(|why| {
             let shown = match value.to_str() {
@@ -212,7 +212,12 @@ impl TypedValueParser for LocationParser {
                 _ => String::new(),
             };
             let what = format!("invalid value{shown} for '--store <STORE>': {why}\n\n");
-            Error::raw(ErrorKind::InvalidValue, what).with_cmd(command)
+            let mut error = Error::raw(ErrorKind::InvalidValue, what).with_cmd(command);
+            // What says which variable the value comes from.
+            let option = option.map(ToString::to_string).unwrap_or_default();
+            error.insert(ContextKind::InvalidArg, ContextValue::String(option));
+            error.insert(ContextKind::InvalidValue, ContextValue::None);
+            error
         })
     }
 }

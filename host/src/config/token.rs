@@ -21,6 +21,8 @@ const MAX_FILE_BYTES: u64 = 64 << 10;
 const TOKEN_VARIABLE: &str = "ORDERS_ADMIN_TOKEN";
 /// The name of a token that has none.
 const DEFAULT_NAME: &str = "operator";
+/// A word of so many hexadecimal digits is no name, but another token.
+const MIN_HEXADECIMAL: usize = 16;
 /// The word after a token that only permits reading.
 const READ: &str = "read";
 
@@ -87,6 +89,8 @@ impl Tokens {
 
     /// Reads lines `NAME TOKEN [read]`. The error does not quote them.
     fn parse(text: &str) -> Result<Self, String> {
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut tokens: Vec<Token> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
@@ -116,10 +120,17 @@ impl<'a> IntoIterator for &'a Tokens {
 
 const REMEDY: &str = "create one with `openssl rand -hex 32`";
 
+/// How a token that only permits reading is written.
+const READ_FORM: &str = "write `NAME TOKEN read`";
+
 fn token(line: &str) -> Result<Token, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let (name, secret, access) = match words[..] {
         [secret] => (DEFAULT_NAME, secret, Access::All),
+        [READ, _] | [READ, _, _] => {
+            return Err(format!("`{READ}` is no name, but stands at the end: {READ_FORM}"));
+        }
+        [_, READ] => return Err(format!("a token that only permits reading needs a name: {READ_FORM}")),
         [name, secret] => (name, secret, Access::All),
         [name, secret, READ] => (name, secret, Access::Read),
         _ => return Err(format!("expected `NAME TOKEN` or `NAME TOKEN {READ}`, a token without spaces")),
@@ -127,6 +138,10 @@ fn token(line: &str) -> Result<Token, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'@');
     if name.len() > MAX_NAME_LENGTH || !name.bytes().all(is_name) {
         return Err(format!("a name has up to {MAX_NAME_LENGTH} letters, digits, and characters of `._-@`"));
+    }
+    if name.len() >= MIN_HEXADECIMAL && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err("the name looks like a token, and names are logged: write `NAME TOKEN`, and one token on each line"
+            .to_owned());
     }
     if secret.len() < MIN_TOKEN_LENGTH || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("a token has at least {MIN_TOKEN_LENGTH} printable characters; {REMEDY}"));
@@ -195,12 +210,28 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_ignored_and_a_short_name_may_be_hexadecimal() {
+        for (text, name) in [
+            ("\u{feff}0123456789abcdef", "operator"),
+            ("\u{feff}ada 0123456789abcdef", "ada"),
+            ("ada 0123456789abcdef", "ada"),
+            ("0123456789abcde fedcba9876543210", "0123456789abcde"),
+        ] {
+            assert_eq!(Tokens::parse(text).unwrap().first().name, name, "{text:?}");
+        }
+    }
+
+    #[test]
     fn an_unusable_line_is_named_by_its_number() {
         for (text, says) in [
             ("", "no token"),
             ("# only a comment\n", "no token"),
             ("\nada 0123456789abcde", "line 2: a token has at least 16"),
-            ("0123456789abcdef read", "at least 16"),
+            ("0123456789abcdef read", "a token that only permits reading needs a name: write `NAME TOKEN read`"),
+            ("read 0123456789abcdef", "`read` is no name, but stands at the end: write `NAME TOKEN read`"),
+            ("read 0123456789abcdef read", "`read` is no name"),
+            ("0123456789ABCDEF fedcba9876543210", "the name looks like a token"),
+            ("0123456789abcdef fedcba9876543210 read", "the name looks like a token"),
             ("ada 0123456789abcdef write", "line 1: expected `NAME TOKEN`"),
             ("ada 0123456789abcdef read read", "expected `NAME TOKEN`"),
             ("uid:0 0123456789abcdef", "a name has"),

@@ -178,6 +178,31 @@ pub(super) fn nonzero_period(text: &str) -> Result<Period, String> {
     if period.0.is_zero() { Err("the time must be longer than zero".to_owned()) } else { Ok(period) }
 }
 
+/// The values in one text of an option that may be repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(Vec<T>);
+
+impl<T: Clone> List<T> {
+    /// The values of all texts.
+    pub fn concat(lists: &[Self]) -> Vec<T> {
+        lists.iter().flat_map(|list| &list.0).cloned().collect()
+    }
+}
+
+/// Parses values between separators, with white space around them. An empty text holds none: a compose file makes one of
+/// `${X:-}`.
+pub(super) fn list<T>(
+    text: &str,
+    separator: char,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<List<T>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(List(Vec::new()));
+    }
+    text.split(separator).map(|part| parse(part.trim())).collect::<Result<_, _>>().map(List)
+}
+
 /// How similar a word must be to be suggested, from 0 to 1: as clap does for the names of options.
 const SIMILAR: f64 = 0.7;
 
@@ -187,4 +212,21 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
     let similar =
         known.map(|known| (similarity(known), known)).filter(|(similarity, _)| *similarity > SIMILAR);
     similar.max_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_may_have_spaces_and_may_be_empty() {
+        let parsed = |text: &str| list(text, ',', |part| part.parse::<u8>().map_err(|error| error.to_string()));
+        for (text, values) in [("", &[][..]), ("  ", &[]), ("1", &[1]), (" 1 ,2,\t3\n", &[1, 2, 3])] {
+            assert_eq!(parsed(text), Ok(List(values.to_vec())), "{text:?}");
+        }
+        for text in [",", "1,", "1,,2", "1 2"] {
+            assert!(parsed(text).is_err(), "{text:?}");
+        }
+        assert_eq!(List::concat(&[List(vec![1, 2]), List(Vec::new()), List(vec![3])]), [1, 2, 3]);
+    }
 }

@@ -1,6 +1,9 @@
 //! Where a request comes from: the other end of its connection, or the client that a trusted load balancer names.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use http::{HeaderMap, HeaderName, header::FORWARDED};
 use tokio::net::TcpStream;
@@ -48,10 +51,10 @@ impl Peer {
         let peer = Client { address: self.address, disputed: None };
         let Some(proxies) = &self.proxies else { return peer };
         let appended = lines(fields, &X_FORWARDED_FOR)
-            .map(|lines| last_client(lines.flat_map(|line| line.rsplit(',')).map(address_in), proxies));
+            .map(|lines| last_client(lines.iter().flat_map(|line| line.rsplit(',')).map(address_in), proxies));
         let forwarded = lines(fields, &FORWARDED).map(|lines| {
             let elements =
-                lines.flat_map(|line| split(line, ',').unwrap_or(vec![UNREADABLE]).into_iter().rev());
+                lines.iter().flat_map(|line| split(line, ',').unwrap_or(vec![UNREADABLE]).into_iter().rev());
             last_client(elements.map(forwarded_for), proxies)
         });
         match (appended, forwarded) {
@@ -84,15 +87,16 @@ fn last_client(addresses: impl Iterator<Item = Option<IpAddr>>, proxies: &Truste
 }
 
 /// The lines of a list field, the last one first; `None` if there is no such field. Together they are one list (RFC 9110, section
-/// 5.3), but what a client wrote into its lines must not change how those of a load balancer are read.
-fn lines<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<impl Iterator<Item = &'a str>> {
-    let lines = fields.get_all(name).into_iter().rev().map(|line| line.to_str().unwrap_or(UNREADABLE));
-    fields.contains_key(name).then_some(lines)
+/// 5.3), but what a client wrote into its lines must not change how those of a load balancer are read. Nor
+/// do bytes beyond ASCII: only the element that contains them is unreadable.
+fn lines<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<Vec<Cow<'a, str>>> {
+    let lines = fields.get_all(name).into_iter().rev().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    fields.contains_key(name).then(|| lines.collect())
 }
 
 /// The address in one element of `X-Forwarded-For`: some load balancers add a port.
 fn address_in(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+    let text = text.trim_ascii();
     let in_brackets =
         || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok().filter(IpAddr::is_ipv6);
     let address = text.parse().ok().or_else(in_brackets);
@@ -105,7 +109,7 @@ fn address_in(text: &str) -> Option<IpAddr> {
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let mut clients = split(element, ';')?.into_iter().filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("for").then_some(value.trim())
+        name.trim_ascii().eq_ignore_ascii_case("for").then_some(value.trim_ascii())
     });
     let (value, None) = (clients.next()?, clients.next()) else { return None };
     match value.strip_prefix('"') {
@@ -187,6 +191,11 @@ mod tests {
             ("198.51.100.7 198.51.100.8", "10.0.0.9"),
             ("fe80::1%eth0", "10.0.0.9"),
             ("ä", "10.0.0.9"),
+            ("198.51.100.7, ä", "10.0.0.9"),
+            ("198.51.100.7\u{a0}", "10.0.0.9"),
+            // Nor does it hide what follows.
+            ("ä, 198.51.100.7", "198.51.100.7"),
+            ("1.2.3.4ä, 198.51.100.7, 10.0.3.4", "198.51.100.7"),
         ] {
             assert_eq!(client("10.0.0.9", &[("x-forwarded-for", value)]), expected, "{value}");
             // A client that is no load balancer says nothing.
@@ -211,6 +220,9 @@ mod tests {
             ("for=1.2.3.4;by=\"x, for=198.51.100.7", "10.0.0.9"),
             ("for=1.2.3.4;by=\"x, for=\"198.51.100.7:4711\"", "10.0.0.9"),
             ("for=1.2.3.4;by=\"x\\, for=\"198.51.100.7:4711\"", "10.0.0.9"),
+            ("for=1.2.3.4;by=ä, for=198.51.100.7", "198.51.100.7"),
+            ("for=\"ä,\", for=198.51.100.7;by=\"ä\", for=10.0.3.4", "198.51.100.7"),
+            ("for=198.51.100.7, for=ä", "10.0.0.9"),
             ("for=_hidden", "10.0.0.9"),
             ("for=unknown", "10.0.0.9"),
             ("for=\"198.51.100.7", "10.0.0.9"),
@@ -232,6 +244,21 @@ mod tests {
             ("x-forwarded-for", "ä", "198.51.100.7"),
         ] {
             assert_eq!(client("10.0.0.9", &[(name, forged), (name, appended)]), "198.51.100.7", "{forged}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_hide_what_follows() {
+        for (name, value) in [
+            ("x-forwarded-for", &b"\xe9, 198.51.100.7"[..]),
+            ("x-forwarded-for", b"1.2.3.4\xc3,198.51.100.7"),
+            ("forwarded", b"for=\xf0\x9f, for=198.51.100.7"),
+            ("forwarded", b"for=\"\xe9\", for=198.51.100.7;by=\"\xe9\""),
+        ] {
+            let name: HeaderName = name.parse().unwrap();
+            let fields = HeaderMap::from_iter([(name, http::HeaderValue::from_bytes(value).unwrap())]);
+            let peer = Peer::new(Some("10.0.0.9".parse().unwrap()), &proxies());
+            assert_eq!(peer.client(&fields).address, "198.51.100.7".parse().ok(), "{fields:?}");
         }
     }
 

@@ -22,6 +22,8 @@ const UNNAMED: &str = "127.0.0.1";
 
 const UNKNOWN_ISSUER: &str = "no trusted authority has signed the server's certificate; name the file";
 const WRONG_NAME: &str = "the server's certificate is for another host; connect with a name that it contains";
+const ANOTHER_KEY: &str =
+    "no certificate in sslrootcert has signed the server's certificate, but perhaps another authority of the same name";
 const EXPIRED: &str = "the server's certificate has expired; renew it";
 
 impl Manual {
@@ -157,6 +159,20 @@ async fn a_server_below_a_root_of_the_manual_is_accepted() {
             [("require", NAMED, unknown), ("verify-ca", NAMED, unknown), ("verify-full", NAMED, unknown)];
         manual.check("another", &rows).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_of_the_same_name_with_another_key_is_told_apart() {
+    let mut manual = Manual::prepare(&[]);
+    manual.root("root");
+    manual.server_below("root");
+    manual.serve(&[NAMED], NAMED);
+    // Made again, as after the loss of its key.
+    manual.root("root");
+    let certificate = fs::read_to_string(manual.path("root.crt")).unwrap();
+    manual.server.write(&manual.path("root.crt"), &certificate);
+    let another = Some(ANOTHER_KEY);
+    manual.check("root", &[("verify-ca", UNNAMED, another), ("verify-full", NAMED, another)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

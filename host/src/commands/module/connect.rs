@@ -1,14 +1,14 @@
 //! Connections to the admin API, on a Unix socket or TCP, and the search for the socket of the only service.
 
 use std::{
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use http::uri::Authority;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, InvalidMessage, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
@@ -66,7 +66,7 @@ impl Connector {
     ///
     /// Why there is none.
     pub(super) async fn connect(&self) -> Result<Box<dyn Connection>, String> {
-        let failed = |error: std::io::Error| error.to_string();
+        let failed = |error: io::Error| error.to_string();
         let (authority, default_port) = match &self.target {
             AdminTarget::Unix(path) => {
                 return Ok(Box::new(UnixStream::connect(path).await.map_err(failed)?));
@@ -78,7 +78,18 @@ impl Connector {
         let socket = TcpStream::connect(address).await.map_err(failed)?;
         let Some(tls) = &self.tls else { return Ok(Box::new(socket)) };
         let name = ServerName::try_from(host(authority).to_owned()).map_err(|error| error.to_string())?;
-        Ok(Box::new(tls.connect(name, socket).await.map_err(failed)?))
+        Ok(Box::new(tls.connect(name, socket).await.map_err(|error| tls_failed(&error))?))
+    }
+}
+
+/// Says what is wrong if the other end answers in plain text.
+fn tls_failed(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            format!("{error}; perhaps the port speaks plain HTTP, which is written `http:`")
+        }
+        _ => error.to_string(),
     }
 }
 
@@ -117,10 +128,9 @@ fn roots(authorities: Option<&Path>) -> Result<RootCertStore, String> {
 
 /// The socket of the only service of this user.
 fn only_service() -> Result<AdminTarget, String> {
-    let folder = socket_folder().ok_or(
-        "which service? The variable XDG_RUNTIME_DIR, which names the folder of a user's sockets, is not set: give the \
-         service's --admin-listen with --admin or ORDERS_ADMIN",
-    )?;
+    let folder = socket_folder().map_err(|why| {
+        format!("which service? {why}: give the service's --admin-listen with --admin or ORDERS_ADMIN")
+    })?;
     let mut sockets = match folder.try_exists() {
         Ok(false) => Vec::new(),
         // An error is one of the folder: it says more than that no service is there.

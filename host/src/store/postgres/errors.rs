@@ -75,10 +75,17 @@ fn tls_reason(error: &rustls::Error) -> Reason {
         Bad::UnknownIssuer => Reason::new(
             "no trusted authority has signed the server's certificate; name the file of its root certificate with sslrootcert",
         ),
-        Bad::NotValidForName => Reason::new(WRONG_NAME),
-        Bad::NotValidForNameContext { expected, presented } => Reason::new(WRONG_NAME).with_detail(
-            format_args!("it is for {}, not for {}", or_nobody(&presented.join(", ")), expected.to_str()),
+        Bad::BadSignature => Reason::new(
+            "no certificate in sslrootcert has signed the server's certificate, but perhaps another authority of the same \
+             name; name the file of its root certificate",
         ),
+        Bad::NotValidForName => Reason::new(WRONG_NAME),
+        Bad::NotValidForNameContext { expected, presented } => {
+            let presented: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
+            let presented = or_nobody(&presented.join(", ")).to_owned();
+            Reason::new(WRONG_NAME)
+                .with_detail(format_args!("it is for {presented}, not for {}", expected.to_str()))
+        }
         Bad::Expired => Reason::new(EXPIRED),
         Bad::ExpiredContext { time, not_after } => {
             Reason::new(EXPIRED).with_detail(format_args!("{} ago", between(*not_after, *time)))
@@ -108,6 +115,12 @@ const NOT_ACCEPTED: &str = "the server's certificate is not valid; renew it";
 
 fn between(from: UnixTime, to: UnixTime) -> impl fmt::Display {
     humantime::format_duration(Duration::from_secs(to.as_secs().saturating_sub(from.as_secs())))
+}
+
+/// A host name or an address, without what the library writes around it, such as `DnsName("db.example")`.
+fn plain_name(name: &str) -> &str {
+    let inner = name.strip_prefix("DnsName(").or_else(|| name.strip_prefix("IpAddress("));
+    inner.and_then(|inner| inner.strip_suffix(')')).map_or(name, |inner| inner.trim_matches('"'))
 }
 
 fn or_nobody(names: &str) -> &str {
@@ -147,5 +160,22 @@ impl From<Error> for StoreError {
             return Self::out_of_revisions();
         }
         reason(&error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_certificate_are_plain() {
+        let presented = [r#"DnsName("db.example")"#, r#"DnsName("*.db.example")"#, "IpAddress(192.0.2.1)", "a (b)"];
+        let error = CertificateError::NotValidForNameContext {
+            expected: "localhost".try_into().unwrap(),
+            presented: presented.map(str::to_owned).to_vec(),
+        };
+        let reason = tls_reason(&error.into()).to_string();
+        let says = "it is for db.example, *.db.example, 192.0.2.1, a (b), not for localhost";
+        assert!(reason.contains(says), "{reason}");
     }
 }

@@ -117,10 +117,12 @@ async fn a_socket_that_was_left_is_replaced_and_one_that_is_used_is_not() {
     let file = folder.path().join("file");
     fs::write(&file, "kept").unwrap();
     let long = folder.path().join("x".repeat(100));
+    let deep = "x".repeat(90 - folder.path().as_os_str().len());
     for (path, says) in [
         (&path, "another process listens there"),
         (&file, "no socket"),
         (&long, "too long"),
+        (&folder.path().join(&deep).join("a"), "has at most 107 bytes, and that of its folder 90"),
         (&folder.path().join("missing/admin"), "No such file"),
     ] {
         let listen = format!("unix:{}", path.display());
@@ -146,10 +148,15 @@ async fn without_a_folder_of_the_users_own_there_is_no_admin_api_and_one_line_sa
     let shared = tempfile::tempdir().unwrap();
     fs::set_permissions(shared.path(), Permissions::from_mode(0o777)).unwrap();
     let shared = shared.path().display().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(folder.path(), &link).unwrap();
+    let link = link.display().to_string();
     for (variables, why) in [
-        (vec![], "XDG_RUNTIME_DIR"),
-        (vec![("XDG_RUNTIME_DIR", "")], "XDG_RUNTIME_DIR"),
-        (vec![("XDG_RUNTIME_DIR", "relative")], "XDG_RUNTIME_DIR"),
+        (vec![], "XDG_RUNTIME_DIR, the variable that names the folder of a user's sockets, is not set"),
+        (vec![("XDG_RUNTIME_DIR", "")], "is not an absolute path"),
+        (vec![("XDG_RUNTIME_DIR", "relative")], "is not an absolute path"),
+        (vec![("XDG_RUNTIME_DIR", link.as_str())], "link is a symbolic link; name its target instead"),
         (vec![("XDG_RUNTIME_DIR", "/nowhere")], "/nowhere: No such file"),
         (vec![("XDG_RUNTIME_DIR", shared.as_str())], "others can write"),
     ] {
@@ -179,7 +186,15 @@ async fn a_command_takes_the_only_socket_and_lists_several() {
             assert!(ran.stderr.contains(says), "no {says:?} in {}", ran.stderr);
         }
     };
-    failed(&[], &["XDG_RUNTIME_DIR"]).await;
+    failed(&[], &["XDG_RUNTIME_DIR", "is not set"]).await;
+    failed(&[("XDG_RUNTIME_DIR", "relative")], &["XDG_RUNTIME_DIR", "is not an absolute path"]).await;
+    for (target, says) in [
+        ("http://127.0.0.1:80800", "a port is a number from 1 to 65535"),
+        ("off", "`off` is a value of --admin-listen"),
+        (&format!("unix:/{}", "x".repeat(107)), "at most 107 bytes"),
+    ] {
+        failed(&[("ORDERS_ADMIN", target)], &[says]).await;
+    }
     failed(&variable, &["no service", runtime.path().to_str().unwrap()]).await;
 
     let first = default_host(runtime.path(), &[]).await;

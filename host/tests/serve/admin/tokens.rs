@@ -99,3 +99,21 @@ async fn a_socket_with_tokens_needs_one() {
     }
     host.log().wait_for("the push", |line| line["event"] == "module.received" && line["by"] == "ada").await;
 }
+
+/// A name is logged, so a token in its place must not be taken for one.
+#[tokio::test]
+async fn a_line_in_the_wrong_order_ends_the_start_without_its_secrets() {
+    let component = fixture("answers").display().to_string();
+    for (line, says) in [
+        (format!("read {READER}"), "write `NAME TOKEN read`"),
+        (format!("{READER} read"), "needs a name: write `NAME TOKEN read`"),
+        (format!("{TOKEN} {READER}"), "the name looks like a token"),
+    ] {
+        let variables = [("ORDERS_ADMIN_TOKEN", line.as_str()), ("ORDERS_COMPONENT", &component)];
+        let ran =
+            run_with(&variables, ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]).await;
+        assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "no {says:?} in {}", ran.stderr);
+        assert!(![TOKEN, READER].iter().any(|secret| ran.stderr.contains(secret)), "{}", ran.stderr);
+    }
+}

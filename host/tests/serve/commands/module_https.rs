@@ -86,5 +86,5 @@ async fn a_service_behind_https_is_trusted_by_its_authority_and_name() {
     let plain = format!("https://localhost:{}", host.admin.unwrap().port());
     let [admin, ca] = with(&plain, "accepted");
     let ran = run_with(&[token, (admin.0, &admin.1), (ca.0, &ca.1)], ["module", "list"]).await;
-    check_failed(&ran, 2, &["cannot reach", &plain]);
+    check_failed(&ran, 2, &["cannot reach", &plain, "perhaps the port speaks plain HTTP"]);
 }

@@ -27,6 +27,8 @@ async fn only_a_trusted_load_balancer_says_who_the_client_is() {
         (&[][..], "127.0.0.1"),
         (&[("x-forwarded-for", "203.0.113.1, 198.51.100.7, 10.0.1.2")], "198.51.100.7"),
         (&[("forwarded", "for=203.0.113.1, for=\"[2001:db8::7]:4711\";proto=https")], "2001:db8::7"),
+        (&[("x-forwarded-for", "\u{e9}, 198.51.100.7, 10.0.1.2")], "198.51.100.7"),
+        (&[("forwarded", "for=\u{e9}, for=198.51.100.7")], "198.51.100.7"),
         (&[("x-forwarded-for", "somebody")], "127.0.0.1"),
         (&[("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=203.0.113.1")], "127.0.0.1"),
     ] {

@@ -23,6 +23,8 @@ async fn a_value_that_cannot_be_right_ends_the_start() {
         ("--log", "info,acces=warn", &["`acces` is no target: write `access`"]),
         ("--log", "access", &["`access` is a target", "`access=warn`"]),
         ("--log", "", &["the levels are off, error, warn, info, debug, trace"]),
+        ("--log", "info,debug", &["`debug` is a second level"]),
+        ("--log", "3", &["`3` is no level"]),
         ("--access-log", "none", &["all, errors, off"]),
         ("--trusted-proxies", "10.0.0.1/16", &["write `10.0.0.0/16`"]),
         ("--trusted-proxies", "balancer", &["`10.0.0.0/16`"]),
@@ -58,6 +60,8 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
         ("ORDERS_LOG", "warning", "--log"),
         ("ORDERS_LISTEN", ":8080", "--listen"),
         ("ORDERS_SMOKE", "GET", "--smoke"),
+        ("ORDERS_STORE", "orders.db", "--store"),
+        ("ORDERS_STORE", "postgres:ada:secret@db.example", "--store"),
     ] {
         let stderr = refused(&[(variable, value)], &[]).await;
         assert!(
@@ -69,6 +73,16 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
     }
     let stderr = refused(&[], &["--admin-listen", "127.0.0.1:0", "--admin-token-file", "/no/such"]).await;
     assert!(stderr.contains("cannot read --admin-token-file /no/such: No such file"), "{stderr}");
+}
+
+/// A compose file makes an empty variable of `${X:-}`.
+#[tokio::test]
+async fn an_empty_list_has_no_values_and_spaces_in_a_list_do_not_count() {
+    let lists = ["ORDERS_TRUSTED_PROXIES", "ORDERS_SMOKE", "ORDERS_ALLOW_OUTBOUND"];
+    let host = TestHost::start_with(&orders(), &[], &lists.map(|list| (list, ""))).await;
+    assert!(host.log().lines().iter().any(|line| line["event"] == "module.no_smoke_requests"));
+    let values = ["10.0.0.0/16, ::1", " GET /api/v1/orders ; GET /docs 200", "a.example, b.example:8080 "];
+    TestHost::start_with(&orders(), &[], &[0, 1, 2].map(|list| (lists[list], values[list]))).await;
 }
 
 #[tokio::test]

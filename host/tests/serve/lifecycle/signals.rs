@@ -1,10 +1,11 @@
 //! Signals that must not end the process.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{net::unix::pipe, process::Command};
 
-use crate::harness::{TestHost, within};
+use crate::harness::{TestHost, binary, fixture, within};
 
 #[tokio::test]
 async fn signals_without_a_meaning_do_not_end_the_process() {
@@ -57,4 +58,44 @@ async fn a_store_at_the_limit_of_a_files_size_answers_503() {
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);
     host.signal(Signal::TERM);
     assert_eq!(host.exit().await.code(), Some(0));
+}
+
+/// A pipe, or a file on a network, may never say more.
+#[tokio::test]
+async fn a_signal_ends_a_start_that_waits_for_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let component = fixture("answers").display().to_string();
+    for option in ["--admin-token-file", "--store-file", "--component", "--trusted-keys"] {
+        let path = folder.path().join(option);
+        assert!(Command::new("mkfifo").arg(&path).status().await.unwrap().success());
+        let mut command = Command::new(binary());
+        command.env_clear().args(["serve", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        let socket = format!("unix:{}", folder.path().join("admin").display());
+        for (other, value) in
+            [("--component", component.as_str()), ("--store", "memory:"), ("--admin-listen", &socket)]
+        {
+            if other != option && !option.starts_with(&format!("{other}-")) {
+                command.args([other, value]);
+            }
+        }
+        command.arg(option).arg(&path).stdout(Stdio::piped()).kill_on_drop(true);
+        let child = command.spawn().unwrap();
+        let _silent = within("the start to open the pipe", async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tick.tick().await;
+                // That fails as long as nobody reads.
+                if let Ok(sender) = pipe::OpenOptions::new().open_sender(&path) {
+                    return sender;
+                }
+            }
+        })
+        .await;
+        let id = i32::try_from(child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+        let output = within("the end of the start", child.wait_with_output()).await.unwrap();
+        let log = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{option}: {log}");
+        assert!(log.contains("service.start_aborted"), "{option}: {log}");
+    }
 }
