@@ -227,7 +227,10 @@ mod tests {
             ("", "no token"),
             ("# only a comment\n", "no token"),
             ("\nada 0123456789abcde", "line 2: a token has at least 16"),
-            ("0123456789abcdef read", "a token that only permits reading needs a name: write `NAME TOKEN read`"),
+            (
+                "0123456789abcdef read",
+                "a token that only permits reading needs a name: write `NAME TOKEN read`",
+            ),
             ("read 0123456789abcdef", "`read` is no name, but stands at the end: write `NAME TOKEN read`"),
             ("read 0123456789abcdef read", "`read` is no name"),
             ("0123456789ABCDEF fedcba9876543210", "the name looks like a token"),
