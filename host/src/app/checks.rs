@@ -81,14 +81,16 @@ async fn initial_module(
     source: Source,
 ) -> Result<InitialModule, CommandError> {
     let folder = config.module_dir.clone();
-    let open = async move { folder.module_dir.map(|dir| Shelf::open(&dir, folder.keep_modules.into())).transpose() };
+    let open =
+        async move { folder.module_dir.map(|dir| Shelf::open(&dir, folder.keep_modules.into())).transpose() };
     let shelf = run_blocking(open).await.flatten().map_err(CouldNotRun)?;
     let archive = ModuleArchive::new(shelf, named);
     let Some((module, bytes)) = archive.module_to_restore().await.map_err(CouldNotRun)? else {
         return Ok(InitialModule { module: named, source, from: Origin::Start, archive });
     };
     let trust = config.trust.clone();
-    let source = run_blocking(async move { Source::from_component(bytes, &trust) }).await.map_err(CouldNotRun)?;
+    let source =
+        run_blocking(async move { Source::from_component(bytes, &trust) }).await.map_err(CouldNotRun)?;
     let source = source.map_err(|error| {
         CouldNotRun(format!("cannot restore the module {module}, which served last: {error}"))
     })?;

@@ -88,7 +88,10 @@ pub(super) async fn start(config: &ServeConfig) -> Result<Running, CommandError>
         return Err(CouldNotRun(why));
     }
     let previous = restore_history(&archive, &roster, module).await;
-    let reach = Reach { store: Arc::clone(&store), outbound: Outbound::allowing(&List::concat(&config.allow_outbound)) };
+    let reach = Reach {
+        store: Arc::clone(&store),
+        outbound: Outbound::allowing(&List::concat(&config.allow_outbound)),
+    };
     let loaded = LoadedModule::new(candidate, reach.clone(), builder.bounds.clone());
     let slot = Arc::new(Slot::new(loaded, MinorityLimits::new(&config.limits)));
     service.begin_serving(Serving { slot: Arc::clone(&slot), readiness: Readiness::new(Arc::clone(&store)) });

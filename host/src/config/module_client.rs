@@ -134,7 +134,9 @@ impl FromStr for AdminTarget {
             return match path.len() {
                 0 => Err(form()),
                 1..=MAX_SOCKET_PATH => Ok(Self::Unix(path.into())),
-                _ => Err(format!("the path is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes")),
+                _ => {
+                    Err(format!("the path is too long: a socket's path has at most {MAX_SOCKET_PATH} bytes"))
+                }
             };
         }
         if matches!(text, "auto" | "off") {

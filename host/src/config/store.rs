@@ -202,7 +202,12 @@ struct LocationParser;
 impl TypedValueParser for LocationParser {
     type Value = StoreLocation;
 
-    fn parse_ref(&self, command: &Command, option: Option<&Arg>, value: &OsStr) -> Result<StoreLocation, Error> {
+    fn parse_ref(
+        &self,
+        command: &Command,
+        option: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<StoreLocation, Error> {
         let parsed = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned()).and_then(str::parse);
         parsed.map_err(|why| {
             let shown = match value.to_str() {

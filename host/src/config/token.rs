@@ -128,7 +128,7 @@ fn token(line: &str) -> Result<Token, String> {
     let (name, secret, access) = match words[..] {
         [secret] => (DEFAULT_NAME, secret, Access::All),
         [READ, _] | [READ, _, _] => {
-            return Err(format!("`{READ}` is no name, but stands at the end: {READ_FORM}"));
+            return Err(format!("`{READ}` is no name: it follows the token; {READ_FORM}"));
         }
         [_, READ] => return Err(format!("a token that only permits reading needs a name: {READ_FORM}")),
         [name, secret] => (name, secret, Access::All),
@@ -227,8 +227,11 @@ mod tests {
             ("", "no token"),
             ("# only a comment\n", "no token"),
             ("\nada 0123456789abcde", "line 2: a token has at least 16"),
-            ("0123456789abcdef read", "a token that only permits reading needs a name: write `NAME TOKEN read`"),
-            ("read 0123456789abcdef", "`read` is no name, but stands at the end: write `NAME TOKEN read`"),
+            (
+                "0123456789abcdef read",
+                "a token that only permits reading needs a name: write `NAME TOKEN read`",
+            ),
+            ("read 0123456789abcdef", "`read` is no name: it follows the token; write `NAME TOKEN read`"),
             ("read 0123456789abcdef read", "`read` is no name"),
             ("0123456789ABCDEF fedcba9876543210", "the name looks like a token"),
             ("0123456789abcdef fedcba9876543210 read", "the name looks like a token"),

@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn a_list_may_have_spaces_and_may_be_empty() {
-        let parsed = |text: &str| list(text, ',', |part| part.parse::<u8>().map_err(|error| error.to_string()));
+        let parsed =
+            |text: &str| list(text, ',', |part| part.parse::<u8>().map_err(|error| error.to_string()));
         for (text, values) in [("", &[][..]), ("  ", &[]), ("1", &[1]), (" 1 ,2,\t3\n", &[1, 2, 3])] {
             assert_eq!(parsed(text), Ok(List(values.to_vec())), "{text:?}");
         }

@@ -50,8 +50,9 @@ impl Peer {
     pub fn client(&self, fields: &HeaderMap) -> Client {
         let peer = Client { address: self.address, disputed: None };
         let Some(proxies) = &self.proxies else { return peer };
-        let appended = lines(fields, &X_FORWARDED_FOR)
-            .map(|lines| last_client(lines.iter().flat_map(|line| line.rsplit(',')).map(address_in), proxies));
+        let appended = lines(fields, &X_FORWARDED_FOR).map(|lines| {
+            last_client(lines.iter().flat_map(|line| line.rsplit(',')).map(address_in), proxies)
+        });
         let forwarded = lines(fields, &FORWARDED).map(|lines| {
             let elements =
                 lines.iter().flat_map(|line| split(line, ',').unwrap_or(vec![UNREADABLE]).into_iter().rev());

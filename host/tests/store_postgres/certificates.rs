@@ -22,8 +22,7 @@ const UNNAMED: &str = "127.0.0.1";
 
 const UNKNOWN_ISSUER: &str = "no trusted authority has signed the server's certificate; name the file";
 const WRONG_NAME: &str = "the server's certificate is for another host; connect with a name that it contains";
-const ANOTHER_KEY: &str =
-    "no certificate in sslrootcert has signed the server's certificate, but perhaps another authority of the same name";
+const ANOTHER_KEY: &str = "no certificate in sslrootcert has signed the server's certificate, but perhaps another authority of the same name";
 const EXPIRED: &str = "the server's certificate has expired; renew it";
 
 impl Manual {

@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn the_names_of_a_certificate_are_plain() {
-        let presented = [r#"DnsName("db.example")"#, r#"DnsName("*.db.example")"#, "IpAddress(192.0.2.1)", "a (b)"];
+        let presented =
+            [r#"DnsName("db.example")"#, r#"DnsName("*.db.example")"#, "IpAddress(192.0.2.1)", "a (b)"];
         let error = CertificateError::NotValidForNameContext {
             expected: "localhost".try_into().unwrap(),
             presented: presented.map(str::to_owned).to_vec(),

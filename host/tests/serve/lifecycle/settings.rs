@@ -80,7 +80,7 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
 async fn an_empty_list_has_no_values_and_spaces_in_a_list_do_not_count() {
     let lists = ["ORDERS_TRUSTED_PROXIES", "ORDERS_SMOKE", "ORDERS_ALLOW_OUTBOUND"];
     let host = TestHost::start_with(&orders(), &[], &lists.map(|list| (list, ""))).await;
-    assert!(host.log().lines().iter().any(|line| line["event"] == "module.no_smoke_requests"));
+    assert!(host.log().lines().iter().any(|line| line["event"] == "rollout.no_smoke_requests"));
     let values = ["10.0.0.0/16, ::1", " GET /api/v1/orders ; GET /docs 200", "a.example, b.example:8080 "];
     TestHost::start_with(&orders(), &[], &[0, 1, 2].map(|list| (lists[list], values[list]))).await;
 }
