@@ -34,8 +34,10 @@ pub async fn serve(config: ServeConfig) -> Result<Ending, CommandError> {
     let handlers = Signals::install().and_then(|signals| Ok((signals, Hangup::install()?)));
     let (mut signals, hangup) =
         handlers.map_err(|error| CouldNotRun(format!("cannot install signal handlers: {error}")))?;
+    // On the heap, because it is large, and gone once the service has started.
+    let started = Box::pin(start::start(&config));
     tokio::select! {
-        started = start::start(&config) => Ok(started?.run(&mut signals, hangup, &config.shutdown).await),
+        started = started => Ok(started?.run(&mut signals, hangup, &config.shutdown).await),
         signal = signals.next() => {
             tracing::info!(event = "service.start_aborted", signal, "start aborted by a signal");
             Ok(Ending::Orderly)
