@@ -164,7 +164,9 @@ async fn a_server_below_a_root_of_the_manual_is_accepted() {
 async fn a_root_of_the_same_name_with_another_key_is_told_apart() {
     let mut manual = Manual::prepare(&[]);
     manual.root("root");
-    manual.server_below("root");
+    manual.request(NAMED);
+    fs::write(manual.path("v3"), format!("subjectAltName = DNS:{NAMED}\n")).unwrap();
+    manual.sign(NAMED, "root", "-extfile v3");
     manual.serve(&[NAMED], NAMED);
     // Made again, as after the loss of its key.
     manual.root("root");

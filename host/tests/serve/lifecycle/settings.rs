@@ -60,8 +60,6 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
         ("ORDERS_LOG", "warning", "--log"),
         ("ORDERS_LISTEN", ":8080", "--listen"),
         ("ORDERS_SMOKE", "GET", "--smoke"),
-        ("ORDERS_STORE", "orders.db", "--store"),
-        ("ORDERS_STORE", "postgres:ada:secret@db.example", "--store"),
     ] {
         let stderr = refused(&[(variable, value)], &[]).await;
         assert!(
@@ -70,6 +68,20 @@ async fn an_error_names_the_variable_or_the_option_that_a_value_comes_from() {
         );
         let stderr = refused(&[(variable, value)], &[option, "?"]).await;
         assert!(stderr.contains(option) && !stderr.contains("from the variable"), "{stderr}");
+    }
+    // A store is not quoted if it may contain a password.
+    for (value, says) in [
+        ("orders.db", "invalid value 'orders.db' for '--store <STORE>'"),
+        ("postgres:ada:secret@db.example", "invalid value for '--store <STORE>'"),
+    ] {
+        let variables = [("ORDERS_STORE", value), ("ORDERS_COMPONENT", "x")];
+        for (arguments, is_from_variable) in [(&["serve"][..], true), (&["serve", "--store", value], false)] {
+            let ran = run_with(&variables, arguments).await;
+            assert_eq!((ran.code, ran.stderr.lines().count()), (Some(2), 1), "{}", ran.stderr);
+            assert!(ran.stderr.contains(says) && !ran.stderr.contains("secret"), "{}", ran.stderr);
+            let from_variable = ran.stderr.contains("(from the variable ORDERS_STORE)");
+            assert_eq!(from_variable, is_from_variable, "{}", ran.stderr);
+        }
     }
     let stderr = refused(&[], &["--admin-listen", "127.0.0.1:0", "--admin-token-file", "/no/such"]).await;
     assert!(stderr.contains("cannot read --admin-token-file /no/such: No such file"), "{stderr}");
@@ -81,7 +93,11 @@ async fn an_empty_list_has_no_values_and_spaces_in_a_list_do_not_count() {
     let lists = ["ORDERS_TRUSTED_PROXIES", "ORDERS_SMOKE", "ORDERS_ALLOW_OUTBOUND"];
     let host = TestHost::start_with(&orders(), &[], &lists.map(|list| (list, ""))).await;
     assert!(host.log().lines().iter().any(|line| line["event"] == "rollout.no_smoke_requests"));
-    let values = ["10.0.0.0/16, ::1", " GET /api/v1/orders ; GET /docs 200", "a.example, b.example:8080 "];
+    let values = [
+        "10.0.0.0/16, ::1",
+        " GET /api/v1/orders ; GET /api/v1/orders?limit=1 200",
+        "a.example, b.example:8080 ",
+    ];
     TestHost::start_with(&orders(), &[], &[0, 1, 2].map(|list| (lists[list], values[list]))).await;
 }
 
