@@ -65,7 +65,7 @@ async fn a_store_at_the_limit_of_a_files_size_answers_503() {
 async fn a_signal_ends_a_start_that_waits_for_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let component = fixture("answers").display().to_string();
-    for option in ["--admin-token-file", "--store-file", "--trusted-keys"] {
+    for option in ["--admin-token-file", "--store-file"] {
         let path = folder.path().join(option);
         assert!(Command::new("mkfifo").arg(&path).status().await.unwrap().success());
         let mut command = Command::new(binary());
