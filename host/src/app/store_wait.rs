@@ -8,6 +8,7 @@ use crate::{
     commands::error::CommandError::{self, CouldNotRun},
     config::{Period, ServeConfig, StoreLocation},
     lifecycle::shutdown::{Lifecycle, Phase},
+    rollout::candidate::run_blocking,
     store::{self, Backoff, OpenError, Store},
 };
 
@@ -61,7 +62,7 @@ impl<'a> StoreWait<'a> {
         let mut backoff = Backoff::default();
         let mut report = Report::default();
         loop {
-            let failure = match self.config.store.location(self.config.limits.request_timeout.0) {
+            let failure = match self.location().await {
                 Ok(location) => match self.in_time(attempt(&location), deadline, &mut report).await {
                     Ok(done) => {
                         self.left = deadline.saturating_duration_since(Instant::now());
@@ -83,6 +84,12 @@ impl<'a> StoreWait<'a> {
             backoff.delay_next();
             sleep_until(backoff.not_before.min(deadline)).await;
         }
+    }
+
+    /// Reads the location on another thread: a file that cannot be read for a while must not hold up signals.
+    async fn location(&self) -> Result<StoreLocation, String> {
+        let (store, request_timeout) = (self.config.store.clone(), self.config.limits.request_timeout.0);
+        run_blocking(async move { store.location(request_timeout) }).await.flatten()
     }
 
     /// Makes an attempt, until the time is up. One that takes long is a wait, too.
