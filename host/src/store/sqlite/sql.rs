@@ -13,6 +13,15 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Selects the last assigned revision.
 pub(super) const SELECT_LAST_REVISION: &str = "SELECT revision FROM last_revision";
 
+/// How often other connections have committed, as SQLite counts it for this one; `None` if that cannot be read. Within a
+/// transaction it costs no lock.
+pub(super) fn foreign_commits(connection: &Connection) -> Option<i64> {
+    connection
+        .prepare_cached("PRAGMA data_version")
+        .and_then(|mut read| read.query_one([], |row| row.get(0)))
+        .ok()
+}
+
 /// How a transaction begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Begin {

@@ -2,7 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::sql::{Begin, SELECT_LAST_REVISION, Transaction, revision_from_column, revision_to_column};
+use super::sql::{
+    Begin, SELECT_LAST_REVISION, Transaction, foreign_commits, revision_from_column, revision_to_column,
+};
 use crate::store::contract::{Check, Commit, Outcome, Revision, StoreError, Write};
 
 const SELECT_REVISION: &str = "SELECT revision FROM entries WHERE key = ?1";
@@ -11,12 +13,15 @@ const PUT: &str = "INSERT INTO entries (key, value, revision) VALUES (?1, ?2, ?3
 const DELETE: &str = "DELETE FROM entries WHERE key = ?1";
 const UPDATE_LAST_REVISION: &str = "UPDATE last_revision SET revision = ?1";
 
-/// Applies all commits, in order, in one transaction. Any error rolls back all of them.
+/// Applies all commits, in order, in one transaction, and sets `foreign` to the [`foreign_commits`] before it. Any error rolls back
+/// all of them.
 pub(super) fn commit_all<'a>(
     connection: &Connection,
     commits: impl Iterator<Item = &'a Commit>,
+    foreign: &mut Option<i64>,
 ) -> Result<Vec<Outcome>, StoreError> {
     let transaction = Transaction::begin(connection, Begin::Write)?;
+    *foreign = foreign_commits(connection);
     let before: i64 = connection.prepare_cached(SELECT_LAST_REVISION)?.query_one([], |row| row.get(0))?;
     let before = revision_from_column(before)?;
     let mut last = before;

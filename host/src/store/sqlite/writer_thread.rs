@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::{
     batch::{Batch, Message, PendingCommit, Received, receive},
     identity::{Identity, moved},
+    sql::foreign_commits,
     transaction::{check_room, commit_all},
     wal::Log,
 };
@@ -45,7 +46,7 @@ pub(super) struct WriterThread {
     identity: Arc<Identity>,
     /// Whether the files were moved, deleted or replaced when last looked at.
     replaced: bool,
-    /// When they were last in place, how often other processes had committed to them, as SQLite counts it.
+    /// What [`foreign_commits`] was in the last transaction.
     foreign_commits: Option<i64>,
     /// The bytes of the last commits that failed, until as many have been committed. A probe then writes, so that health
     /// recovers together with the disk, and not before.
@@ -132,7 +133,7 @@ impl WriterThread {
     ) -> Result<Vec<Outcome>, StoreError> {
         let bytes: usize = commits.clone().map(|commit| commit.bytes).sum();
         self.check_identity()?;
-        let result = commit_all(&self.connection, commits);
+        let result = commit_all(&self.connection, commits, &mut self.foreign_commits);
         match &result {
             Ok(outcomes) => {
                 let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_)));
@@ -166,7 +167,6 @@ impl WriterThread {
         if self.replaced {
             return Err(moved());
         }
-        self.foreign_commits = foreign_commits(&self.connection);
         Ok(())
     }
 
@@ -206,12 +206,4 @@ impl WriterThread {
         }
         self.totals
     }
-}
-
-/// How often other connections have committed, as this one sees it; `None` if that cannot be read.
-fn foreign_commits(connection: &Connection) -> Option<i64> {
-    connection
-        .prepare_cached("PRAGMA data_version")
-        .and_then(|mut read| read.query_one([], |row| row.get(0)))
-        .ok()
 }
