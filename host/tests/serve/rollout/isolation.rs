@@ -88,11 +88,13 @@ async fn a_candidate_that_exceeds_its_processor_time_is_rolled_back() {
 async fn a_candidate_that_fills_its_memory_takes_no_more_than_its_share() {
     const MAX_GROWTH_KIB: u64 = 3 * 64 * 1024;
     let limits = ["--max-concurrent", "20", "--max-memory", "64MiB"];
-    let options = [&limits[..], &["--max-cpu", "10m", "--request-timeout", "10m"]].concat();
+    let options = [&limits[..], &["--max-cpu", "500ms", "--request-timeout", "10m"]].concat();
     let host = TestHost::start(&behaving_at("version=1"), &options).await;
     let before = host.resident_memory_kib();
     let (statuses, _) = try_under_load(&host, "version=2 eat=60", 8).await;
-    assert!(count(&statuses, 200) + 2 >= statuses.len(), "{statuses:?}");
+    let failed = count(&statuses, 504);
+    assert!(failed >= 2 && failed * 5 <= statuses.len(), "{failed} of {}", statuses.len());
+    assert!(count(&statuses, 200) + failed + 2 >= statuses.len(), "{statuses:?}");
     let grown = host.peak_memory_kib() - before;
     assert!(grown < MAX_GROWTH_KIB, "{grown} KiB");
 }
