@@ -63,15 +63,17 @@ impl<'a> StoreWait<'a> {
         let mut report = Report::default();
         loop {
             let failure = match self.location().await {
-                Ok(location) => match self.in_time(attempt(&location), deadline, &mut report).await {
-                    Ok(done) => {
-                        self.left = deadline.saturating_duration_since(Instant::now());
-                        self.end_waiting(&report);
-                        return Ok(done);
+                Ok(location) => {
+                    match self.in_time(&location, attempt(&location), deadline, &mut report).await {
+                        Ok(done) => {
+                            self.left = deadline.saturating_duration_since(Instant::now());
+                            self.end_waiting(&report);
+                            return Ok(done);
+                        }
+                        Err(error) if error.is_final() => return Err(CommandError::could_not_run(error)),
+                        Err(error) => error.to_string(),
                     }
-                    Err(error) if error.is_final() => return Err(CommandError::could_not_run(error)),
-                    Err(error) => error.to_string(),
-                },
+                }
                 // It was valid when the start checked it: somebody is about to replace it.
                 Err(why) => why,
             };
@@ -95,12 +97,14 @@ impl<'a> StoreWait<'a> {
     /// Makes an attempt, until the time is up. One that takes long is a wait, too.
     async fn in_time<T>(
         &self,
+        location: &StoreLocation,
         attempt: impl Future<Output = Result<T, OpenError>>,
         deadline: Instant,
         report: &mut Report,
     ) -> Result<T, OpenError> {
         let mut attempt = pin!(attempt);
-        if self.config.store_wait.0.is_zero() {
+        // Only a server may never respond. Opening a file may take long after a crash, and must not be given up.
+        if self.config.store_wait.0.is_zero() || !matches!(location, StoreLocation::Postgres(_)) {
             return attempt.await;
         }
         if let Ok(done) = timeout_at(deadline.min(Instant::now() + SLOW), &mut attempt).await {

@@ -20,7 +20,8 @@ use tracing::{
 };
 
 use crate::support::{
-    WriteLock, all_keys, assert_unavailable, change, commit, key, make_store, open, pair, pairs, put,
+    WriteLock, all_keys, assert_unavailable, change, commit, key, make_store, open, pairs, put,
+    queued_commits,
 };
 
 /// Records the numbers that `close` logs.
@@ -107,9 +108,7 @@ async fn a_queued_commit_outlives_its_caller() {
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
     let lock = WriteLock::acquire(&path);
-    for n in 0..10 {
-        assert!(commit(&*store, pair(&n.to_string(), 2)).now_or_never().is_none());
-    }
+    drop(queued_commits(&*store));
     lock.release();
     commit(&*store, vec![]).await.unwrap();
     assert_eq!(pairs(&*store).await.len(), 10);
@@ -122,11 +121,7 @@ async fn close_finishes_queued_commits() {
     let path = directory.path().join("orders.db");
     let store = open(&path).await.unwrap();
     let lock = WriteLock::acquire(&path);
-    let mut commits: Vec<_> =
-        (0..10).map(|n| commit(&*store, pair(&n.to_string(), 2)).boxed_local()).collect();
-    for commit in &mut commits {
-        assert!(commit.now_or_never().is_none());
-    }
+    let commits = queued_commits(&*store);
     // A cancelled close has at least closed the readers, so the next one starts by notifying the writer.
     let _ = store.close().now_or_never();
     let mut close = store.close();

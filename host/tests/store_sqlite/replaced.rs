@@ -8,12 +8,14 @@ use std::{
     process::Command,
 };
 
-use futures_util::{FutureExt, future::join_all};
+use futures_util::future::join_all;
 use tempfile::TempDir;
 
 use crate::{
     children::ChildProcess,
-    support::{WriteLock, all_keys, assert_unavailable, commit, key, make_store, open, pair, pairs},
+    support::{
+        WriteLock, all_keys, assert_unavailable, commit, key, make_store, open, pair, pairs, queued_commits,
+    },
 };
 
 fn files(path: &Path) -> [PathBuf; 3] {
@@ -71,11 +73,7 @@ async fn a_batch_that_waits_while_its_file_is_deleted_is_refused() {
     let path = folder.path().join("orders.db");
     let store = open(&path).await.unwrap();
     let lock = WriteLock::acquire(&path);
-    let mut commits: Vec<_> =
-        (0..10).map(|n| commit(&*store, pair(&n.to_string(), 2)).boxed_local()).collect();
-    for commit in &mut commits {
-        assert!(commit.now_or_never().is_none());
-    }
+    let commits = queued_commits(&*store);
     // The writer has taken the first ones once it no longer replies.
     assert_unavailable(store.health().await);
     files(&path).iter().for_each(|file| fs::remove_file(file).unwrap());

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use orders_host::{
     config::StoreLocation,
     store::{self, Commit, Key, OpenError, Order, Outcome, Scan, Store, StoreError, Value, Write},
@@ -22,6 +23,15 @@ pub(crate) fn put(at: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Write {
 
 pub(crate) async fn commit(store: &dyn Store, writes: Vec<Write>) -> Result<Outcome, StoreError> {
     store.commit(Commit::new(vec![], writes).unwrap()).await
+}
+
+/// Ten commits that wait in the queue, for as long as another process holds the [`WriteLock`].
+pub(crate) fn queued_commits(store: &dyn Store) -> Vec<LocalBoxFuture<'_, Result<Outcome, StoreError>>> {
+    let mut commits: Vec<_> = (0..10).map(|n| commit(store, pair(&n.to_string(), 2)).boxed_local()).collect();
+    for commit in &mut commits {
+        assert!(commit.now_or_never().is_none());
+    }
+    commits
 }
 
 pub(crate) async fn all_keys(store: &dyn Store) -> Vec<String> {
