@@ -1,5 +1,5 @@
-//! Runs the commands of `docs/life-of-an-order.md`, and those that practise a restore in `docs/backup.md`, and compares their output
-//! with the pages.
+//! Runs the commands of `docs/life-of-an-order.md`, and those of `docs/backup.md` that practise a restore, and compares their
+//! output with the pages.
 
 use std::{env, path::Path, process::Stdio};
 
