@@ -141,7 +141,8 @@ async fn a_follower_with_an_overlap_misses_no_order_although_one_clock_is_behind
 
     // The same loop without an overlap has read past the orders of the host whose clock is behind.
     let last = right.connect().await.create().await.unwrap().json();
-    let printed = careless.wait_for("the follower to print the last order", &BTreeSet::from([id(&last)])).await;
+    let printed =
+        careless.wait_for("the follower to print the last order", &BTreeSet::from([id(&last)])).await;
     let printed: BTreeSet<_> = printed.into_iter().collect();
     let missed = acknowledged.difference(&printed).count();
     println!("{} orders, {missed} of them missed without an overlap", acknowledged.len());

@@ -46,7 +46,11 @@ async fn run(steps: &[Step], base: &str, folder: &Path) -> Vec<String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let path = env::join_paths(std::iter::once(program).chain(env::split_paths(&path))).unwrap();
     let mut bash = Command::new("bash");
-    bash.args(["-euc", &script]).current_dir(folder).env("PATH", path).stdin(Stdio::null()).kill_on_drop(true);
+    bash.args(["-euc", &script])
+        .current_dir(folder)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let bash = bash.output();
     let output = within("the end of the commands", bash).await.expect("bash can be started");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
