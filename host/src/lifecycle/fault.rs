@@ -33,5 +33,5 @@ pub fn panic_at(name: &str) {
 /// a clock that is behind.
 #[cfg(feature = "fault-injection")]
 pub fn clock_offset_ms() -> Option<i64> {
-    std::env::var("ORDERS_CLOCK_OFFSET_MS").ok()?.parse().ok()
+    std::env::var_os("ORDERS_CLOCK_OFFSET_MS")?.to_str()?.parse().ok()
 }
