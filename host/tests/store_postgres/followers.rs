@@ -155,5 +155,5 @@ async fn a_follower_with_an_overlap_misses_no_order_although_one_clock_is_behind
 
 /// The time at the beginning of an id (UUIDv7).
 fn created_ms(id: &str) -> u64 {
-    u64::from_str_radix(&id.replace('-', "")[..12], 16).unwrap()
+    u64::from_str_radix(id.replace('-', "").get(..12).unwrap(), 16).unwrap()
 }
