@@ -65,6 +65,8 @@ fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<New
             "customer" => customer = Some(decode_text(value, &path, errors)),
             "currency" => currency = Some(decode_currency(value, &path, errors)),
             "items" => items = Some(decode_items(value, &path, errors)),
+            // Clients that write every member of a class write null for an optional one that is not set.
+            "notes" | "metadata" if value == Value::Null => {}
             "notes" => notes = Some(decode_text(value, &path, errors)),
             "metadata" => metadata = Some(decode_metadata(value, &path, errors)),
             _ => errors.add(&path, "is not a member of a new order"),
@@ -118,6 +120,7 @@ fn decode_item(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> O
         let path = path.member(&name);
         match &*name {
             "sku" => sku = Some(decode_text(value, &path, errors)),
+            "name" if value == Value::Null => {}
             "name" => item_name = decode_text(value, &path, errors),
             "quantity" => quantity = Some(decode_number(&value, &path, errors)),
             "unit_price" => unit_price = Some(decode_number(&value, &path, errors)),

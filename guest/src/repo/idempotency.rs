@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::RepoError;
-use super::keys::{RequestDigest, expired_range, expiry_key, order_key, response_key, response_key_for};
+use super::keys::{
+    RequestDigest, SWEPT, expired_range, expiry_key, expiry_of, order_key, response_key, response_key_for,
+};
 use super::orders::{OrderRepo, WriteOutcome, creation_writes};
 use super::records::OrderRecord;
 use crate::order::{Event, Timestamp};
@@ -18,6 +20,12 @@ const SWEEP_BATCH: usize = 16;
 /// The number of oldest responses from which a sweep picks a batch at random, so that concurrent creates mostly pick
 /// different batches.
 const SWEEP_WINDOW: u32 = 256;
+/// One in this many sweeps starts at the beginning of the queue, for what the clock of a host that was behind has left there.
+/// As that passes over everything removed since, it has to be rare.
+const SWEEP_ALL_ONE_IN: u16 = 1024;
+/// The mark up to which the queue is swept is written if it is this much later than the stored one. The database keeps each
+/// mark for as long as a transaction is open, and passes over them in a sweep, as it does over removed entries.
+const MARK_STEP_MS: u64 = 5_000;
 
 /// The response to a request with an idempotency key.
 ///
@@ -111,16 +119,21 @@ impl OrderRepo<'_> {
         writes.push(Write::Put(key.clone(), record));
         writes.push(Write::Put(expiry_key(response.expires, &unused.request), Vec::new()));
 
-        let [.., chance, last] = order.id.bytes();
+        let [.., all_high, all_low, chance, last] = order.id.bytes();
         if last % SWEEP_ONE_IN == 0 {
             let (own_checks, own_writes) = (checks.clone(), writes.clone());
-            for entry in self.sample_expired(order.created_at, chance)? {
+            let all = u16::from_be_bytes([all_high, all_low]) % SWEEP_ALL_ONE_IN == 0;
+            let sweep = self.sweep(order.created_at, all, chance)?;
+            for entry in sweep.expired {
                 // The response stored by this commit replaces an expired one under the same key.
                 if let Some(expired) = response_key_for(&entry.key).filter(|expired| *expired != key) {
                     checks.push(Check::AtRevision(entry.key.clone(), entry.stored.revision));
                     writes.extend([Write::Delete(entry.key), Write::Delete(expired)]);
                 }
             }
+            writes.extend(
+                sweep.mark.map(|mark| Write::Put(SWEPT.to_owned(), mark.unix_ms().to_string().into_bytes())),
+            );
             let own = own_checks.len();
             return match self.store.commit(checks, writes)? {
                 Outcome::Committed => Ok(WriteOutcome::Committed),
@@ -132,15 +145,37 @@ impl OrderRepo<'_> {
         self.commit(checks, writes)
     }
 
-    /// Some entries of the expiry queue whose responses have expired.
+    /// Selects some entries of the expiry queue whose responses have expired.
     ///
     /// An entry of the queue exists as long as its response: a new response under the same key deletes the entry of the old
     /// one. A commit that checks the entry therefore removes only a response that has expired.
-    fn sample_expired(&self, now: Timestamp, chance: u8) -> Result<Vec<Entry>, RepoError> {
-        let oldest = self.store.scan(&expired_range(now), SWEEP_WINDOW, Direction::Ascending)?;
+    ///
+    /// A database cannot free removed entries while any transaction that began before is open, such as a backup, and each scan
+    /// passes over them. The queue is therefore read from a stored mark, below which nothing is left: new entries
+    /// expire later. A mark may be out of date, but never too late, so it is written without a check.
+    fn sweep(&self, now: Timestamp, all: bool, chance: u8) -> Result<Sweep, RepoError> {
+        let stored = self.store.get(vec![SWEPT.to_owned()])?.into_iter().next().flatten();
+        let swept = stored.and_then(|mark| std::str::from_utf8(&mark.value).ok()?.parse().ok()).unwrap_or(0);
+        let start = Timestamp::from_unix_ms(if all { 0 } else { swept });
+        let oldest = self.store.scan(&expired_range(start, now), SWEEP_WINDOW, Direction::Ascending)?;
         let batches = oldest.len().div_ceil(SWEEP_BATCH).max(1);
-        Ok(oldest.into_iter().skip(usize::from(chance) % batches * SWEEP_BATCH).take(SWEEP_BATCH).collect())
+        let first = usize::from(chance) % batches * SWEEP_BATCH;
+        let left = if first == 0 { oldest.get(SWEEP_BATCH) } else { oldest.first() };
+        let mark = left.map_or(Some(now), |entry| expiry_of(&entry.key));
+        // A host whose clock was ahead may have stored a later mark. What has expired since is then found with the next one.
+        let mark = mark.filter(|mark| {
+            mark.unix_ms() >= swept.saturating_add(MARK_STEP_MS) || all && mark.unix_ms() < swept
+        });
+        Ok(Sweep { expired: oldest.into_iter().skip(first).take(SWEEP_BATCH).collect(), mark })
     }
+}
+
+/// What a create removes in addition to what it stores.
+struct Sweep {
+    /// Entries of the expiry queue.
+    expired: Vec<Entry>,
+    /// The new mark: after the commit, the queue has no entry that expires before.
+    mark: Option<Timestamp>,
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::values::{AsciiText, Digest};
 /// The prefix of the keys of stored responses.
 const RESPONSES: &str = "i/";
 
+/// The key of the time up to which the expiry queue has been swept.
+pub(super) const SWEPT: &str = "l/sweep";
+
 /// Identifies a request by its method, path and idempotency key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RequestDigest(Digest);
@@ -109,9 +112,15 @@ pub(super) fn expiry_key(expires: Timestamp, request: &RequestDigest) -> String 
     format!("x/{:015}/{request}", expires.unix_ms())
 }
 
-/// The keys of the expiry queue for responses that expire at `now` or earlier.
-pub(super) fn expired_range(now: Timestamp) -> KeyRange {
-    KeyRange { start: "x/".to_owned(), end: format!("x/{:015}0", now.unix_ms()) }
+/// The keys of the expiry queue for responses that expire at `start` or later, and at `now` or earlier.
+pub(super) fn expired_range(start: Timestamp, now: Timestamp) -> KeyRange {
+    KeyRange { start: format!("x/{:015}", start.unix_ms()), end: format!("x/{:015}0", now.unix_ms()) }
+}
+
+/// The time in a key of the expiry queue; `None` if the key is not one of the queue.
+pub(super) fn expiry_of(expiry_key: &str) -> Option<Timestamp> {
+    let (expires, _) = expiry_key.strip_prefix("x/")?.split_once('/')?;
+    expires.parse().ok().map(Timestamp::from_unix_ms)
 }
 
 /// The key of the stored response to which a key of the expiry queue belongs.
@@ -123,8 +132,8 @@ pub(super) fn response_key_for(expiry_key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        RequestDigest, event_key, event_range_after, expired_range, expiry_key, orders, orders_by_customer,
-        orders_by_status, response_key, response_key_for,
+        RequestDigest, event_key, event_range_after, expired_range, expiry_key, expiry_of, orders,
+        orders_by_customer, orders_by_status, response_key, response_key_for,
     };
     use crate::order::{Customer, OrderId, Status, Timestamp};
     use crate::repo::IdRange;
@@ -155,13 +164,16 @@ mod tests {
         let expires = Timestamp::from_unix_ms(7);
         assert_eq!(expiry_key(expires, &digest), format!("x/000000000000007/{digest}"));
         assert_eq!(response_key_for(&expiry_key(expires, &digest)), Some(response_key(&digest)));
+        assert_eq!(expiry_of(&expiry_key(expires, &digest)), Some(expires));
+        assert_eq!([expiry_of("x/7"), expiry_of("x/a/b"), expiry_of("y/7/b")], [None; 3]);
     }
 
     #[test]
-    fn a_response_that_expires_now_is_in_the_expired_range() {
+    fn the_expired_range_contains_its_first_and_last_millisecond() {
         let key = |ms| expiry_key(Timestamp::from_unix_ms(ms), &RequestDigest::new("", "", ""));
-        let range = expired_range(Timestamp::from_unix_ms(1000));
-        assert!(range.start < key(0) && key(1000) < range.end && range.end < key(1001));
+        let range = expired_range(Timestamp::from_unix_ms(7), Timestamp::from_unix_ms(1000));
+        assert!(key(6) < range.start && range.start < key(7));
+        assert!(key(1000) < range.end && range.end < key(1001));
     }
 
     #[test]

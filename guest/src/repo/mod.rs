@@ -11,6 +11,7 @@
 //! | `e/{id}/{seq}` | an event as JSON; `seq` is decimal, padded to 20 digits |
 //! | `i/{digest of method, path and key}` | the response under an idempotency key: [`StoredResponse`] |
 //! | `x/{expiry}/{the same digest}` | empty: the queue of stored responses by expiry in milliseconds, padded to 15 digits |
+//! | `l/sweep` | the time in milliseconds, decimal: the queue has no entry that expires earlier |
 //!
 //! | File | Contents |
 //! |---|---|

@@ -1,5 +1,5 @@
 //! Fault injection: named points at which a test kills this process, as an operator or the kernel may kill it, or lets a part
-//! of it panic.
+//! of it panic, and a clock that is wrong.
 //!
 //! Only builds with the feature `fault-injection` have them, and no released build does; otherwise a point does nothing. The
 //! variable `ORDERS_FAULT` names the point. It is not an option, so it is read here instead of in `config`.
@@ -27,4 +27,11 @@ pub fn panic_at(name: &str) {
     }
     #[cfg(not(feature = "fault-injection"))]
     let _ = name;
+}
+
+/// How far a test has shifted the wall clock of components, in milliseconds: the variable `ORDERS_CLOCK_OFFSET_MS`, below zero for
+/// a clock that is behind.
+#[cfg(feature = "fault-injection")]
+pub fn clock_offset_ms() -> Option<i64> {
+    std::env::var_os("ORDERS_CLOCK_OFFSET_MS")?.to_str()?.parse().ok()
 }

@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`essential`] | parts without which the process ends |
-//! | [`fault`] | named points at which a test kills this process |
+//! | [`fault`] | named points at which a test kills this process, and a clock that is wrong |
 //! | [`memory`] | how much memory this process may use |
 //! | [`shutdown`] | the phases of the service, and the signals |
 

@@ -69,7 +69,13 @@ impl InstanceState {
         table.set_max_capacity(MAX_RESOURCES);
         let (stdout, stderr) = LineLog::pair();
         let output = stdout.clone();
-        let wasi = WasiCtx::builder().stdout(stdout).stderr(stderr).max_random_size(MAX_RANDOM).build();
+        let mut wasi = WasiCtx::builder();
+        wasi.stdout(stdout).stderr(stderr).max_random_size(MAX_RANDOM);
+        #[cfg(feature = "fault-injection")]
+        if let Some(offset) = crate::lifecycle::fault::clock_offset_ms() {
+            wasi.wall_clock(super::shifted_clock::ShiftedClock(offset));
+        }
+        let wasi = wasi.build();
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
         let memory = MemoryLimit { max: max_memory, used: 0, initial: 0, granted: 0, denied: false };

@@ -10,6 +10,7 @@
 //! | [`tally`] | counts of a module's requests, as evidence for or against it |
 //! | [`record`] | what the parts of a call share |
 //! | [`imports`] | the host side of `orders:state/store` |
+//! | `shifted_clock` | a wall clock that is wrong, for tests |
 //! | [`instance`] | the host state of one instance: what it may access, and its limits |
 //! | [`request_body`] | the body of a request, as a component reads it |
 //! | [`call`] | a call in flight, and what ends it early |
@@ -41,6 +42,8 @@ pub mod request_body;
 pub mod response_body;
 pub mod response_limits;
 pub mod room;
+#[cfg(feature = "fault-injection")]
+mod shifted_clock;
 pub mod stream;
 pub mod tally;
 pub mod transfer;

@@ -293,3 +293,12 @@ fn the_options_in_the_documents_are_those_of_the_program() {
         .0;
     assert_eq!(written.trim(), table.trim(), "docs/configuration.md should have\n\n{table}");
 }
+
+/// The loop that docs/api.md shows is the file that a test runs.
+#[test]
+fn the_loop_that_follows_orders_is_shown_as_it_is() {
+    let page = fs::read_to_string(repository().join("docs/api.md")).unwrap();
+    let shown = page.split_once("```python\n").and_then(|(_, rest)| rest.split_once("```\n")).unwrap().0;
+    let file = fs::read_to_string(repository().join("examples/follow-orders.py")).unwrap();
+    assert_eq!(shown, file, "docs/api.md should show examples/follow-orders.py");
+}

@@ -19,6 +19,7 @@ mod certificates;
 mod commits;
 mod copies;
 mod faults;
+mod followers;
 mod histories;
 mod lost_messages;
 mod proxy;

@@ -1,7 +1,7 @@
 //! The store that the tests use.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use orders_guest::store::{
     Check, Direction, Entry, KeyRange, Outcome, Revision, Store, StoreError, Stored, Write,
@@ -18,6 +18,10 @@ pub(crate) struct MemoryStore {
     pub(crate) calls: Cell<[u32; 3]>,
     /// The bytes of keys and values that get and scan returned.
     pub(crate) bytes_read: Cell<usize>,
+    /// The keys that were removed. A database keeps them while a transaction is open that began before.
+    removed: RefCell<BTreeSet<String>>,
+    /// The removed keys that scans have passed over.
+    pub(crate) passed_over: Cell<usize>,
     conflicts: Cell<u32>,
     interference: RefCell<Vec<Interference>>,
     revision: Cell<u64>,
@@ -108,6 +112,15 @@ impl Store for MemoryStore {
             Direction::Descending => entries.rev().take(limit).map(entry).collect(),
         };
         self.record_read(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
+        let (mut first, mut end) = (range.start.clone(), range.end.clone());
+        if let Some(last) = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.key.clone()) {
+            match direction {
+                Direction::Ascending => end = last,
+                Direction::Descending => first = last,
+            }
+        }
+        let passed = self.removed.borrow().range(first..end).count();
+        self.passed_over.set(self.passed_over.get() + passed);
         Ok(entries)
     }
 
@@ -142,7 +155,10 @@ impl Store for MemoryStore {
                     assert!(value.len() <= 1 << 20, "a value has at most 1 MiB");
                     records.insert(key, Stored { value, revision: Revision(self.revision.get()) });
                 }
-                Write::Delete(key) => _ = records.remove(&key),
+                Write::Delete(key) => {
+                    records.remove(&key);
+                    self.removed.borrow_mut().insert(key);
+                }
             }
         }
         Ok(Outcome::Committed)
