@@ -49,17 +49,24 @@ impl Probe {
         }
         match self {
             Self::Health => Ok(json(r#"{"status":"ok"}"#)),
-            Self::Ready if phase.is_draining() => Err(Rejection::NotReady("it is shutting down".to_owned())),
+            Self::Ready if phase.is_draining() => Err(passing("it is shutting down")),
             Self::Ready => {
-                let asked = match readiness {
-                    Some(readiness) => readiness.ask().await,
-                    None if phase == Phase::AwaitingStore => Err("it waits for its store".to_owned()),
-                    None => Err("it is starting".to_owned()),
-                };
-                asked.map(|()| json(r#"{"status":"ready"}"#)).map_err(Rejection::NotReady)
+                match readiness {
+                    Some(readiness) => readiness.ask().await.map_err(|error| Rejection::NotReady {
+                        reason: error.public(),
+                        passes: !error.persists(),
+                    })?,
+                    None if phase == Phase::AwaitingStore => return Err(passing("it waits for its store")),
+                    None => return Err(passing("it is starting")),
+                }
+                Ok(json(r#"{"status":"ready"}"#))
             }
         }
     }
+}
+
+fn passing(reason: &str) -> Rejection {
+    Rejection::NotReady { reason: reason.to_owned(), passes: true }
 }
 
 fn json(text: &'static str) -> Response<Full<Bytes>> {

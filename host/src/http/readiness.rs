@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::Mutex as AsyncMutex, time::Instant};
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long an answer is kept.
 const MAX_AGE: Duration = Duration::from_millis(500);
@@ -27,8 +27,7 @@ pub struct Readiness {
 #[derive(Clone)]
 struct Answer {
     at: Instant,
-    /// The reason, if the store does not work.
-    result: Result<(), String>,
+    result: Result<(), StoreError>,
 }
 
 impl Readiness {
@@ -41,8 +40,8 @@ impl Readiness {
     ///
     /// # Errors
     ///
-    /// The reason, for the public.
-    pub async fn ask(self: &Arc<Self>) -> Result<(), String> {
+    /// Why the store does not work.
+    pub async fn ask(self: &Arc<Self>) -> Result<(), StoreError> {
         if let Some(answer) = self.recent() {
             return answer;
         }
@@ -57,20 +56,20 @@ impl Readiness {
             drop(turn);
             answer
         });
-        asked.await.unwrap_or_else(|_| Err("the check of the store failed".to_owned()))
+        asked.await.unwrap_or_else(|_| Err(StoreError::unavailable("its check failed")))
     }
 
     /// The last answer, if it is recent.
-    fn recent(&self) -> Option<Result<(), String>> {
+    fn recent(&self) -> Option<Result<(), StoreError>> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().filter(|answer| answer.at.elapsed() < MAX_AGE).map(|answer| answer.result.clone())
     }
 
-    async fn ask_store(&self) -> Result<(), String> {
-        let result = self.store.health().await.map_err(|error| {
+    async fn ask_store(&self) -> Result<(), StoreError> {
+        let result = self.store.health().await;
+        if let Err(error) = &result {
             tracing::warn!(event = "service.not_ready", %error, "not ready");
-            error.public()
-        });
+        }
         let answer = Answer { at: Instant::now(), result: result.clone() };
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         result

@@ -31,8 +31,13 @@ pub enum Rejection {
     NoSuchPage,
     /// The host serves this path to GET and HEAD only.
     ReadOnly,
-    /// The service is not ready. Contains a reason that anybody may read.
-    NotReady(String),
+    /// The service is not ready.
+    NotReady {
+        /// A reason that anybody may read.
+        reason: String,
+        /// Whether the reason passes by itself.
+        passes: bool,
+    },
     /// The service is starting: it has no module and no store yet.
     Starting,
     /// The limit of connections is reached.
@@ -60,6 +65,14 @@ impl Rejection {
         matches!(self, Self::Starting | Self::Limit(LimitError::Overloaded))
     }
 
+    /// Whether it passes by itself, so that a client may send the request again.
+    fn passes(&self) -> bool {
+        !matches!(
+            self,
+            Self::NotReady { passes: false, .. } | Self::Guest { failure: Failure::StoreFailed, .. }
+        )
+    }
+
     /// The response to a request for `path`; `None` if the request could not be read.
     pub fn into_response(self, path: Option<&str>, request_id: &str) -> Response<Bytes> {
         self.log(path, request_id);
@@ -78,7 +91,7 @@ impl Rejection {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if status == StatusCode::SERVICE_UNAVAILABLE && self.passes() {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if matches!(self, Self::ReadOnly) {
@@ -99,7 +112,7 @@ impl Rejection {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "This path does not support the method: use GET or HEAD.".into(),
             ),
-            Self::NotReady(reason) => {
+            Self::NotReady { reason, .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, format!("The service is not ready: {reason}."))
             }
             Self::Starting => {
@@ -225,6 +238,11 @@ fn guest_response(failure: &Failure) -> (StatusCode, String) {
         Failure::Withdrawn => (
             StatusCode::SERVICE_UNAVAILABLE,
             "The version of the service that handled this request was withdrawn. Try again.",
+        ),
+        Failure::StoreFailed => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The state of the service cannot be read or written until an operator has acted. A change that was requested has \
+             perhaps been made.",
         ),
         Failure::NoInstance => (
             StatusCode::SERVICE_UNAVAILABLE,

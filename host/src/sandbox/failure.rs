@@ -30,6 +30,8 @@ pub enum Failure {
     StreamEnded,
     /// The module was withdrawn while it handled the request.
     Withdrawn,
+    /// The store failed in a way that does not pass by itself, so the component was not asked to respond.
+    StoreFailed,
     /// There was no room for an instance.
     NoInstance,
     /// The guest returned without a response.
@@ -59,6 +61,7 @@ impl fmt::Display for Failure {
                 f.write_str("the stream was ended, because the service stops or its module was replaced")
             }
             Self::Withdrawn => f.write_str("the module was withdrawn"),
+            Self::StoreFailed => f.write_str("the store has failed, and an operator has to act"),
             Self::NoInstance => f.write_str("there was no room for another instance"),
             Self::NoResponse => f.write_str("the component returned without a response"),
             Self::IncompleteResponse => {

@@ -1,6 +1,6 @@
 //! The host side of `orders:state/store`: each call of the guest becomes one call of [`Store`].
 
-use std::future::Future;
+use std::{fmt, future::Future};
 
 use wasmtime::component::{HasData, Linker};
 
@@ -56,7 +56,7 @@ impl wit::Host for StateView<'_> {
         &mut self,
         keys: Vec<String>,
     ) -> wasmtime::Result<Result<Vec<Option<wit::Stored>>, wit::Error>> {
-        Ok(self.look_up(keys).await.map_err(wit::Error::from))
+        answer(self.look_up(keys).await)
     }
 
     async fn scan(
@@ -66,7 +66,7 @@ impl wit::Host for StateView<'_> {
         limit: u32,
         order: wit::Order,
     ) -> wasmtime::Result<Result<Vec<wit::Entry>, wit::Error>> {
-        Ok(self.read_range(start, end, limit, order).await.map_err(wit::Error::from))
+        answer(self.read_range(start, end, limit, order).await)
     }
 
     async fn commit(
@@ -74,7 +74,27 @@ impl wit::Host for StateView<'_> {
         checks: Vec<wit::Check>,
         writes: Vec<wit::Write>,
     ) -> wasmtime::Result<Result<wit::Outcome, wit::Error>> {
-        Ok(self.apply(checks, writes).await.map_err(wit::Error::from))
+        answer(self.apply(checks, writes).await)
+    }
+}
+
+/// Ends the call of a component whose store has failed: the component would ask the client to try again, which does not help.
+#[derive(Debug)]
+pub struct StoreFailed;
+
+impl fmt::Display for StoreFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store has failed")
+    }
+}
+
+impl std::error::Error for StoreFailed {}
+
+/// What the component gets. A failure that does not pass by itself ends its call.
+fn answer<T>(result: Result<T, StoreError>) -> wasmtime::Result<Result<T, wit::Error>> {
+    match result {
+        Err(error) if error.persists() => Err(wasmtime::Error::new(StoreFailed)),
+        result => Ok(result.map_err(wit::Error::from)),
     }
 }
 

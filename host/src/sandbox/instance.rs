@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{
 use crate::{
     sandbox::{
         failure::Failure,
-        imports::StateView,
+        imports::{StateView, StoreFailed},
         outbound::{self, Outbound, OutboundResponse, Sender},
         output::LineLog,
         record::CallRecord,
@@ -105,7 +105,9 @@ impl InstanceState {
 
     /// The failure of a component that ended with `error`.
     pub fn failure(&self, error: &wasmtime::Error) -> Failure {
-        if self.call.as_ref().is_some_and(|call| call.cpu.is_exceeded()) {
+        if error.is::<StoreFailed>() {
+            Failure::StoreFailed
+        } else if self.call.as_ref().is_some_and(|call| call.cpu.is_exceeded()) {
             Failure::OutOfCpu
         } else if self.memory.denied {
             Failure::OutOfMemory

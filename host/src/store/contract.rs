@@ -207,12 +207,29 @@ pub enum Outcome {
 pub struct Reason {
     public: &'static str,
     detail: Option<String>,
+    persists: bool,
 }
 
 impl Reason {
     /// A reason that anybody may read.
     pub const fn new(public: &'static str) -> Self {
-        Self { public, detail: None }
+        Self { public, detail: None, persists: false }
+    }
+
+    /// A reason that does not pass by itself: an operator has to act.
+    pub const fn persisting(public: &'static str) -> Self {
+        Self { public, detail: None, persists: true }
+    }
+
+    /// The same reason, as one that does not pass by itself.
+    #[must_use]
+    pub fn into_persisting(self) -> Self {
+        Self { persists: true, ..self }
+    }
+
+    /// Whether an operator has to act. Otherwise the same call may succeed a moment later.
+    pub const fn persists(&self) -> bool {
+        self.persists
     }
 
     /// Adds what only the log gets: it may name a database, a role, a file or an address.
@@ -251,10 +268,15 @@ impl StoreError {
         Self::Unavailable(Reason::new(public))
     }
 
+    /// Whether the store failed in a way that does not pass by itself: an operator has to act.
+    pub const fn persists(&self) -> bool {
+        matches!(self, Self::Unavailable(why) if why.persists())
+    }
+
     /// The error without what only the log gets.
     pub fn public(&self) -> String {
         match self {
-            Self::Unavailable(why) => format!("the store is unavailable: {}", why.public()),
+            Self::Unavailable(why) => format!("{}: {}", state(why), why.public()),
             Self::TooLarge(what) | Self::InvalidKey(what) => what.clone(),
         }
     }
@@ -264,7 +286,7 @@ impl StoreError {
     }
 
     pub(super) const fn out_of_revisions() -> Self {
-        Self::unavailable("the revision counter is exhausted")
+        Self::Unavailable(Reason::persisting("the revision counter is exhausted"))
     }
 
     /// The store did not do something within the limit.
@@ -282,13 +304,17 @@ impl From<Reason> for StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unavailable(why) => write!(f, "the store is unavailable: {why}"),
+            Self::Unavailable(why) => write!(f, "{}: {why}", state(why)),
             Self::TooLarge(what) | Self::InvalidKey(what) => f.write_str(what),
         }
     }
 }
 
 impl std::error::Error for StoreError {}
+
+const fn state(why: &Reason) -> &'static str {
+    if why.persists() { "the store has failed" } else { "the store is unavailable" }
+}
 
 /// Rejects a call that would transfer more than [`MAX_TRANSFER_BYTES`].
 pub(super) fn check_transfer(bytes: usize) -> Result<(), StoreError> {

@@ -10,12 +10,14 @@
 //! | `snapshot` | all entries of a store at one point in time |
 //! | `backend` | the `Store` trait, which every backend implements |
 //! | `backoff` | growing, randomised delays between attempts |
+//! | `complaints` | reports failures that do not pass by themselves |
 //! | `memory` | an in-process map, for tests and benchmarks |
 //! | `sqlite` | one SQLite file, the default |
 //! | `postgres` | a database on a PostgreSQL server, which processes on several machines can share |
 
 mod backend;
 mod backoff;
+mod complaints;
 mod contract;
 mod memory;
 mod postgres;

@@ -22,6 +22,7 @@ mod faults;
 mod followers;
 mod histories;
 mod lost_messages;
+mod permanent;
 mod proxy;
 mod readiness;
 mod replication;

@@ -63,7 +63,8 @@ impl Service {
         };
         let ready = within("the fault to be detected", asked).await;
         let mut detail = ready.host_problem(503);
-        assert!(detail.contains("not ready: the store is unavailable: "), "{detail}");
+        let says = ["not ready: the store is unavailable: ", "not ready: the store has failed: "];
+        assert!(says.iter().any(|says| detail.contains(says)), "{detail}");
         // The first probe may report a timeout; once the reason is known, later ones report it.
         let reported = async {
             let mut tick = tokio::time::interval(Duration::from_millis(20));

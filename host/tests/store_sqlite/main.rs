@@ -13,6 +13,7 @@
 
 mod children;
 mod committing;
+mod damage;
 mod opening;
 mod recovery;
 mod replaced;

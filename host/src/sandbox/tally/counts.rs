@@ -44,6 +44,7 @@ impl Fault {
             | Failure::ReturnedError(_) => Some(Self::InvalidResponse),
             Failure::Withdrawn
             | Failure::NoInstance
+            | Failure::StoreFailed
             | Failure::BodyTooLarge(_)
             | Failure::LateRequest
             | Failure::NotRead

@@ -222,7 +222,7 @@ impl Connector {
 
 /// The reason for a URL that was read again and cannot be used; it is on one line already, and names the file.
 fn unusable_url(why: String) -> Reason {
-    Reason::new("its URL cannot be used").with_detail(why)
+    Reason::persisting("its URL cannot be used").with_detail(why)
 }
 
 enum ConnectError {

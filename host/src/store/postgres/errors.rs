@@ -1,4 +1,19 @@
 //! Describes a server's errors in one line: a fixed text for everybody, and for the log what the server or the system says.
+//!
+//! Most errors that a server reports do not pass by themselves: a missing table, a revoked right, a value that is refused. They
+//! are not remembered, because an operator can act on the server, and the next call asks it again. These pass:
+//!
+//! | SQLSTATE | because |
+//! |---|---|
+//! | 08 connection, 57P01 to 57P05 shutdown and start | the server restarts, or a failover is under way |
+//! | 25006 read-only | a failover is under way: the next connection may reach the new primary |
+//! | 40 rollback | another transaction was in the way |
+//! | 53 resources: connections, disk, memory | there may be room again |
+//! | 55P03, 55006 lock | another session ends |
+//! | 57014 time limit | the server was slow |
+//! | 58030 I/O | the server may recover, or fail over |
+//!
+//! What is no response of the server passes, too, but for a TLS configuration or a certificate that is refused.
 
 use std::{
     error::Error as _,
@@ -8,7 +23,10 @@ use std::{
 };
 
 use rustls::{CertificateError, OtherError, pki_types::UnixTime};
-use tokio_postgres::{Error, error::SqlState};
+use tokio_postgres::{
+    Error,
+    error::{DbError, SqlState},
+};
 
 use crate::store::contract::{Reason, StoreError};
 
@@ -20,10 +38,15 @@ pub(super) fn describe(error: &Error) -> String {
 /// Describes the error and, where known, its remedy.
 pub(super) fn reason(error: &Error) -> Reason {
     let Some(server) = error.as_db_error() else { return connection_reason(error) };
-    if is_rejected_login(error) {
-        return Reason::new("the server rejected the user name or password");
-    }
+    let reason = server_reason(server);
+    if persists(server.code()) { reason.into_persisting() } else { reason }
+}
+
+fn server_reason(server: &DbError) -> Reason {
     match *server.code() {
+        SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            Reason::new("the server rejected the user name or password")
+        }
         SqlState::INVALID_CATALOG_NAME => Reason::new("the database does not exist on the server; create it"),
         SqlState::TOO_MANY_CONNECTIONS => Reason::new("the server has reached its connection limit"),
         SqlState::READ_ONLY_SQL_TRANSACTION => Reason::new(READ_ONLY),
@@ -39,6 +62,14 @@ pub(super) fn reason(error: &Error) -> Reason {
     }
 }
 
+/// Whether the error that the server reports does not pass by itself, as the table above has it.
+fn persists(code: &SqlState) -> bool {
+    let code = code.code();
+    let passes = ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+        || ["25006", "55006", "55P03", "57014", "58030"].contains(&code);
+    !passes
+}
+
 const READ_ONLY: &str = "the server is read-only";
 
 /// Describes an error that the server has not reported.
@@ -48,10 +79,12 @@ fn connection_reason(error: &Error) -> Reason {
     }
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     if let Some(tls) = cause.and_then(io::Error::get_ref).and_then(|cause| cause.downcast_ref()) {
-        return tls_reason(tls);
+        return tls_reason(tls).into_persisting();
     }
     if error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS") {
-        return Reason::new("the server does not support TLS; enable it there, or choose another sslmode");
+        return Reason::persisting(
+            "the server does not support TLS; enable it there, or choose another sslmode",
+        );
     }
     let public = match cause.map(io::Error::kind) {
         // The library reports so that the server takes no writes.
@@ -138,11 +171,6 @@ fn with_causes(error: &Error) -> String {
     text
 }
 
-/// Whether another user name or password may help.
-fn is_rejected_login(error: &Error) -> bool {
-    matches!(error.code(), Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
-}
-
 /// Whether the server is read-only. The session is then useless, but the next one may reach a server that accepts
 /// writes.
 pub(super) fn is_read_only(error: &Error) -> bool {
@@ -166,6 +194,18 @@ impl From<Error> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_operator_has_to_mend_does_not_pass_by_itself() {
+        for code in ["28P01", "3D000", "42P01", "42501", "42883", "0A000", "22021", "23505", "XX001", "ZZZZZ"]
+        {
+            assert!(persists(&SqlState::from_code(code)), "{code}");
+        }
+        for code in ["08006", "25006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P03", "58030"]
+        {
+            assert!(!persists(&SqlState::from_code(code)), "{code}");
+        }
+    }
 
     #[test]
     fn the_names_of_a_certificate_are_plain() {

@@ -64,6 +64,7 @@ use self::{
 use crate::config::PostgresLocation;
 use crate::store::{
     backend::{IfMissing, OpenError, Store},
+    complaints::Complaints,
     contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored, check_key_count},
     snapshot::Snapshot,
 };
@@ -107,6 +108,7 @@ pub(super) struct PostgresStore {
     /// One permit for each call in flight; closed with the store.
     calls: Arc<Semaphore>,
     timeout: Duration,
+    complaints: Complaints,
 }
 
 impl PostgresStore {
@@ -133,7 +135,14 @@ impl PostgresStore {
             connector,
             calls: Arc::new(Semaphore::new(permits(MAX_CALLS))),
             timeout: location.timeout,
+            complaints: Complaints::default(),
         })
+    }
+
+    /// Passes on the result of a call, after reporting a failure that does not pass by itself.
+    fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.complaints.note(self.connector.url(), &result);
+        result
     }
 
     fn deadline(&self) -> Instant {
@@ -174,20 +183,25 @@ impl Store for PostgresStore {
         let deadline = self.deadline();
         let _call = self.admit(deadline).await?;
         let keys = &keys;
-        self.reader()?.read(deadline, |session| async move { reads::get(&session, keys).await }).await
+        let read =
+            self.reader()?.read(deadline, |session| async move { reads::get(&session, keys).await }).await;
+        self.note(read)
     }
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
         let deadline = self.deadline();
         let _call = self.admit(deadline).await?;
         let scan = &scan;
-        self.reader()?.read(deadline, |session| async move { reads::scan(&session, scan).await }).await
+        let read =
+            self.reader()?.read(deadline, |session| async move { reads::scan(&session, scan).await }).await;
+        self.note(read)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
         let deadline = self.deadline();
         let call = self.admit(deadline).await?;
-        self.committer()?.commit(commit, call, deadline).await
+        let committed = self.committer()?.commit(commit, call, deadline).await;
+        self.note(committed)
     }
 
     async fn snapshot(&self, after: Option<Key>) -> Result<Box<dyn Snapshot>, StoreError> {
@@ -213,7 +227,7 @@ impl Store for PostgresStore {
             committer.probe(probe_deadline).await
         });
         let (reads, commits) = tokio::join!(reads, commits);
-        reads.and(commits)
+        self.note(reads.and(commits))
     }
 
     async fn close(&self) {

@@ -2,10 +2,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `permanence` | which errors of SQLite pass by themselves |
 //! | `sql` | shared by all statements: the lock timeout, transactions, the revision column, error conversion |
 //! | `open_error` | the error messages of a failed open |
 //! | `schema` | the contents of a valid file |
 //! | `identity` | notices that the files were moved, deleted or replaced |
+//! | `condition` | remembers that the file has failed |
 //! | `open` | opens the connection that writes, without changing a file that is not a store |
 //! | `transaction` | applies commits in one transaction |
 //! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
@@ -22,9 +24,11 @@
 //! supported.
 
 mod batch;
+mod condition;
 mod identity;
 mod open;
 mod open_error;
+mod permanence;
 mod readers;
 mod schema;
 mod snapshot;
@@ -48,6 +52,7 @@ use tokio::{
 };
 
 use self::{
+    condition::Condition,
     identity::{Identity, sidecar},
     open_error::{open_error, sqlite_open_error},
     readers::Readers,
@@ -81,6 +86,7 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
 pub(super) struct SqliteStore {
     path: PathBuf,
     identity: Arc<Identity>,
+    condition: Arc<Condition>,
     readers: Readers,
     /// One permit for each possible snapshot; closed with the store.
     snapshots: Arc<Semaphore>,
@@ -114,24 +120,27 @@ impl SqliteStore {
         identity.check().map_err(|_| open_error(&path, "it was replaced meanwhile; start again"))?;
         let log = Log::new(&mut connection, sidecar(&path, "-wal"))
             .map_err(|error| sqlite_open_error(&path, &error))?;
-        let writer = Writer::start(connection, log, Arc::clone(&identity)).map_err(|error| {
-            OpenError::permanent(format!(
-                "cannot open the store {path:?}: its writer thread did not start: {error}"
-            ))
-        })?;
+        let condition = Arc::new(Condition::new(path.clone()));
+        let writer = Writer::start(connection, log, Arc::clone(&identity), Arc::clone(&condition)).map_err(
+            |error| {
+                OpenError::permanent(format!(
+                    "cannot open the store {path:?}: its writer thread did not start: {error}"
+                ))
+            },
+        )?;
         let snapshots = Arc::new(Semaphore::new(usize::from(MAX_SNAPSHOTS)));
-        Ok(Self { path, identity, readers, snapshots, writer })
+        Ok(Self { path, identity, condition, readers, snapshots, writer })
     }
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
-        self.readers.get(keys).await
+        self.condition.note(self.readers.get(keys).await)
     }
 
     async fn scan(&self, scan: Scan) -> Result<Vec<Entry>, StoreError> {
-        self.readers.scan(scan).await
+        self.condition.note(self.readers.scan(scan).await)
     }
 
     async fn commit(&self, commit: Commit) -> Result<Outcome, StoreError> {
@@ -157,7 +166,8 @@ impl Store for SqliteStore {
         let timed_out = |what: &'static str| StoreError::timed_out(what, HEALTH_DEADLINE);
         timeout_at(deadline, self.readers.probe())
             .await
-            .map_err(|_| timed_out("no read completed in time"))??;
+            .map_err(|_| timed_out("no read completed in time"))
+            .and_then(|read| self.condition.note(read))?;
         timeout_at(deadline, self.writer.probe())
             .await
             .map_err(|_| timed_out("the writer did not process its queue in time"))?

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
+use super::permanence::persists;
 use crate::store::contract::{Reason, Revision, StoreError};
 
 /// How long a statement waits for a lock held by another process. Such a lock lasts for one write transaction or one
@@ -73,7 +74,8 @@ impl From<rusqlite::Error> for StoreError {
             Some(ErrorCode::SystemIoFailure) => "its disk failed",
             _ => "SQLite failed",
         };
-        Reason::new(public).with_detail(format_args!("SQLite: {error}")).into()
+        let reason = if persists(&error) { Reason::persisting(public) } else { Reason::new(public) };
+        reason.with_detail(format_args!("SQLite: {error}")).into()
     }
 }
 
@@ -86,5 +88,5 @@ pub(super) fn revision_to_column(revision: Revision) -> Result<i64, StoreError> 
 pub(super) fn revision_from_column(column: i64) -> Result<Revision, StoreError> {
     u64::try_from(column)
         .map(Revision)
-        .map_err(|_| Reason::new("its file contains a negative revision").with_detail(column).into())
+        .map_err(|_| Reason::persisting("its file contains a negative revision").with_detail(column).into())
 }

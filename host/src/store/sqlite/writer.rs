@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     batch::{Message, PendingCommit},
+    condition::Condition,
     identity::Identity,
     wal::Log,
     writer_thread::{Totals, WriterThread},
@@ -38,9 +39,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, which owns the connection and its log from then on.
-    pub(super) fn start(connection: Connection, log: Log, identity: Arc<Identity>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        log: Log,
+        identity: Arc<Identity>,
+        condition: Arc<Condition>,
+    ) -> std::io::Result<Self> {
         let (queue, messages) = mpsc::channel(MAX_QUEUED);
-        let writer = WriterThread::new(connection, log, identity);
+        let writer = WriterThread::new(connection, log, identity, condition);
         let (totals_sender, totals) = oneshot::channel();
         let thread = thread::Builder::new().name("store-writer".into()).spawn(move || {
             // A store that is dropped without `close` has no receiver.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     batch::{Batch, Message, PendingCommit, Received, receive},
+    condition::Condition,
     identity::{Identity, moved},
     sql::foreign_commits,
     transaction::{check_room, commit_all},
@@ -44,6 +45,7 @@ pub(super) struct WriterThread {
     connection: Connection,
     log: Log,
     identity: Arc<Identity>,
+    condition: Arc<Condition>,
     /// Whether the files were moved, deleted or replaced when last looked at.
     replaced: bool,
     /// What [`foreign_commits`] was in the last transaction.
@@ -55,13 +57,19 @@ pub(super) struct WriterThread {
 }
 
 impl WriterThread {
-    /// Takes the connection, its log, and the identity of its files.
-    pub(super) fn new(connection: Connection, log: Log, identity: Arc<Identity>) -> Self {
+    /// Takes the connection, its log, and the identity and condition of its files.
+    pub(super) fn new(
+        connection: Connection,
+        log: Log,
+        identity: Arc<Identity>,
+        condition: Arc<Condition>,
+    ) -> Self {
         let foreign_commits = foreign_commits(&connection);
         Self {
             connection,
             log,
             identity,
+            condition,
             replaced: false,
             foreign_commits,
             failed: None,
@@ -89,7 +97,7 @@ impl WriterThread {
                     }
                 }
             }
-            if self.log.is_due() && self.check_identity().is_ok() {
+            if self.log.is_due() && self.check_identity().is_ok() && self.condition.check().is_ok() {
                 self.log.maintain(&self.connection);
             }
         }
@@ -114,6 +122,7 @@ impl WriterThread {
 
     fn probe(&mut self) -> Result<(), StoreError> {
         self.check_identity()?;
+        self.condition.check()?;
         if let Some(bytes) = self.failed {
             // An empty commit takes a revision, which is a real write; rewriting an existing value would not be one.
             let empty = Commit { checks: Vec::new(), writes: Vec::new(), bytes: 0 };
@@ -133,6 +142,7 @@ impl WriterThread {
     ) -> Result<Vec<Outcome>, StoreError> {
         let bytes: usize = commits.clone().map(|commit| commit.bytes).sum();
         self.check_identity()?;
+        self.condition.check()?;
         let result = commit_all(&self.connection, commits, &mut self.foreign_commits);
         match &result {
             Ok(outcomes) => {
@@ -145,7 +155,7 @@ impl WriterThread {
             Err(_) => self.failed = Some(bytes.max(self.failed.unwrap_or_default())),
         }
         self.check_identity()?;
-        result
+        self.condition.note(result)
     }
 
     fn check_identity(&mut self) -> Result<(), StoreError> {
@@ -193,13 +203,13 @@ impl WriterThread {
 
     /// Leaves a single file that is the whole store.
     fn close(mut self) -> Totals {
-        let in_place = self.check_identity().is_ok();
-        if in_place {
+        let merge = self.check_identity().is_ok() && self.condition.check().is_ok();
+        if merge {
             self.log.finish(&self.connection);
         }
         // SQLite copies the log, and deletes it by its name, when it closes the last connection. If the files were replaced, it may
-        // be the log of another process.
-        let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !in_place);
+        // be the log of another process; if the file is damaged, the log may be all that is whole.
+        let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !merge);
         let closed = self.connection.close().map_err(|(_, error)| error);
         if let Err(error) = kept.and(closed) {
             tracing::warn!(event = "store.close_failed", %error, "could not close the store's file");
