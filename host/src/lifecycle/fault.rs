@@ -40,7 +40,7 @@ pub fn hold_at(name: &str) {
         && place == name
     {
         while std::path::Path::new(file).exists() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     }
     #[cfg(not(feature = "fault-injection"))]

@@ -127,8 +127,7 @@ impl SqliteStore {
         }
         let (mut connection, identity) = open::open_for_writing(&path)?;
         let identity = Arc::new(identity);
-        let readers =
-            Readers::open(&path, Arc::clone(&identity)).map_err(|error| sqlite_open_error(&path, &error))?;
+        let readers = Readers::open(&path, Arc::clone(&identity))?;
         identity.check().map_err(|_| open_error(&path, "it was replaced meanwhile; start again"))?;
         let log = Log::new(&mut connection, sidecar(&path, "-wal"))
             .map_err(|error| sqlite_open_error(&path, &error))?;
