@@ -19,12 +19,12 @@ async fn a_short_shortage_of_threads_stops_no_reads() {
     let created = host.connect().await.create().await.unwrap();
     assert_eq!(created.status(), 201, "{created:?}");
     // No thread can be made from now on.
-    limit_threads(host.pid(), Some(1));
+    limit_threads(NOBODY_ELSE, host.pid(), Some(1)).await;
     for _ in 0..16 {
         let read = host.get(created.field("location")).await;
         assert_eq!(read.json(), created.json(), "during the shortage");
     }
-    limit_threads(host.pid(), None);
+    limit_threads(NOBODY_ELSE, host.pid(), None).await;
     host.ready(200).await;
     assert_eq!(host.get("/api/v1/orders").await.status(), 200, "after the shortage");
     assert_eq!(host.connect().await.create().await.unwrap().status(), 201);

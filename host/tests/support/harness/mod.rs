@@ -343,11 +343,15 @@ pub fn limit_file_size(process: Pid, bytes: Option<u64>) {
     prlimit(Some(process), Resource::Fsize, limit).expect("a limit within the maximum");
 }
 
-/// Limits the number of threads of the user of a process, or lifts the limit.
-pub fn limit_threads(process: Pid, threads: Option<u64>) {
-    let maximum = getrlimit(Resource::Nproc).maximum;
-    let limit = Rlimit { current: threads.or(maximum), maximum };
-    prlimit(Some(process), Resource::Nproc, limit).expect("a limit within the maximum");
+/// Limits the number of threads of a user, as a process of that user sees it, or lifts the limit.
+pub async fn limit_threads(user: u32, process: Pid, threads: Option<u64>) {
+    let soft = threads.or(getrlimit(Resource::Nproc).maximum);
+    let soft = soft.map_or_else(|| "unlimited".to_owned(), |threads| threads.to_string());
+    let mut command = Command::new("prlimit");
+    // Another user may lack the right, even root in a container.
+    command.uid(user).gid(user).args(["--pid", &process.to_string(), &format!("--nproc={soft}:")]);
+    let status = within("prlimit to end", command.status()).await;
+    assert!(status.expect("prlimit is installed").success());
 }
 
 /// The exit code and the output of a command that does not serve.
