@@ -13,7 +13,10 @@ use orders_host::{
     app::{self, Ending},
     commands::{compile, error::CommandError, healthcheck, inspect, module, output, sign, state},
     config::{self, Cli, Command, ModuleCommand, ServeConfig},
-    lifecycle::shutdown::{FILE_TOO_LARGE, WITHOUT_MEANING, survive},
+    lifecycle::{
+        blocking,
+        shutdown::{FILE_TOO_LARGE, WITHOUT_MEANING, survive},
+    },
     log,
 };
 use rustix::process::Signal;
@@ -36,10 +39,12 @@ fn main() -> ExitCode {
         }
     };
     // This thread accepts connections and waits for signals; workers serve the connections on their own threads.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match blocking::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return fail(&CommandError::CouldNotRun(format!("cannot start the runtime: {error}")));
+            return fail(&CommandError::CouldNotRun(format!(
+                "cannot start: {error}; the limit of threads may be reached (`ulimit -u`, pids.max of a container)"
+            )));
         }
     };
     let outcome = runtime.block_on(run(cli.command));

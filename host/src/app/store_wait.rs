@@ -49,8 +49,19 @@ impl<'a> StoreWait<'a> {
     ///
     /// As [`StoreWait::reach`].
     pub(super) async fn open(&mut self) -> Result<(StoreLocation, Arc<dyn Store>), CommandError> {
-        self.succeed(async |location| store::open(location).await.map(|store| (location.clone(), store)))
-            .await
+        let lifecycle = self.lifecycle;
+        self.succeed(async |location| {
+            let checks = store::will_check(location);
+            if checks {
+                lifecycle.enter(Phase::CheckingStore);
+            }
+            let store = store::open(location).await?;
+            if checks {
+                lifecycle.enter(Phase::Starting);
+            }
+            Ok((location.clone(), store))
+        })
+        .await
     }
 
     /// Repeats an attempt until it succeeds. Its location is read again each time, because a file may name a new server.

@@ -9,7 +9,7 @@
 //! | [`compile`] | `compile`: ahead-of-time compilation |
 //! | [`sign`] | `module keygen`, `sign` and `verify`: key files and signed components |
 //! | [`module`] | `module push`, `list`, `status` and `rollback`: the client of the admin API |
-//! | [`state`] | `state export` and `import`: the state of a store as a file |
+//! | [`state`] | `state export`, `import` and `check`: the state of a store as a file |
 
 pub mod compile;
 pub mod error;

@@ -53,7 +53,7 @@ pub use module_terms::{RolloutOptions, Until};
 pub use outbound::{HTTP_PORT, OutboundServer};
 pub use rollout::{ChecksConfig, ModuleDirConfig, OnUnproven, Share, TermsConfig, Window};
 pub use serve::{ServeConfig, ShutdownConfig};
-pub use state::{ExportConfig, ImportConfig, Merge, StateCommand};
+pub use state::{CheckConfig, ExportConfig, ImportConfig, Merge, StateCommand};
 pub use store::{PostgresLocation, PostgresUrl, StoreConfig, StoreLocation, read_store_file};
 pub use token::{Access, Token, TokenConfig, Tokens};
 pub use trust::{Trust, TrustConfig, Trusted};

@@ -43,6 +43,23 @@ pub enum StateCommand {
     /// Exit code: 0 if all entries are in the store and verified; 1 if not, and the store may hold a part of them: do not
     /// serve from it; 2 if the import could not start and nothing was written.
     Import(ImportConfig),
+    /// Check that a SQLite file and its log are whole
+    ///
+    /// The same check as at the start of a service whose store was not closed, but for files of any size. Neither file is changed,
+    /// and a service may keep using them. Until the check ends, the log grows with every write.
+    ///
+    /// It finds damage, and a backup beside the log of another file. It cannot tell whether a whole file is the right one.
+    ///
+    /// Exit code: 0 if they are whole; 1 if not, with one line for each finding; 2 if the check could not run.
+    Check(CheckConfig),
+}
+
+/// The options of `state check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckConfig {
+    /// The file of the store, such as orders.db
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
 }
 
 /// The options of `state export`.

@@ -57,6 +57,9 @@ impl Probe {
                         passes: !error.persists(),
                     })?,
                     None if phase == Phase::AwaitingStore => return Err(passing("it waits for its store")),
+                    None if phase == Phase::CheckingStore => {
+                        return Err(passing("it checks its store, which was not closed"));
+                    }
                     None => return Err(passing("it is starting")),
                 }
                 Ok(json(r#"{"status":"ready"}"#))

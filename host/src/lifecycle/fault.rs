@@ -1,5 +1,5 @@
 //! Fault injection: named points at which a test kills this process, as an operator or the kernel may kill it, or lets a part
-//! of it panic, and a clock that is wrong.
+//! of it panic or wait, and a clock that is wrong.
 //!
 //! Only builds with the feature `fault-injection` have them, and no released build does; otherwise a point does nothing. The
 //! variable `ORDERS_FAULT` names the point. It is not an option, so it is read here instead of in `config`.
@@ -24,6 +24,24 @@ pub fn panic_at(name: &str) {
         .is_some_and(|chosen| chosen.to_str().and_then(|chosen| chosen.strip_prefix("panic:")) == Some(name))
     {
         panic!("a test has chosen to panic here");
+    }
+    #[cfg(not(feature = "fault-injection"))]
+    let _ = name;
+}
+
+/// Marks a place at which a test may hold up this thread: `hold:`, the name of the place, `:` and a file. It goes on when the file
+/// is gone.
+#[inline]
+pub fn hold_at(name: &str) {
+    #[cfg(feature = "fault-injection")]
+    if let Some(chosen) = std::env::var_os("ORDERS_FAULT")
+        && let Some(held) = chosen.to_str().and_then(|chosen| chosen.strip_prefix("hold:"))
+        && let Some((place, file)) = held.split_once(':')
+        && place == name
+    {
+        while std::path::Path::new(file).exists() {
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
     }
     #[cfg(not(feature = "fault-injection"))]
     let _ = name;

@@ -27,6 +27,8 @@ pub enum Phase {
     Starting,
     /// As before, and the start waits for a store that cannot be reached.
     AwaitingStore,
+    /// As before, and the start checks the file of a store that was not closed.
+    CheckingStore,
     /// Requests are served.
     Serving,
     /// Requests are still served, but `/ready` returns 503 and every response carries `Connection: close`.
@@ -40,7 +42,7 @@ pub enum Phase {
 impl Phase {
     /// Whether the service is shutting down.
     pub fn is_draining(self) -> bool {
-        !matches!(self, Self::Starting | Self::AwaitingStore | Self::Serving)
+        !matches!(self, Self::Starting | Self::AwaitingStore | Self::CheckingStore | Self::Serving)
     }
 }
 

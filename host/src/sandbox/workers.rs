@@ -18,13 +18,9 @@ use std::{
 };
 
 use rustix::process::setpriority_process;
-use tokio::{
-    runtime::{Builder, Handle},
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::{runtime::Handle, sync::oneshot, task::JoinHandle};
 
-use crate::lifecycle::essential::Essential;
+use crate::lifecycle::{blocking, essential::Essential};
 
 /// The niceness of background threads.
 const NICENESS: i32 = 10;
@@ -94,7 +90,7 @@ impl Workers {
 
 impl Worker {
     fn start(name: String, niceness: i32) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = blocking::runtime()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name(name).spawn(move || {

@@ -36,6 +36,8 @@ pub use contract::{
 };
 pub use snapshot::{MAX_PAGE_ENTRIES, PAGE_BYTES, Snapshot};
 
+pub use sqlite::{Checked, check_file};
+
 use crate::config::StoreLocation;
 
 /// Checks what can be checked without a server: the location, and an SQLite file. Changes nothing, and blocks on the disk.
@@ -49,6 +51,11 @@ pub fn check(location: &StoreLocation) -> Result<(), OpenError> {
         StoreLocation::Sqlite(path) => sqlite::check(path),
         StoreLocation::Postgres(server) => postgres::check(server),
     }
+}
+
+/// Whether [`open`] begins with a check of a file that was not closed, which may take seconds.
+pub fn will_check(location: &StoreLocation) -> bool {
+    matches!(location, StoreLocation::Sqlite(path) if sqlite::will_check(path))
 }
 
 /// Checks that the store's server can be reached and that the database can be used. Changes nothing. A store without a

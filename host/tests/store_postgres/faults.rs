@@ -102,6 +102,59 @@ async fn unresponsive_connections_are_abandoned() {
     service.must_recover().await;
 }
 
+/// As above, and nobody asks for `/ready`. The first request that meets it waits in vain; the others do not.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_dropped_silently_cost_one_request_and_not_one_each() {
+    const THREADS: usize = 4;
+    let server = postgres::shared();
+    let database = server.database();
+    let proxy = Proxy::start(&server.socket()).await;
+    let timeout = format!("{}s", REQUEST_TIMEOUT.as_secs());
+    let threads = THREADS.to_string();
+    let url = proxy.url(&database);
+    let options =
+        ["--store", &url, "--request-timeout", &timeout, "--threads", &threads, "--store-connections", "8"];
+    let host = TestHost::start(&orders(), &options).await;
+    // Connections go to the threads in turn, and each thread has a connection of its own.
+    let mut clients = Vec::new();
+    for _ in 0..2 * THREADS {
+        clients.push(host.connect().await);
+    }
+    let created = clients[0].create().await.unwrap();
+    let order = created.field("location").to_owned();
+    // One for the reads of each thread, and two that commit. Each has prepared its last statement when it is idle after it.
+    let count = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND state = 'idle' \
+         AND query NOT ILIKE 'SET%' AND query <> ''"
+    );
+    let wanted = (THREADS + 2).to_string();
+    let connected = async {
+        while server.sql("postgres", &count) != wanted {
+            for client in &mut clients {
+                assert_eq!(client.get(&order).await.json(), created.json());
+            }
+        }
+    };
+    within("all connections to be up", connected).await;
+    for client in &mut clients {
+        assert_eq!(client.get(&order).await.json(), created.json());
+    }
+
+    proxy.forget();
+    let mut failed = 0;
+    for client in &mut clients {
+        let response = client.get(&order).await;
+        if response.status() == 200 {
+            assert_eq!(response.json(), created.json());
+        } else {
+            must_be_unavailable(&response, "its connection was dropped");
+            failed += 1;
+        }
+    }
+    assert_eq!(failed, 1, "requests that met a dropped connection: {:#?}", host.log().lines());
+    assert_eq!(clients[0].create().await.unwrap().status(), 201);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_recovers_from_the_connection_limit() {
     let server = postgres::shared();

@@ -11,9 +11,11 @@
     reason = "a test fails by panicking"
 )]
 
+mod backups;
 mod children;
 mod committing;
 mod damage;
+mod mounts;
 mod opening;
 mod recovery;
 mod replaced;

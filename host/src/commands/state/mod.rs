@@ -1,4 +1,4 @@
-//! `orders-host state export` and `import`: the state of a store as a file.
+//! `orders-host state`: the state of a store as a file, and the check of a SQLite file.
 //!
 //! Memory holds only a few pages at a time, however large the store is.
 //!
@@ -14,7 +14,9 @@
 //! | `target` | the store to import into, compared with the input |
 //! | `export` | from a snapshot of a store to a file |
 //! | `import` | from a file into a store |
+//! | `check` | the check of a SQLite file |
 
+mod check;
 mod checksum;
 mod decoder;
 mod endpoints;
@@ -26,6 +28,7 @@ mod reader;
 mod target;
 mod writer;
 
+pub use check::check;
 pub use export::export;
 pub use import::import;
 
@@ -37,7 +40,7 @@ use crate::{
     config::StateCommand,
 };
 
-/// Exports or imports, and prints a summary; on standard error if standard output carries the state.
+/// Exports, imports or checks, and prints a summary; on standard error if standard output carries the state.
 ///
 /// # Errors
 ///
@@ -54,5 +57,6 @@ pub async fn run(command: &StateCommand) -> Result<(), CommandError> {
             }
         }
         StateCommand::Import(config) => print(import(config).await?),
+        StateCommand::Check(config) => print(check(config).await?),
     }
 }

@@ -21,12 +21,14 @@ use tokio::{
 use super::{
     connector::Connector,
     errors,
-    session::{Driver, Purpose, Session},
+    session::{Driver, Purpose, Session, drive},
 };
 use crate::{lifecycle::essential::Essential, store::contract::StoreError};
 
 /// After a connection that lasted less than this, the next attempt to connect is delayed.
 const MIN_LIFETIME: Duration = Duration::from_secs(1);
+/// How long a connection that may be dead has for a reply before it is used again.
+const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long closing waits for the task that maintains the connection.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -84,10 +86,17 @@ impl ManagedConnection {
         session: &Session,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        timeout_at(deadline, call).await.unwrap_or_else(|_| {
-            session.abandon();
-            Err(self.timed_out())
-        })
+        let sent = Instant::now();
+        let waiting = session.send();
+        let replied = timeout_at(deadline, call).await;
+        drop(waiting);
+        if let Ok(result) = replied {
+            session.hear();
+            return result;
+        }
+        session.abandon();
+        self.connector.report_silence(sent);
+        Err(self.timed_out())
     }
 
     /// Waits for the session.
@@ -98,14 +107,14 @@ impl ManagedConnection {
     pub(super) async fn session(self: &Arc<Self>, deadline: Instant) -> Result<Arc<Session>, StoreError> {
         self.start();
         if let State::Up(session) = &*self.state.borrow()
-            && !session.client.is_closed()
+            && self.is_usable(session)
         {
             return Ok(Arc::clone(session));
         }
         let (mut state, mut outage) = (self.state.subscribe(), self.connector.outage());
         loop {
             match &*state.borrow_and_update() {
-                State::Up(session) if !session.client.is_closed() => return Ok(Arc::clone(session)),
+                State::Up(session) if self.is_usable(session) => return Ok(Arc::clone(session)),
                 State::Closed => return Err(StoreError::closed()),
                 State::Up(_) | State::Connecting => {}
             }
@@ -122,7 +131,11 @@ impl ManagedConnection {
 
     /// Whether the connection is up now.
     pub(super) fn is_up(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Up(session) if !session.client.is_closed())
+        matches!(&*self.state.borrow(), State::Up(session) if self.is_usable(session))
+    }
+
+    fn is_usable(&self, session: &Session) -> bool {
+        !session.client.is_closed() && !self.connector.is_suspect(session)
     }
 
     /// Starts the task that maintains the connection, on this thread's runtime, unless it has been started already.
@@ -179,13 +192,28 @@ impl ManagedConnection {
 
     /// Moves the bytes of a session until it ends.
     async fn drive(&self, session: Arc<Session>, mut driver: Driver) {
-        self.state.send_replace(State::Up(Arc::clone(&session)));
-        let why = tokio::select! {
-            ended = &mut driver => match ended {
-                Ok(()) => "the connection was closed".to_owned(),
-                Err(error) => errors::describe(&error),
-            },
-            () = session.abandoned() => "the connection was abandoned".to_owned(),
+        let mut silence = self.connector.silence();
+        let why = loop {
+            self.state.send_replace(State::Up(Arc::clone(&session)));
+            let silent_since = tokio::select! {
+                ended = &mut driver => match ended {
+                    Ok(()) => break "the connection was closed".to_owned(),
+                    Err(error) => break errors::describe(&error),
+                },
+                () = session.abandoned() => break "the connection was abandoned".to_owned(),
+                // The connector, which sends it, outlives this.
+                _ = silence.changed() => *silence.borrow_and_update(),
+            };
+            if silent_since.is_some_and(|sent| session.is_idle_since(sent)) {
+                // Nobody uses it meanwhile. An empty query takes no lock, so a locked table does not look like a dead connection.
+                self.state.send_replace(State::Connecting);
+                let tried = drive(&mut driver, session.client.batch_execute(""));
+                match timeout(TRY_TIMEOUT, tried).await {
+                    Ok(Ok(())) => session.hear(),
+                    Ok(Err(error)) => break errors::describe(&error),
+                    Err(_) => break "it was silent, as another connection was".to_owned(),
+                }
+            }
         };
         self.state.send_replace(State::Connecting);
         tracing::warn!(

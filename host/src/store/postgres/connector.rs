@@ -49,6 +49,8 @@ pub(super) struct Connector {
     backoff: AsyncMutex<Backoff>,
     /// Why the last attempts failed; `None` if only the last attempt failed, which may be a coincidence.
     outage: watch::Sender<Option<Reason>>,
+    /// When the last call was sent to which no reply came; `None` if there was none.
+    silence: watch::Sender<Option<Instant>>,
 }
 
 /// The server to connect to, as last read.
@@ -78,6 +80,7 @@ impl Connector {
             }),
             backoff: AsyncMutex::new(Backoff::default()),
             outage: watch::Sender::new(None),
+            silence: watch::Sender::new(None),
         };
         connector.warn_if_exposed();
         let address = connector.server().address;
@@ -123,6 +126,28 @@ impl Connector {
     /// attempt.
     pub(super) fn outage(&self) -> watch::Receiver<Option<Reason>> {
         self.outage.subscribe()
+    }
+
+    /// A call that was sent at this moment has got no reply. What dropped its connection silently has perhaps dropped
+    /// all those that were idle as long.
+    pub(super) fn report_silence(&self, sent: Instant) {
+        self.silence.send_if_modified(|last| {
+            let is_later = last.is_none_or(|last| last < sent);
+            if is_later {
+                *last = Some(sent);
+            }
+            is_later
+        });
+    }
+
+    /// Whether the session has been silent for as long as one that got no reply. It is about to be tried.
+    pub(super) fn is_suspect(&self, session: &Session) -> bool {
+        self.silence.borrow().is_some_and(|sent| session.is_idle_since(sent))
+    }
+
+    /// When the last call was sent to which no reply came.
+    pub(super) fn silence(&self) -> watch::Receiver<Option<Instant>> {
+        self.silence.subscribe()
     }
 
     /// Connects, and retries until it succeeds.

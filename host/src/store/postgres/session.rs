@@ -3,14 +3,14 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_postgres::{
     AsyncMessage, Client, Connection, Error, Socket,
     error::{DbError, Severity},
@@ -109,6 +109,19 @@ pub(super) struct Session {
     pub(super) statements: Statements,
     doubts: Doubts,
     abandoned: Notify,
+    /// When the server last replied.
+    heard: Mutex<Instant>,
+    /// The number of calls that wait for a reply.
+    waiting: AtomicUsize,
+}
+
+/// A call that waits for its reply, until this is dropped.
+pub(super) struct Waiting<'a>(&'a Session);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Session {
@@ -121,7 +134,15 @@ impl Session {
         let (client, mut driver) = connect(address, purpose, timeout).await?;
         let statements = drive(&mut driver, Statements::prepare(&client)).await?;
         let doubts = driver.doubts.clone();
-        Ok((Self { client, statements, doubts, abandoned: Notify::new() }, driver))
+        let session = Self {
+            client,
+            statements,
+            doubts,
+            abandoned: Notify::new(),
+            heard: Mutex::new(Instant::now()),
+            waiting: AtomicUsize::new(0),
+        };
+        Ok((session, driver))
     }
 
     /// How often the server has warned on this connection.
@@ -132,6 +153,23 @@ impl Session {
     /// Returns the client without the statements.
     pub(super) fn into_client(self) -> Client {
         self.client
+    }
+
+    /// Counts a call that is sent now.
+    pub(super) fn send(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// The server has replied.
+    pub(super) fn hear(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether nothing was heard since that moment, and no call would show it.
+    pub(super) fn is_idle_since(&self, moment: Instant) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+            && *self.heard.lock().unwrap_or_else(PoisonError::into_inner) < moment
     }
 
     /// Ends the connection. Calls that wait for a reply fail.

@@ -8,7 +8,10 @@
 //! | `schema` | the contents of a valid file |
 //! | `identity` | notices that the files were moved, deleted or replaced |
 //! | `condition` | remembers that the file has failed |
+//! | `mount` | refuses a file that is mounted without its folder |
+//! | `check` | checks that a file and its log are whole |
 //! | `open` | opens the connection that writes, without changing a file that is not a store |
+//! | `check_file` | checks a file by hand, without changing it |
 //! | `transaction` | applies commits in one transaction |
 //! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
 //! | `wal` | copies the write-ahead log into the file, and cuts it |
@@ -24,8 +27,11 @@
 //! supported.
 
 mod batch;
+mod check;
+mod check_file;
 mod condition;
 mod identity;
+mod mount;
 mod open;
 mod open_error;
 mod permanence;
@@ -51,6 +57,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use self::check_file::{Checked, check_file};
 use self::{
     condition::Condition,
     identity::{Identity, sidecar},
@@ -80,6 +87,11 @@ const MAX_SNAPSHOTS: u16 = 4;
 /// [`OpenError`].
 pub(super) fn check(path: &Path) -> Result<(), OpenError> {
     open::check(path)
+}
+
+/// Whether opening the file begins with a check of it and its log, which may take seconds.
+pub(super) fn will_check(path: &Path) -> bool {
+    check::is_due(path)
 }
 
 /// A store in one SQLite file.
@@ -115,8 +127,7 @@ impl SqliteStore {
         }
         let (mut connection, identity) = open::open_for_writing(&path)?;
         let identity = Arc::new(identity);
-        let readers =
-            Readers::open(&path, Arc::clone(&identity)).map_err(|error| sqlite_open_error(&path, &error))?;
+        let readers = Readers::open(&path, Arc::clone(&identity))?;
         identity.check().map_err(|_| open_error(&path, "it was replaced meanwhile; start again"))?;
         let log = Log::new(&mut connection, sidecar(&path, "-wal"))
             .map_err(|error| sqlite_open_error(&path, &error))?;

@@ -21,7 +21,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::Db
 use rustix::fs::{Access, access};
 
 use super::{
+    check::{check_found_log, log_bytes},
     identity::{Identity, sidecar},
+    mount,
     open_error::{NOT_A_DATABASE, not_writable, open_error, sqlite_open_error},
     schema::{Content, check_tables, classify, classify_header, create, foreign_database},
     sql::{BUSY_TIMEOUT, SELECT_LAST_REVISION},
@@ -44,7 +46,7 @@ pub(super) fn resolve(given: &Path) -> Result<PathBuf, OpenError> {
         return Err(open_error(given, "it does not name a file"));
     };
     match fs::metadata(directory) {
-        Ok(metadata) if metadata.is_dir() => Ok(path),
+        Ok(metadata) if metadata.is_dir() => mount::check(&path).map(|()| path),
         Ok(_) => Err(open_error(given, &format!("{directory:?} is not a directory"))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(open_error(
             given,
@@ -81,6 +83,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), Op
         inspect_immutable(path)?;
     }
     create_private(path);
+    let found_log = log_bytes(path);
     let connect = || {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
@@ -103,6 +106,8 @@ pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), Op
     };
     if content == Content::Empty {
         create(&mut connection, path)?;
+    } else if found_log > 0 {
+        check_found_log(&mut connection, path, found_log)?;
     }
     switch_to_wal(&mut connection, path)?;
     // The first read creates the WAL and its index.
@@ -201,7 +206,7 @@ fn inspect_immutable(path: &Path) -> Result<(), OpenError> {
 }
 
 /// The path as a URI that makes SQLite treat the file as immutable: no locks, no WAL.
-fn immutable_uri(path: &Path) -> String {
+pub(super) fn immutable_uri(path: &Path) -> String {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_encoded_bytes() {
         if byte.is_ascii_alphanumeric() {

@@ -2,21 +2,30 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{Semaphore, oneshot},
     task,
 };
 
 use super::{
     identity::Identity,
+    open_error::{open_error, sqlite_open_error},
     sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column},
 };
-use crate::store::contract::{
-    Entry, Key, Order, Reason, Scan, StoreError, Stored, Value, check_key_count, check_transfer,
+use crate::{
+    lifecycle::essential::Essential,
+    store::{
+        backend::OpenError,
+        contract::{Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer},
+    },
 };
 
 /// Number of connections, and so of concurrent reads. Most reads are served from memory and are bound by the
@@ -29,29 +38,52 @@ const SCAN_ASCENDING: &str =
 const SCAN_DESCENDING: &str =
     "SELECT key, value, revision FROM entries WHERE key >= ?1 AND key < ?2 ORDER BY key DESC LIMIT ?3";
 
-/// A fixed set of connections. Each serves one read at a time.
+/// A read, with all that it needs besides a connection.
+type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// A fixed set of threads, each with a connection. They exist for as long as the store: a thread that is made for each read may be
+/// refused.
 pub(super) struct Readers {
     identity: Arc<Identity>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-    /// One permit for each idle connection; closed when the store is.
+    /// The reads that no thread has taken yet, at most one for each permit; `None` once closed.
+    queue: Mutex<Option<SyncSender<Read>>>,
+    /// One permit for each thread; closed when the store is.
     permits: Arc<Semaphore>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
     /// Opens all connections to a file that the writer has already checked. What they read counts while the files have this
     /// identity.
-    pub(super) fn open(path: &Path, identity: Arc<Identity>) -> rusqlite::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if a connection or a thread is refused.
+    pub(super) fn open(path: &Path, identity: Arc<Identity>) -> Result<Self, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let open = |_| {
+        let connect = || {
             let connection = Connection::open_with_flags(path, flags)?;
             connection.busy_timeout(BUSY_TIMEOUT)?;
             // The first read opens the WAL, by its path, which later may name another one.
             probe(&connection)?;
             Ok(connection)
         };
-        let idle = (0..READERS).map(open).collect::<rusqlite::Result<Vec<_>>>()?;
+        let (queue, reads) = sync_channel::<Read>(usize::from(READERS));
+        let reads = Arc::new(Mutex::new(reads));
+        let start = |number| {
+            let connection = connect().map_err(|error| sqlite_open_error(path, &error))?;
+            let reads = Arc::clone(&reads);
+            let thread = thread::Builder::new().name(format!("store-reader-{number}"));
+            thread.spawn(move || serve(&connection, &reads)).map_err(|error| {
+                let why = format!(
+                    "a thread did not start: {error}; the limit of threads may be reached (`ulimit -u`, pids.max of a container)"
+                );
+                open_error(path, &why)
+            })
+        };
+        let threads = (0..READERS).map(start).collect::<Result<Vec<_>, _>>()?;
         let permits = Arc::new(Semaphore::new(usize::from(READERS)));
-        Ok(Self { identity, idle: Arc::new(Mutex::new(idle)), permits })
+        Ok(Self { identity, queue: Mutex::new(Some(queue)), permits, threads: Mutex::new(threads) })
     }
 
     pub(super) async fn get(&self, keys: Vec<Key>) -> Result<Vec<Option<Stored>>, StoreError> {
@@ -72,47 +104,54 @@ impl Readers {
     pub(super) async fn close(&self) {
         let Ok(_all) = self.permits.acquire_many(u32::from(READERS)).await else { return };
         self.permits.close();
-        let connections = std::mem::take(&mut *lock(&self.idle));
-        // Closing touches the disk, so it runs on a blocking thread. If the runtime is already shutting down, the
+        drop(lock(&self.queue).take());
+        let threads = std::mem::take(&mut *lock(&self.threads));
+        // Closing touches the disk, so this waits on a blocking thread. If the runtime is already shutting down, the
         // connections are still closed.
-        let _ = task::spawn_blocking(move || drop(connections)).await;
+        let _ =
+            task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join()))).await;
     }
 
-    /// Runs one read on a blocking thread. If the caller stops waiting, the read continues to its end.
+    /// Runs one read on one of the threads. If the caller stops waiting, the read continues to its end.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let permit =
             Arc::clone(&self.permits).acquire_owned().await.map_err(|_closed| StoreError::closed())?;
-        let (idle, identity) = (Arc::clone(&self.idle), Arc::clone(&self.identity));
-        let reading = task::spawn_blocking(move || {
-            let lent = Lent { connection: lock(&idle).pop(), idle: &idle, _permit: permit };
-            let missing = || StoreError::unavailable("a read connection is missing");
-            let result = read(lent.connection.as_ref().ok_or_else(missing)?);
+        let identity = Arc::clone(&self.identity);
+        let (reply, replied) = oneshot::channel();
+        let read = Box::new(move |connection: &Connection| {
+            let result = read(connection);
             // What a replaced file holds was perhaps never acknowledged, and must not be on a second request.
-            identity.check()?;
-            result
+            let result = identity.check().and(result);
+            drop(permit);
+            // The caller may have stopped waiting.
+            let _ = reply.send(result);
         });
-        reading.await.unwrap_or_else(|error| Err(Reason::new("a read task failed").with_detail(error).into()))
+        // There is room: each read has a permit.
+        let sent = lock(&self.queue).as_ref().is_some_and(|queue| queue.try_send(read).is_ok());
+        if !sent {
+            return Err(StoreError::closed());
+        }
+        replied.await.unwrap_or_else(|_| Err(StoreError::unavailable("a read was aborted")))
     }
 }
 
-/// A connection in use. It goes back when dropped, before its permit, also if the read panics.
-struct Lent<'a> {
-    connection: Option<Connection>,
-    idle: &'a Mutex<Vec<Connection>>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        lock(self.idle).extend(self.connection.take());
+/// Runs reads until the store is closed.
+fn serve(connection: &Connection, reads: &Mutex<Receiver<Read>>) {
+    let _essential = Essential("a thread that reads the store");
+    loop {
+        let read = lock(reads).recv();
+        match read {
+            Ok(read) => read(connection),
+            Err(_closed) => return,
+        }
     }
 }
 
-fn lock(idle: &Mutex<Vec<Connection>>) -> MutexGuard<'_, Vec<Connection>> {
-    idle.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads the last revision.

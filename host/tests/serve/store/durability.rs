@@ -51,6 +51,32 @@ async fn every_acknowledged_order_survives_sigkill() {
     assert!(acknowledged.lock().await.len() > KILLS * 20);
 }
 
+/// The log of the process that was killed belongs to the file, and it is checked before anything is served.
+#[tokio::test]
+async fn a_store_that_was_not_closed_is_checked_before_the_service_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location]).await;
+    let created = host.connect().await.create().await.unwrap();
+    host.signal(Signal::KILL);
+    host.exit().await;
+
+    let held = folder.path().join("held");
+    std::fs::write(&held, "").unwrap();
+    let fault = format!("hold:store.check:{}", held.display());
+    let options = ["--store", location.as_str()];
+    let mut host = TestHost::launch_with(&orders(), &options, &[("ORDERS_FAULT", &fault)]).await;
+    host.log().wait_for("the check to begin", |line| line["event"] == "store.check_started").await;
+    assert_eq!(host.get("/health").await.status(), 200);
+    let detail = host.ready(503).await.host_problem(503);
+    assert_eq!(detail, "The service is not ready: it checks its store, which was not closed.");
+    std::fs::remove_file(&held).unwrap();
+    host.wait_until_serving().await;
+    host.log().wait_for("the end of the check", |line| line["event"] == "store.check_passed").await;
+    host.ready(200).await;
+    assert_eq!(host.get(created.field("location")).await.json(), created.json());
+}
+
 /// Without the thread that commits, the service would be unready for ever: the process ends, so that it is started again.
 #[tokio::test]
 async fn a_panic_of_the_thread_that_commits_ends_the_process() {

@@ -5,3 +5,4 @@ pub mod durability;
 pub mod locations;
 pub mod orders;
 pub mod races;
+pub mod threads;

@@ -140,7 +140,28 @@ impl TestHost {
 
     /// Like [`TestHost::launch`], with an environment of `variables` alone.
     pub async fn launch_with(component: &Path, options: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary());
+        Self::launch_command(Command::new(binary()), component, options, variables).await
+    }
+
+    /// Starts the orders component as another user, with the program and the component in a folder of that user.
+    pub async fn orders_as(user: u32, folder: &Path, options: &[&str]) -> Self {
+        let (program, component) = (folder.join("orders-host"), folder.join("orders.wasm"));
+        std::fs::copy(binary(), &program).expect("the program can be copied");
+        std::fs::copy(orders(), &component).expect("the component can be copied");
+        std::os::unix::fs::chown(folder, Some(user), Some(user)).expect("root may do that");
+        let mut command = Command::new(program);
+        command.uid(user).gid(user);
+        let mut host = Self::launch_command(command, &component, options, &[]).await;
+        host.wait_until_serving().await;
+        host
+    }
+
+    async fn launch_command(
+        mut command: Command,
+        component: &Path,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         command.arg("serve").arg("--component").arg(component).args([
             "--listen",
             "127.0.0.1:0",
@@ -320,6 +341,17 @@ pub fn limit_file_size(process: Pid, bytes: Option<u64>) {
     let maximum = getrlimit(Resource::Fsize).maximum;
     let limit = Rlimit { current: bytes.or(maximum), maximum };
     prlimit(Some(process), Resource::Fsize, limit).expect("a limit within the maximum");
+}
+
+/// Limits the number of threads of a user, as a process of that user sees it, or lifts the limit.
+pub async fn limit_threads(user: u32, process: Pid, threads: Option<u64>) {
+    let soft = threads.or(getrlimit(Resource::Nproc).maximum);
+    let soft = soft.map_or_else(|| "unlimited".to_owned(), |threads| threads.to_string());
+    let mut command = Command::new("prlimit");
+    // Another user may lack the right, even root in a container.
+    command.uid(user).gid(user).args(["--pid", &process.to_string(), &format!("--nproc={soft}:")]);
+    let status = within("prlimit to end", command.status()).await;
+    assert!(status.expect("prlimit is installed").success());
 }
 
 /// The exit code and the output of a command that does not serve.
