@@ -22,6 +22,7 @@ async fn state(arguments: &[&str]) -> String {
     let result = match command {
         StateCommand::Export(config) => Box::pin(transfer::export(&config)).await,
         StateCommand::Import(config) => Box::pin(transfer::import(&config)).await,
+        StateCommand::Check(config) => Box::pin(transfer::check(&config)).await,
     };
     result.unwrap()
 }

@@ -66,9 +66,8 @@ fn mount_points(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use std::{fs, path::Path};
 
     use super::{is_mounted_alone, mount_points};
