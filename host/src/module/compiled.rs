@@ -18,7 +18,10 @@ use crate::{
         hash::ModuleHash,
         target::{self, fits_machine},
     },
-    sandbox::engine::{self, TARGET},
+    sandbox::{
+        engine::{self, TARGET},
+        memory_error::with_remedy,
+    },
 };
 
 /// The prefix of wasmtime's error when the processor lacks a feature that the code needs.
@@ -112,7 +115,7 @@ impl CompiledComponent {
         #[allow(unsafe_code, reason = "native code is loaded; there is no safe way to do so")]
         let component = unsafe { Component::deserialize(engine, code) };
         let component = component.map_err(|error| {
-            let why = one_line(&error);
+            let why = with_remedy(&error);
             ModuleError(if why.starts_with(PROCESSOR_LACKS_FEATURE) {
                 format!(
                     "it was compiled for a processor with features that this one lacks ({why}): \

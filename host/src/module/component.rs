@@ -7,7 +7,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use crate::{
     module::hash::ModuleHash,
-    sandbox::{engine::Runtime, instance::InstanceState},
+    sandbox::{engine::Runtime, instance::InstanceState, memory_error::with_remedy},
 };
 
 /// The first bytes of every component: the magic number, and the component layer of the binary format.
@@ -50,7 +50,7 @@ impl Module {
     pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Self, ModuleError> {
         check_header(bytes).map_err(ModuleError)?;
         let component = Component::new(engine, bytes)
-            .map_err(|error| ModuleError(format!("it does not compile: {}", one_line(&error))))?;
+            .map_err(|error| ModuleError(format!("it does not compile: {}", with_remedy(&error))))?;
         Ok(Self::new(engine, ModuleHash::digest(bytes), bytes.len(), component))
     }
 

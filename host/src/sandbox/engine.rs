@@ -17,6 +17,7 @@ use crate::{
         cpu::{IDLE_TICK, TICK},
         imports,
         instance::InstanceState,
+        memory_error::with_remedy,
         request_body,
         workers::Workers,
         written,
@@ -79,8 +80,9 @@ pub fn start(
     compiler: Compiler,
     background: Option<&Arc<Workers>>,
 ) -> Result<Runtime, String> {
-    let runtime = build(max_instances, max_memory, compiler)
-        .map_err(|error| format!("cannot create a pool of {max_instances} instances: {error:#}"))?;
+    let runtime = build(max_instances, max_memory, compiler).map_err(|error| {
+        format!("cannot create a pool of {max_instances} instances: {}", with_remedy(&error))
+    })?;
     let background = background.map(Arc::downgrade).unwrap_or_default();
     start_epoch_thread(&runtime.engine, background)
         .map_err(|error| format!("cannot start a thread: {error}"))?;

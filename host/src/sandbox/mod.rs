@@ -24,6 +24,7 @@
 //! | [`delivery`] | drives a call, and takes what it writes |
 //! | `idle` | instances that wait for their next request |
 //! | [`guest`] | one call into one instance, and its outcome |
+//! | [`memory_error`] | names the setting that prevents memory from being executable or reserved |
 //! | [`engine`] | the wasmtime engine: compiler, instance pool, linker |
 
 pub mod call;
@@ -35,6 +36,7 @@ pub mod guest;
 mod idle;
 pub mod imports;
 pub mod instance;
+pub mod memory_error;
 pub mod outbound;
 pub mod output;
 pub mod record;

@@ -308,3 +308,32 @@ async fn a_restart_can_reuse_the_address_and_the_store() {
     let listed = host.get("/api/v1/orders").await;
     assert_eq!(listed.json()["items"].as_array().unwrap().len(), 1);
 }
+
+/// A wrapper that starts the program, and the setting that the error must name.
+#[tokio::test]
+async fn an_error_names_the_setting_that_denies_memory() {
+    // As systemd's MemoryDenyWriteExecute= does it, from Linux 6.3 on: PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN.
+    let deny = "import ctypes, os, sys\n\
+                if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) != 0: sys.exit(77)\n\
+                os.execv(sys.argv[1], sys.argv[1:])";
+    let component = orders().display().to_string();
+    let serve =
+        ["serve", "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--component"];
+    let inspect = ["inspect"];
+    for (wrapper, command, names) in [
+        (&["prlimit", "--as=4000000000"][..], &serve[..], "ulimit -v"),
+        (&["python3", "-c", deny], &serve, "MemoryDenyWriteExecute="),
+        (&["python3", "-c", deny], &inspect, "MemoryDenyWriteExecute="),
+    ] {
+        let mut ran = tokio::process::Command::new(wrapper[0]);
+        ran.args(&wrapper[1..]).arg(binary()).args(command).arg(&component).kill_on_drop(true);
+        let ran = within("the start to fail", ran.output()).await.unwrap();
+        if ran.status.code() == Some(77) {
+            eprintln!("skipped: this kernel has no PR_SET_MDWE");
+            continue;
+        }
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(!ran.status.success() && said.contains(names), "{command:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
