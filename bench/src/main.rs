@@ -1,5 +1,5 @@
 //! `orders-bench`: the programs that measure the service. `cargo xtask bench | load | pages | probes | readers | rollouts |
-//! swaps` run it.
+//! snapshots | swaps` run it.
 //!
 //! | file or folder | contents |
 //! |---|---|
@@ -17,7 +17,7 @@
 //! | `outage/` | `bench --outage`: PostgreSQL goes away and comes back |
 //! | `rollouts/` | `rollouts`: good and bad modules, rolled out under load |
 //! | `readers/` | `readers`: clients that read slowly, or not at all |
-//! | `commands/` | `load`, `pages`, `probes`, `swaps`: our host alone |
+//! | `commands/` | `load`, `pages`, `probes`, `snapshots`, `swaps`: our host alone |
 
 mod checks;
 mod commands;
@@ -41,7 +41,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::command::{TaskError, exit};
 
-use commands::{load, pages, probes, swaps};
+use commands::{load, pages, probes, snapshots, swaps};
 use compare::options::Options;
 use contender::{Contender, setup::Setup};
 
@@ -67,6 +67,8 @@ enum Task {
     Pages(pages::Options),
     /// Let many connections request /ready, and measure the effect on creates
     Probes(probes::Options),
+    /// Create orders with keys while a transaction of PostgreSQL is open, and without
+    Snapshots(snapshots::Options),
     /// Compare the service with other implementations: throughput, latency, memory, cold start
     Bench(Options),
     /// Build our host with profile-guided optimization
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Task::Readers(options) => readers::run(&options),
         Task::Pages(options) => pages::run(&options),
         Task::Probes(options) => probes::run(&options),
+        Task::Snapshots(options) => snapshots::run(&options),
         Task::Bench(options) => bench(&options),
         Task::BuildHost => profiled::build().map(drop),
     })

@@ -182,6 +182,42 @@ impl Server {
     }
 
     /// Runs SQL in the server's own database; returns what psql prints.
+    /// Runs a statement in the database of the contender.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] if the server rejects it.
+    pub fn query(&self, sql: &str) -> Result<String, TaskError> {
+        self.sql_in(DATABASE, sql)
+    }
+
+    /// Opens a transaction in that database that sees what is there now, as a backup does, until the value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`TaskError`] if that is not possible.
+    pub fn open_transaction(&self) -> Result<OpenTransaction, TaskError> {
+        let mut psql = self.command("psql");
+        psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", DATABASE, "-h"]);
+        psql.arg(&self.folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let failed = |error: std::io::Error| TaskError(format!("psql failed: {error}"));
+        let mut psql = psql.spawn().map_err(failed)?;
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) > 0 FROM orders_state.version;";
+        if let Some(input) = &mut psql.stdin {
+            writeln!(input, "{begin}").map_err(failed)?;
+        }
+        let mut line = String::new();
+        if let Some(output) = &mut psql.stdout {
+            BufReader::new(output).read_line(&mut line).map_err(failed)?;
+        }
+        let transaction = OpenTransaction(psql);
+        if line.trim() == "t" {
+            Ok(transaction)
+        } else {
+            Err(TaskError(format!("the transaction did not begin: {line}")))
+        }
+    }
+
     fn sql(&self, sql: &str) -> Result<String, TaskError> {
         self.sql_in("postgres", sql)
     }
@@ -207,6 +243,16 @@ impl Server {
         if let Some((user, group)) = self.user {
             command.uid(user).gid(group);
         }
+    }
+}
+
+/// A transaction that is open until this is dropped.
+pub struct OpenTransaction(Child);
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

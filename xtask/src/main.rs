@@ -74,6 +74,9 @@ enum Task {
     /// Let many connections request /ready, and show the effect on creates
     #[command(disable_help_flag = true)]
     Probes(RawOptions),
+    /// Create orders with keys while a transaction of PostgreSQL is open, such as a backup
+    #[command(disable_help_flag = true)]
+    Snapshots(RawOptions),
     /// Compare the service with other servers: throughput, latency, memory, cold start
     #[command(disable_help_flag = true)]
     Bench(RawOptions),
@@ -132,6 +135,7 @@ fn main() -> ExitCode {
         Task::Readers(raw) => exec_command(BENCH, "readers", raw),
         Task::Pages(raw) => exec_command(BENCH, "pages", raw),
         Task::Probes(raw) => exec_command(BENCH, "probes", raw),
+        Task::Snapshots(raw) => exec_command(BENCH, "snapshots", raw),
         Task::Bench(raw) => exec_command(BENCH, "bench", raw),
         Task::Portability(raw) => exec_command(PORTABILITY, "portability", raw),
         Task::Check => check::all(),

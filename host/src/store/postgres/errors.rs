@@ -13,7 +13,7 @@
 //! | 57014 time limit | the server was slow |
 //! | 58030 I/O | the server may recover, or fail over |
 //!
-//! What is no response of the server passes, too, but for a TLS configuration or a certificate that is refused.
+//! What is no response of the server passes, too, but for a server without TLS and a certificate that is refused.
 
 use std::{
     error::Error as _,
@@ -79,7 +79,10 @@ fn connection_reason(error: &Error) -> Reason {
     }
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     if let Some(tls) = cause.and_then(io::Error::get_ref).and_then(|cause| cause.downcast_ref()) {
-        return tls_reason(tls).into_persisting();
+        let reason = tls_reason(tls);
+        // Other errors of TLS, such as a connection that ends in the middle, are those of a server that restarts.
+        let is_refused = matches!(tls, rustls::Error::InvalidCertificate(_));
+        return if is_refused { reason.into_persisting() } else { reason };
     }
     if error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS") {
         return Reason::persisting(

@@ -38,6 +38,10 @@ pub(super) struct Transaction<'a>(&'a Connection);
 
 impl<'a> Transaction<'a> {
     pub(super) fn begin(connection: &'a Connection, kind: Begin) -> rusqlite::Result<Self> {
+        // The last one could not be rolled back, such as after an error of the disk. That passes.
+        if !connection.is_autocommit() {
+            connection.prepare_cached("ROLLBACK")?.execute([])?;
+        }
         let sql = match kind {
             Begin::Read => "BEGIN",
             Begin::Write => "BEGIN IMMEDIATE",
@@ -54,7 +58,7 @@ impl<'a> Transaction<'a> {
 impl Drop for Transaction<'_> {
     fn drop(&mut self) {
         if !self.0.is_autocommit() {
-            // If this fails, the next transaction cannot begin, and says so.
+            // If this fails, the next transaction tries again before it begins.
             let _ = self.0.prepare_cached("ROLLBACK").and_then(|mut rollback| rollback.execute([]));
         }
     }
