@@ -1,5 +1,11 @@
 //! Tables, for a Markdown page or for the console.
 
+/// The median of the rounds of a measurement, for a cell.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
 /// A table; its first column is aligned to the left, all others to the right.
 pub(crate) struct Table {
     header: Vec<String>,

@@ -23,7 +23,7 @@ use xtask::{
 
 use crate::{
     host::{build, empty_database, start},
-    table::Table,
+    table::{Table, median},
 };
 
 /// Connections that create orders.
@@ -114,9 +114,4 @@ fn measure(command: &mut Command, options: &Options, rates: &mut Rates) -> Resul
     let probes = u32::try_from(counts.iter().sum::<usize>()).unwrap_or(u32::MAX);
     rates.probes.push(f64::from(probes) / time.as_secs_f64());
     host.stop()
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates.get(rates.len() / 2).copied().unwrap_or_default()
 }

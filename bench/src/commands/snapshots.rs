@@ -25,7 +25,7 @@ use xtask::{command::TaskError, host};
 use crate::{
     checks::Checks,
     host::{build, start},
-    table::Table,
+    table::{Table, median},
 };
 
 /// Connections that create orders.
@@ -158,9 +158,4 @@ fn create(address: SocketAddr, time: Duration) -> Result<Load, TaskError> {
         Ok(Instant::now() < end)
     };
     closed_loop(address, CREATING, step, || Ok(())).map(|(load, ())| load)
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

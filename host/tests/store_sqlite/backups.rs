@@ -3,6 +3,7 @@
 use std::{env, fs, path::Path, process::Command};
 
 use orders_host::store::{Checked, check_file};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::{
@@ -66,6 +67,31 @@ async fn a_backup_beside_the_log_of_another_file_is_refused_and_stays_as_it_is()
         assert_eq!(all_keys(&*store).await.len(), orders * 3);
         store.close().await;
     }
+}
+
+/// The log replaces the page with the schema, so that not even the tables can be read.
+#[tokio::test]
+async fn a_log_that_damages_the_schema_is_refused_with_the_same_advice() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("orders.db");
+    fill(&path, 0..10).await;
+    let whole = fs::read(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other
+        .execute_batch(
+            "PRAGMA writable_schema = on;
+             UPDATE sqlite_schema SET sql = 'CREATE TABLE entries (' WHERE name = 'entries'",
+        )
+        .unwrap();
+    let log = fs::read(folder.path().join("orders.db-wal")).unwrap();
+    drop(other);
+    for suffix in ["-wal", "-shm"] {
+        let _ = fs::remove_file(folder.path().join(format!("orders.db{suffix}")));
+    }
+    fs::write(&path, whole).unwrap();
+    fs::write(folder.path().join("orders.db-wal"), log).unwrap();
+    let says = open(&path).await.err().expect("it is refused").to_string();
+    assert!(says.contains("orders.db-wal") && says.contains("remove"), "{says}");
 }
 
 #[tokio::test]

@@ -166,7 +166,8 @@ impl Session {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Whether nothing was heard since that moment, and no call would show it.
+    /// Whether the server has not replied since that moment, and no call waits for a reply, so that nothing shows whether the
+    /// connection still works.
     pub(super) fn is_idle_since(&self, moment: Instant) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
             && *self.heard.lock().unwrap_or_else(PoisonError::into_inner) < moment

@@ -168,8 +168,9 @@ impl Store for SqliteStore {
             identity.check().map(|()| snapshot)
         })
         .await;
-        let failed = |error| Reason::new("a snapshot cannot start").with_detail(error);
-        Ok(Box::new(began.map_err(failed)??))
+        let failed = |error| Reason::new("a snapshot cannot start").with_detail(error).into();
+        let began = began.unwrap_or_else(|error| Err(failed(error)));
+        Ok(Box::new(self.condition.note(began)?))
     }
 
     async fn health(&self) -> Result<(), StoreError> {

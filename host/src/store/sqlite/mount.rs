@@ -33,17 +33,19 @@ pub(super) fn check(path: &Path) -> Result<(), OpenError> {
 /// Whether the file is a mount of its own.
 #[cfg(target_os = "linux")]
 fn is_mounted_alone(file: &Path) -> io::Result<bool> {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-
-    let status = |path: &Path| statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE | StatxFlags::MNT_ID);
-    let at = match status(file) {
-        Err(rustix::io::Errno::NOENT) => return Ok(false),
-        found => found?,
+    use rustix::{
+        fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx},
+        io::Errno,
     };
-    if at.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
-        return Ok(at.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+
+    match statx(CWD, file, AtFlags::empty(), StatxFlags::TYPE) {
+        Err(Errno::NOENT) => return Ok(false),
+        Ok(at) if at.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => {
+            return Ok(at.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+        }
+        // A kernel before 5.8, one that imitates Linux, or a filter of system calls that is older than this one.
+        Ok(_) | Err(_) => {}
     }
-    // A kernel before 5.8, or one that imitates Linux.
     let mounts = fs::read_to_string("/proc/self/mountinfo")?;
     Ok(mount_points(&mounts).any(|point| Path::new(&point) == file))
 }

@@ -98,6 +98,10 @@ pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), Op
     if connection.is_readonly("main").map_err(|error| sqlite_open_error(path, &error))? {
         return Err(open_error(path, "this process can read it but not write it"));
     }
+    // First, because a foreign log may hide even the tables.
+    if found_log > 0 {
+        check_found_log(&mut connection, path, found_log)?;
+    }
     let content = {
         // In one transaction, so that no other process creates the tables between two of the checks.
         let transaction =
@@ -106,8 +110,6 @@ pub(super) fn open_for_writing(path: &Path) -> Result<(Connection, Identity), Op
     };
     if content == Content::Empty {
         create(&mut connection, path)?;
-    } else if found_log > 0 {
-        check_found_log(&mut connection, path, found_log)?;
     }
     switch_to_wal(&mut connection, path)?;
     // The first read creates the WAL and its index.
