@@ -1,6 +1,11 @@
 //! Runtimes that keep a thread for what blocks.
 
-use std::{io, sync::mpsc::sync_channel, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Barrier, mpsc::sync_channel},
+    thread,
+    time::Duration,
+};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -9,27 +14,45 @@ use tokio::runtime::{Builder, Runtime};
 const MAX_BLOCKING: usize = 16;
 /// A thread is kept for as long as its runtime.
 const KEPT: Duration = Duration::from_secs(u32::MAX as u64);
-/// How long the first of these threads may take to begin.
+/// How many of them there are from the beginning: what a smoke request blocks on may wait for what its component blocks on.
+const KEPT_FROM_START: usize = 2;
+/// How long each of these may take to begin.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A runtime for one thread that has a thread for what blocks from the beginning.
+/// A runtime for one thread that has threads for what blocks from the beginning.
 ///
-/// If the operating system refuses a thread later, work waits for this one. Without any, tokio would panic, and what was to run would
+/// If the operating system refuses a thread later, work waits for one of these. Without any, tokio would panic, and what was to run would
 /// stay in its queue with all that it holds.
 ///
 /// # Errors
 ///
-/// If the operating system refuses the thread, or a resource that a runtime needs.
+/// If the operating system refuses a thread, or a resource that a runtime needs.
 pub fn runtime() -> io::Result<Runtime> {
-    // Tokio would panic.
-    std::thread::Builder::new().spawn(|| ())?.join().map_err(|_| io::Error::other("a thread panicked"))?;
+    // Tokio would panic. All at once, as tokio will have them.
+    thread::scope(|scope| {
+        let mut tried = Vec::new();
+        for _ in 0..KEPT_FROM_START {
+            tried.push(thread::Builder::new().spawn_scoped(scope, || ())?);
+        }
+        Ok::<_, io::Error>(())
+    })?;
     let runtime = Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(MAX_BLOCKING)
         .thread_keep_alive(KEPT)
         .build()?;
-    let (began, begins) = sync_channel(1);
-    runtime.spawn_blocking(move || began.send(()));
-    begins.recv_timeout(START_TIMEOUT).map_err(io::Error::other)?;
+    // All of them wait for each other, so that each has a thread.
+    let all = Arc::new(Barrier::new(KEPT_FROM_START));
+    let (began, begins) = sync_channel(KEPT_FROM_START);
+    for _ in 0..KEPT_FROM_START {
+        let (all, began) = (Arc::clone(&all), began.clone());
+        runtime.spawn_blocking(move || {
+            all.wait();
+            began.send(())
+        });
+    }
+    for _ in 0..KEPT_FROM_START {
+        begins.recv_timeout(START_TIMEOUT).map_err(io::Error::other)?;
+    }
     Ok(runtime)
 }

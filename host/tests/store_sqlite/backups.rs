@@ -98,7 +98,7 @@ async fn a_log_that_damages_the_schema_is_refused_with_the_same_advice() {
 async fn the_log_of_a_process_that_was_killed_is_whole() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("orders.db");
-    for round in 1..=20 {
+    for round in 1..=50 {
         add_and_crash(&path, round);
         let Ok(Checked::Whole { entries, .. }) = check_file(&path) else { panic!("{:?}", check_file(&path)) };
         let store = open(&path).await.unwrap();
@@ -120,6 +120,11 @@ async fn a_check_by_hand_creates_no_file_and_runs_beside_a_service() {
     commit(&*store, vec![put("l", "v")]).await.unwrap();
     store.close().await;
     assert!(check_file(&folder.path().join("none.db")).is_err());
+    // SQLite says the same of both: only the first has been a database.
+    let mut damaged = fs::read(&path).unwrap();
+    damaged[16..100].fill(0xff);
+    fs::write(&path, damaged).unwrap();
+    assert!(matches!(check_file(&path), Ok(Checked::Damaged(_))), "{:?}", check_file(&path));
     fs::write(&path, "no database").unwrap();
     assert!(check_file(&path).is_err());
 }

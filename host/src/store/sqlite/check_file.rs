@@ -1,8 +1,8 @@
 //! Checks a file by hand, without changing it.
 
-use std::path::Path;
+use std::{fs::File, io::Read as _, path::Path};
 
-use rusqlite::{Connection, Error, OpenFlags};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use super::{
     check::{findings, log_bytes, total_bytes},
@@ -49,7 +49,13 @@ pub fn check_file(given: &Path) -> Result<Checked, OpenError> {
     };
     let failed = |error: Error| sqlite_open_error(&path, &error);
     let connection = opened.map_err(failed)?;
-    let found = findings(&connection, MAX_FINDINGS).map_err(failed)?;
+    let found = match findings(&connection, MAX_FINDINGS) {
+        // Its first page is damaged: SQLite says the same of a file that never was a database.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) && has_magic(&path) => {
+            vec![error.to_string()]
+        }
+        found => found.map_err(failed)?,
+    };
     if !found.is_empty() {
         return Ok(Checked::Damaged(found));
     }
@@ -58,4 +64,11 @@ pub fn check_file(given: &Path) -> Result<Checked, OpenError> {
         connection.query_one("SELECT count(*) FROM entries", [], |row| row.get(0)).map_err(failed)?;
     let bytes = total_bytes(&path, log_bytes(&path));
     Ok(Checked::Whole { entries: u64::try_from(entries).unwrap_or_default(), bytes })
+}
+
+/// Whether a file begins like every SQLite database. This process has it open nowhere else: closing it releases no locks.
+fn has_magic(path: &Path) -> bool {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut begins = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == *MAGIC
 }

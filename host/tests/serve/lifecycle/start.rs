@@ -320,10 +320,14 @@ async fn an_error_names_the_setting_that_denies_memory() {
     let serve =
         ["serve", "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "off", "--component"];
     let inspect = ["inspect"];
+    let folder = tempfile::tempdir().unwrap();
+    let code = folder.path().join("orders.cwasm").display().to_string();
+    let compile = ["compile", "--output", &code];
     for (wrapper, command, names) in [
         (&["prlimit", "--as=4000000000"][..], &serve[..], "ulimit -v"),
         (&["python3", "-c", deny], &serve, "MemoryDenyWriteExecute="),
         (&["python3", "-c", deny], &inspect, "MemoryDenyWriteExecute="),
+        (&["python3", "-c", deny], &compile, "MemoryDenyWriteExecute="),
     ] {
         let mut ran = tokio::process::Command::new(wrapper[0]);
         ran.args(&wrapper[1..]).arg(binary()).args(command).arg(&component).kill_on_drop(true);

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use crate::harness::{TestHost, list_all, orders, within};
 
 /// The number of times the host is killed.
-const KILLS: usize = 20;
+const KILLS: usize = 50;
 /// The number of clients that create orders as fast as they can.
 const CLIENTS: usize = 8;
 
@@ -39,9 +39,7 @@ async fn every_acknowledged_order_survives_sigkill() {
             }));
         }
         // The moment differs in each round, so that the kill hits every stage of a commit.
-        within("some orders to be created", counted.wait_for(|count| *count >= 20 + 3 * round))
-            .await
-            .unwrap();
+        within("some orders to be created", counted.wait_for(|count| *count >= 20 + round)).await.unwrap();
         host.signal(Signal::KILL);
         host.exit().await;
         for client in clients {
@@ -75,6 +73,35 @@ async fn a_store_that_was_not_closed_is_checked_before_the_service_is_ready() {
     host.log().wait_for("the end of the check", |line| line["event"] == "store.check_passed").await;
     host.ready(200).await;
     assert_eq!(host.get(created.field("location")).await.json(), created.json());
+}
+
+/// A new copy starts while the former one still serves: its log is no sign of a crash, and the check disturbs nobody.
+#[tokio::test]
+async fn a_successor_starts_beside_a_process_that_still_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = format!("sqlite:{}", folder.path().join("orders.db").display());
+    let mut host = TestHost::orders(&["--store", &location]).await;
+    let (created, mut counted) = watch::channel(0);
+    let mut client = host.connect().await;
+    let creating = tokio::spawn(async move {
+        let mut orders = BTreeMap::new();
+        while let Ok(response) = client.create().await {
+            assert_eq!(response.status(), 201, "{response:?}");
+            orders.insert(response.field("location").to_owned(), response.json());
+            created.send_modify(|count| *count += 1);
+        }
+        orders
+    });
+    within("some orders", counted.wait_for(|count| *count >= 100)).await.unwrap();
+    let successor = TestHost::orders(&["--store", &location]).await;
+    successor.log().wait_for("the end of the check", |line| line["event"] == "store.check_passed").await;
+    assert_eq!(successor.connect().await.create().await.unwrap().status(), 201);
+    let then = *counted.borrow();
+    within("more orders", counted.wait_for(|count| *count >= then + 100)).await.unwrap();
+    host.signal(Signal::TERM);
+    host.exit().await;
+    let orders = within("the client to notice the end of the host", creating).await.unwrap();
+    check_all_present(&successor, &orders).await;
 }
 
 /// Without the thread that commits, the service would be unready for ever: the process ends, so that it is started again.
