@@ -13,8 +13,8 @@ pub(super) const JSON: &str = BodyType::Json.media_type();
 /// `Vary` of a response that may be compressed.
 pub(super) const VARY_ENCODING: &str = "Accept-Encoding";
 
-/// The size from which a page is compressed, in bytes: below it, a client waits longer for the compression than for the rest
-/// of the page.
+/// The size from which a page is compressed, in bytes: a smaller one fits more or less into the first flight of a TCP
+/// connection (ten segments, RFC 6928).
 const GZIP_FROM: usize = 16 * 1024;
 
 /// The compression level: the fastest. A page is compressed for one reader.

@@ -1,17 +1,47 @@
-//! Checks every response in a test against `openapi.json`.
+//! Checks every response in a test against the API description.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::response::TestResponse;
 
-static DESCRIPTION: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../openapi.json")).unwrap());
+/// The description as the component serves it.
+pub(crate) static DESCRIPTION: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/openapi.json"))).unwrap());
+
+/// The operations of the component, by method and path, such as `GET` and `/api/v1/orders/{id}`.
+static OPERATIONS: LazyLock<BTreeMap<(&str, &str), Value>> = LazyLock::new(|| {
+    let mut operations = BTreeMap::new();
+    let paths = DESCRIPTION["paths"].as_object().unwrap();
+    for (path, item) in paths.iter().filter(|(path, _)| !HOST_PATHS.contains(&path.as_str())) {
+        for (key, method) in [("get", "GET"), ("get", "HEAD"), ("post", "POST"), ("patch", "PATCH")] {
+            if let Some(operation) = item.get(key) {
+                operations.insert((method, path.as_str()), operation.clone());
+            }
+        }
+        operations.insert(("OPTIONS", path), options(path));
+    }
+    operations
+});
 
 /// The paths that the host serves instead of the component.
 const HOST_PATHS: [&str; 3] = ["/docs", "/health", "/ready"];
+
+/// OPTIONS has the same responses for every path. The description mentions them in its introduction only.
+fn options(path: &str) -> Value {
+    let response = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    let mut options = json!({"responses": {
+        "204": {"headers": {"Allow": {"required": true}, "Accept-Patch": {"required": path.ends_with("/{id}")}}},
+        "400": response("BadMessage"),
+        "413": response("BodyTooLarge"),
+    }});
+    if path == "/problems/{slug}" {
+        options["responses"]["404"] = response("NoSuchPath");
+    }
+    options
+}
 
 /// The name (such as `GET /api/v1/orders/{id}`) and the description of the operation for a method and a request target.
 pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static Value)> {
@@ -27,12 +57,9 @@ pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static 
             }
         }
     };
-    let paths = DESCRIPTION["paths"].as_object().unwrap();
-    let described = |template: &str| matches(template) && !HOST_PATHS.contains(&template);
-    let (template, item) = paths.iter().find(|(template, _)| described(template))?;
-    // Methods are case-sensitive.
-    let operation = Some(&item[method.to_lowercase()]).filter(|_| method == method.to_uppercase())?;
-    operation.is_object().then(|| (format!("{method} {template}"), operation))
+    let ((_, template), operation) =
+        OPERATIONS.iter().find(|((described, template), _)| method == *described && matches(template))?;
+    Some((format!("{method} {template}"), operation))
 }
 
 /// Panics unless the description contains the status of the response, its media type and its required headers.
@@ -75,16 +102,10 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
 /// Every documented status of every operation, without those that only a host returns.
 pub(crate) fn documented() -> BTreeSet<(String, String)> {
     let mut documented = BTreeSet::new();
-    for (template, item) in DESCRIPTION["paths"].as_object().unwrap() {
-        if HOST_PATHS.contains(&template.as_str()) {
-            continue;
-        }
-        for method in ["GET", "HEAD", "POST", "PATCH", "OPTIONS"] {
-            let responses = item[method.to_lowercase()]["responses"].as_object();
-            for status in responses.into_iter().flat_map(|responses| responses.keys()) {
-                if !matches!(status.as_str(), "408" | "414" | "431" | "5XX") {
-                    documented.insert((format!("{method} {template}"), status.clone()));
-                }
+    for ((method, template), operation) in OPERATIONS.iter() {
+        for status in operation["responses"].as_object().unwrap().keys() {
+            if !matches!(status.as_str(), "408" | "414" | "431" | "5XX") {
+                documented.insert((format!("{method} {template}"), status.clone()));
             }
         }
     }
