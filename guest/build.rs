@@ -3,13 +3,12 @@
 
 use std::{env, error::Error, fs, path::Path};
 
-use miniz_oxide::deflate::CompressionLevel::UberCompression;
+use miniz_oxide::deflate::{CompressionLevel::UberCompression, compress_to_vec};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-#[path = "src/gzip.rs"]
-#[allow(dead_code, reason = "the component uses more of it")]
-mod gzip;
+#[path = "src/gzip/file.rs"]
+mod file;
 
 /// The size of the stack, in bytes. Decompressing the API description and parsing a body with the maximum nesting need the
 /// most stack; 16 KiB are enough for both, as tests confirm.
@@ -31,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     orders_wit::write_to(&out.join("wit"))?;
     write_description(out)?;
     println!("cargo::rerun-if-changed=openapi.json");
-    println!("cargo::rerun-if-changed=src/gzip.rs");
+    println!("cargo::rerun-if-changed=src/gzip/file.rs");
     if env::var_os("CARGO_CFG_TARGET_ARCH").is_some_and(|arch| arch == "wasm32") {
         println!("cargo::rustc-link-arg-cdylib=-zstack-size={STACK_SIZE}");
         println!("cargo::rustc-link-arg-cdylib=--initial-memory={INITIAL_MEMORY}");
@@ -48,7 +47,8 @@ fn write_description(out: &Path) -> Result<(), Box<dyn Error>> {
     let json = serde_json::to_vec(&description)?;
     let tag: String = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     fs::write(out.join("openapi.json"), &json)?;
-    fs::write(out.join("openapi.gz"), gzip::compress(&json, LEVEL))?;
+    let deflated = compress_to_vec(&json, LEVEL);
+    fs::write(out.join("openapi.gz"), [&file::HEADER[..], &deflated, &file::trailer(&json)].concat())?;
     fs::write(out.join("openapi.size"), json.len().to_string())?;
     fs::write(out.join("openapi.tag"), tag)?;
     Ok(())

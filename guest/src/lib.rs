@@ -5,7 +5,7 @@
 //!
 //! | Folder | Contents |
 //! |---|---|
-//! | `gzip` | compression of responses, and of the API description in build.rs |
+//! | `gzip` | compression of responses |
 //! | [`values`] | small value types: ASCII text, UUIDs, digests |
 //! | [`platform`] | the environment that the service needs: HTTP requests, a clock, randomness |
 //! | [`store`] | the store as a trait |

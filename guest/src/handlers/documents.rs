@@ -3,7 +3,7 @@
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
 use super::output::{JSON, VARY_ENCODING, not_modified, serialization_failed};
-use crate::gzip::{HEADER_SIZE, TRAILER_SIZE};
+use crate::gzip;
 use crate::headers::{accepts_gzip, is_not_modified, negotiate};
 use crate::platform::{Request, Response};
 use crate::problem::{Kind, Problem};
@@ -32,9 +32,9 @@ pub(super) fn home() -> Response {
 /// GET /openapi.json. Neither a 304 nor a response to HEAD touches the description.
 pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {
     negotiate(request, &[JSON])?;
-    let gzip = accepts_gzip(request);
+    let compressed = accepts_gzip(request);
     // Each coding is a representation with its own entity tag (RFC 9110 §8.8.3.3).
-    let (suffix, size) = if gzip { ("g", OPENAPI.len()) } else { ("", OPENAPI_SIZE) };
+    let (suffix, size) = if compressed { ("g", OPENAPI.len()) } else { ("", OPENAPI_SIZE) };
     let tag = format!("\"{OPENAPI_DIGEST}{suffix}\"");
     let unchanged = is_not_modified(request, &tag);
     let mut response = Response::new(200)
@@ -45,10 +45,10 @@ pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {
     if unchanged {
         return Ok(not_modified(response));
     }
-    if gzip {
+    if compressed {
         response = response.with_header("content-encoding", "gzip");
     }
-    let body = match gzip {
+    let body = match compressed {
         _ if request.method() == "HEAD" => Vec::new(),
         true => OPENAPI.to_vec(),
         false => inflated()?,
@@ -58,7 +58,7 @@ pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {
 
 /// The description without a content coding.
 fn inflated() -> Result<Vec<u8>, Problem> {
-    let deflated = OPENAPI.get(HEADER_SIZE..OPENAPI.len() - TRAILER_SIZE).unwrap_or_default();
+    let deflated = OPENAPI.get(gzip::HEADER.len()..OPENAPI.len() - gzip::TRAILER_SIZE).unwrap_or_default();
     decompress_to_vec_with_limit(deflated, OPENAPI_SIZE).map_err(|error| {
         Problem::new(Kind::InternalError, "The API description cannot be read.").with_cause(error.to_string())
     })

@@ -17,9 +17,6 @@ pub(super) const VARY_ENCODING: &str = "Accept-Encoding";
 /// connection (ten segments, RFC 6928).
 const GZIP_FROM: usize = 16 * 1024;
 
-/// The compression level: the fastest. A page is compressed for one reader.
-const GZIP_LEVEL: u8 = 1;
-
 /// A response that contains an order.
 pub(super) fn order_response(status: u16, record: OrderRecord) -> Response {
     let tag = entity_tag(record.order());
@@ -45,8 +42,10 @@ pub(super) fn compressed(request: &dyn Request, response: Response) -> Response 
     if response.body.len() < GZIP_FROM || !accepts_gzip(request) {
         return response;
     }
-    let body = gzip::compress(&response.body, GZIP_LEVEL);
-    Response { body, ..response.with_header("content-encoding", "gzip") }
+    match gzip::compress(&response.body) {
+        Some(body) => Response { body, ..response.with_header("content-encoding", "gzip") },
+        None => response,
+    }
 }
 
 /// Turns a 200 into a 304, which has only the headers of RFC 9110 §15.4.5.
