@@ -82,10 +82,11 @@ fn complete(description: &mut Map<String, Value>) -> Option<()> {
 }
 
 /// Adds the members of an object that another one lacks, at every level, and the elements of arrays. Other values stay as they
-/// are, and so does an object for which there is only a reference.
+/// are; so do references, and choices of schemas.
 fn add(to: &mut Value, common: &Value) {
     match (to, common) {
-        (Value::Object(_), Value::Object(common)) if common.contains_key("$ref") => {}
+        (Value::Object(to), _) if to.contains_key("$ref") || to.contains_key("oneOf") => {}
+        (_, Value::Object(common)) if common.contains_key("$ref") => {}
         (Value::Object(to), Value::Object(common)) => {
             for (name, value) in common {
                 match to.get_mut(name) {

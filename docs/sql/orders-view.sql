@@ -72,7 +72,9 @@ SELECT
     orders_text(document, 'customer') AS customer,
     orders_text(document, 'currency') AS currency,
     -- In minor units: 450 is 4.50 €.
-    CASE WHEN document ->> 'total' ~ '^[0-9]{1,18}$' THEN (document ->> 'total')::bigint END AS total,
+    CASE WHEN jsonb_typeof(document -> 'total') = 'number' AND document ->> 'total' ~ '^[0-9]{1,18}$'
+        THEN (document ->> 'total')::bigint
+    END AS total,
     CASE jsonb_typeof(document -> 'items') WHEN 'array' THEN jsonb_array_length(document -> 'items') END AS items,
     orders_text(document, 'notes') AS notes,
     orders_time(document, 'created_at') AS created_at,

@@ -22,7 +22,9 @@ pub(super) fn list_orders(
     let ListQuery { limit, filter, ids, next_query } = ListQuery::parse(query)?;
     let mut page = PageWriter::new();
     let next = services.repo().list_orders(&filter, ids, usize::from(limit), &mut page)?;
-    page_response(request, page, next.map(cursor::encode_order), |cursor| format!("{ORDERS}?{next_query}{cursor}"))
+    page_response(request, page, next.map(cursor::encode_order), |cursor| {
+        format!("{ORDERS}?{next_query}{cursor}")
+    })
 }
 
 /// GET /api/v1/orders/{id}
@@ -51,7 +53,9 @@ pub(super) fn list_events(
     let EventQuery { limit, after, next_query } = EventQuery::parse(query)?;
     let mut page = PageWriter::new();
     let next = services.repo().list_events(order.id, after, usize::from(limit), &mut page)?;
-    page_response(request, page, next.map(cursor::encode_event), |cursor| format!("{path}?{next_query}{cursor}"))
+    page_response(request, page, next.map(cursor::encode_event), |cursor| {
+        format!("{path}?{next_query}{cursor}")
+    })
 }
 
 /// A response that contains a page, with a link to the next page if there is one. `next_target` builds the target of the link

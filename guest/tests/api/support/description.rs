@@ -43,6 +43,14 @@ fn options(path: &str) -> Value {
     options
 }
 
+/// What a part of the description refers to, if it is a reference; otherwise the part itself.
+pub(crate) fn resolve(part: &'static Value) -> &'static Value {
+    match part["$ref"].as_str() {
+        Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+        None => part,
+    }
+}
+
 /// The name (such as `GET /api/v1/orders/{id}`) and the description of the operation for a method and a request target.
 pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static Value)> {
     let path = target.split('?').next().unwrap();
@@ -72,10 +80,7 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
     let status = response.status().to_string();
     let documented = responses.get(&status).or(responses.get("5XX").filter(|_| status.starts_with('5')));
     let documented = documented.unwrap_or_else(|| panic!("{name} does not describe {status}: {response:?}"));
-    let documented = match documented["$ref"].as_str() {
-        Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
-        None => documented,
-    };
+    let documented = resolve(documented);
     let content_type = response.header("content-type").map(|value| value.split(';').next().unwrap());
     match (content_type, documented["content"].as_object()) {
         (Some(content_type), Some(described)) if method != "HEAD" => {
@@ -88,11 +93,7 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
         _ => {}
     }
     for (field, description) in documented["headers"].as_object().into_iter().flatten() {
-        let description = match description["$ref"].as_str() {
-            Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
-            None => description,
-        };
-        if description["required"] == true {
+        if resolve(description)["required"] == true {
             let value = response.header(&field.to_ascii_lowercase());
             assert!(value.is_some(), "{name}, {status} has no {field}: {response:?}");
         }

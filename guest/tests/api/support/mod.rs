@@ -18,7 +18,7 @@ mod store;
 
 pub(crate) use self::bodies::{full, large, minimal, padded, with, without};
 pub(crate) use self::call::Call;
-pub(crate) use self::description::{DESCRIPTION, documented, operation};
+pub(crate) use self::description::{DESCRIPTION, documented, operation, resolve};
 pub(crate) use self::response::{TestResponse, uuid_version};
 pub(crate) use self::service::{NOON, Service};
 pub(crate) use self::store::MemoryStore;
