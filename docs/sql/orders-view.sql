@@ -19,15 +19,17 @@ BEGIN;
 CREATE OR REPLACE FUNCTION orders_document(key bytea, value bytea) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    text text;
     document jsonb;
 BEGIN
-    text := convert_from(value, 'UTF8');
     BEGIN
-        document := text::jsonb;
+        document := convert_from(value, 'UTF8')::jsonb;
     EXCEPTION WHEN others THEN
-        -- An even number of backslashes before it is not part of the escape sequence.
-        document := regexp_replace(text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')::jsonb;
+        BEGIN
+            -- An even number of backslashes before it is not part of the escape sequence.
+            document := regexp_replace(convert_from(value, 'UTF8'), '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g')::jsonb;
+        EXCEPTION WHEN others THEN
+            RETURN NULL;
+        END;
     END;
     IF jsonb_typeof(document) = 'object'
         AND document ->> 'id' ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
@@ -38,8 +40,6 @@ BEGIN
         -- The number of the record's layout is not part of the order.
         RETURN document - 'layout';
     END IF;
-    RETURN NULL;
-EXCEPTION WHEN others THEN
     RETURN NULL;
 END
 $$;
