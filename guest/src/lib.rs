@@ -5,6 +5,7 @@
 //!
 //! | Folder | Contents |
 //! |---|---|
+//! | `gzip` | compression of responses |
 //! | [`values`] | small value types: ASCII text, UUIDs, digests |
 //! | [`platform`] | the environment that the service needs: HTTP requests, a clock, randomness |
 //! | [`store`] | the store as a trait |
@@ -29,6 +30,7 @@
 //!
 //! Only `wasm` needs WebAssembly. Everything else is built and tested natively.
 
+mod gzip;
 pub mod handlers;
 mod headers;
 mod json;

@@ -1,6 +1,6 @@
 """Fuzzes the service with Schemathesis: `python tests/contract/fuzz.py BASE_URL`.
 
-Schemathesis generates requests that guest/openapi.json allows and requests that it forbids. schemathesis.toml configures
+Schemathesis generates requests that the service's description allows and requests that it forbids. schemathesis.toml configures
 the generation; hooks.py covers rules that an OpenAPI description cannot express.
 """
 

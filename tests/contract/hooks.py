@@ -21,9 +21,7 @@ ORDER = {"customer": "ada", "currency": "EUR", "items": [{"sku": "tea-1", "quant
 # The steps that a new order must go through before the operation applies to it.
 STEPS_BEFORE = {
     "getOrder": [],
-    "headOrder": [],
     "listOrderEvents": ["confirm", "ship", "deliver"],
-    "headOrderEvents": ["confirm"],
     "updateOrder": [],
     "confirmOrder": [],
     "shipOrder": ["confirm"],

@@ -42,6 +42,7 @@ ERROR_RULES = {"content-type": "application/problem+json", "cache-control": "no-
 ORDERS = "/api/v1/orders"
 ORDER = {"customer": "ada", "currency": "EUR", "items": [{"sku": "tea-1", "quantity": 2, "unit_price": 450}]}
 JSON = {"Content-Type": "application/json"}
+GZIP = {"Accept-Encoding": "gzip"}
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 TIMEOUT_SECONDS = 15  # for one response
 
@@ -231,6 +232,14 @@ def orders(lint):
         lint.request("list, unknown parameter", method, f"{ORDERS}?page=1", 400)
         lint.request("list, not acceptable", method, ORDERS, 406, {"Accept": "text/html"})
 
+    large = ORDER | {"notes": "Leave it with the neighbours. " * 60}
+    for _ in range(10):
+        lint.request("create, large", "POST", ORDERS, 201, JSON, large)
+    for method in ("GET", "HEAD"):
+        compressed = lint.request("list, compressed", method, ORDERS, 200, GZIP)
+        if compressed.fields.get("content-encoding") != "gzip":
+            lint.fail("list, compressed", "a page of more than 16 KiB is not compressed")
+
     one = replayed.fields["location"]
     for method in ("GET", "HEAD"):
         got = lint.request("get", method, one, 200)
@@ -278,6 +287,9 @@ def service(lint):
         current = {"If-None-Match": got.fields.get("etag", "none")}
         lint.request("OpenAPI description, not modified", method, "/openapi.json", 304, current)
         lint.request("OpenAPI description, not acceptable", method, "/openapi.json", 406, {"Accept": "text/html"})
+        got = lint.request("OpenAPI description, compressed", method, "/openapi.json", 200, GZIP)
+        current = GZIP | {"If-None-Match": got.fields.get("etag", "none")}
+        lint.request("OpenAPI description, compressed, not modified", method, "/openapi.json", 304, current)
     description = json.loads(lint.request("OpenAPI description", "GET", "/openapi.json", 200).body)
     for slug in description["components"]["schemas"]["ProblemSlug"]["enum"]:
         for accept in ("application/json", "text/html"):

@@ -18,6 +18,7 @@ pub fn handle(request: &mut dyn Request, services: &Services<'_>) -> Response {
     let mut response = match response.status {
         // RFC 9110 §8.6: a 204 has no Content-Length, and that of a 304 would be the length of the 200.
         204 | 304 => response,
+        _ if response.has_header("content-length") => response,
         _ => {
             let length = response.body.len().to_string();
             response.with_header("content-length", length)

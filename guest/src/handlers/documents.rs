@@ -2,17 +2,21 @@
 
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::output::{JSON, not_modified, serialization_failed};
-use crate::headers::{is_not_modified, negotiate};
+use super::output::{JSON, VARY_ENCODING, not_modified, serialization_failed};
+use crate::gzip;
+use crate::headers::{accepts_gzip, is_not_modified, negotiate};
 use crate::platform::{Request, Response};
 use crate::problem::{Kind, Problem};
 use crate::values::Digest;
 
-/// `openapi.json` without white space, compressed with DEFLATE (RFC 1951) by build.rs.
-const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.deflate"));
+/// The API description in the gzip format. build.rs makes it from `openapi.json`.
+const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.gz"));
 
-/// A limit above the size of the decompressed description, in bytes.
-const MAX_OPENAPI: usize = 1 << 20;
+/// The size of the decompressed description, in bytes.
+const OPENAPI_SIZE: usize = include!(concat!(env!("OUT_DIR"), "/openapi.size"));
+
+/// A digest of the description. Computing it here would take longer than everything else.
+const OPENAPI_DIGEST: &str = include_str!(concat!(env!("OUT_DIR"), "/openapi.tag"));
 
 const HTML: &str = "text/html; charset=utf-8";
 
@@ -25,14 +29,39 @@ pub(super) fn home() -> Response {
     Response::new(302).with_header("location", EXPLORER).with_header("cache-control", "no-cache")
 }
 
-/// GET /openapi.json
+/// GET /openapi.json. Neither a 304 nor a response to HEAD touches the description.
 pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {
     negotiate(request, &[JSON])?;
-    let body = decompress_to_vec_with_limit(OPENAPI, MAX_OPENAPI).map_err(|error| {
+    let compressed = accepts_gzip(request);
+    // Each coding is a representation with its own entity tag (RFC 9110 §8.8.3.3).
+    let (suffix, size) = if compressed { ("g", OPENAPI.len()) } else { ("", OPENAPI_SIZE) };
+    let tag = format!("\"{OPENAPI_DIGEST}{suffix}\"");
+    let unchanged = is_not_modified(request, &tag);
+    let mut response = Response::new(200)
+        .with_header("content-type", JSON)
+        .with_header("cache-control", "public, max-age=300")
+        .with_header("vary", VARY_ENCODING)
+        .with_header("etag", tag);
+    if unchanged {
+        return Ok(not_modified(response));
+    }
+    if compressed {
+        response = response.with_header("content-encoding", "gzip");
+    }
+    let body = match compressed {
+        _ if request.method() == "HEAD" => Vec::new(),
+        true => OPENAPI.to_vec(),
+        false => inflated()?,
+    };
+    Ok(Response { body, ..response.with_header("content-length", size.to_string()) })
+}
+
+/// The description without a content coding.
+fn inflated() -> Result<Vec<u8>, Problem> {
+    let deflated = OPENAPI.get(gzip::HEADER.len()..OPENAPI.len() - gzip::TRAILER_SIZE).unwrap_or_default();
+    decompress_to_vec_with_limit(deflated, OPENAPI_SIZE).map_err(|error| {
         Problem::new(Kind::InternalError, "The API description cannot be read.").with_cause(error.to_string())
-    })?;
-    let response = Response::new(200).with_header("cache-control", "public, max-age=300");
-    Ok(cacheable_document(request, JSON, body, response))
+    })
 }
 
 /// GET /problems/{slug}: HTML if the client prefers it, otherwise JSON.

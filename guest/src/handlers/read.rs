@@ -1,6 +1,8 @@
 //! Getting and listing orders and events.
 
-use super::output::{JSON, entity_tag, json_response, not_modified, order_response, serialization_failed};
+use super::output::{
+    JSON, compressed, entity_tag, json_response, not_modified, order_response, serialization_failed,
+};
 use super::services::Services;
 use crate::headers::{is_not_modified, negotiate};
 use crate::json::PageWriter;
@@ -20,7 +22,9 @@ pub(super) fn list_orders(
     let ListQuery { limit, filter, ids, next_query } = ListQuery::parse(query)?;
     let mut page = PageWriter::new();
     let next = services.repo().list_orders(&filter, ids, usize::from(limit), &mut page)?;
-    page_response(page, next.map(cursor::encode_order), |cursor| format!("{ORDERS}?{next_query}{cursor}"))
+    page_response(request, page, next.map(cursor::encode_order), |cursor| {
+        format!("{ORDERS}?{next_query}{cursor}")
+    })
 }
 
 /// GET /api/v1/orders/{id}
@@ -49,18 +53,21 @@ pub(super) fn list_events(
     let EventQuery { limit, after, next_query } = EventQuery::parse(query)?;
     let mut page = PageWriter::new();
     let next = services.repo().list_events(order.id, after, usize::from(limit), &mut page)?;
-    page_response(page, next.map(cursor::encode_event), |cursor| format!("{path}?{next_query}{cursor}"))
+    page_response(request, page, next.map(cursor::encode_event), |cursor| {
+        format!("{path}?{next_query}{cursor}")
+    })
 }
 
 /// A response that contains a page, with a link to the next page if there is one. `next_target` builds the target of the link
 /// from the cursor.
 fn page_response(
+    request: &dyn Request,
     page: PageWriter,
     next_cursor: Option<String>,
     next_target: impl FnOnce(&str) -> String,
 ) -> Result<Response, Problem> {
     let body = page.finish(next_cursor.as_deref()).map_err(|error| serialization_failed(&error))?;
-    let response = json_response(200, body);
+    let response = compressed(request, json_response(200, body));
     Ok(match next_cursor {
         Some(cursor) => response.with_header("link", format!("<{}>; rel=\"next\"", next_target(&cursor))),
         None => response,

@@ -53,11 +53,8 @@ struct Range {
 impl Range {
     /// Parses an element; `None` if it is malformed. Malformed elements are ignored.
     fn parse(element: &str) -> Option<Self> {
-        let (media_range, rest) = element.split_at(element.find(';').unwrap_or(element.len()));
-        let parameters = parse_parameters(rest)?;
-        let weight = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("q"));
-        let weight = weight.map_or(Some(MAX_WEIGHT), |(_, value)| parse_weight(value))?;
-        Some(Self { media_range: media_range.trim().to_ascii_lowercase(), weight })
+        let (media_range, weight) = parse_weighted(element)?;
+        Some(Self { media_range, weight })
     }
 
     /// How specifically the range matches an offer; `None` if it does not match.
@@ -70,6 +67,16 @@ impl Range {
             _ => None,
         }
     }
+}
+
+/// Parses an element of `Accept` or `Accept-Encoding`: a name, in lower case, and its weight in thousandths, 1000 if it has none.
+/// `None` if it is malformed.
+pub(super) fn parse_weighted(element: &str) -> Option<(String, u16)> {
+    let (name, rest) = element.split_at(element.find(';').unwrap_or(element.len()));
+    let parameters = parse_parameters(rest)?;
+    let weight = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("q"));
+    let weight = weight.map_or(Some(MAX_WEIGHT), |(_, value)| parse_weight(value))?;
+    Some((name.trim().to_ascii_lowercase(), weight))
 }
 
 /// Parses a weight (RFC 9110 §12.4.2), which is 0 to 1 with up to three decimals, into thousandths.

@@ -61,4 +61,9 @@ impl Response {
         self.headers.push((name.into(), value.into()));
         self
     }
+
+    /// Whether the response has a header field. `name` is lower case.
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(present, _)| present == name)
+    }
 }

@@ -4,19 +4,117 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{Call, MemoryStore, Service, documented, full, minimal, operation};
+use crate::support::{
+    Call, DESCRIPTION, MemoryStore, Service, documented, full, minimal, operation, resolve,
+};
 
 #[test]
-fn the_served_description_equals_the_file() {
+fn the_description_is_served_plain_and_compressed() {
     let service = Service::new();
-    let response = service.get("/openapi.json");
-    assert_eq!((response.status(), response.header("content-type")), (200, Some("application/json")));
-    assert_eq!(response.header("cache-control"), Some("public, max-age=300"));
-    let file: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
-    assert_eq!(response.json(), file);
-    let tag = response.header("etag").unwrap();
-    let again = service.call(&mut Call::new("GET", "/openapi.json").header("if-none-match", tag));
-    assert_eq!((again.status(), again.header("etag")), (304, Some(tag)));
+    let mut tags = BTreeSet::new();
+    for (codings, compressed) in [("identity", false), ("br, gzip", true)] {
+        let call = |method| Call::new(method, "/openapi.json").header("accept-encoding", codings);
+        let response = service.call(&mut call("GET"));
+        assert_eq!((response.status(), response.header("content-type")), (200, Some("application/json")));
+        assert_eq!(response.header("content-encoding"), compressed.then_some("gzip"));
+        assert_eq!(response.decoded(), include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json")));
+        let size = response.0.body.len().to_string();
+        assert!(compressed == (response.0.body.len() < 10_000), "{size}");
+
+        let head = service.call(&mut call("HEAD"));
+        for response in [&response, &head] {
+            assert_eq!(response.header("content-length"), Some(&*size));
+            assert_eq!(response.header("cache-control"), Some("public, max-age=300"));
+            assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+        }
+        let tag = response.header("etag").unwrap();
+        assert_eq!(head.header("etag"), Some(tag));
+        let again = service.call(&mut call("GET").header("if-none-match", tag));
+        assert_eq!((again.status(), again.header("etag")), (304, Some(tag)));
+        assert_eq!(again.header("vary"), Some("Accept-Encoding"));
+        tags.insert(tag.to_owned());
+    }
+    assert_eq!(tags.len(), 2, "each coding has its own tag");
+    let mut other = Call::new("GET", "/openapi.json").header("if-none-match", tags.last().unwrap());
+    assert_eq!(service.call(&mut other).status(), 200);
+}
+
+/// build.rs adds what all operations, responses and problems have in common.
+#[test]
+fn the_description_is_complete() {
+    assert!(DESCRIPTION.as_object().unwrap().keys().all(|name| !name.starts_with("x-")));
+    let items = DESCRIPTION["paths"].as_object().unwrap().values();
+    for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+        let name = operation["operationId"].as_str().unwrap();
+        let parameters = operation["parameters"].as_array().unwrap();
+        assert_eq!(parameters.last().unwrap()["$ref"], "#/components/parameters/RequestId", "{name}");
+        let responses = operation["responses"].as_object().unwrap();
+        for status in ["400", "414", "431"] {
+            assert!(responses.contains_key(status), "{name} does not describe {status}");
+        }
+        let by_component = !["getExplorer", "getHealth", "getReady"].contains(&name);
+        assert_eq!(responses.contains_key("413"), by_component, "{name}");
+        assert!(responses.keys().is_sorted(), "{name}");
+        for (status, response) in responses {
+            let response = resolve(response);
+            for field in ["X-Request-Id", "X-Content-Type-Options"] {
+                assert!(response["headers"][field].is_object(), "{name}, {status}: {field}");
+            }
+            if status.starts_with(['4', '5']) {
+                assert_eq!(
+                    response["headers"]["Cache-Control"]["$ref"], "#/components/headers/NoStore",
+                    "{name}, {status}"
+                );
+                let schema = resolve(&response["content"]["application/problem+json"]["schema"]);
+                let kinds = schema["oneOf"]
+                    .as_array()
+                    .map_or(vec![schema], |kinds| kinds.iter().map(resolve).collect());
+                for kind in kinds {
+                    let parts = json!([{"$ref": "#/components/schemas/Problem"}]);
+                    assert_eq!(kind["allOf"], parts, "{name}, {status}");
+                }
+            }
+        }
+    }
+    let bad_query = "#/components/responses/BadQuery";
+    assert_eq!(DESCRIPTION["paths"]["/api/v1/orders"]["get"]["responses"]["400"]["$ref"], bad_query);
+}
+
+/// "the description of an answer is open (`additionalProperties` not false), that of a request is closed".
+#[test]
+fn requests_are_closed_and_answers_open() {
+    fn collect(value: &'static Value, schemas: &mut Vec<&'static Value>) {
+        if schemas.iter().any(|known| std::ptr::eq(*known, value)) {
+            return;
+        }
+        match value {
+            Value::Object(members) => {
+                schemas.push(value);
+                members.values().for_each(|member| collect(member, schemas));
+                collect(resolve(value), schemas);
+            }
+            Value::Array(elements) => elements.iter().for_each(|element| collect(element, schemas)),
+            _ => {}
+        }
+    }
+    let (mut requests, mut answers) = (Vec::new(), Vec::new());
+    let items = DESCRIPTION["paths"].as_object().unwrap().values();
+    for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+        collect(&operation["requestBody"], &mut requests);
+        collect(&operation["responses"], &mut answers);
+    }
+    let closed = |schema: &Value| schema.get("additionalProperties") == Some(&Value::Bool(false));
+    for name in ["NewOrder", "NewItem", "OrderPatch", "Nothing", "Shipment", "Cancellation"] {
+        assert!(closed(&DESCRIPTION["components"]["schemas"][name]), "{name}");
+    }
+    assert_eq!(requests.iter().filter(|schema| closed(schema)).count(), 6);
+    for answer in answers {
+        assert!(!closed(answer), "{answer}");
+        assert_eq!(answer.get("unevaluatedProperties"), None, "{answer}");
+        // The kinds of problems of a status are known; other values may be new ones.
+        let listed = answer.get("enum").is_some_and(|values| values[0] != "about:blank");
+        assert!(!listed, "an answer may get new values: {answer}");
+    }
 }
 
 /// A browser that opens the address of the service shows the API explorer, which the host serves.
@@ -42,8 +140,7 @@ fn the_first_page_leads_to_the_explorer() {
 /// The code and the description each contain a list of currencies.
 #[test]
 fn the_description_lists_the_accepted_currencies() {
-    let file: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
-    let codes = file["components"]["schemas"]["Currency"]["enum"].as_array().unwrap();
+    let codes = DESCRIPTION["components"]["schemas"]["Currency"]["enum"].as_array().unwrap();
     assert!(codes.len() > 100);
     let (first, last) = (json!("A"), json!("Z"));
     let accepted = |code: &Value| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::{prop_assert, proptest};
 
-use crate::support::{Service, TestResponse, large};
+use crate::support::{Call, Service, TestResponse, large};
 
 /// The ids on a page.
 fn ids(response: &TestResponse) -> Vec<String> {
@@ -45,6 +45,35 @@ fn a_page_contains_the_newest_orders_up_to_the_limit() {
         let response = service.get(&format!("/api/v1/orders{query}"));
         assert_eq!(ids(&response), all[..limit], "{query}");
         assert!(next(&response).unwrap().starts_with(&format!("/api/v1/orders?limit={limit}&cursor=")));
+    }
+}
+
+/// "`Vary: Accept-Encoding` wherever an answer may be gzip'd"
+#[test]
+fn a_large_page_is_compressed_if_the_client_accepts_it() {
+    let service = Service::new();
+    let id = service.create();
+    let events = format!("/api/v1/orders/{id}/events");
+    for orders in [0, 5] {
+        for _ in 0..orders {
+            assert_eq!(service.post(large(2).to_string()).status(), 201);
+        }
+        for target in ["/api/v1/orders?limit=5", &events] {
+            let plain = service.get(target);
+            let accepted = Call::new("GET", target).header("accept-encoding", "gzip");
+            let packed = service.call(&mut accepted.clone());
+            let is_large = plain.0.body.len() >= 16 * 1024;
+            assert_eq!(is_large, orders > 0 && target != events, "{}", plain.0.body.len());
+            assert_eq!(packed.header("content-encoding"), is_large.then_some("gzip"));
+            assert_eq!(packed.decoded(), plain.0.body);
+            assert!(!is_large || packed.0.body.len() * 10 < plain.0.body.len(), "{}", packed.0.body.len());
+            assert_eq!(plain.header("content-encoding"), None);
+            for response in [&plain, &packed] {
+                assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+                assert_eq!(response.header("content-length"), Some(&*response.0.body.len().to_string()));
+            }
+            assert_eq!(packed.header("link"), plain.header("link"));
+        }
     }
 }
 

@@ -1,17 +1,55 @@
-//! Checks every response in a test against `openapi.json`.
+//! Checks every response in a test against the API description.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::response::TestResponse;
 
-static DESCRIPTION: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(include_str!("../../../openapi.json")).unwrap());
+/// The description as the component serves it.
+pub(crate) static DESCRIPTION: LazyLock<Value> =
+    LazyLock::new(|| serde_json::from_str(include_str!(concat!(env!("OUT_DIR"), "/openapi.json"))).unwrap());
+
+/// The operations of the component, by method and path, such as `GET` and `/api/v1/orders/{id}`.
+static OPERATIONS: LazyLock<BTreeMap<(&str, &str), Value>> = LazyLock::new(|| {
+    let mut operations = BTreeMap::new();
+    let paths = DESCRIPTION["paths"].as_object().unwrap();
+    for (path, item) in paths.iter().filter(|(path, _)| !HOST_PATHS.contains(&path.as_str())) {
+        for (key, method) in [("get", "GET"), ("get", "HEAD"), ("post", "POST"), ("patch", "PATCH")] {
+            if let Some(operation) = item.get(key) {
+                operations.insert((method, path.as_str()), operation.clone());
+            }
+        }
+        operations.insert(("OPTIONS", path), options(path));
+    }
+    operations
+});
 
 /// The paths that the host serves instead of the component.
 const HOST_PATHS: [&str; 3] = ["/docs", "/health", "/ready"];
+
+/// OPTIONS has the same responses for every path. The description mentions them in its introduction only.
+fn options(path: &str) -> Value {
+    let response = |name: &str| json!({"$ref": format!("#/components/responses/{name}")});
+    let mut options = json!({"responses": {
+        "204": {"headers": {"Allow": {"required": true}, "Accept-Patch": {"required": path.ends_with("/{id}")}}},
+        "400": response("BadMessage"),
+        "413": response("BodyTooLarge"),
+    }});
+    if path == "/problems/{slug}" {
+        options["responses"]["404"] = response("NoSuchPath");
+    }
+    options
+}
+
+/// What a part of the description refers to, if it is a reference; otherwise the part itself.
+pub(crate) fn resolve(part: &'static Value) -> &'static Value {
+    match part["$ref"].as_str() {
+        Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+        None => part,
+    }
+}
 
 /// The name (such as `GET /api/v1/orders/{id}`) and the description of the operation for a method and a request target.
 pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static Value)> {
@@ -27,12 +65,9 @@ pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static 
             }
         }
     };
-    let paths = DESCRIPTION["paths"].as_object().unwrap();
-    let described = |template: &str| matches(template) && !HOST_PATHS.contains(&template);
-    let (template, item) = paths.iter().find(|(template, _)| described(template))?;
-    // Methods are case-sensitive.
-    let operation = Some(&item[method.to_lowercase()]).filter(|_| method == method.to_uppercase())?;
-    operation.is_object().then(|| (format!("{method} {template}"), operation))
+    let ((_, template), operation) =
+        OPERATIONS.iter().find(|((described, template), _)| method == *described && matches(template))?;
+    Some((format!("{method} {template}"), operation))
 }
 
 /// Panics unless the description contains the status of the response, its media type and its required headers.
@@ -45,10 +80,7 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
     let status = response.status().to_string();
     let documented = responses.get(&status).or(responses.get("5XX").filter(|_| status.starts_with('5')));
     let documented = documented.unwrap_or_else(|| panic!("{name} does not describe {status}: {response:?}"));
-    let documented = match documented["$ref"].as_str() {
-        Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
-        None => documented,
-    };
+    let documented = resolve(documented);
     let content_type = response.header("content-type").map(|value| value.split(';').next().unwrap());
     match (content_type, documented["content"].as_object()) {
         (Some(content_type), Some(described)) if method != "HEAD" => {
@@ -61,11 +93,7 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
         _ => {}
     }
     for (field, description) in documented["headers"].as_object().into_iter().flatten() {
-        let description = match description["$ref"].as_str() {
-            Some(reference) => DESCRIPTION.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
-            None => description,
-        };
-        if description["required"] == true {
+        if resolve(description)["required"] == true {
             let value = response.header(&field.to_ascii_lowercase());
             assert!(value.is_some(), "{name}, {status} has no {field}: {response:?}");
         }
@@ -75,16 +103,10 @@ pub(super) fn check(method: &str, target: &str, response: &TestResponse) {
 /// Every documented status of every operation, without those that only a host returns.
 pub(crate) fn documented() -> BTreeSet<(String, String)> {
     let mut documented = BTreeSet::new();
-    for (template, item) in DESCRIPTION["paths"].as_object().unwrap() {
-        if HOST_PATHS.contains(&template.as_str()) {
-            continue;
-        }
-        for method in ["GET", "HEAD", "POST", "PATCH", "OPTIONS"] {
-            let responses = item[method.to_lowercase()]["responses"].as_object();
-            for status in responses.into_iter().flat_map(|responses| responses.keys()) {
-                if !matches!(status.as_str(), "408" | "414" | "431" | "5XX") {
-                    documented.insert((format!("{method} {template}"), status.clone()));
-                }
+    for ((method, template), operation) in OPERATIONS.iter() {
+        for status in operation["responses"].as_object().unwrap().keys() {
+            if !matches!(status.as_str(), "408" | "414" | "431" | "5XX") {
+                documented.insert((format!("{method} {template}"), status.clone()));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! | `bodies` | request bodies |
 //! | `call` | [`Call`]: a request |
 //! | `response` | [`TestResponse`]: a response, with assertions |
-//! | `description` | checks every response against `openapi.json` |
+//! | `description` | checks every response against the API description |
 //! | `store` | [`MemoryStore`]: a store that can fail and simulate concurrent requests |
 //! | `service` | [`Service`]: the handlers with their store, clock and randomness |
 
@@ -18,7 +18,7 @@ mod store;
 
 pub(crate) use self::bodies::{full, large, minimal, padded, with, without};
 pub(crate) use self::call::Call;
-pub(crate) use self::description::{documented, operation};
+pub(crate) use self::description::{DESCRIPTION, documented, operation, resolve};
 pub(crate) use self::response::{TestResponse, uuid_version};
 pub(crate) use self::service::{NOON, Service};
 pub(crate) use self::store::MemoryStore;

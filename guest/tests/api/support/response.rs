@@ -1,5 +1,8 @@
 //! Responses.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
 use orders_guest::platform::Response;
 use serde_json::Value;
 
@@ -18,6 +21,19 @@ impl TestResponse {
         let value = values.next();
         assert!(values.next().is_none(), "{name} occurs twice: {self:?}");
         value.map(String::as_str)
+    }
+
+    /// The content without its coding.
+    pub(crate) fn decoded(&self) -> Vec<u8> {
+        let mut content = Vec::new();
+        match self.header("content-encoding") {
+            Some("gzip") => _ = GzDecoder::new(&*self.0.body).read_to_end(&mut content).unwrap(),
+            coding => {
+                assert_eq!(coding, None);
+                content.clone_from(&self.0.body);
+            }
+        }
+        content
     }
 
     pub(crate) fn json(&self) -> Value {
