@@ -28,6 +28,15 @@ pub fn orders() -> Result<PathBuf, TaskError> {
     encode("orders_guest.wasm", "orders.wasm")
 }
 
+/// Builds the versions of the orders component that tests run beside it: the one before it, and one after it.
+pub fn other_versions() -> Result<(), TaskError> {
+    for version in ["previous", "next"] {
+        compile(&["--package", "orders-guest", "--lib", "--features", &format!("orders-guest/{version}")])?;
+        encode("orders_guest.wasm", &format!("versions/{version}.wasm"))?;
+    }
+    Ok(())
+}
+
 /// Builds an adapter of the store; returns its path.
 pub fn adapter(package: &str) -> Result<PathBuf, TaskError> {
     compile(&["--package", package])?;

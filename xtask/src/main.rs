@@ -167,6 +167,7 @@ fn test(options: &[String]) -> Result<(), TaskError> {
     if all {
         contract::check_tools()?;
     }
+    components::other_versions()?;
     // This also builds the orders component.
     run(program(PORTABILITY)?.arg("components"))?;
     components::fixtures()?;

@@ -79,7 +79,8 @@ fn stored(stored: host::Stored) -> Stored {
 fn failed(error: host::StoreError) -> StoreError {
     use host::StoreError::{InvalidKey, TooLarge, Unavailable};
     match error {
-        Unavailable(why) => StoreError(why.to_string()),
-        TooLarge(why) | InvalidKey(why) => StoreError(why),
+        Unavailable(why) => StoreError::Unavailable(why.to_string()),
+        TooLarge(why) => StoreError::TooLarge(why),
+        InvalidKey(why) => StoreError::Unavailable(why),
     }
 }

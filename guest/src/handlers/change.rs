@@ -1,84 +1,83 @@
 //! Changing the status, the notes or the metadata of an order.
 
-use super::input::{MAX_BODY, parse_json};
-use super::output::{JSON, entity_tag, order_response};
-use super::services::{MAX_ATTEMPTS, Services};
-use crate::headers::{BodyType, check_if_match, negotiate, require_content_type};
+use super::checked::Checked;
+use super::input::parse_json;
+use super::output::order_response;
+use super::preconditions::{Standing, changed, check_order};
+use super::retry::Retry;
+use super::services::Services;
 use crate::json::{FieldErrors, Path};
-use crate::order::{Action, Event, Order, Patch, Timestamp, Transition};
-use crate::platform::{Request, Response};
+use crate::order::{Action, ChangeError, Event, Patch, StoredOrder, Timestamp, Transition};
+use crate::platform::Response;
 use crate::problem::{Kind, Problem};
-use crate::repo::{OrderRecord, WriteOutcome};
+use crate::repo::{OrderRecord, RepoError, WriteOutcome};
 
 /// POST /api/v1/orders/{id}/{action}. The body is optional.
 pub(super) fn advance_order(
-    request: &mut dyn Request,
-    id: &str,
     action: Action,
+    checked: &mut Checked<'_>,
     services: &Services<'_>,
 ) -> Result<Response, Problem> {
-    let body = request.body(MAX_BODY)?;
-    negotiate(request, &[JSON])?;
-    if !body.is_empty() {
-        require_content_type(BodyType::Json, request)?;
-    }
+    let body = checked.body;
     let parse = || {
-        let document = if body.is_empty() { None } else { Some(parse_json(&body)?) };
+        let document = if body.is_empty() { None } else { Some(parse_json(body)?) };
         Ok(Transition::from_json(action, document)?)
     };
-    change_order(request, id, services, parse, |order, transition, now| {
-        Ok(order.apply_transition(transition, now)?)
-    })
+    change_order(checked, services, parse, |order, transition, now| order.apply_transition(transition, now))
 }
 
 /// PATCH /api/v1/orders/{id}
-pub(super) fn update_order(
-    request: &mut dyn Request,
-    id: &str,
-    services: &Services<'_>,
-) -> Result<Response, Problem> {
-    let body = request.body(MAX_BODY)?;
-    negotiate(request, &[JSON])?;
-    require_content_type(BodyType::MergePatch, request)?;
-    let parse = || Ok(Patch::from_json(parse_json(&body)?)?);
-    change_order(request, id, services, parse, |order, patch, now| {
-        order.apply_patch(patch, now).map_err(|rule| {
-            let mut errors = FieldErrors::default();
-            errors.add(&Path::Root.member("metadata"), format!("{rule} after the merge"));
-            errors.into()
-        })
-    })
+pub(super) fn update_order(checked: &mut Checked<'_>, services: &Services<'_>) -> Result<Response, Problem> {
+    let body = checked.body;
+    let parse = || Ok(Patch::from_json(parse_json(body)?)?);
+    change_order(checked, services, parse, |order, patch, now| order.apply_patch(patch, now))
 }
 
-/// Reads the order, checks `If-Match`, applies a change and stores the result, unless nothing changes. If another request
-/// changes the order in the meantime, starts again, at most [`MAX_ATTEMPTS`] times. The body is parsed only after the order is
-/// known to exist.
+/// Applies a change to the order and stores the result, unless nothing changes. If another request changes the order in the
+/// meantime, waits a little and starts again.
 fn change_order<T>(
-    request: &dyn Request,
-    id: &str,
+    checked: &mut Checked<'_>,
     services: &Services<'_>,
     parse: impl FnOnce() -> Result<T, Problem>,
-    apply: impl Fn(&Order, &T, Timestamp) -> Result<Option<(Order, Event)>, Problem>,
+    apply: impl Fn(&StoredOrder, &T, Timestamp) -> Result<Option<(StoredOrder, Event)>, ChangeError>,
 ) -> Result<Response, Problem> {
-    let mut stored = services.find_order(id)?;
-    check_if_match(request, &entity_tag(&stored.order))?;
-    let change = parse()?;
-    for attempt in 1.. {
-        let Some((changed, event)) = apply(&stored.order, &change, services.now())? else {
-            return Ok(order_response(200, OrderRecord::encode(stored.order)?));
+    let (mut found, mut standing) = checked.take_order()?;
+    let change = match parse() {
+        // What is no repetition has failed its precondition, which comes first.
+        Err(_) if standing == Standing::RepetitionOnly => return Err(changed(&found.head)),
+        change => change?,
+    };
+    let mut retry = Retry::new(checked.request, services);
+    loop {
+        let Some((order, event)) = apply(&found.order()?, &change, services.now())? else {
+            let version = found.head.version;
+            return Ok(order_response(200, (found.into_wire(), version)));
         };
-        let record = OrderRecord::encode(changed)?;
-        if services.repo().change(&stored, &record, &event)? == WriteOutcome::Committed {
-            return Ok(order_response(200, record));
+        if standing == Standing::RepetitionOnly {
+            return Err(changed(&found.head));
         }
-        if attempt == MAX_ATTEMPTS {
-            break;
+        let record = OrderRecord::changed(&order)?;
+        match services.repo().change(&found, &record, &event) {
+            Ok(WriteOutcome::Committed) => return Ok(order_response(200, record.into_wire())),
+            Ok(WriteOutcome::Conflict) => {}
+            Err(RepoError::TooLarge(_)) => return Err(too_large()),
+            Err(error) => return Err(error.into()),
         }
-        stored = services.find_order(id)?;
-        check_if_match(request, &entity_tag(&stored.order))?;
+        if !retry.wait() {
+            return Err(Problem::new(
+                Kind::ConcurrentChange,
+                "Other requests changed the order at the same time, and this request changed nothing. Retry the request.",
+            )
+            .with_header("retry-after", "1"));
+        }
+        found = services.find_order(checked.parameter)?;
+        standing = check_order(checked.request, &found.head)?;
     }
-    Err(Problem::new(
-        Kind::ConcurrentChange,
-        "Other requests changed the order at the same time, and this request changed nothing. Retry the request.",
-    ))
+}
+
+/// Another version may have stored so much that there is no more room.
+fn too_large() -> Problem {
+    let mut errors = FieldErrors::default();
+    errors.add(&Path::Root, "would make the order larger than 1 MiB");
+    errors.into()
 }

@@ -1,97 +1,90 @@
 //! Creating an order. With an idempotency key, repeated requests create it once.
 
-use super::input::{MAX_BODY, parse_json};
-use super::output::{JSON, order_response};
-use super::services::{MAX_ATTEMPTS, Services};
-use crate::headers::{BodyType, idempotency_key, negotiate, require_content_type};
+use super::checked::Checked;
+use super::input::parse_json;
+use super::output::order_response;
+use super::replay::KeyedRequest;
+use super::services::Services;
 use crate::order::{NewOrder, Order, OrderId, Timestamp};
-use crate::platform::{Request, Response};
+use crate::platform::Response;
 use crate::problem::{Kind, Problem};
-use crate::repo::{KeyLookup, OrderRecord, RequestDigest, StoredResponse, WriteOutcome};
+use crate::repo::{KeyedOutcome, OrderRecord, StoredResponse, WriteOutcome};
 use crate::router::ORDERS;
-use crate::values::Digest;
 
 /// How long an idempotency key identifies its request, in milliseconds: 24 hours.
 const KEY_LIFETIME_MS: u64 = 24 * 60 * 60 * 1000;
 
+/// How often a create is tried: it fails only if its id is in use, or if what was stored under its key has gone meanwhile.
+const MAX_ATTEMPTS: usize = 4;
+
+/// One in this many creates fills the indexes.
+const FILL_ONE_IN: u8 = 64;
+
 /// POST /api/v1/orders
-pub(super) fn create_order(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
-    let body = request.body(MAX_BODY)?;
-    negotiate(request, &[JSON])?;
-    require_content_type(BodyType::Json, request)?;
-    let key = idempotency_key(request)?;
-    let new = NewOrder::from_json(parse_json(&body)?)?;
-    match key {
-        None => create(new, services),
-        Some(key) => create_once(&new, &key, &body, services),
-    }
+pub(super) fn create_order(checked: &mut Checked<'_>, services: &Services<'_>) -> Result<Response, Problem> {
+    let new = NewOrder::from_json(parse_json(checked.body)?)?;
+    let response = match checked.key {
+        None => create(new, services)?,
+        Some(key) => create_once(&new, &KeyedRequest::new("POST", ORDERS, key, checked.body), services)?,
+    };
+    let [chance, ..] = services.random.bytes16();
+    Ok(Response { fills_indexes: chance % FILL_ONE_IN == 0, ..response })
 }
 
 fn create(new: NewOrder, services: &Services<'_>) -> Result<Response, Problem> {
-    let (mut order, event) = Order::create(new, services.now(), services.random.bytes16());
+    let now = services.clock.now();
+    let created_at = Timestamp::from_unix_ms(now.unix_ms);
+    let (mut order, event) = Order::create(new, created_at, now.sub_ms_ns, services.random.bytes16());
     for _ in 0..MAX_ATTEMPTS {
-        let record = OrderRecord::encode(order)?;
+        let record = OrderRecord::new(&order)?;
         if services.repo().create(&record, &event)? == WriteOutcome::Committed {
             return Ok(created_response(record));
         }
-        order = record.into_order();
-        order.id = OrderId::new(order.created_at, services.random.bytes16());
+        order.id = OrderId::new(created_at, now.sub_ms_ns, services.random.bytes16());
     }
     Err(attempts_exhausted())
 }
 
-/// Creates the order unless an earlier request with the key has created it; in that case, replays the first response.
+/// Creates the order unless an earlier request with the key has created it; in that case, replays the first response. The order is
+/// committed first, because most keys are new: only a conflict shows an earlier request.
 ///
 /// There is no intermediate state: of two concurrent requests with the same key, one commits and the other replays its
 /// response.
-fn create_once(new: &NewOrder, key: &str, body: &[u8], services: &Services<'_>) -> Result<Response, Problem> {
-    let request = RequestDigest::new("POST", ORDERS, key);
-    let fingerprint = Digest::compute(&[body]).to_string();
+fn create_once(new: &NewOrder, request: &KeyedRequest, services: &Services<'_>) -> Result<Response, Problem> {
+    let mut expired = None;
     for _ in 0..MAX_ATTEMPTS {
-        let now = services.now();
-        let unused = match services.repo().look_up_key(request, now)? {
-            KeyLookup::Used(response) if response.fingerprint == fingerprint => return Ok(replay(response)),
-            KeyLookup::Used(_) => {
-                return Err(Problem::new(
-                    Kind::IdempotencyKeyReused,
-                    "An earlier request used this Idempotency-Key with another body. Use a new key for a new request.",
-                ));
-            }
-            KeyLookup::Unused(unused) => unused,
-        };
-        let (order, event) = Order::create(new.clone(), now, services.random.bytes16());
-        let record = OrderRecord::encode(order)?;
+        let now = services.clock.now();
+        let created_at = Timestamp::from_unix_ms(now.unix_ms);
+        let (order, event) = Order::create(new.clone(), created_at, now.sub_ms_ns, services.random.bytes16());
+        let record = OrderRecord::new(&order)?;
         let response = created_response(record.clone());
-        let stored = to_stored(&response, &fingerprint, now);
-        if services.repo().create_with_key(&record, &event, &unused, &stored)? == WriteOutcome::Committed {
-            return Ok(response);
+        let stored = to_stored(&response, request, created_at);
+        match services.repo().create_with_key(&record, &event, request.digest, expired, &stored)? {
+            KeyedOutcome::Committed => return Ok(response),
+            KeyedOutcome::IdInUse => {}
+            KeyedOutcome::KeyInUse => match request.replay(services)? {
+                Ok(response) => return Ok(response),
+                Err(found) => expired = found,
+            },
         }
     }
     Err(attempts_exhausted())
 }
 
 fn created_response(record: OrderRecord) -> Response {
-    let location = format!("{ORDERS}/{}", record.order().id);
-    order_response(201, record).with_header("location", location)
+    let location = format!("{ORDERS}/{}", record.id());
+    order_response(201, record.into_wire()).with_header("location", location)
 }
 
-fn to_stored(response: &Response, fingerprint: &str, now: Timestamp) -> StoredResponse {
+fn to_stored(response: &Response, request: &KeyedRequest, now: Timestamp) -> StoredResponse {
     let headers = response.headers.iter().map(|(name, value)| (name.clone().into_owned(), value.clone()));
     StoredResponse {
-        fingerprint: fingerprint.to_owned(),
+        fingerprint: request.fingerprint.clone(),
         status: response.status,
         headers: headers.collect(),
         expires: Timestamp::from_unix_ms(now.unix_ms().saturating_add(KEY_LIFETIME_MS)),
         body: response.body.clone(),
     }
-}
-
-fn replay(stored: StoredResponse) -> Response {
-    let mut response = Response { body: stored.body, ..Response::new(stored.status) };
-    for (name, value) in stored.headers {
-        response = response.with_header(name, value);
-    }
-    response.with_header("idempotent-replayed", "true")
 }
 
 /// Every attempt conflicted: each new id was in use, or each response found under the key had disappeared again. Neither

@@ -1,11 +1,13 @@
 //! Dispatches a request to its operation, and adds the headers of every response.
 
-use super::input::{reject_large_body, request_id, split_target};
+use super::answer::answer;
+use super::input::{read_body, request_id, split_target};
+use super::routes::ROUTES;
 use super::services::Services;
-use super::{change, create, documents, read};
 use crate::platform::{Request, Response};
 use crate::problem::Problem;
-use crate::router::{Route, route};
+use crate::query::Parameters;
+use crate::router::{Found, find};
 
 /// Handles a request. Errors become responses too.
 #[must_use]
@@ -32,25 +34,16 @@ pub fn handle(request: &mut dyn Request, services: &Services<'_>) -> Response {
     response
 }
 
-/// Runs the operation of a request. Each operation checks in the order of the contract: 413 (reading the body), 406 and 415,
-/// 404, 412, 400, 422, 409.
+/// Finds the operation of a request, and runs it.
 fn dispatch(request: &mut dyn Request, services: &Services<'_>) -> Result<Response, Problem> {
-    // Owned, because the route borrows from the target and the body is read through `&mut request`.
+    // Owned, because the body is read through `&mut request`.
     let target = request.path_and_query().to_owned();
     let (path, query) = split_target(&target);
-    let route = route(request.method(), path)?;
-    reject_large_body(&route, request)?;
-    match route {
-        Route::CreateOrder => create::create_order(request, services),
-        Route::ListOrders => read::list_orders(request, query, services),
-        Route::GetOrder(id) => read::get_order(request, id, services),
-        Route::UpdateOrder(id) => change::update_order(request, id, services),
-        Route::AdvanceOrder(id, action) => change::advance_order(request, id, action, services),
-        Route::ListEvents(id) => read::list_events(request, path, id, query, services),
-        Route::Home => Ok(documents::home()),
-        Route::OpenApi => documents::openapi(request),
-        Route::ProblemPage(kind) => documents::problem_page(request, kind),
-        Route::Options { allow, accept_patch } => {
+    match find(ROUTES, request.method(), path)? {
+        Found::Operation { row, parameter } => answer(row, &parameter, query, request, services),
+        Found::Options { allow, accept_patch } => {
+            read_body(request, false)?;
+            Parameters::parse(query, &[])?;
             let response = Response::new(204).with_header("allow", allow);
             Ok(match accept_patch {
                 Some(body_type) => response.with_header("accept-patch", body_type.media_type()),
@@ -58,4 +51,10 @@ fn dispatch(request: &mut dyn Request, services: &Services<'_>) -> Result<Respon
             })
         }
     }
+}
+
+/// Fills the next slice of an index that is not complete. Called after a response that says so has been sent, so that nobody waits
+/// for it. A failure is ignored: the next request tries again.
+pub fn fill_indexes(services: &Services<'_>) {
+    _ = services.repo().fill_indexes();
 }

@@ -2,9 +2,12 @@
 
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::output::{JSON, VARY_ENCODING, not_modified, serialization_failed};
+use super::checked::Checked;
+use super::output::{JSON, VARY_ENCODING, not_modified, quoted, serialization_failed};
+use super::preconditions::check_document;
+use super::services::Services;
 use crate::gzip;
-use crate::headers::{accepts_gzip, is_not_modified, negotiate};
+use crate::headers::{accepts_gzip, if_none_match};
 use crate::platform::{Request, Response};
 use crate::problem::{Kind, Problem};
 use crate::values::Digest;
@@ -24,24 +27,25 @@ const HTML: &str = "text/html; charset=utf-8";
 const EXPLORER: &str = "/docs";
 
 /// GET /
-pub(super) fn home() -> Response {
+pub(super) fn home(_: &mut Checked<'_>, _: &Services<'_>) -> Result<Response, Problem> {
     // Not permanent, and revalidated: a later version may have a page of its own here.
-    Response::new(302).with_header("location", EXPLORER).with_header("cache-control", "no-cache")
+    Ok(Response::new(302).with_header("location", EXPLORER).with_header("cache-control", "no-cache"))
 }
 
 /// GET /openapi.json. Neither a 304 nor a response to HEAD touches the description.
-pub(super) fn openapi(request: &dyn Request) -> Result<Response, Problem> {
-    negotiate(request, &[JSON])?;
+pub(super) fn openapi(checked: &mut Checked<'_>, _: &Services<'_>) -> Result<Response, Problem> {
+    let request = checked.request;
     let compressed = accepts_gzip(request);
     // Each coding is a representation with its own entity tag (RFC 9110 §8.8.3.3).
     let (suffix, size) = if compressed { ("g", OPENAPI.len()) } else { ("", OPENAPI_SIZE) };
-    let tag = format!("\"{OPENAPI_DIGEST}{suffix}\"");
-    let unchanged = is_not_modified(request, &tag);
+    let tag = format!("{OPENAPI_DIGEST}{suffix}");
+    check_document(request, &tag)?;
+    let unchanged = if_none_match(request, &tag);
     let mut response = Response::new(200)
         .with_header("content-type", JSON)
         .with_header("cache-control", "public, max-age=300")
         .with_header("vary", VARY_ENCODING)
-        .with_header("etag", tag);
+        .with_header("etag", quoted(&tag));
     if unchanged {
         return Ok(not_modified(response));
     }
@@ -65,20 +69,19 @@ fn inflated() -> Result<Vec<u8>, Problem> {
 }
 
 /// GET /problems/{slug}: HTML if the client prefers it, otherwise JSON.
-pub(super) fn problem_page(request: &dyn Request, kind: Kind) -> Result<Response, Problem> {
+pub(super) fn problem_page(checked: &mut Checked<'_>, _: &Services<'_>) -> Result<Response, Problem> {
+    let Checked { request, offer, parameter, .. } = *checked;
+    let kind = Kind::from_slug(parameter)
+        .ok_or_else(|| Problem::new(Kind::NoSuchPath, "No kind of problem has this name."))?;
     let response =
         Response::new(200).with_header("cache-control", "public, max-age=3600").with_header("vary", "accept");
-    Ok(match negotiate(request, &[JSON, "text/html"])? {
-        JSON => {
-            let body = kind.to_json().map_err(|error| serialization_failed(&error))?;
-            cacheable_document(request, JSON, body, response)
-        }
-        _ => {
-            let response =
-                response.with_header("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
-            cacheable_document(request, HTML, kind.to_html(), response)
-        }
-    })
+    if offer == JSON {
+        let body = kind.to_json().map_err(|error| serialization_failed(&error))?;
+        return cacheable_document(request, JSON, body, response);
+    }
+    let policy = "default-src 'none'; frame-ancestors 'none'";
+    let response = response.with_header("content-security-policy", policy);
+    cacheable_document(request, HTML, kind.to_html(), response)
 }
 
 /// Adds content that changes only with the component. Its entity tag is a digest of the content.
@@ -87,9 +90,10 @@ fn cacheable_document(
     content_type: &'static str,
     body: Vec<u8>,
     response: Response,
-) -> Response {
-    let tag = format!("\"{}\"", Digest::compute(&[&body]));
-    let unchanged = is_not_modified(request, &tag);
-    let response = response.with_header("content-type", content_type).with_header("etag", tag);
-    if unchanged { not_modified(response) } else { Response { body, ..response } }
+) -> Result<Response, Problem> {
+    let tag = Digest::compute(&[&body]).to_string();
+    check_document(request, &tag)?;
+    let unchanged = if_none_match(request, &tag);
+    let response = response.with_header("content-type", content_type).with_header("etag", quoted(&tag));
+    Ok(if unchanged { not_modified(response) } else { Response { body, ..response } })
 }

@@ -4,22 +4,23 @@ use super::services::Services;
 use crate::json;
 use crate::platform::{BodyError, Request};
 use crate::problem::{Kind, Problem};
-use crate::router::Route;
 use crate::values::Uuid;
 
 /// The maximum size of a request body, in bytes: 1 MiB, as the contract states.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// Rejects a body whose Content-Length exceeds the limit, before it is read. If the operation does not use the body, the body
-/// is still read, because the limit of the host may be lower.
-pub(super) fn reject_large_body(route: &Route<'_>, request: &mut dyn Request) -> Result<(), Problem> {
+/// Rejects a body whose Content-Length exceeds the limit, before it is read, and then reads the body. One that the operation does
+/// not use is read, too, because the limit of the host may be lower; its content is dropped.
+pub(super) fn read_body(request: &mut dyn Request, is_used: bool) -> Result<Vec<u8>, Problem> {
     let content_length = request.header("content-length").into_iter().next();
+    // 64 bits: in WebAssembly, `usize` has 32.
     let content_length =
-        content_length.and_then(|length| std::str::from_utf8(length).ok()?.parse::<usize>().ok());
+        content_length.and_then(|length| std::str::from_utf8(length).ok()?.parse::<u64>().ok());
     match content_length {
-        Some(length) if length > MAX_BODY => Err(BodyError::TooLarge(MAX_BODY as u64).into()),
-        Some(1..) if !route.reads_body() => Ok(request.body(MAX_BODY).map(drop)?),
-        _ => Ok(()),
+        Some(length) if length > MAX_BODY as u64 => Err(BodyError::TooLarge(MAX_BODY as u64).into()),
+        Some(1..) if !is_used => Ok(request.body(MAX_BODY).map(|_| Vec::new())?),
+        _ if is_used => Ok(request.body(MAX_BODY)?),
+        _ => Ok(Vec::new()),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::platform::Request;
 use crate::problem::{Kind, Problem};
 
 /// Selects the offered media type that the client prefers; the first one if several have the same weight. Without an
-/// `Accept` header, every media type is acceptable.
+/// `Accept` header, or with one of which nothing can be read, every media type is acceptable: the header is advisory.
 ///
 /// # Errors
 /// [`Kind::NotAcceptable`] if no offered media type is acceptable.
@@ -17,7 +17,7 @@ pub(crate) fn negotiate(request: &dyn Request, offers: &[&'static str]) -> Resul
         .flat_map(split_list)
         .filter_map(Range::parse)
         .collect();
-    let weight = |offer: &str| match values.is_empty() {
+    let weight = |offer: &str| match ranges.is_empty() {
         true => MAX_WEIGHT,
         false => weight(&ranges, offer),
     };
@@ -54,7 +54,12 @@ impl Range {
     /// Parses an element; `None` if it is malformed. Malformed elements are ignored.
     fn parse(element: &str) -> Option<Self> {
         let (media_range, weight) = parse_weighted(element)?;
-        Some(Self { media_range, weight })
+        // `*` alone is how the HTTP client of Java writes `*/*`.
+        let is_range = media_range == "*"
+            || media_range
+                .split_once('/')
+                .is_some_and(|(kind, subtype)| !kind.is_empty() && !subtype.is_empty());
+        is_range.then_some(Self { media_range, weight })
     }
 
     /// How specifically the range matches an offer; `None` if it does not match.
@@ -63,7 +68,7 @@ impl Range {
         match self.media_range.as_str() {
             range if range == offer => Some(2),
             range if range.strip_suffix("/*") == Some(kind) => Some(1),
-            "*/*" => Some(0),
+            "*/*" | "*" => Some(0),
             _ => None,
         }
     }
@@ -79,16 +84,18 @@ pub(super) fn parse_weighted(element: &str) -> Option<(String, u16)> {
     Some((name.trim().to_ascii_lowercase(), weight))
 }
 
-/// Parses a weight (RFC 9110 §12.4.2), which is 0 to 1 with up to three decimals, into thousandths.
+/// Parses a weight (RFC 9110 §12.4.2), which is 0 to 1 with up to three decimals, into thousandths. `.2`, `1.` and more
+/// decimals are read, too.
 fn parse_weight(value: &str) -> Option<u16> {
     let (whole, decimals) = value.split_once('.').unwrap_or((value, ""));
-    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+    if value == "." || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let decimals: u16 = format!("{decimals:0<3}").parse().ok()?;
+    let thousandths = decimals.bytes().chain([b'0'; 3]).take(3);
+    let thousandths = thousandths.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match whole {
-        "0" => Some(decimals),
-        "1" if decimals == 0 => Some(MAX_WEIGHT),
+        "0" | "" if !value.is_empty() => Some(thousandths),
+        "1" if decimals.bytes().all(|digit| digit == b'0') => Some(MAX_WEIGHT),
         _ => None,
     }
 }
@@ -136,12 +143,16 @@ mod tests {
             ("0.5", Some(500)),
             ("0.123", Some(123)),
             ("0.", Some(0)),
+            (".2", Some(200)),
+            ("1.", Some(1000)),
+            ("0.1239", Some(123)),
+            ("1.0000", Some(1000)),
             ("1.001", None),
-            ("0.1234", None),
             ("2", None),
             ("-1", None),
             ("", None),
-            (".5", None),
+            (".", None),
+            ("0.x", None),
         ] {
             assert_eq!(parse_weight(text), expected, "{text}");
         }

@@ -3,35 +3,29 @@
 use crate::platform::Request;
 use crate::problem::{Kind, Problem};
 
-/// Checks that `If-Match`, if present, contains the current entity tag. Uses strong comparison (RFC 9110 §8.8.3.2), so a
-/// weak tag never matches.
+/// Whether `If-Match`, if present, contains an entity tag that matches, or is `*`. Uses strong comparison (RFC 9110 §8.8.3.2), so a
+/// weak tag never matches. Tags are passed without their quotes.
 ///
 /// # Errors
-/// [`Kind::PreconditionFailed`]; [`Kind::InvalidHeader`] if the header is malformed.
-pub(crate) fn check_if_match(request: &dyn Request, current: &str) -> Result<(), Problem> {
+/// [`Kind::InvalidHeader`] if the header is malformed.
+pub(crate) fn if_match(request: &dyn Request, matches: impl Fn(&[u8]) -> bool) -> Result<bool, Problem> {
     let values = request.header("if-match");
     if values.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     match parse_entity_tags(&values) {
         None => Err(Problem::new(
             Kind::InvalidHeader,
             "If-Match must be * or a list of entity tags in double quotes, such as \"3\".",
         )),
-        Some(EntityTags::Any) => Ok(()),
-        Some(EntityTags::List(tags)) if tags.iter().any(|(weak, tag)| !weak && tag == current.as_bytes()) => {
-            Ok(())
-        }
-        Some(EntityTags::List(_)) => Err(Problem::new(
-            Kind::PreconditionFailed,
-            format!("The order has changed: its entity tag is {current}, which If-Match does not contain."),
-        )),
+        Some(EntityTags::Any) => Ok(true),
+        Some(EntityTags::List(tags)) => Ok(tags.iter().any(|(weak, tag)| !weak && matches(tag))),
     }
 }
 
-/// Whether `If-None-Match` contains the current entity tag, so that the client already has the content. Uses weak
-/// comparison. A malformed header is ignored; at worst, the content is sent again.
-pub(crate) fn is_not_modified(request: &dyn Request, current: &str) -> bool {
+/// Whether `If-None-Match` contains the current entity tag, without its quotes. Uses weak comparison. A malformed header is ignored;
+/// at worst, the content is sent again.
+pub(crate) fn if_none_match(request: &dyn Request, current: &str) -> bool {
     let values = request.header("if-none-match");
     match parse_entity_tags(&values) {
         _ if values.is_empty() => false,
@@ -46,7 +40,7 @@ pub(crate) fn is_not_modified(request: &dyn Request, current: &str) -> bool {
 enum EntityTags {
     /// `*`
     Any,
-    /// For each tag, whether it is weak, and the tag with its quotes.
+    /// For each tag, whether it is weak, and the tag without its quotes.
     List(Vec<(bool, Vec<u8>)>),
 }
 
@@ -72,7 +66,7 @@ fn parse_entity_tags(lines: &[&[u8]]) -> Option<EntityTags> {
             if !inside.iter().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e | 0x80..)) {
                 return None;
             }
-            tags.push((weak, [b"\"", inside, b"\""].concat()));
+            tags.push((weak, inside.to_vec()));
             rest = after.get(1..)?.trim_ascii_start();
             if !rest.is_empty() && !rest.starts_with(b",") {
                 return None;
@@ -96,12 +90,12 @@ mod tests {
         for (line, expected) in [
             ("*", Some(EntityTags::Any)),
             (" * ", Some(EntityTags::Any)),
-            ("\"1\"", tags(&[(false, "\"1\"")])),
-            ("W/\"1\"", tags(&[(true, "\"1\"")])),
-            ("\"1\", \"2\",W/\"3\"", tags(&[(false, "\"1\""), (false, "\"2\""), (true, "\"3\"")])),
-            (",, \"1\" ,,", tags(&[(false, "\"1\"")])),
-            ("\"a,b\\\"", tags(&[(false, "\"a,b\\\"")])),
-            ("\"\"", tags(&[(false, "\"\"")])),
+            ("\"1\"", tags(&[(false, "1")])),
+            ("W/\"1\"", tags(&[(true, "1")])),
+            ("\"1\", \"2\",W/\"3\"", tags(&[(false, "1"), (false, "2"), (true, "3")])),
+            (",, \"1\" ,,", tags(&[(false, "1")])),
+            ("\"a,b\\\"", tags(&[(false, "a,b\\")])),
+            ("\"\"", tags(&[(false, "")])),
             ("", None),
             (" , ,", None),
             ("1", None),
@@ -116,7 +110,7 @@ mod tests {
             assert_eq!(parse_entity_tags(&[line.as_bytes()]), expected, "{line}");
         }
         let lines = ["\"1\"", "\"2\""].map(str::as_bytes);
-        assert_eq!(parse_entity_tags(&lines), tags(&[(false, "\"1\""), (false, "\"2\"")]));
+        assert_eq!(parse_entity_tags(&lines), tags(&[(false, "1"), (false, "2")]));
     }
 
     proptest! {

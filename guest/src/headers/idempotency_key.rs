@@ -7,7 +7,8 @@ use crate::problem::{Kind, Problem};
 const MAX_LENGTH: usize = 255;
 
 /// Reads the idempotency key of a request, if any (draft-ietf-httpapi-idempotency-key-header-07 §2.1). The draft requires a
-/// quoted string (RFC 9651 §3.3.3). Many clients send the key without quotes; that is accepted as the same key.
+/// quoted string (RFC 9651 §3.3.3), after which parameters are ignored. Many clients send the key without quotes; that is accepted
+/// as the same key.
 ///
 /// # Errors
 /// [`Kind::InvalidHeader`].
@@ -30,18 +31,17 @@ fn parse_key(value: &[u8]) -> Option<String> {
     let Some(quoted) = value.strip_prefix(b"\"") else {
         return value.iter().all(visible).then(|| String::from_utf8(value.to_vec()).ok())?;
     };
-    let inside = quoted.strip_suffix(b"\"")?;
     let mut key = String::new();
-    let mut bytes = inside.iter().copied();
-    while let Some(byte) = bytes.next() {
-        key.push(char::from(match byte {
-            b'\\' => bytes.next().filter(|escaped| matches!(escaped, b'"' | b'\\'))?,
-            b'"' => return None,
-            0x20..=0x7e => byte,
+    let mut bytes = quoted.iter();
+    loop {
+        key.push(char::from(match *bytes.next()? {
+            b'\\' => bytes.next().copied().filter(|escaped| matches!(escaped, b'"' | b'\\'))?,
+            // Its parameters (RFC 9651 §3.1.2) mean nothing.
+            b'"' => return matches!(bytes.as_slice().trim_ascii_start(), [] | [b';', ..]).then_some(key),
+            byte @ 0x20..=0x7e => byte,
             _ => return None,
         }));
     }
-    Some(key)
 }
 
 #[cfg(test)]
@@ -63,7 +63,10 @@ mod tests {
             ("\"a\"b\"", None),
             ("\"a\\b\"", None),
             ("\"a\\", None),
-            ("\"a\";p=1", None),
+            ("\"a\";p=1", Some("a")),
+            ("\"a;b\" ; p", Some("a;b")),
+            ("\"a\"x", None),
+            ("a;p=1", Some("a;p=1")),
             ("é", None),
             ("\"é\"", None),
         ] {

@@ -3,6 +3,7 @@
 //! A decoder returns `None` if and only if it has recorded an error, so that the caller can continue and find more.
 
 use super::errors::{FieldErrors, Path};
+use super::number::Number;
 use super::value::{Member, Value};
 
 /// The state of a member while its object is decoded: `None` if absent so far, `Some(None)` if invalid.
@@ -28,19 +29,20 @@ pub(crate) fn decode_object<'text>(
     errors: &mut FieldErrors,
 ) -> Option<Vec<Member<'text>>> {
     match value {
-        Value::Object(members) => Some(members),
+        Value::Object(object) => Some(Value::members(object)),
         other => type_mismatch("an object", &other, path, errors),
     }
 }
 
-/// Decodes an array into its elements.
+/// Decodes an array into its first elements, at most `max`, and the number of all.
 pub(crate) fn decode_array<'text>(
     value: Value<'text>,
+    max: usize,
     path: &Path<'_>,
     errors: &mut FieldErrors,
-) -> Option<Vec<Value<'text>>> {
+) -> Option<(Vec<Value<'text>>, usize)> {
     match value {
-        Value::Array(elements) => Some(elements),
+        Value::Array(array) => Some(Value::elements(array, max)),
         other => type_mismatch("an array", &other, path, errors),
     }
 }
@@ -62,7 +64,10 @@ where
     T: TryFrom<i64, Error = &'static str>,
 {
     match value {
-        Value::Integer(number) => record_error(T::try_from(*number), path, errors),
+        Value::Number(Number(text)) => match Number(text).whole() {
+            Some(whole) => record_error(T::try_from(whole), path, errors),
+            None => type_mismatch("a whole number", value, path, errors),
+        },
         other => type_mismatch("a whole number", other, path, errors),
     }
 }
@@ -82,6 +87,6 @@ fn type_mismatch<T>(
     path: &Path<'_>,
     errors: &mut FieldErrors,
 ) -> Option<T> {
-    errors.add(path, format!("must be {expected}, not {}", actual.type_name()));
+    errors.add_with(path, || format!("must be {expected}, not {}", actual.type_name()).into());
     None
 }

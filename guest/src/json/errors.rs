@@ -31,12 +31,17 @@ impl FieldErrors {
     ///
     /// The last name in the path comes from the client and may be long. The error for a long name points to the enclosing
     /// object, and its text quotes the start of the name.
-    pub(crate) fn add(&mut self, path: &Path<'_>, detail: impl Into<Cow<'static, str>>) {
+    pub(crate) fn add(&mut self, path: &Path<'_>, detail: &'static str) {
+        self.add_with(path, || detail.into());
+    }
+
+    /// Like [`add`](Self::add). The text is made only if there is room for it.
+    pub(crate) fn add_with(&mut self, path: &Path<'_>, detail: impl FnOnce() -> Cow<'static, str>) {
         if self.list.len() == MAX_ERRORS {
             self.truncated = true;
             return;
         }
-        let detail = detail.into();
+        let detail = detail();
         self.list.push(match path {
             Path::Member(parent, name) if let Some(start) = truncated_name(name) => FieldError {
                 pointer: parent.pointer(),
@@ -48,6 +53,11 @@ impl FieldErrors {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Whether there are more errors than are kept, so that looking for others is in vain.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated
     }
 
     /// The errors, at most [`MAX_ERRORS`], and whether there were more.

@@ -1,4 +1,4 @@
-//! Parsing a request body into a tree of values.
+//! Checking the text of a request body.
 //!
 //! The parser is serde_json. This module also rejects what serde_json accepts and the contract does not: duplicate
 //! members, a byte order mark and deep nesting.
@@ -9,13 +9,13 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::name::quote_name;
-use super::value::{Member, Value};
+use super::value::{Text, Value};
 
 /// The maximum nesting of arrays and objects. An order needs 3 levels. RFC 8259 §9 permits a limit; this one bounds the
 /// recursion to a small stack and is far below that of serde_json (128).
 pub(super) const MAX_DEPTH: u8 = 32;
 
-/// Parses one JSON value.
+/// Parses one JSON value. The whole text is checked, and nothing of it is copied.
 ///
 /// # Errors
 /// The error in the text, as one sentence for the client, with line and column where they are known.
@@ -35,19 +35,21 @@ pub(crate) fn parse(body: &[u8]) -> Result<Value<'_>, String> {
         return Err("The body is empty; a JSON object is required.".to_owned());
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    ValueSeed { depth_left: MAX_DEPTH }
+    Check { depth_left: MAX_DEPTH }
         .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
+        .and_then(|()| reader.end())
+        .and_then(|()| serde_json::from_str(text))
+        .map(Value::of)
         .map_err(|error| format!("The body cannot be parsed as JSON: {error}."))
 }
 
-/// Deserializes a [`Value`] and counts the levels of nesting that are left.
+/// Reads a value, and counts the levels of nesting that are left.
 #[derive(Clone, Copy)]
-struct ValueSeed {
+struct Check {
     depth_left: u8,
 }
 
-impl ValueSeed {
+impl Check {
     fn descend<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth_left.checked_sub(1) {
             Some(depth_left) => Ok(Self { depth_left }),
@@ -56,108 +58,66 @@ impl ValueSeed {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
-    type Value = Value<'de>;
+impl<'de> DeserializeSeed<'de> for Check {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed {
-    type Value = Value<'de>;
+impl<'de> Visitor<'de> for Check {
+    type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Bool)
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Integer(number))
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)))
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
     }
 
-    /// Called for a number with a fraction or an exponent, and for one that exceeds 64 bits.
-    fn visit_f64<E>(self, number: f64) -> Result<Value<'de>, E> {
-        if number.fract() != 0.0 {
-            return Ok(Value::Fraction);
-        }
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "the number is whole, and the cast saturates at the bounds of i64"
-        )]
-        let number = number as i64;
-        Ok(Value::Integer(number))
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(Value::String(Cow::Owned(text.to_owned())))
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::String(Cow::Borrowed(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
         let nested = self.descend()?;
-        let mut array = Vec::new();
-        while let Some(element) = elements.next_element_seed(nested)? {
-            array.push(element);
-        }
-        Ok(Value::Array(array))
+        while elements.next_element_seed(nested)?.is_some() {}
+        Ok(())
     }
 
-    /// Sorts the members to find duplicate names in less than quadratic time, without hashing names chosen by the client.
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value<'de>, A::Error> {
+    /// Sorts the names to find duplicates in less than quadratic time, without hashing names chosen by the client.
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let nested = self.descend()?;
-        let mut object: Vec<Member<'de>> = Vec::new();
-        while let Some(name) = members.next_key_seed(NameSeed)? {
-            object.push((name, members.next_value_seed(nested)?));
+        let mut names: Vec<Cow<'de, str>> = Vec::new();
+        while let Some(Text(name)) = members.next_key()? {
+            names.push(name);
+            members.next_value_seed(nested)?;
         }
-        object.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        for ((name, _), (next, _)) in object.iter().zip(object.iter().skip(1)) {
+        names.sort_unstable();
+        for (name, next) in names.iter().zip(names.iter().skip(1)) {
             if name == next {
                 let name = quote_name(name);
                 return Err(A::Error::custom(format_args!("duplicate member {name} in the object ending")));
             }
         }
-        Ok(Value::Object(object))
-    }
-}
-
-/// Deserializes the name of a member, borrowed if possible.
-struct NameSeed;
-
-impl<'de> DeserializeSeed<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NameSeed {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a name")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cow<'de, str>, E> {
-        Ok(Cow::Borrowed(text))
+        Ok(())
     }
 }

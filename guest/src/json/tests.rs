@@ -1,45 +1,11 @@
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
+use proptest::prelude::{prop_assert, proptest};
 
 use super::errors::{FieldErrors, Path};
 use super::name::quote_name;
 use super::parse::{MAX_DEPTH, parse};
 use super::value::Value;
-
-/// "JSON integers may be written `2` or `2.0`, as JSON Schema has it".
-#[test]
-fn whole_numbers_and_fractions_are_distinguished_in_any_notation() {
-    for (text, expected) in [
-        ("2", Value::Integer(2)),
-        ("2.0", Value::Integer(2)),
-        ("2.000", Value::Integer(2)),
-        ("1e2", Value::Integer(100)),
-        ("1E+2", Value::Integer(100)),
-        ("2000e-3", Value::Integer(2)),
-        ("0.2e1", Value::Integer(2)),
-        ("-0", Value::Integer(0)),
-        ("-0.0", Value::Integer(0)),
-        ("-7", Value::Integer(-7)),
-        ("9007199254740993", Value::Integer(9_007_199_254_740_993)),
-        ("9223372036854775807", Value::Integer(i64::MAX)),
-        ("-9223372036854775808", Value::Integer(i64::MIN)),
-        ("9223372036854775808", Value::Integer(i64::MAX)),
-        ("18446744073709551615", Value::Integer(i64::MAX)),
-        ("18446744073709551616", Value::Integer(i64::MAX)),
-        ("-9223372036854775809", Value::Integer(i64::MIN)),
-        ("1e300", Value::Integer(i64::MAX)),
-        ("-1e300", Value::Integer(i64::MIN)),
-        ("2.5", Value::Fraction),
-        ("1e-1", Value::Fraction),
-        ("25e-1", Value::Fraction),
-        ("-0.000001", Value::Fraction),
-        ("5e-324", Value::Fraction),
-    ] {
-        assert_eq!(parse(text.as_bytes()), Ok(expected), "{text}");
-    }
-}
 
 #[test]
 fn number_literals_outside_the_json_grammar_are_rejected() {
@@ -91,7 +57,7 @@ fn lone_surrogates_are_rejected_and_pairs_accepted() {
     for text in [r#""\ud800""#, r#""\udc00""#, r#""\ud83dx""#, r#""\ud83d\u0041""#, r#"{"\ud800":1}"#] {
         assert!(parse(text.as_bytes()).is_err(), "{text}");
     }
-    assert_eq!(parse(br#""\ud83d\ude00""#), Ok(Value::String(Cow::Borrowed("😀"))));
+    assert!(matches!(parse(br#""\ud83d\ude00""#), Ok(Value::String(text)) if text == "😀"));
 }
 
 #[test]
@@ -182,26 +148,53 @@ fn paths_are_written_as_json_pointers() {
     }
 }
 
-/// Whether the tree equals that of serde_json, apart from the representation of numbers.
-fn same(value: &Value<'_>, other: &serde_json::Value) -> bool {
+/// Whether the value equals that of serde_json, apart from the representation of numbers.
+fn same(value: Value<'_>, other: &serde_json::Value) -> bool {
     match (value, other) {
         (Value::Null, serde_json::Value::Null) | (Value::Bool, serde_json::Value::Bool(_)) => true,
-        (Value::Integer(number), serde_json::Value::Number(other)) => {
-            other.as_i64().is_none_or(|other| *number == other)
+        (Value::Number(number), serde_json::Value::Number(other)) => match number.whole() {
+            Some(whole) => other.as_i64().is_none_or(|other| whole == other),
+            None => true,
+        },
+        (Value::String(text), serde_json::Value::String(other)) => text == *other,
+        (Value::Array(array), serde_json::Value::Array(others)) => {
+            let (elements, count) = Value::elements(array, usize::MAX);
+            count == others.len()
+                && elements.len() == count
+                && elements.into_iter().zip(others).all(|(one, other)| same(one, other))
         }
-        (Value::Fraction, serde_json::Value::Number(other)) => {
-            other.as_f64().is_some_and(|it| it.fract() != 0.0)
-        }
-        (Value::String(text), serde_json::Value::String(other)) => text == other,
-        (Value::Array(elements), serde_json::Value::Array(others)) => {
-            elements.len() == others.len() && elements.iter().zip(others).all(|(one, other)| same(one, other))
-        }
-        (Value::Object(members), serde_json::Value::Object(others)) => {
+        (Value::Object(object), serde_json::Value::Object(others)) => {
+            let members = Value::members(object);
             members.len() == others.len()
-                && members.iter().all(|(name, one)| others.get(&**name).is_some_and(|other| same(one, other)))
+                && members
+                    .into_iter()
+                    .all(|(name, one)| others.get(&*name).is_some_and(|other| same(one, other)))
         }
         _ => false,
     }
+}
+
+/// A body with a megabyte of mistakes is answered as quickly as one with fifty: no text is made that nobody gets.
+#[test]
+fn the_texts_of_errors_that_are_not_listed_are_not_made() {
+    let mut errors = FieldErrors::default();
+    let mut made = 0;
+    for _ in 0..1000 {
+        errors.add_with(&Path::Root, || {
+            made += 1;
+            "wrong".into()
+        });
+    }
+    assert!(errors.is_truncated());
+    assert_eq!((made, errors.into_parts().0.len()), (50, 50));
+}
+
+#[test]
+fn the_elements_of_an_array_beyond_those_asked_for_are_counted() {
+    let body = format!("[{}0]", "0,".repeat(500_000));
+    let Ok(Value::Array(array)) = parse(body.as_bytes()) else { panic!("it is an array") };
+    let (elements, count) = Value::elements(array, 100);
+    assert_eq!((elements.len(), count), (100, 500_001));
 }
 
 proptest! {
@@ -213,38 +206,13 @@ proptest! {
     #[test]
     fn near_json_is_parsed_like_serde_json(text in "([\\[\\]{}:, 0-9.eE\"a\\\\u+-]|null|true|\"a\":){0,40}") {
         if let Ok(value) = parse(text.as_bytes()) {
-            prop_assert!(same(&value, &serde_json::from_str(&text).unwrap()), "{:?}", value);
+            prop_assert!(same(value, &serde_json::from_str(&text).unwrap()));
         }
     }
 
     #[test]
     fn every_string_is_parsed(text: String) {
         let body = serde_json::to_vec(&text).unwrap();
-        prop_assert_eq!(parse(&body), Ok(Value::String(Cow::Owned(text))));
-    }
-
-    #[test]
-    fn every_notation_of_a_whole_number_is_equal(number in -1_000_000_000_000..1_000_000_000_000_i64, count in 0_usize..5) {
-        let zeros = "0".repeat(count);
-        for text in [
-            format!("{number}"),
-            format!("{number}.0{zeros}"),
-            format!("{number}e0"),
-            format!("{number}{zeros}E-{count}"),
-        ] {
-            prop_assert_eq!(parse(text.as_bytes()), Ok(Value::Integer(number)), "{}", text);
-        }
-    }
-
-    #[test]
-    fn a_number_with_decimals_is_a_fraction(number in -1_000_000_000..1_000_000_000_i64, fraction in 1..1_000_000_u32) {
-        let text = format!("{number}.{fraction:06}");
-        prop_assert_eq!(parse(text.as_bytes()), Ok(Value::Fraction));
-    }
-
-    #[test]
-    fn every_integer_is_exact(number in any::<i64>()) {
-        let text = number.to_string();
-        prop_assert_eq!(parse(text.as_bytes()), Ok(Value::Integer(number)));
+        prop_assert!(matches!(parse(&body), Ok(Value::String(parsed)) if parsed == text));
     }
 }

@@ -59,6 +59,8 @@ fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<New
     let root = Path::Root;
     let (mut customer, mut currency, mut items) = (None, None, None);
     let (mut notes, mut metadata): (Slot<_>, Slot<_>) = (None, None);
+    #[cfg(feature = "next")]
+    let mut priority: Slot<_> = None;
     for (name, value) in decode_object(document, &root, errors)? {
         let path = root.member(&name);
         match &*name {
@@ -66,7 +68,9 @@ fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<New
             "currency" => currency = Some(decode_currency(value, &path, errors)),
             "items" => items = Some(decode_items(value, &path, errors)),
             // Clients that write every member of a class write null for an optional one that is not set.
-            "notes" | "metadata" if value == Value::Null => {}
+            "notes" | "metadata" if matches!(value, Value::Null) => {}
+            #[cfg(feature = "next")]
+            "priority" => priority = Some(decode_text(value, &path, errors)),
             "notes" => notes = Some(decode_text(value, &path, errors)),
             "metadata" => metadata = Some(decode_metadata(value, &path, errors)),
             _ => errors.add(&path, "is not a member of a new order"),
@@ -79,6 +83,8 @@ fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<New
         customer: customer?,
         currency: currency?,
         items: items?,
+        #[cfg(feature = "next")]
+        priority: priority.flatten(),
         notes: notes.flatten(),
         metadata: metadata.flatten(),
     })
@@ -101,27 +107,40 @@ fn decode_currency(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) 
     decode_text(value, path, errors).map(|InForce(currency)| currency)
 }
 
+/// So many elements of an order's items are checked. The others are only counted: an order may have 100.
+const MAX_CHECKED_ITEMS: usize = 1000;
+
 fn decode_items(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Items> {
-    let elements = decode_array(value, path, errors)?;
-    if !Items::allows(elements.len()) {
-        errors.add(path, format!("{}, not {}", Items::RULE, elements.len()));
+    let (elements, count) = decode_array(value, MAX_CHECKED_ITEMS, path, errors)?;
+    if !Items::allows(count) {
+        errors.add_with(path, || format!("{}, not {count}", Items::RULE).into());
     }
     let mut items = Vec::new();
     for (index, element) in elements.into_iter().enumerate() {
+        if errors.is_truncated() {
+            return None;
+        }
         items.extend(decode_item(element, &path.element(index), errors));
     }
-    // An invalid count has been recorded above.
-    Items::try_from(items).ok()
+    // An invalid count or item has been recorded above.
+    if !Items::allows(count) || items.len() < count {
+        return None;
+    }
+    record_error(Items::try_from(items), path, errors)
 }
 
 fn decode_item(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Item> {
     let (mut sku, mut item_name, mut quantity, mut unit_price) = (None, None, None, None);
+    #[cfg(feature = "next")]
+    let mut gift = None;
     for (name, value) in decode_object(value, path, errors)? {
         let path = path.member(&name);
         match &*name {
             "sku" => sku = Some(decode_text(value, &path, errors)),
-            "name" if value == Value::Null => {}
+            "name" if matches!(value, Value::Null) => {}
             "name" => item_name = decode_text(value, &path, errors),
+            #[cfg(feature = "next")]
+            "gift" => gift = decode_text(value, &path, errors),
             "quantity" => quantity = Some(decode_number(&value, &path, errors)),
             "unit_price" => unit_price = Some(decode_number(&value, &path, errors)),
             _ => errors.add(&path, "is not a member of an item"),
@@ -130,7 +149,14 @@ fn decode_item(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> O
     let sku = require_member(sku, path, "sku", errors);
     let quantity = require_member(quantity, path, "quantity", errors);
     let unit_price = require_member(unit_price, path, "unit_price", errors);
-    Some(Item { sku: sku?, name: item_name, quantity: quantity?, unit_price: unit_price? })
+    Some(Item {
+        sku: sku?,
+        name: item_name,
+        quantity: quantity?,
+        unit_price: unit_price?,
+        #[cfg(feature = "next")]
+        gift,
+    })
 }
 
 fn decode_patch(document: Value<'_>, errors: &mut FieldErrors) -> Option<Patch> {
@@ -144,8 +170,8 @@ fn decode_patch(document: Value<'_>, errors: &mut FieldErrors) -> Option<Patch> 
             ("metadata", Value::Null) => patch.metadata = Some(MetadataPatch::Remove),
             ("metadata", value) => patch.metadata = decode_metadata_patch(value, &path, errors),
             (
-                "id" | "status" | "version" | "customer" | "currency" | "items" | "total" | "created_at"
-                | "updated_at",
+                "id" | "status" | "version" | "customer" | "currency" | "items" | "total" | "tracking"
+                | "reason" | "created_at" | "updated_at",
                 _,
             ) => errors.add(&path, "cannot be changed; only notes and metadata can"),
             _ => errors.add(&path, "is not a member of an order"),
@@ -161,6 +187,9 @@ fn decode_metadata_patch(
 ) -> Option<MetadataPatch> {
     let mut members = BTreeMap::new();
     for (name, value) in decode_object(value, path, errors)? {
+        if errors.is_truncated() {
+            return None;
+        }
         let path = path.member(&name);
         let value = match value {
             Value::Null => Some(None),
@@ -191,10 +220,13 @@ fn decode_transition(action: Action, document: Value<'_>, errors: &mut FieldErro
 fn decode_metadata(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Metadata> {
     let members = decode_object(value, path, errors)?;
     if !Metadata::allows(members.len()) {
-        errors.add(path, format!("{}, not {}", Metadata::RULE, members.len()));
+        errors.add_with(path, || format!("{}, not {}", Metadata::RULE, members.len()).into());
     }
     let mut metadata = BTreeMap::new();
     for (name, value) in members {
+        if errors.is_truncated() {
+            return None;
+        }
         let path = path.member(&name);
         let value = decode_text::<MetadataValue>(value, &path, errors);
         let name = record_error(MetadataName::try_from(name.clone().into_owned()), &path, errors);

@@ -2,23 +2,23 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::text::deserialize_text;
 use super::timestamp::Timestamp;
 use crate::values::{AsciiText, Uuid};
 
-/// Identifies an order: a version 7 UUID that the service generates. Ids sort by the time of creation.
+/// Identifies an order: a version 7 UUID that the service generates. Ids sort by the time of creation, to a quarter of a
+/// microsecond.
 ///
 /// Parsing checks the form of the UUID, not its version. A UUID of another version is valid and matches no order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OrderId(Uuid);
 
 impl OrderId {
-    /// A new id for an order created at this time.
+    /// A new id for an order created at this time, and this many nanoseconds after its last millisecond.
     #[must_use]
-    pub const fn new(created_at: Timestamp, random: [u8; 16]) -> Self {
-        Self(Uuid::v7(created_at.unix_ms(), random))
+    pub const fn new(created_at: Timestamp, sub_ms_ns: u32, random: [u8; 16]) -> Self {
+        Self(Uuid::v7(created_at.unix_ms(), sub_ms_ns, random))
     }
 
     /// The last millisecond since the epoch that fits into the 48 bits of an id.
@@ -59,6 +59,11 @@ impl OrderId {
     pub fn parse(text: &str) -> Option<Self> {
         Uuid::parse(text).map(Self)
     }
+
+    /// Parses the text form in any case, as in a path (RFC 9562 §4).
+    pub(crate) fn parse_any_case(text: &str) -> Option<Self> {
+        Self::parse(&text.to_ascii_lowercase())
+    }
 }
 
 impl fmt::Display for OrderId {
@@ -73,21 +78,7 @@ impl Serialize for OrderId {
     }
 }
 
-impl<'de> Deserialize<'de> for OrderId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_text(deserializer)
-    }
-}
-
-impl TryFrom<&str> for OrderId {
-    type Error = &'static str;
-
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        Self::parse(text).ok_or("must be a UUID in lower case")
-    }
-}
-
-/// The version of an order, counted from 1. The entity tag is this number in quotes (RFC 9110 §8.8.3).
+/// The version of an order, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version(u64);
 

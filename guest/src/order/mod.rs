@@ -1,20 +1,23 @@
-//! Orders. Values are parsed, not validated later: a value of one of these types satisfies the rules of the contract.
+//! Orders. Requests are parsed, not validated later: a value of a type in `fields` satisfies the rules of the contract. What is
+//! stored may be wider than that.
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `text` | deserialization from a borrowed string |
 //! | `timestamp` | `Timestamp`: the points in time that the service writes |
 //! | `date_time` | `DateTime`: the points in time that clients send, in any form of RFC 3339 |
 //! | `currency` | `Currency`: ISO 4217 |
-//! | `fields` | the types of an order's members, each with its rule |
+//! | `characters` | which characters texts may have |
+//! | `fields` | the types of the members of a request, each with its rule |
 //! | `identity` | `OrderId` and [`Version`] |
 //! | `status` | `Status` and [`Action`]: the state machine of an order |
 //! | `event` | `Event`: an entry in the history of an order |
 //! | `model` | `Order` and [`NewOrder`] |
-//! | `transition` | `Transition`: moving an order to another status |
-//! | `patch` | `Patch`: changing notes and metadata by a JSON merge patch |
+//! | `transition` | `Transition`: a request to move an order to another status |
+//! | `patch` | `Patch`: a JSON merge patch of notes and metadata |
+//! | `stored` | `StoredOrder`: an order that any version may have written, and the changes to it |
 //! | `decode` | the request bodies that describe a new order, a patch or a transition |
 
+mod characters;
 mod currency;
 mod date_time;
 mod decode;
@@ -24,7 +27,7 @@ mod identity;
 mod model;
 mod patch;
 mod status;
-mod text;
+mod stored;
 mod timestamp;
 mod transition;
 
@@ -39,5 +42,7 @@ pub use self::identity::{OrderId, Version};
 pub use self::model::{NewOrder, Order};
 pub use self::patch::{MetadataPatch, Patch};
 pub use self::status::{Action, Status};
+pub(crate) use self::stored::LAYOUT_MEMBER;
+pub use self::stored::{ChangeError, StoredOrder};
 pub use self::timestamp::Timestamp;
-pub use self::transition::{Transition, TransitionNotAllowed};
+pub use self::transition::Transition;

@@ -1,6 +1,6 @@
 //! Orders.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::currency::Currency;
 use super::event::{Event, EventKind};
@@ -9,10 +9,8 @@ use super::identity::{OrderId, Version};
 use super::status::Status;
 use super::timestamp::Timestamp;
 
-/// An order. The same serialized form is stored and sent to clients.
-///
-/// Deserialization ignores unknown members: a newer version of the service may have written them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A new order, as it is stored and sent to clients. What is stored later is a [`StoredOrder`](super::StoredOrder).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Order {
     /// Identifies the order. It never changes.
     pub id: OrderId,
@@ -28,11 +26,15 @@ pub struct Order {
     pub items: Items,
     /// Σ quantity × unit price.
     pub total: Amount,
+    /// How urgent the order is.
+    #[cfg(feature = "next")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<super::fields::Sku>,
     /// Free text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<Notes>,
     /// Members defined by the client.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Metadata>,
     /// When the order was created: the time in its id.
     pub created_at: Timestamp,
@@ -41,35 +43,26 @@ pub struct Order {
 }
 
 impl Order {
-    /// Creates an order, together with its first event.
+    /// Creates an order, together with its first event. `sub_ms_ns` are the nanoseconds since the last millisecond.
     #[must_use]
-    pub fn create(new: NewOrder, now: Timestamp, random: [u8; 16]) -> (Self, Event) {
+    pub fn create(new: NewOrder, now: Timestamp, sub_ms_ns: u32, random: [u8; 16]) -> (Self, Event) {
         let order = Self {
-            id: OrderId::new(now, random),
+            id: OrderId::new(now, sub_ms_ns, random),
             status: Status::Pending,
             version: Version::FIRST,
             total: new.items.total(),
             customer: new.customer,
             currency: new.currency,
             items: new.items,
+            #[cfg(feature = "next")]
+            priority: new.priority,
             notes: new.notes,
             metadata: new.metadata,
             created_at: now,
             updated_at: now,
         };
-        let event = order.latest_event(EventKind::Created);
+        let event = Event::new(order.version, EventKind::Created, now);
         (order, event)
-    }
-
-    /// The event for the change that led to the present version.
-    pub(super) const fn latest_event(&self, kind: EventKind) -> Event {
-        Event::new(self.version, kind, self.updated_at)
-    }
-
-    /// Increments the version. `updated_at` never decreases, even if the clock goes backwards.
-    pub(super) fn record_change(&mut self, now: Timestamp) {
-        self.version = self.version.next();
-        self.updated_at = self.updated_at.max(now);
     }
 }
 
@@ -82,6 +75,9 @@ pub struct NewOrder {
     pub currency: Currency,
     /// What is ordered.
     pub items: Items,
+    /// How urgent the order is.
+    #[cfg(feature = "next")]
+    pub priority: Option<super::fields::Sku>,
     /// Free text.
     pub notes: Option<Notes>,
     /// Members defined by the client.

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// The status of an order: pending → confirmed → shipped → delivered; pending or confirmed → cancelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Created, not processed yet.
@@ -18,12 +18,22 @@ pub enum Status {
     Delivered,
     /// Cancelled before shipping. Final.
     Cancelled,
+    /// Sent back. Final.
+    #[cfg(feature = "next")]
+    Returned,
 }
 
 impl Status {
     /// All statuses.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Confirmed, Self::Shipped, Self::Delivered, Self::Cancelled];
+    pub const ALL: &[Self] = &[
+        Self::Pending,
+        Self::Confirmed,
+        Self::Shipped,
+        Self::Delivered,
+        Self::Cancelled,
+        #[cfg(feature = "next")]
+        Self::Returned,
+    ];
 
     /// The name, as in JSON.
     #[must_use]
@@ -34,13 +44,15 @@ impl Status {
             Self::Shipped => "shipped",
             Self::Delivered => "delivered",
             Self::Cancelled => "cancelled",
+            #[cfg(feature = "next")]
+            Self::Returned => "returned",
         }
     }
 
     /// The status with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.name() == name)
+        Self::ALL.iter().copied().find(|status| status.name() == name)
     }
 
     /// The actions that an order in this status allows. A final status allows none.
@@ -50,7 +62,13 @@ impl Status {
             Self::Pending => &[Action::Confirm, Action::Cancel],
             Self::Confirmed => &[Action::Ship, Action::Cancel],
             Self::Shipped => &[Action::Deliver],
-            Self::Delivered | Self::Cancelled => &[],
+            #[cfg(feature = "next")]
+            Self::Delivered => &[Action::Return],
+            #[cfg(feature = "next")]
+            Self::Returned => &[],
+            #[cfg(not(feature = "next"))]
+            Self::Delivered => &[],
+            Self::Cancelled => &[],
         }
     }
 }
@@ -73,11 +91,21 @@ pub enum Action {
     Deliver,
     /// Cancels the order.
     Cancel,
+    /// Records that the customer has sent the order back.
+    #[cfg(feature = "next")]
+    Return,
 }
 
 impl Action {
     /// All actions.
-    pub const ALL: [Self; 4] = [Self::Confirm, Self::Ship, Self::Deliver, Self::Cancel];
+    pub const ALL: &[Self] = &[
+        Self::Confirm,
+        Self::Ship,
+        Self::Deliver,
+        Self::Cancel,
+        #[cfg(feature = "next")]
+        Self::Return,
+    ];
 
     /// The name, as in a path and in JSON.
     #[must_use]
@@ -87,13 +115,15 @@ impl Action {
             Self::Ship => "ship",
             Self::Deliver => "deliver",
             Self::Cancel => "cancel",
+            #[cfg(feature = "next")]
+            Self::Return => "return",
         }
     }
 
     /// The action with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.name() == name)
+        Self::ALL.iter().copied().find(|action| action.name() == name)
     }
 
     /// The status that the action leads to.
@@ -104,6 +134,8 @@ impl Action {
             Self::Ship => Status::Shipped,
             Self::Deliver => Status::Delivered,
             Self::Cancel => Status::Cancelled,
+            #[cfg(feature = "next")]
+            Self::Return => Status::Returned,
         }
     }
 }
@@ -114,11 +146,11 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for status in Status::ALL {
+        for status in Status::ALL.iter().copied() {
             assert_eq!(Status::from_name(status.name()), Some(status));
             assert_eq!(serde_json::to_value(status).unwrap(), status.name());
         }
-        for action in Action::ALL {
+        for action in Action::ALL.iter().copied() {
             assert_eq!(Action::from_name(action.name()), Some(action));
             assert_eq!(serde_json::to_value(action).unwrap(), action.name());
         }
@@ -130,7 +162,8 @@ mod tests {
     fn the_transitions_are_those_of_the_contract() {
         use Status::{Cancelled, Confirmed, Delivered, Pending, Shipped};
         let transitions: Vec<_> = Status::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .flat_map(|from| from.allowed_actions().iter().map(move |action| (from, action.target())))
             .collect();
         assert_eq!(

@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-use super::text::deserialize_text;
 use crate::values::AsciiText;
 
 /// Milliseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
 /// The text form is UTC with exactly three decimals and `Z`: `2026-11-22T12:30:06.000Z` (RFC 3339 §5.6). It has 24 bytes
 /// and sorts by time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Timestamp(u64);
 
 /// Length of the text form, in bytes.
@@ -56,7 +56,7 @@ impl Timestamp {
     }
 
     /// Parses only the form that [`Timestamp::text`] writes.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let number = |from: usize, to: usize| -> Option<u64> {
             let digits = text.get(from..to)?;
             digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
@@ -84,17 +84,11 @@ impl Serialize for Timestamp {
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserialize_text(deserializer)
-    }
-}
-
-impl TryFrom<&str> for Timestamp {
+impl TryFrom<String> for Timestamp {
     type Error = &'static str;
 
-    fn try_from(text: &str) -> Result<Self, Self::Error> {
-        Self::parse(text).ok_or("must be a time such as 2026-11-22T12:30:06.000Z")
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("must be a time such as 2026-11-22T12:30:06.000Z")
     }
 }
 

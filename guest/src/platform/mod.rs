@@ -2,7 +2,7 @@
 //!
 //! | File | Contents |
 //! |---|---|
-//! | `clock` | `Clock` and [`Random`] |
+//! | `clock` | `Clock`, [`WallTime`] and [`Random`] |
 //! | `request` | `Request` and [`Response`]: HTTP as the handlers see it |
 //!
 //! The store has its own folder: [`crate::store`].
@@ -10,5 +10,5 @@
 mod clock;
 mod request;
 
-pub use self::clock::{Clock, Random};
+pub use self::clock::{Clock, Random, WallTime};
 pub use self::request::{BodyError, Request, Response};

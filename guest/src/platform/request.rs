@@ -44,12 +44,14 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The cause of a failure. It is logged and never sent to the client.
     pub cause: Option<String>,
+    /// Whether this request is one that fills an index after the response: see [`fill_indexes`](crate::handlers::fill_indexes).
+    pub fills_indexes: bool,
 }
 
 impl Response {
     /// A response without header fields and content.
     pub(crate) const fn new(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), cause: None }
+        Self { status, headers: Vec::new(), body: Vec::new(), cause: None, fills_indexes: false }
     }
 
     /// Adds a header field. `name` is lower case.

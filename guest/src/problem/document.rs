@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::kind::Kind;
-use crate::json::{FieldError, FieldErrors};
-use crate::order::{Action, Status, TransitionNotAllowed};
+use crate::json::{FieldError, FieldErrors, Path};
+use crate::order::{Action, ChangeError, Status};
 use crate::platform::{BodyError, Response};
 use crate::repo::RepoError;
 
@@ -27,9 +27,9 @@ struct Parts {
 /// The present status of an order that does not allow an action, and the actions that it does allow.
 ///
 /// The member is not called `status` because RFC 9457 §3.1.2 uses that name for the status code.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Serialize)]
 struct StatusConflict {
-    order_status: Status,
+    order_status: String,
     allowed: &'static [Action],
 }
 
@@ -56,6 +56,18 @@ impl Problem {
     pub(crate) fn with_cause(mut self, cause: String) -> Self {
         self.0.cause = Some(cause);
         self
+    }
+
+    /// The status of an order does not allow what was asked for.
+    fn conflict(detail: String, order_status: String, allowed: &'static [Action]) -> Self {
+        let mut problem = Self::new(Kind::TransitionNotAllowed, detail);
+        problem.0.conflict = Some(StatusConflict { order_status, allowed });
+        problem
+    }
+
+    /// Whether the problem is the content of the request, 400 or 422.
+    pub(crate) const fn is_about_content(&self) -> bool {
+        matches!(self.0.kind.status(), 400 | 422)
     }
 
     /// The response with the problem document. `instance` is the path of the request.
@@ -111,18 +123,33 @@ impl From<FieldErrors> for Problem {
     }
 }
 
-impl From<TransitionNotAllowed> for Problem {
-    fn from(TransitionNotAllowed { status }: TransitionNotAllowed) -> Self {
-        let allowed = status.allowed_actions();
-        let detail = if allowed.is_empty() {
-            format!("The order is {status}, which is a final status.")
-        } else {
-            let names: Vec<_> = allowed.iter().map(|action| action.name()).collect();
-            format!("The order is {status}. Allowed actions: {}.", names.join(", "))
-        };
-        let mut problem = Self::new(Kind::TransitionNotAllowed, detail);
-        problem.0.conflict = Some(StatusConflict { order_status: status, allowed });
-        problem
+impl From<ChangeError> for Problem {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NotAllowed { status, allowed } => {
+                let detail = match (allowed, Status::from_name(&status)) {
+                    ([], Some(_)) => format!("The order is {status}, which is a final status."),
+                    ([], None) => format!("The order is {status}, which allows no action of this version."),
+                    _ => {
+                        let names: Vec<_> = allowed.iter().map(|action| action.name()).collect();
+                        format!("The order is {status}. Allowed actions: {}.", names.join(", "))
+                    }
+                };
+                Self::conflict(detail, status, allowed)
+            }
+            ChangeError::HappenedOtherwise { status, member } => {
+                let detail = format!("The order is {status} already, with another {member}.");
+                Self::conflict(detail, status.name().to_owned(), status.allowed_actions())
+            }
+            ChangeError::Metadata(rule) => {
+                let mut errors = FieldErrors::default();
+                errors.add_with(&Path::Root.member("metadata"), || format!("{rule} after the merge").into());
+                errors.into()
+            }
+            ChangeError::Encoding(error) => {
+                Self::new(Kind::InternalError, "The order cannot be written.").with_cause(error.to_string())
+            }
+        }
     }
 }
 
@@ -148,6 +175,9 @@ impl From<RepoError> for Problem {
             )
             .with_header("retry-after", "1")
             .with_cause(cause),
+            RepoError::TooLarge(cause) => {
+                Self::new(Kind::InternalError, "The store accepts no more in one call.").with_cause(cause)
+            }
             RepoError::Corrupt { key, cause } => {
                 Self::new(Kind::InternalError, "A stored record cannot be read or written.")
                     .with_cause(format!("record {key}: {cause}"))

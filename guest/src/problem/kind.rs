@@ -109,13 +109,13 @@ impl Kind {
                 "no-such-path",
                 404,
                 "No resource at this path",
-                "No resource has this path. Paths are matched exactly: lower case, without a trailing slash.",
+                "No resource has this path. Paths are matched exactly: lower case but for ids, without a trailing slash.",
             ),
             Self::OrderNotFound => (
                 "order-not-found",
                 404,
                 "Order not found",
-                "No order has this id. The id of an order is the lower-case UUID in the response that created it.",
+                "No order has this id. The id of an order is the UUID in the response that created it.",
             ),
             Self::MethodNotAllowed => (
                 "method-not-allowed",
@@ -135,23 +135,24 @@ impl Kind {
                 409,
                 "The order's status does not allow the action",
                 "An order moves from pending to confirmed, shipped and delivered. It can be cancelled while it is \
-                 pending or confirmed. The member order_status of the problem contains the present status, and \
+                 pending or confirmed. What has happened cannot happen again with another tracking or reason. The member order_status of the problem contains the present status, and \
                  allowed lists the actions that this status allows.",
             ),
             Self::ConcurrentChange => (
                 "concurrent-change",
                 409,
                 "Concurrent changes to the order",
-                "Other requests changed the order at the same time, and every attempt to apply this change \
-                 conflicted with them. Nothing was changed. Retry the request.",
+                "Other requests changed the order at the same time, and every attempt to apply this change, for up to \
+                 5 seconds, conflicted with them. Nothing was changed. Retry the request after the time in the \
+                 Retry-After header.",
             ),
             Self::PreconditionFailed => (
                 "precondition-failed",
                 412,
-                "The order's version does not match If-Match",
-                "The If-Match header does not contain the present version of the order: another request has changed \
-                 the order. Nothing was changed. Get the order, apply the change to its present version, and send \
-                 the new entity tag.",
+                "A precondition of the request does not hold",
+                "The If-Match header does not contain the present version of the order, because another request has \
+                 changed it; or the If-None-Match header of a change contains it. Nothing was changed. Get the order, \
+                 apply the change to its present version, and send the new entity tag.",
             ),
             Self::BodyTooLarge => (
                 "body-too-large",

@@ -21,6 +21,39 @@ pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
+/// Decodes the unreserved characters of a path (RFC 3986 §2.3), which mean the same as without their encoding. Everything else
+/// stays as it is, malformed or not.
+pub(crate) fn decode_unreserved(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let (mut decoded, mut rest) = (String::with_capacity(path.len()), path);
+    while let Some((before, after)) = rest.split_once('%') {
+        decoded.push_str(before);
+        let byte = match after.as_bytes() {
+            [high, low, ..] => hex_value(*high).zip(hex_value(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        match byte.filter(|byte| is_unreserved(*byte)) {
+            Some(byte) => {
+                decoded.push(char::from(byte));
+                // Both digits are ASCII.
+                rest = after.split_at_checked(2).map_or("", |(_, rest)| rest);
+            }
+            None => {
+                decoded.push('%');
+                rest = after;
+            }
+        }
+    }
+    decoded.push_str(rest);
+    Cow::Owned(decoded)
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
 fn hex_value(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -35,9 +68,7 @@ pub(super) fn percent_encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                encoded.push(char::from(byte));
-            }
+            _ if is_unreserved(byte) => encoded.push(char::from(byte)),
             // Writing to a string cannot fail.
             _ => _ = write!(encoded, "%{byte:02X}"),
         }
@@ -47,7 +78,7 @@ pub(super) fn percent_encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{percent_decode, percent_encode};
+    use super::{decode_unreserved, percent_decode, percent_encode};
     use proptest::prelude::{prop_assert_eq, proptest};
 
     #[test]
@@ -68,6 +99,22 @@ mod tests {
             ("%c3", None),
         ] {
             assert_eq!(percent_decode(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_unreserved_characters_of_a_path_are_decoded() {
+        for (path, expected) in [
+            ("/api/v1/orders", "/api/v1/orders"),
+            ("/api/v1/%6Frders", "/api/v1/orders"),
+            ("/%61%7e%7E%2d%5F%2E", "/a~~-_."),
+            ("/a%2Fb%20%25%3a", "/a%2Fb%20%25%3a"),
+            ("%", "%"),
+            ("%6", "%6"),
+            ("%6x%6é%é%%61", "%6x%6é%é%a"),
+            ("%C3%A9", "%C3%A9"),
+        ] {
+            assert_eq!(decode_unreserved(path), expected, "{path}");
         }
     }
 

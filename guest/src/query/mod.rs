@@ -12,4 +12,6 @@ mod encoding;
 mod pages;
 mod parameters;
 
+pub(crate) use self::encoding::decode_unreserved;
 pub(crate) use self::pages::{EventQuery, ListQuery};
+pub(crate) use self::parameters::Parameters;

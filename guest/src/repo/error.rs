@@ -9,6 +9,8 @@ use crate::store::StoreError;
 pub(crate) enum RepoError {
     /// The store failed. A write may or may not have been applied. The text is for the log.
     Unavailable(String),
+    /// A record would be larger than the store accepts, or a call would return more. The text is for the log.
+    TooLarge(String),
     /// A record cannot be decoded or encoded.
     Corrupt {
         /// The key of the record.
@@ -26,7 +28,10 @@ impl RepoError {
 }
 
 impl From<StoreError> for RepoError {
-    fn from(StoreError(cause): StoreError) -> Self {
-        Self::Unavailable(cause)
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(cause) => Self::Unavailable(cause),
+            StoreError::TooLarge(cause) => Self::TooLarge(cause),
+        }
     }
 }

@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn times_outside_the_range_of_ids_are_handled() {
-        let id = OrderId::new(Timestamp::from_unix_ms(0), [0; 16]);
+        let id = OrderId::new(Timestamp::from_unix_ms(0), 0, [0; 16]);
         assert!(contains(IdRange::created_between(None, None), id));
         assert!(contains(IdRange::created_between(Some(-1), Some(1)), id));
         assert!(contains(IdRange::created_between(Some(i64::MIN), Some(i64::MAX)), id));
@@ -74,9 +74,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_time_range_contains_exactly_the_ids_created_in_it(
-            ms in 0..1u64 << 48, after in -5i64..1 << 48, before in -5i64..1 << 48, random: [u8; 16],
+            ms in 0..1u64 << 48, after in -5i64..1 << 48, before in -5i64..1 << 48, ns in 0..1_000_000_u32, random: [u8; 16],
         ) {
-            let id = OrderId::new(Timestamp::from_unix_ms(ms), random);
+            let id = OrderId::new(Timestamp::from_unix_ms(ms), ns, random);
             let ms = i64::try_from(Timestamp::from_unix_ms(ms).unix_ms()).unwrap();
             let range = IdRange::created_between(Some(after), Some(before));
             prop_assert_eq!(contains(range, id), after < ms && ms < before);

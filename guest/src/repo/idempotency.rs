@@ -7,9 +7,9 @@ use super::error::RepoError;
 use super::keys::{
     RequestDigest, SWEPT, expired_range, expiry_key, expiry_of, order_key, response_key, response_key_for,
 };
-use super::orders::{OrderRepo, WriteOutcome, creation_writes};
-use super::records::OrderRecord;
-use crate::order::{Event, Timestamp};
+use super::orders::{OrderRepo, creation_writes};
+use super::records::{OrderRecord, encode};
+use crate::order::{Event, OrderId, Timestamp};
 use crate::store::{Check, Direction, Entry, Outcome, Revision, Write};
 
 /// One in this many creates removes expired responses.
@@ -29,7 +29,8 @@ const MARK_STEP_MS: u64 = 5_000;
 
 /// The response to a request with an idempotency key.
 ///
-/// The record is one line of JSON (everything but the body), a line feed, and the body as it was sent.
+/// The record is one line of JSON (everything but the body), a line feed, and the body as it was sent. Unknown members of the line,
+/// which a newer version may have written, are ignored: the record is never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoredResponse {
     /// The digest of the request body. A repeated request has the same fingerprint.
@@ -44,7 +45,7 @@ pub(crate) struct StoredResponse {
 
 impl StoredResponse {
     fn to_record(&self, key: &str) -> Result<Vec<u8>, RepoError> {
-        let mut record = serde_json::to_vec(self).map_err(|error| RepoError::corrupt(key, &error))?;
+        let mut record = encode(self).map_err(|error| RepoError::corrupt(key, &error))?;
         record.push(b'\n');
         record.extend_from_slice(&self.body);
         Ok(record)
@@ -53,7 +54,8 @@ impl StoredResponse {
     fn from_record(key: &str, record: &[u8]) -> Result<Self, RepoError> {
         let line = record.iter().position(|byte| *byte == b'\n').unwrap_or(record.len());
         let (line, body) = record.split_at(line);
-        let response: Self = serde_json::from_slice(line).map_err(|error| RepoError::corrupt(key, &error))?;
+        let line = std::str::from_utf8(line).map_err(|error| RepoError::corrupt(key, &error))?;
+        let response: Self = serde_json::from_str(line).map_err(|error| RepoError::corrupt(key, &error))?;
         Ok(Self { body: body.get(1..).unwrap_or_default().to_vec(), ..response })
     }
 }
@@ -61,18 +63,28 @@ impl StoredResponse {
 /// The result of looking up an idempotency key.
 #[derive(Debug)]
 pub(crate) enum KeyLookup {
-    /// The key is not in use.
-    Unused(UnusedKey),
+    /// The key is not in use. Contains the expired response that has not been removed yet, if any.
+    Unused(Option<ExpiredResponse>),
     /// The response to an earlier request with the key.
     Used(StoredResponse),
 }
 
-/// A key under which a response can be stored.
-#[derive(Debug)]
-pub(crate) struct UnusedKey {
-    request: RequestDigest,
-    /// The expired response that has not been removed yet, if any.
-    expired: Option<(Revision, Timestamp)>,
+/// A response that has expired and has not been removed yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ExpiredResponse {
+    revision: Revision,
+    expires: Timestamp,
+}
+
+/// The outcome of creating an order with an idempotency key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyedOutcome {
+    /// The order and the response are durable.
+    Committed,
+    /// Another order has the id.
+    IdInUse,
+    /// Something is stored under the key, or has been removed.
+    KeyInUse,
 }
 
 impl OrderRepo<'_> {
@@ -83,17 +95,16 @@ impl OrderRepo<'_> {
     pub(crate) fn look_up_key(&self, request: RequestDigest, now: Timestamp) -> Result<KeyLookup, RepoError> {
         let key = response_key(&request);
         let Some(stored) = self.store.get(vec![key.clone()])?.into_iter().next().flatten() else {
-            return Ok(KeyLookup::Unused(UnusedKey { request, expired: None }));
+            return Ok(KeyLookup::Unused(None));
         };
         let response = StoredResponse::from_record(&key, &stored.value)?;
         if response.expires > now {
             return Ok(KeyLookup::Used(response));
         }
-        Ok(KeyLookup::Unused(UnusedKey { request, expired: Some((stored.revision, response.expires)) }))
+        Ok(KeyLookup::Unused(Some(ExpiredResponse { revision: stored.revision, expires: response.expires })))
     }
 
-    /// Stores a new order with its first event and the response under the key, in one commit. Conflicts if the id is in
-    /// use, or if another request with the same key has committed first.
+    /// Stores a new order with its first event and the response under the key, in one commit, in place of one that has expired.
     ///
     /// # Errors
     /// [`RepoError`].
@@ -101,48 +112,61 @@ impl OrderRepo<'_> {
         &self,
         record: &OrderRecord,
         event: &Event,
-        unused: &UnusedKey,
+        request: RequestDigest,
+        expired: Option<ExpiredResponse>,
         response: &StoredResponse,
-    ) -> Result<WriteOutcome, RepoError> {
-        let order = record.order();
-        let key = response_key(&unused.request);
-        let mut checks = vec![Check::Absent(order_key(order.id))];
+    ) -> Result<KeyedOutcome, RepoError> {
+        let key = response_key(&request);
+        let mut checks = vec![Check::Absent(order_key(record.id()))];
         let mut writes = creation_writes(record, event)?;
-        match unused.expired {
+        match expired {
             None => checks.push(Check::Absent(key.clone())),
-            Some((revision, expiry)) => {
+            Some(ExpiredResponse { revision, expires }) => {
                 checks.push(Check::AtRevision(key.clone(), revision));
-                writes.push(Write::Delete(expiry_key(expiry, &unused.request)));
+                writes.push(Write::Delete(expiry_key(expires, &request)));
             }
         }
-        let record = response.to_record(&key)?;
-        writes.push(Write::Put(key.clone(), record));
-        writes.push(Write::Put(expiry_key(response.expires, &unused.request), Vec::new()));
+        writes.push(Write::Put(key.clone(), response.to_record(&key)?));
+        writes.push(Write::Put(expiry_key(response.expires, &request), Vec::new()));
+        match self.commit_and_sweep(record.id(), event.occurred_at, &key, checks, writes)? {
+            Outcome::Committed => Ok(KeyedOutcome::Committed),
+            Outcome::Conflict(0) => Ok(KeyedOutcome::IdInUse),
+            Outcome::Conflict(_) => Ok(KeyedOutcome::KeyInUse),
+        }
+    }
 
-        let [.., all_high, all_low, chance, last] = order.id.bytes();
-        if last % SWEEP_ONE_IN == 0 {
-            let (own_checks, own_writes) = (checks.clone(), writes.clone());
-            let all = u16::from_be_bytes([all_high, all_low]) % SWEEP_ALL_ONE_IN == 0;
-            let sweep = self.sweep(order.created_at, all, chance)?;
-            for entry in sweep.expired {
-                // The response stored by this commit replaces an expired one under the same key.
-                if let Some(expired) = response_key_for(&entry.key).filter(|expired| *expired != key) {
-                    checks.push(Check::AtRevision(entry.key.clone(), entry.stored.revision));
-                    writes.extend([Write::Delete(entry.key), Write::Delete(expired)]);
-                }
-            }
-            writes.extend(
-                sweep.mark.map(|mark| Write::Put(SWEPT.to_owned(), mark.unix_ms().to_string().into_bytes())),
-            );
-            let own = own_checks.len();
-            return match self.store.commit(checks, writes)? {
-                Outcome::Committed => Ok(WriteOutcome::Committed),
-                // Another request has removed the same responses: commit without removing any.
-                Outcome::Conflict(index) if index >= own => self.commit(own_checks, own_writes),
-                Outcome::Conflict(_) => Ok(WriteOutcome::Conflict),
-            };
+    /// Commits what stores an order. Now and then, removes expired responses in the same commit; chance is taken from the id.
+    fn commit_and_sweep(
+        &self,
+        id: OrderId,
+        now: Timestamp,
+        key: &str,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+    ) -> Result<Outcome, RepoError> {
+        let [.., all_high, all_low, chance, last] = id.bytes();
+        if last % SWEEP_ONE_IN != 0 {
+            return Ok(self.store.commit(checks, writes)?);
         }
-        self.commit(checks, writes)
+        let (own_checks, own_writes) = (checks.clone(), writes.clone());
+        let (mut checks, mut writes) = (checks, writes);
+        let all = u16::from_be_bytes([all_high, all_low]) % SWEEP_ALL_ONE_IN == 0;
+        let sweep = self.sweep(now, all, chance)?;
+        for entry in sweep.expired {
+            // The response stored by this commit replaces an expired one under the same key.
+            if let Some(expired) = response_key_for(&entry.key).filter(|expired| expired != key) {
+                checks.push(Check::AtRevision(entry.key.clone(), entry.stored.revision));
+                writes.extend([Write::Delete(entry.key), Write::Delete(expired)]);
+            }
+        }
+        let mark = sweep.mark.map(|mark| mark.unix_ms().to_string().into_bytes());
+        writes.extend(mark.map(|mark| Write::Put(SWEPT.to_owned(), mark)));
+        let own = own_checks.len();
+        match self.store.commit(checks, writes)? {
+            // Another request has removed the same responses: commit without removing any.
+            Outcome::Conflict(index) if index >= own => Ok(self.store.commit(own_checks, own_writes)?),
+            outcome => Ok(outcome),
+        }
     }
 
     /// Selects some entries of the expiry queue whose responses have expired.

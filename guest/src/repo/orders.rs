@@ -1,9 +1,10 @@
 //! Finding, creating and changing one order.
 
 use super::error::RepoError;
-use super::keys::{customer_key, event_key, order_key, status_key};
-use super::records::{OrderRecord, decode_order, encode_event};
-use crate::order::{Event, Order, OrderId};
+use super::indexes::WRITES_CUSTOMER_STATUS;
+use super::keys::{customer_key, customer_status_key, event_key, order_key, status_key};
+use super::records::{OrderHead, OrderRecord, OrderView, encode_event, into_wire};
+use crate::order::{Event, OrderId, StoredOrder};
 use crate::store::{Check, Outcome, Revision, Store, Write};
 
 /// Orders, stored in a [`Store`].
@@ -12,11 +13,29 @@ pub(crate) struct OrderRepo<'store> {
     pub(super) store: &'store dyn Store,
 }
 
-/// An order and the revision at which it was read. A change commits only if the order still has this revision.
+/// The record of an order and the revision at which it was read. A change commits only if the order still has this revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredOrder {
-    pub(crate) order: Order,
+pub(crate) struct FoundOrder {
+    pub(crate) head: OrderHead,
+    json: Vec<u8>,
     revision: Revision,
+}
+
+impl FoundOrder {
+    /// The order, to be changed.
+    ///
+    /// # Errors
+    /// [`RepoError::Corrupt`], which is not expected for a record that has been found.
+    pub(crate) fn order(&self) -> Result<StoredOrder, RepoError> {
+        let corrupt = |cause: &dyn std::fmt::Display| RepoError::corrupt(&order_key(self.head.id), cause);
+        let text = std::str::from_utf8(&self.json).map_err(|error| corrupt(&error))?;
+        StoredOrder::read(text).map_err(|cause| corrupt(&cause))
+    }
+
+    /// What clients receive.
+    pub(crate) fn into_wire(self) -> Vec<u8> {
+        into_wire(self.json)
+    }
 }
 
 /// The outcome of a write.
@@ -37,12 +56,13 @@ impl<'store> OrderRepo<'store> {
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn find(&self, id: OrderId) -> Result<Option<StoredOrder>, RepoError> {
+    pub(crate) fn find(&self, id: OrderId) -> Result<Option<FoundOrder>, RepoError> {
         let key = order_key(id);
         let Some(stored) = self.store.get(vec![key.clone()])?.into_iter().next().flatten() else {
             return Ok(None);
         };
-        Ok(Some(StoredOrder { order: decode_order(&key, &stored.value)?, revision: stored.revision }))
+        let head = OrderView::read(&key, &stored.value)?.head();
+        Ok(Some(FoundOrder { head, json: stored.value, revision: stored.revision }))
     }
 
     /// Stores a new order with its first event. Conflicts if the id is in use.
@@ -50,7 +70,7 @@ impl<'store> OrderRepo<'store> {
     /// # Errors
     /// [`RepoError`].
     pub(crate) fn create(&self, record: &OrderRecord, event: &Event) -> Result<WriteOutcome, RepoError> {
-        self.commit(vec![Check::Absent(order_key(record.order().id))], creation_writes(record, event)?)
+        self.commit(vec![Check::Absent(order_key(record.id()))], creation_writes(record, event)?)
     }
 
     /// Stores a changed order with its event. Conflicts if the order has changed since it was read.
@@ -59,19 +79,23 @@ impl<'store> OrderRepo<'store> {
     /// [`RepoError`].
     pub(crate) fn change(
         &self,
-        before: &StoredOrder,
+        before: &FoundOrder,
         record: &OrderRecord,
         event: &Event,
     ) -> Result<WriteOutcome, RepoError> {
-        let after = record.order();
-        let key = order_key(after.id);
+        let OrderHead { id, ref status, ref customer, .. } = record.head;
+        let key = order_key(id);
         let mut writes = vec![
-            Write::Put(key.clone(), record.json().to_vec()),
-            Write::Put(event_key(after.id, event.seq), encode_event(after.id, event)?),
+            Write::Put(key.clone(), record.json.clone()),
+            Write::Put(event_key(id, event.seq), encode_event(id, event)?),
         ];
-        if before.order.status != after.status {
-            writes.push(Write::Delete(status_key(before.order.status, after.id)));
-            writes.push(Write::Put(status_key(after.status, after.id), Vec::new()));
+        if before.head.status != *status {
+            writes.push(Write::Delete(status_key(&before.head.status, id)));
+            writes.push(Write::Put(status_key(status, id), Vec::new()));
+            if let Some(customer) = customer.as_ref().filter(|_| WRITES_CUSTOMER_STATUS) {
+                writes.push(Write::Delete(customer_status_key(customer, &before.head.status, id)));
+                writes.push(Write::Put(customer_status_key(customer, status, id), Vec::new()));
+            }
         }
         self.commit(vec![Check::AtRevision(key, before.revision)], writes)
     }
@@ -86,11 +110,18 @@ impl<'store> OrderRepo<'store> {
 
 /// The writes that store a new order.
 pub(super) fn creation_writes(record: &OrderRecord, event: &Event) -> Result<Vec<Write>, RepoError> {
-    let order = record.order();
-    Ok(vec![
-        Write::Put(order_key(order.id), record.json().to_vec()),
-        Write::Put(status_key(order.status, order.id), Vec::new()),
-        Write::Put(customer_key(&order.customer, order.id), Vec::new()),
-        Write::Put(event_key(order.id, event.seq), encode_event(order.id, event)?),
-    ])
+    let OrderHead { id, ref status, ref customer, .. } = record.head;
+    let customer = customer.as_deref().unwrap_or_default();
+    let mut writes = vec![
+        Write::Put(order_key(id), record.json.clone()),
+        Write::Put(status_key(status, id), Vec::new()),
+        Write::Put(customer_key(customer, id), Vec::new()),
+        Write::Put(event_key(id, event.seq), encode_event(id, event)?),
+    ];
+    if WRITES_CUSTOMER_STATUS {
+        writes.push(Write::Put(customer_status_key(customer, status, id), Vec::new()));
+    }
+    #[cfg(feature = "next")]
+    writes.push(Write::Put(format!("p/{id}"), Vec::new()));
+    Ok(writes)
 }

@@ -90,6 +90,11 @@ pub enum Outcome {
     Conflict(usize),
 }
 
-/// The store failed. The text is for the log, not for clients.
+/// Why a call failed. The texts are for the log, not for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// The store failed.
+    Unavailable(String),
+    /// A value is larger than 1 MiB, or a call would transfer more than 8 MiB.
+    TooLarge(String),
+}

@@ -8,6 +8,9 @@ use super::ascii::AsciiText;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uuid([u8; 16]);
 
+/// Nanoseconds per millisecond.
+const NS_PER_MS: u32 = 1_000_000;
+
 /// Length of the text form, in bytes.
 const TEXT_LENGTH: usize = 36;
 
@@ -27,14 +30,17 @@ impl Uuid {
         Self(with_version_and_variant(random, 0x40))
     }
 
-    /// A version 7 UUID: 48 bits of Unix milliseconds, then random bits (RFC 9562 §5.7). UUIDs from different
-    /// milliseconds sort by time; within one millisecond their order is random.
+    /// A version 7 UUID: 48 bits of Unix milliseconds, 12 bits of their fraction, then random bits (RFC 9562 §5.7 and §6.2,
+    /// method 3). UUIDs sort by time, to 1/4096 of a millisecond.
     ///
-    /// Uses the low 48 bits of `unix_ms`, which are sufficient until the year 10889.
+    /// Uses the low 48 bits of `unix_ms`, which are sufficient until the year 10889. `sub_ms_ns` are the nanoseconds since that
+    /// millisecond, less than 1 000 000.
     #[must_use]
-    pub const fn v7(unix_ms: u64, random: [u8; 16]) -> Self {
+    pub const fn v7(unix_ms: u64, sub_ms_ns: u32, random: [u8; 16]) -> Self {
         let [_, _, t0, t1, t2, t3, t4, t5] = unix_ms.to_be_bytes();
-        let [_, _, _, _, _, _, a, b, c, d, e, f, g, h, i, j] = random;
+        // Less than 4096. Divided by 64 first, so that the product fits into 32 bits.
+        let [_, _, a, b] = ((sub_ms_ns % NS_PER_MS) / 64 * 4096 / (NS_PER_MS / 64)).to_be_bytes();
+        let [_, _, _, _, _, _, _, _, c, d, e, f, g, h, i, j] = random;
         Self(with_version_and_variant([t0, t1, t2, t3, t4, t5, a, b, c, d, e, f, g, h, i, j], 0x70))
     }
 
@@ -61,7 +67,7 @@ impl Uuid {
 
     /// Parses the canonical text form: 32 lower-case hexadecimal digits in groups of 8-4-4-4-12.
     ///
-    /// RFC 9562 §4 also allows upper case on input. Here each id has exactly one spelling, and so one URL and one key.
+    /// RFC 9562 §4 also allows upper case on input. In keys and cursors, each id has exactly one spelling.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LENGTH {
@@ -107,7 +113,10 @@ mod tests {
         assert_eq!(Uuid::v4(v4).to_string(), "919108f7-52d1-4320-9bac-f847db4148a8");
         let random =
             [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfc, 0xc3, 0x58, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f];
-        assert_eq!(Uuid::v7(0x017F_22E2_79B0, random).to_string(), "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+        assert_eq!(
+            Uuid::v7(0x017F_22E2_79B0, 797_700, random).to_string(),
+            "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+        );
     }
 
     #[test]
@@ -147,15 +156,25 @@ mod tests {
 
         #[test]
         fn version_7_sorts_by_time(
-            earlier in 0..(1_u64 << 48) - 1, later in any::<u64>(), one: [u8; 16], other: [u8; 16],
+            earlier in 0..(1_u64 << 48) - 1, later in any::<u64>(), ns in any::<[u32; 2]>(), one: [u8; 16], other: [u8; 16],
         ) {
             let later = earlier + 1 + later % ((1 << 48) - 1 - earlier);
-            prop_assert!(Uuid::v7(earlier, one) < Uuid::v7(later, other));
+            prop_assert!(Uuid::v7(earlier, ns[0], one) < Uuid::v7(later, ns[1], other));
+        }
+
+        /// Each 64 nanoseconds belong to one of the 4096 parts of a millisecond.
+        #[test]
+        fn version_7_sorts_by_the_fraction_of_a_millisecond(
+            ms in 0..1_u64 << 48, earlier in 0..1_000_000_u32, later in 0..1_000_000_u32, one: [u8; 16], other: [u8; 16],
+        ) {
+            if earlier + 310 < later {
+                prop_assert!(Uuid::v7(ms, earlier, one) < Uuid::v7(ms, later, other));
+            }
         }
 
         #[test]
-        fn version_and_variant_are_set(time: u64, random: [u8; 16]) {
-            for (id, version) in [(Uuid::v4(random), "4"), (Uuid::v7(time, random), "7")] {
+        fn version_and_variant_are_set(time: u64, ns: u32, random: [u8; 16]) {
+            for (id, version) in [(Uuid::v4(random), "4"), (Uuid::v7(time, ns, random), "7")] {
                 let text = id.to_string();
                 prop_assert_eq!(text.get(14..15), Some(version));
                 prop_assert!(text.get(19..20).is_some_and(|variant| "89ab".contains(variant)));

@@ -8,7 +8,7 @@ use super::{
         exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam},
         wasi::{
             cli::stderr,
-            clocks::wall_clock,
+            clocks::{monotonic_clock, wall_clock},
             http::types::{ErrorCode, Fields, Method, OutgoingBody, OutgoingResponse, http_error_code},
             io::streams::{OutputStream, StreamError},
             random::random,
@@ -17,8 +17,8 @@ use super::{
     wit_store::HostStore,
 };
 use crate::{
-    handlers::{Services, handle},
-    platform::{BodyError, Clock, Random, Request, Response},
+    handlers::{Services, fill_indexes, handle},
+    platform::{BodyError, Clock, Random, Request, Response, WallTime},
 };
 
 /// The maximum number of bytes requested from a body at once.
@@ -38,7 +38,11 @@ impl Guest for Component {
         if let Some(cause) = &response.cause {
             log(cause);
         }
+        let fills_indexes = response.fills_indexes;
         send(out, response);
+        if fills_indexes {
+            fill_indexes(&services);
+        }
     }
 }
 
@@ -99,7 +103,7 @@ impl Request for Incoming {
         let mut bytes = Vec::new();
         loop {
             // The host enforces Content-Length, so the end of the body does not need another call.
-            if content_length == Some(bytes.len()) {
+            if content_length.is_some_and(|length| u64::try_from(bytes.len()) == Ok(length)) {
                 return Ok(bytes);
             }
             match stream.blocking_read(READ_CHUNK) {
@@ -122,7 +126,8 @@ impl Request for Incoming {
 }
 
 impl Incoming {
-    fn content_length(&self) -> Option<usize> {
+    /// 64 bits: `usize` has 32 here.
+    fn content_length(&self) -> Option<u64> {
         let values = self.header("content-length");
         std::str::from_utf8(values.first()?).ok()?.parse().ok()
     }
@@ -132,9 +137,17 @@ impl Incoming {
 struct WasiPlatform;
 
 impl Clock for WasiPlatform {
-    fn now_ms(&self) -> u64 {
+    fn now(&self) -> WallTime {
         let now = wall_clock::now();
-        now.seconds.saturating_mul(1000).saturating_add(u64::from(now.nanoseconds / 1_000_000))
+        WallTime::new(now.seconds, now.nanoseconds)
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        monotonic_clock::now()
+    }
+
+    fn wait(&self, ns: u64) {
+        monotonic_clock::subscribe_duration(ns).block();
     }
 }
 

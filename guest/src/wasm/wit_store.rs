@@ -51,12 +51,11 @@ fn to_stored(value: Vec<u8>, revision: u64) -> Stored {
 }
 
 impl From<host::Error> for StoreError {
-    /// Every call of the repository is within the limits of the store, so each of these errors is a failure of the store.
+    /// The repository makes only valid keys: an error that says otherwise is a failure of the store.
     fn from(error: host::Error) -> Self {
         match error {
-            host::Error::Unavailable(cause)
-            | host::Error::TooLarge(cause)
-            | host::Error::InvalidKey(cause) => Self(cause),
+            host::Error::TooLarge(cause) => Self::TooLarge(cause),
+            host::Error::Unavailable(cause) | host::Error::InvalidKey(cause) => Self::Unavailable(cause),
         }
     }
 }

@@ -13,7 +13,7 @@ fn a_valid_order_is_created() {
     let response = service.post(full().to_string());
     assert_eq!(response.status(), 201);
     assert_eq!(response.header("content-type"), Some("application/json"));
-    assert_eq!(response.header("etag"), Some("\"1\""));
+    assert_eq!(response.header("etag"), Some("\"1-2\""));
     let order = response.json();
     let id = order["id"].as_str().unwrap();
     assert_eq!(response.header("location"), Some(format!("/api/v1/orders/{id}").as_str()));
@@ -114,17 +114,17 @@ fn a_body_of_exactly_1_mib_is_accepted() {
 fn the_stored_order_equals_the_response() {
     let service = Service::new();
     let response = service.post(full().to_string());
-    assert_eq!(service.store.values("o/"), [response.0.body]);
+    let stored = String::from_utf8(service.store.values("o/").remove(0)).unwrap();
+    assert_eq!(stored.replacen("\"layout\":2,", "", 1), response.text());
 }
 
-/// A value in the store has at most 1 MiB. The largest JSON encoding is that of control characters: six bytes for one code
-/// point.
+/// A value in the store has at most 1 MiB. The largest JSON encoding of an allowed code point has four bytes.
 #[test]
 fn the_largest_order_fits_into_the_store() {
     let response = Service::new().post(largest());
     assert_eq!(response.status(), 201);
     let size = response.0.body.len();
-    assert!((290_000..300_000).contains(&size), "{size}");
+    assert!((200_000..210_000).contains(&size), "{size}");
 }
 
 /// Pages of the largest orders have fewer orders than the limit, and every order is listed once.
@@ -150,17 +150,17 @@ fn pages_of_large_orders_are_short() {
         pages += 1;
     }
     assert_eq!(walked, all);
-    assert_eq!(pages, 14, "pages of 3 orders, and a last one of 1");
+    assert_eq!(pages, 8, "pages of 5 orders");
 }
 
 /// The valid order whose response has the most bytes.
 fn largest() -> String {
-    let wide = |count: usize| json!("\u{1}".repeat(count));
+    let wide = |count: usize| json!("😀".repeat(count));
     let item =
         json!({"sku": "s".repeat(64), "name": wide(200), "quantity": 10_000, "unit_price": 1_000_000_000});
     let metadata: serde_json::Map<String, Value> =
         (0..50).map(|index| (format!("{index:040}"), wide(500))).collect();
-    let order = json!({"customer": format!("c{}", "\u{1}".repeat(199)), "currency": "EUR",
+    let order = json!({"customer": wide(200), "currency": "EUR",
         "items": vec![item; 100], "notes": wide(2000), "metadata": metadata});
     order.to_string()
 }
@@ -174,12 +174,13 @@ fn the_body_is_read_exactly_once() {
 
 /// Text with a number of code points in this range. About half of them are outside ASCII.
 fn text(range: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
-    let character = prop_oneof![any::<char>(), proptest::char::range(' ', '~')];
+    let any = any::<char>().prop_filter("no control character", |character| !character.is_control());
+    let character = prop_oneof![any, proptest::char::range(' ', '~')];
     collection::vec(character, range).prop_map(String::from_iter)
 }
 
 fn item() -> impl Strategy<Value = Value> {
-    ("[A-Za-z0-9._-]{1,64}", option::of(text(1..=200)), 1..=10_000, 0..=1_000_000_000).prop_map(
+    ("[A-Za-z0-9._-]{1,64}", option::of(text(1..=200)), 1..=10_000, 0..=9_000_000_000_u64).prop_map(
         |(sku, name, quantity, unit_price)| {
             let mut item = json!({"sku": sku, "quantity": quantity, "unit_price": unit_price});
             if let Some(name) = name {

@@ -22,15 +22,17 @@ fn metadata(count: usize) -> Value {
     (0..count).map(|index| (format!("m{index}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
 }
 
-const CUSTOMER: &str = "must have 1 to 200 code points, not all of them white space";
+const CUSTOMER: &str =
+    "must have 1 to 200 code points, at least one of them visible, and no control characters";
 const SKU: &str = "must have 1 to 64 characters from A-Z a-z 0-9 . _ -";
-const NAME: &str = "must have 1 to 200 code points";
+const NAME: &str = "must have 1 to 200 code points and no control characters";
 const QUANTITY: &str = "must be from 1 to 10000";
-const PRICE: &str = "must be from 0 to 1000000000";
-const NOTES: &str = "must have at most 2000 code points";
+const PRICE: &str = "must be from 0 to 1000000000000";
+const NOTES: &str = "must have at most 2000 code points and no control characters other than tab and newline";
 const CURRENCY: &str = "must be the ISO 4217 code of a currency in force, such as EUR";
 const METADATA_NAME: &str = "must have a name of 1 to 40 characters from A-Z a-z 0-9 _ . -";
-const METADATA_VALUE: &str = "must have at most 500 code points";
+const METADATA_VALUE: &str = "must have at most 500 code points and no control characters";
+const TOTAL: &str = "must have a total of at most 9007199254740991 (2^53 - 1)";
 
 /// The table "Order" of the contract. Lengths are in code points: `é` has two bytes, `😀` has four bytes and two UTF-16 code
 /// units, and `e\u{301}` is two code points that are displayed as one character.
@@ -42,8 +44,7 @@ fn values_within_the_rules_are_accepted() {
         ("/customer", times(200, "é")),
         ("/customer", times(200, "😀")),
         ("/customer", times(100, "e\u{301}")),
-        ("/customer", json!("\u{2003}.\n")),
-        ("/customer", json!("\u{0}")),
+        ("/customer", json!("\u{2003}.\u{200b}")),
         ("/currency", json!("XOF")),
         ("/items", json!(vec![item; 100])),
         ("/items/0/sku", times(64, "a")),
@@ -54,6 +55,8 @@ fn values_within_the_rules_are_accepted() {
         ("/items/0/quantity", json!(10_000)),
         ("/items/0/unit_price", json!(0)),
         ("/items/0/unit_price", json!(1_000_000_000)),
+        ("/items/0/unit_price", json!(900_000_000_000_u64)),
+        ("/notes", json!("one\n\ttwo")),
         ("/notes", times(0, "")),
         ("/notes", times(2000, "😀")),
         ("/metadata", json!({})),
@@ -77,7 +80,11 @@ fn values_outside_the_rules_are_rejected() {
         ("/customer", times(0, ""), CUSTOMER),
         ("/customer", times(201, "c"), CUSTOMER),
         ("/customer", times(201, "😀"), CUSTOMER),
-        ("/customer", json!(" \t\n\u{a0}\u{2003}\u{3000}"), CUSTOMER),
+        ("/customer", json!(" \u{a0}\u{2003}\u{3000}"), CUSTOMER),
+        ("/customer", json!("\u{200b}\u{ad}\u{2800}\u{feff}"), CUSTOMER),
+        ("/customer", json!("a\u{0}"), CUSTOMER),
+        ("/customer", json!("a\n"), CUSTOMER),
+        ("/customer", json!("a\u{85}"), CUSTOMER),
         ("/currency", json!("EU"), CURRENCY),
         ("/currency", json!("eur"), CURRENCY),
         ("/currency", json!("EUR "), CURRENCY),
@@ -102,9 +109,13 @@ fn values_outside_the_rules_are_rejected() {
         ("/items/0/quantity", json!(2.5), "must be a whole number, not a number with a fraction"),
         ("/items/0/quantity", json!(0.999_999_9), "must be a whole number, not a number with a fraction"),
         ("/items/0/unit_price", json!(-1), PRICE),
-        ("/items/0/unit_price", json!(1_000_000_001), PRICE),
+        ("/items/0/unit_price", json!(1_000_000_000_001_u64), PRICE),
+        ("/items/0/name", json!("a\tb"), NAME),
         ("/items/0/unit_price", json!(-1e300), PRICE),
         ("/notes", times(2001, "é"), NOTES),
+        ("/notes", json!("a\r\nb"), NOTES),
+        ("/notes", json!("\u{0}"), NOTES),
+        ("/metadata/x", json!("\u{7f}"), METADATA_VALUE),
         ("/metadata", metadata(51), "must have at most 50 members, not 51"),
         ("/metadata/x", times(501, "é"), METADATA_VALUE),
         ("/metadata/a b", json!("v"), METADATA_NAME),
@@ -115,6 +126,47 @@ fn values_outside_the_rules_are_rejected() {
         let order = with(full(), pointer, value.clone());
         assert_eq!(errors(order.to_string()), [format!("{pointer}: {expected}")], "{value}");
     }
+}
+
+/// "`total`: at most 2⁵³ − 1 (422 beyond)"
+#[test]
+fn a_total_that_a_client_could_not_read_exactly_is_rejected() {
+    // 2⁵³ = 9 007 199 254 740 992.
+    let item = |price: u64| json!({"sku": "s", "quantity": 9007, "unit_price": price});
+    let order = |rest: u64| {
+        with(
+            minimal(),
+            "/items",
+            json!([item(1_000_000_000_000), {"sku": "s", "quantity": 1, "unit_price": rest}]),
+        )
+    };
+    let response = Service::new().post(order(199_254_740_991).to_string());
+    assert_eq!((response.status(), &response.json()["total"]), (201, &json!(9_007_199_254_740_991_u64)));
+    assert_eq!(errors(order(199_254_740_992).to_string()), [format!("/items: {TOTAL}")]);
+}
+
+/// "decided from the digits, never by rounding"
+#[test]
+fn whole_numbers_are_decided_from_their_digits() {
+    let order =
+        |price: &str| minimal().to_string().replace("\"unit_price\":0", &format!("\"unit_price\":{price}"));
+    for (text, price) in [
+        ("999999999.000000000000", 999_999_999_u64),
+        ("1e12", 1_000_000_000_000),
+        ("0.000000000001e12", 1),
+        ("10000000000000000000000e-22", 1),
+        ("-0", 0),
+        ("-0.0e5", 0),
+    ] {
+        let response = Service::new().post(order(text));
+        assert_eq!(response.status(), 201, "{text}: {}", response.text());
+        assert_eq!(response.json()["items"][0]["unit_price"], price, "{text}");
+    }
+    for text in ["1.0000000000000001", "2.0000000000000001", "999999999999.9999999999999999", "1e-400"] {
+        let expected = "/items/0/unit_price: must be a whole number, not a number with a fraction";
+        assert_eq!(errors(order(text)), [expected], "{text}");
+    }
+    assert_eq!(errors(order("1000000000000.0000000000000001")).len(), 1);
 }
 
 #[test]

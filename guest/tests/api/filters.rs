@@ -104,10 +104,11 @@ fn orders_are_sorted_oldest_or_newest_first() {
 #[test]
 fn an_invalid_filter_is_400_and_the_detail_states_the_rule() {
     for (query, detail) in [
-        ("status=Pending", "must be one of pending, confirmed, shipped, delivered, cancelled"),
-        ("status=", "must be one of"),
+        ("status=Pending", "must be a status, such as pending"),
+        ("status=", "must be a status"),
+        ("status=_a", "the first of them a letter"),
+        ("status=abcdefghijklmnopqrstuvwxyz_abcdef", "1 to 32 characters"),
         ("customer=", "must have 1 to 200 code points"),
-        ("customer=%20", "not all of them white space"),
         ("created_after=yesterday", "The parameter created_after must be an RFC 3339 time"),
         ("created_before=2026-11-22", "The parameter created_before must be an RFC 3339 time"),
         ("created_after=2026-11-22T12:30:06+01:00", "Encode + as %2B"),

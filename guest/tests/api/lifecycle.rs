@@ -55,7 +55,7 @@ fn every_action_in_every_status_follows_the_contract() {
                 assert_eq!(response.status(), 200, "{action} in {state}");
                 assert_eq!(response.json()["status"], target);
                 assert_eq!(response.json()["version"], version + 1);
-                assert_eq!(response.header("etag"), Some(format!("\"{}\"", version + 1).as_str()));
+                assert_eq!(response.header("etag"), Some(format!("\"{}-2\"", version + 1).as_str()));
                 assert_eq!(response.text(), after.text());
                 assert_eq!(response.json()["created_at"], before.json()["created_at"]);
                 assert_ne!(response.json()["updated_at"], before.json()["updated_at"]);
@@ -155,6 +155,64 @@ fn ship_accepts_tracking_and_cancel_accepts_a_reason() {
     }
 }
 
+/// "`tracking` and `reason` are members of the order from then on. Repeating a transition that has happened is 200 if it says the
+/// same, 409 if it carries another"
+#[test]
+fn tracking_and_reason_stay_with_the_order() {
+    for (path, action, member, status) in
+        [(&["confirm"][..], "ship", "tracking", "shipped"), (&[], "cancel", "reason", "cancelled")]
+    {
+        let service = Service::new();
+        let id = order_after(&service, path);
+        let send = |text: Option<&str>| {
+            let call = Call::new("POST", &format!("/api/v1/orders/{id}/{action}"));
+            let body = text.map_or_else(|| json!({}), |text| json!({member: text}));
+            service.call(&mut call.header("content-type", "application/json").body(body.to_string()))
+        };
+        let first = send(Some("one"));
+        assert_eq!((&first.json()["status"], &first.json()[member]), (&json!(status), &json!("one")));
+        for repeated in [send(Some("one")), send(None), service.act(&id, action)] {
+            assert_eq!((repeated.status(), repeated.text()), (200, first.text()));
+        }
+        let detail = send(Some("two")).problem(409, "transition-not-allowed");
+        assert_eq!(detail, format!("The order is {status} already, with another {member}."));
+        assert_eq!(service.get(&format!("/api/v1/orders/{id}")).text(), first.text());
+        service.patch(&id, &json!({member: "two"})).problem(422, "invalid-body");
+        service.patch(&id, &json!({"notes": "n"}));
+        assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()[member], "one");
+    }
+}
+
+/// "a first `tracking` may be added to a shipped order that has none"
+#[test]
+fn a_shipped_order_may_get_its_tracking_later() {
+    let service = Service::new();
+    let id = order_after(&service, &["confirm", "ship"]);
+    let ship = |tracking: &str| {
+        let call = Call::new("POST", &format!("/api/v1/orders/{id}/ship"));
+        let body = json!({"tracking": tracking}).to_string();
+        service.call(&mut call.header("content-type", "application/json").body(body))
+    };
+    let added = ship("T");
+    assert_eq!((&added.json()["tracking"], &added.json()["version"]), (&json!("T"), &json!(4)));
+    let last = events(&service, &id).pop().unwrap();
+    assert_eq!(
+        (&last["type"], &last["changed"], &last["tracking"]),
+        (&json!("updated"), &json!(["tracking"]), &json!("T"))
+    );
+    assert_eq!(ship("T").text(), added.text());
+    ship("U").problem(409, "transition-not-allowed");
+    service.act(&id, "deliver");
+    assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()["tracking"], "T");
+    ship("T").problem(409, "transition-not-allowed");
+    // A reason cannot be added: a cancelled order without one was cancelled for none.
+    let id = order_after(&service, &["cancel"]);
+    let cancel = Call::new("POST", &format!("/api/v1/orders/{id}/cancel"));
+    let mut cancel =
+        cancel.header("content-type", "application/json").body(json!({"reason": "r"}).to_string());
+    service.call(&mut cancel).problem(409, "transition-not-allowed");
+}
+
 /// "optional JSON"
 #[test]
 fn the_body_of_an_action_is_optional_but_must_be_json() {
@@ -209,9 +267,11 @@ fn updated_at_does_not_decrease_when_the_clock_goes_backwards() {
     assert_eq!(service.patch(&id, &json!({"notes": "n"})).json()["updated_at"], later);
 }
 
+/// "tried again for up to 5 s, jittered": here, only waiting takes time.
 #[test]
-fn a_conflicting_change_is_attempted_three_times() {
-    for (conflicts, status) in [(0, 200), (1, 200), (2, 200), (3, 409)] {
+fn a_conflicting_change_is_attempted_for_five_seconds() {
+    const MS: u64 = 1_000_000;
+    for (conflicts, status) in [(0, 200), (1, 200), (30, 200), (500, 409)] {
         let service = Service::new();
         let id = service.create();
         for _ in 0..conflicts {
@@ -219,11 +279,34 @@ fn a_conflicting_change_is_attempted_three_times() {
         }
         let response = service.act(&id, "confirm");
         assert_eq!(response.status(), status, "{conflicts}");
+        let (waits, total_ns) = (service.clock.1.count.get(), service.clock.1.total_ns.get());
+        assert!(total_ns <= u64::from(waits) * 100 * MS && waits <= conflicts);
         if status == 409 {
             response.problem(409, "concurrent-change");
+            assert_eq!(response.header("retry-after"), Some("1"));
+            assert!((4_900 * MS..5_000 * MS).contains(&total_ns), "{total_ns} ns");
+            assert!((60..150).contains(&waits), "{waits}");
             assert_eq!(service.get(&format!("/api/v1/orders/{id}")).json()["status"], "pending");
             assert_eq!(events(&service, &id).len(), 1);
         }
+    }
+}
+
+/// "never beyond the request's deadline": the host says how long that is.
+#[test]
+fn a_conflicting_change_is_given_up_in_time_for_its_response() {
+    for (left, expected_ms) in
+        [("2000", 1400..1500), ("400", 0..1), ("600000", 4900..5000), ("soon", 4900..5000)]
+    {
+        let service = Service::new();
+        let id = service.create();
+        for _ in 0..500 {
+            service.store.before_commit(|store| store.rewrite("o/", str::to_owned));
+        }
+        let mut call = Call::patch(&id, &json!({"notes": "n"})).header("x-deadline-ms", left);
+        service.call(&mut call).problem(409, "concurrent-change");
+        let waited = service.clock.1.total_ns.get() / 1_000_000;
+        assert!(expected_ms.contains(&waited), "{left}: {waited} ms");
     }
 }
 

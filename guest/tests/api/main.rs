@@ -24,10 +24,14 @@ mod get;
 #[cfg(test)]
 mod idempotency;
 #[cfg(test)]
+mod indexes;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod list;
 #[cfg(test)]
 mod patch;
+#[cfg(test)]
+mod stored;
 #[cfg(test)]
 mod support;

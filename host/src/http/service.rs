@@ -19,6 +19,7 @@ use http::{
 };
 use http_body::Body;
 use http_body_util::Full;
+use tokio::time::Instant;
 
 use crate::{
     config::{AccessLines, LimitsConfig, LogConfig, ShutdownConfig, TrustedProxies},
@@ -41,6 +42,8 @@ use crate::{
 
 /// The id of a request, in the request and its response.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How long the request may take, in milliseconds, for the component: it can use less time than that to try something again.
+const DEADLINE: HeaderName = HeaderName::from_static("x-deadline-ms");
 /// The longest request id that is accepted from a client, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -204,6 +207,9 @@ impl Service {
         *unread = matches!(body.body, RequestBody::TooLarge(_));
         body.body.set_content_length(&mut parts.headers);
         let permit = self.limits.admit()?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        // In place of what the client has sent.
+        parts.headers.insert(DEADLINE, u64::try_from(left.as_millis()).unwrap_or(u64::MAX).into());
         let request = Request::from_parts(parts, body.body);
         // Pinned only now: another module may have been promoted while the body arrived.
         let pin = serving.slot.pin();

@@ -20,4 +20,5 @@ mod raw;
 mod rollout;
 mod sandbox;
 mod store;
+mod versions;
 mod wire;

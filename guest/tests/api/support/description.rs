@@ -51,9 +51,26 @@ pub(crate) fn resolve(part: &'static Value) -> &'static Value {
     }
 }
 
+/// A path in which letters, digits and hyphens are not percent-encoded.
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let mut decoded = parts.next().unwrap().to_owned();
+    for part in parts {
+        let byte = part.split_at_checked(2).and_then(|(digits, rest)| {
+            let byte = u8::from_str_radix(digits, 16).ok()?;
+            (byte.is_ascii_alphanumeric() || byte == b'-').then_some((char::from(byte), rest))
+        });
+        match byte {
+            Some((byte, rest)) => decoded.extend([&byte.to_string(), rest]),
+            None => decoded.extend(["%", part]),
+        }
+    }
+    decoded
+}
+
 /// The name (such as `GET /api/v1/orders/{id}`) and the description of the operation for a method and a request target.
 pub(crate) fn operation(method: &str, target: &str) -> Option<(String, &'static Value)> {
-    let path = target.split('?').next().unwrap();
+    let path = decoded(target.split('?').next().unwrap());
     let matches = |template: &str| {
         let (mut parts, mut expected) = (path.split('/'), template.split('/'));
         loop {

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
-use orders_guest::handlers::{Services, handle};
-use orders_guest::platform::{Clock, Random};
+use orders_guest::handlers::{Services, fill_indexes, handle};
+use orders_guest::platform::{Clock, Random, WallTime};
 use serde_json::{Value, json};
 
 use super::bodies::{minimal, with};
@@ -26,7 +26,7 @@ impl Service {
     pub(crate) fn new() -> Self {
         Self {
             store: MemoryStore::default(),
-            clock: TestClock(Cell::new(NOON)),
+            clock: TestClock(Cell::new(NOON), Waits::default()),
             random: TestRandom(Cell::new(1)),
         }
     }
@@ -34,6 +34,9 @@ impl Service {
     pub(crate) fn call(&self, call: &mut Call) -> TestResponse {
         let services = Services { store: &self.store, clock: &self.clock, random: &self.random };
         let response = TestResponse(handle(call, &services));
+        if response.0.fills_indexes {
+            fill_indexes(&services);
+        }
         description::check(call.method(), call.target(), &response);
         response
     }
@@ -71,12 +74,31 @@ impl Service {
     }
 }
 
-/// A clock that shows the time to which it is set.
-pub(crate) struct TestClock(pub(crate) Cell<u64>);
+/// A clock that shows the time to which it is set, in milliseconds, and advances only while somebody waits.
+pub(crate) struct TestClock(pub(crate) Cell<u64>, pub(crate) Waits);
+
+/// What has been waited for, in nanoseconds.
+#[derive(Default)]
+pub(crate) struct Waits {
+    pub(crate) count: Cell<u32>,
+    pub(crate) total_ns: Cell<u64>,
+}
 
 impl Clock for TestClock {
-    fn now_ms(&self) -> u64 {
-        self.0.get()
+    fn now(&self) -> WallTime {
+        let waited_ns = self.1.total_ns.get();
+        let sub_ms_ns = u32::try_from(waited_ns % 1_000_000).unwrap();
+        WallTime { unix_ms: self.0.get() + waited_ns / 1_000_000, sub_ms_ns }
+    }
+
+    /// Does not follow the time of day.
+    fn monotonic_ns(&self) -> u64 {
+        7 + self.1.total_ns.get()
+    }
+
+    fn wait(&self, ns: u64) {
+        self.1.count.set(self.1.count.get() + 1);
+        self.1.total_ns.set(self.1.total_ns.get() + ns);
     }
 }
 

@@ -56,6 +56,13 @@ impl MemoryStore {
             .collect()
     }
 
+    /// Stores a value, as another version might.
+    pub(crate) fn put(&self, key: &str, value: impl Into<Vec<u8>>) {
+        self.revision.set(self.revision.get() + 1);
+        let stored = Stored { value: value.into(), revision: Revision(self.revision.get()) };
+        self.records.borrow_mut().insert(key.to_owned(), stored);
+    }
+
     /// Rewrites the values of the keys with this prefix.
     pub(crate) fn rewrite(&self, prefix: &str, change: impl Fn(&str) -> String) {
         self.revision.set(self.revision.get() + 1);
@@ -70,13 +77,16 @@ impl MemoryStore {
         let mut calls = self.calls.get();
         calls[which] += 1;
         self.calls.set(calls);
-        self.failure.borrow().clone().map_or(Ok(()), |cause| Err(StoreError(cause)))
+        self.failure.borrow().clone().map_or(Ok(()), |cause| Err(StoreError::Unavailable(cause)))
     }
 
     /// Counts the bytes that a call returns.
-    fn record_read(&self, bytes: usize) {
-        assert!(bytes <= 8 << 20, "a call transfers at most 8 MiB");
+    fn record_read(&self, bytes: usize) -> Result<(), StoreError> {
+        if bytes > 8 << 20 {
+            return Err(StoreError::TooLarge("a call transfers at most 8 MiB".to_owned()));
+        }
         self.bytes_read.set(self.bytes_read.get() + bytes);
+        Ok(())
     }
 }
 
@@ -91,7 +101,7 @@ impl Store for MemoryStore {
         keys.iter().for_each(|key| check_key(key));
         let records = self.records.borrow();
         let found: Vec<_> = keys.iter().map(|key| records.get(key).cloned()).collect();
-        self.record_read(found.iter().flatten().map(|stored| stored.value.len()).sum());
+        self.record_read(found.iter().flatten().map(|stored| stored.value.len()).sum())?;
         Ok(found)
     }
 
@@ -111,7 +121,7 @@ impl Store for MemoryStore {
             Direction::Ascending => entries.take(limit).map(entry).collect(),
             Direction::Descending => entries.rev().take(limit).map(entry).collect(),
         };
-        self.record_read(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum());
+        self.record_read(entries.iter().map(|entry| entry.key.len() + entry.stored.value.len()).sum())?;
         let (mut first, mut end) = (range.start.clone(), range.end.clone());
         if let Some(last) = entries.last().filter(|_| entries.len() == limit).map(|entry| entry.key.clone()) {
             match direction {
@@ -135,6 +145,13 @@ impl Store for MemoryStore {
             return Ok(Outcome::Conflict(1));
         }
         assert!(checks.len() + writes.len() <= 256, "commit accepts at most 256 checks and writes");
+        let puts = writes.iter().filter_map(|write| match write {
+            Write::Put(_, value) => Some(value.len()),
+            Write::Delete(_) => None,
+        });
+        if puts.max() > Some(1 << 20) {
+            return Err(StoreError::TooLarge("a value has at most 1 MiB".to_owned()));
+        }
         let mut records = self.records.borrow_mut();
         for (index, check) in checks.iter().enumerate() {
             let holds = match check {
@@ -152,7 +169,6 @@ impl Store for MemoryStore {
             match write {
                 Write::Put(key, value) => {
                     check_key(&key);
-                    assert!(value.len() <= 1 << 20, "a value has at most 1 MiB");
                     records.insert(key, Stored { value, revision: Revision(self.revision.get()) });
                 }
                 Write::Delete(key) => {

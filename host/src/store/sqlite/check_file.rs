@@ -1,6 +1,6 @@
 //! Checks a file by hand, without changing it.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::path::Path;
 
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
@@ -8,7 +8,7 @@ use super::{
     check::{findings, log_bytes, total_bytes},
     identity::sidecar,
     open::{has_content, immutable_uri, resolve},
-    open_error::{open_error, sqlite_open_error},
+    open_error::{begins_like_a_database, open_error, sqlite_open_error},
     schema::classify,
 };
 use crate::store::backend::OpenError;
@@ -51,7 +51,10 @@ pub fn check_file(given: &Path) -> Result<Checked, OpenError> {
     let connection = opened.map_err(failed)?;
     let found = match findings(&connection, MAX_FINDINGS) {
         // Its first page is damaged: SQLite says the same of a file that never was a database.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) && has_magic(&path) => {
+        Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::NotADatabase)
+                && begins_like_a_database(&path) =>
+        {
             vec![error.to_string()]
         }
         found => found.map_err(failed)?,
@@ -64,11 +67,4 @@ pub fn check_file(given: &Path) -> Result<Checked, OpenError> {
         connection.query_one("SELECT count(*) FROM entries", [], |row| row.get(0)).map_err(failed)?;
     let bytes = total_bytes(&path, log_bytes(&path));
     Ok(Checked::Whole { entries: u64::try_from(entries).unwrap_or_default(), bytes })
-}
-
-/// Whether a file begins like every SQLite database. This process has it open nowhere else: closing it releases no locks.
-fn has_magic(path: &Path) -> bool {
-    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-    let mut begins = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == *MAGIC
 }

@@ -1,6 +1,6 @@
 //! The error messages of a failed open: one line that names the path and says how to correct the problem.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs::File, io::Read as _, path::Path};
 
 use rusqlite::{Error, ErrorCode};
 
@@ -26,6 +26,9 @@ pub(super) fn not_writable(path: &Path, error: &dyn fmt::Display) -> OpenError {
 /// The error for a SQLite error during the open.
 pub(super) fn sqlite_open_error(path: &Path, error: &Error) -> OpenError {
     let why = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) if begins_like_a_database(path) => {
+            format!("its first page is damaged ({error}); restore it from a backup")
+        }
         Some(ErrorCode::NotADatabase) => NOT_A_DATABASE.into(),
         Some(ErrorCode::DatabaseCorrupt) => {
             format!("it is damaged or truncated ({error}); restore it from a backup")
@@ -40,4 +43,12 @@ pub(super) fn sqlite_open_error(path: &Path, error: &Error) -> OpenError {
         _ => format!("SQLite: {error}"),
     };
     open_error(path, &why)
+}
+
+/// Whether a file begins like every SQLite database, for which SQLite has no error of its own if the rest of the first page is
+/// damaged. Nobody has such a file open, so that closing it releases no locks.
+pub(super) fn begins_like_a_database(path: &Path) -> bool {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    let mut begins = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == *MAGIC
 }

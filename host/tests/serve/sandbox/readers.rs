@@ -147,7 +147,6 @@ async fn a_head_lets_its_response_finish() {
 
 /// 8 MiB: more than the budget of the test, and more than the kernel buffers.
 const LARGE: &str = "/?head&write=8388608&finish";
-const BUDGET: [&str; 2] = ["--max-answers", "1MiB"];
 
 #[tokio::test]
 async fn clients_that_do_not_read_leave_permits_for_others() {
@@ -173,7 +172,8 @@ async fn clients_that_do_not_read_leave_permits_for_others() {
 
 #[tokio::test]
 async fn responses_that_are_not_read_take_no_more_memory_than_their_budget() {
-    let options = [&LONG[..], &BUDGET, &["--max-concurrent", "16"]].concat();
+    // Longer than the test: nothing is freed because a call is late.
+    let options = ["--request-timeout", "10m", "--max-answers", "1MiB", "--max-concurrent", "16"];
     let host = TestHost::fixture("frames", &options).await;
     for _ in 0..20 {
         assert_eq!(host.get(QUICK).await.status(), 200);
@@ -186,11 +186,14 @@ async fn responses_that_are_not_read_take_no_more_memory_than_their_budget() {
         let _ = wire.head().await;
         unread.push(wire);
     }
-    // Calls that still compute have memory of their own.
-    until_calm(&host).await;
-    let grown = host.resident_memory_kib().saturating_sub(before);
-    // A quarter of 16 instances with 8 MiB each may wait.
-    assert!(grown < 64 * 1024, "the host's memory has grown by {grown} KiB");
+    // A quarter of 16 instances with 8 MiB each may wait. Those that still compute have memory, too: on a busy machine, for a while.
+    let grown = || host.resident_memory_kib().saturating_sub(before);
+    within("memory to be freed", async {
+        while grown() > 64 * 1024 {
+            until_calm(&host).await;
+        }
+    })
+    .await;
     drop(unread);
 }
 
