@@ -24,6 +24,7 @@ mod histories;
 mod lost_messages;
 mod permanent;
 mod proxy;
+mod races;
 mod readiness;
 mod replication;
 mod schema;

@@ -86,6 +86,47 @@ async fn concurrent_transitions_take_effect_once() {
     assert_eq!(events(&mut clients[0], &order).await, ["created", "confirmed", "shipped", "delivered"]);
 }
 
+/// "Changes without `If-Match` that lose a race are tried again for up to 5 s": all of them take effect.
+#[tokio::test]
+async fn writers_of_different_members_do_not_disturb_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = host(&folder).await;
+    let mut clients = clients(&host).await;
+    let order = clients[0].create().await.unwrap().field("location").to_owned();
+    clients.truncate(16);
+    for round in 0..10 {
+        let responses = all_at_once(&mut clients, |index| set_member(&order, index, round)).await;
+        for response in &responses {
+            assert_eq!(response.status(), 200, "{response:?}");
+        }
+    }
+    let found = clients[0].get(&order).await.json();
+    let metadata = found["metadata"].as_object().unwrap();
+    assert!(metadata.len() == 16 && metadata.values().all(|value| value == "9"), "{found}");
+    assert_eq!(found["version"], 161, "every change is a version of its own");
+}
+
+/// A patch that sets one member of the metadata.
+fn set_member(order: &str, index: usize, value: usize) -> Request<Full<Bytes>> {
+    Request::patch(order)
+        .header("content-type", "application/merge-patch+json")
+        .body(Full::from(format!(r#"{{"metadata":{{"m{index}":"{value}"}}}}"#)))
+        .unwrap()
+}
+
+/// Orders of one client are listed in the sequence in which they were acknowledged, also within a millisecond.
+#[tokio::test]
+async fn orders_that_follow_each_other_sort_like_that() {
+    let host = TestHost::orders(&["--store", "memory:"]).await;
+    let mut client = host.connect().await;
+    let mut last = String::new();
+    for _ in 0..1000 {
+        let id = client.create().await.unwrap().json()["id"].as_str().unwrap().to_owned();
+        assert!(id > last, "{id} was created after {last}");
+        last = id;
+    }
+}
+
 /// All clients send the version that they have read: one wins, and the others get 412.
 #[tokio::test]
 async fn one_of_many_changes_to_a_version_wins() {
