@@ -89,19 +89,23 @@ fn compile(packages: &[&str]) -> Result<(), TaskError> {
     ensure_target()?;
     run(cargo(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
         .args(packages)
-        .env("CARGO_ENCODED_RUSTFLAGS", remap_cargo_home()))?;
+        .env("CARGO_ENCODED_RUSTFLAGS", flags()))?;
     build_programs(&[ENCODER])
 }
 
-/// Flags of rustc that replace cargo's home folder in the file names of panic messages, so that a component is the same
-/// wherever it is built.
-fn remap_cargo_home() -> OsString {
+/// Functions of more than this cost are not inlined (LLVM's own measure; by default it is 225).
+const INLINE_THRESHOLD: &str = "-Cllvm-args=--inline-threshold=40";
+
+/// Flags of rustc, in the form of `CARGO_ENCODED_RUSTFLAGS`. One replaces cargo's home folder in the file names of panic messages, so
+/// that a component is the same wherever it is built.
+fn flags() -> OsString {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo"))).unwrap_or_default();
-    let mut flag = OsString::from("--remap-path-prefix=");
-    flag.push(home);
-    flag.push("=/cargo");
-    flag
+    let mut flags = OsString::from("--remap-path-prefix=");
+    flags.push(home);
+    flags.push("=/cargo\u{1f}");
+    flags.push(INLINE_THRESHOLD);
+    flags
 }
 
 /// Encodes a core module as a component; returns the path of the component.

@@ -23,12 +23,10 @@ const FILL_ONE_IN: u8 = 64;
 /// POST /api/v1/orders
 pub(super) fn create_order(checked: &mut Checked<'_>, services: &Services<'_>) -> Result<Response, Problem> {
     let new = NewOrder::from_json(parse_json(checked.body)?)?;
-    let response = match checked.key {
-        None => create(new, services)?,
-        Some(key) => create_once(&new, &KeyedRequest::new("POST", ORDERS, key, checked.body), services)?,
-    };
-    let [chance, ..] = services.random.bytes16();
-    Ok(Response { fills_indexes: chance % FILL_ONE_IN == 0, ..response })
+    match checked.key {
+        None => create(new, services),
+        Some(key) => create_once(&new, &KeyedRequest::new("POST", ORDERS, key, checked.body), services),
+    }
 }
 
 fn create(new: NewOrder, services: &Services<'_>) -> Result<Response, Problem> {
@@ -72,8 +70,11 @@ fn create_once(new: &NewOrder, request: &KeyedRequest, services: &Services<'_>) 
 }
 
 fn created_response(record: OrderRecord) -> Response {
-    let location = format!("{ORDERS}/{}", record.id());
-    order_response(201, record.into_wire()).with_header("location", location)
+    let id = record.id();
+    // The random part of the id.
+    let [.., chance, _, _, _, _] = id.bytes();
+    let response = order_response(201, record.into_wire()).with_header("location", format!("{ORDERS}/{id}"));
+    Response { fills_indexes: chance % FILL_ONE_IN == 0, ..response }
 }
 
 fn to_stored(response: &Response, request: &KeyedRequest, now: Timestamp) -> StoredResponse {

@@ -56,5 +56,5 @@ fn dispatch(request: &mut dyn Request, services: &Services<'_>) -> Result<Respon
 /// Fills the next slice of an index that is not complete. Called after a response that says so has been sent, so that nobody waits
 /// for it. A failure is ignored: the next request tries again.
 pub fn fill_indexes(services: &Services<'_>) {
-    _ = services.repo().fill_indexes();
+    _ = services.repo().fill_indexes(services.now());
 }

@@ -2,6 +2,7 @@
 
 use super::services::Services;
 use crate::json;
+use crate::order::NUMBERS;
 use crate::platform::{BodyError, Request};
 use crate::problem::{Kind, Problem};
 use crate::values::Uuid;
@@ -26,7 +27,7 @@ pub(super) fn read_body(request: &mut dyn Request, is_used: bool) -> Result<Vec<
 
 /// Parses a body as JSON.
 pub(super) fn parse_json(body: &[u8]) -> Result<json::Value<'_>, Problem> {
-    json::parse(body).map_err(|detail| Problem::new(Kind::MalformedJson, detail))
+    json::parse(body, NUMBERS).map_err(|detail| Problem::new(Kind::MalformedJson, detail))
 }
 
 /// Splits a request target into the path and the query after the first `?`.

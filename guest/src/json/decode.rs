@@ -3,7 +3,6 @@
 //! A decoder returns `None` if and only if it has recorded an error, so that the caller can continue and find more.
 
 use super::errors::{FieldErrors, Path};
-use super::number::Number;
 use super::value::{Member, Value};
 
 /// The state of a member while its object is decoded: `None` if absent so far, `Some(None)` if invalid.
@@ -29,20 +28,19 @@ pub(crate) fn decode_object<'text>(
     errors: &mut FieldErrors,
 ) -> Option<Vec<Member<'text>>> {
     match value {
-        Value::Object(object) => Some(Value::members(object)),
+        Value::Object(members) => Some(members),
         other => type_mismatch("an object", &other, path, errors),
     }
 }
 
-/// Decodes an array into its first elements, at most `max`, and the number of all.
+/// Decodes an array into its first elements and the number of all: see [`Value::Array`].
 pub(crate) fn decode_array<'text>(
     value: Value<'text>,
-    max: usize,
     path: &Path<'_>,
     errors: &mut FieldErrors,
 ) -> Option<(Vec<Value<'text>>, usize)> {
     match value {
-        Value::Array(array) => Some(Value::elements(array, max)),
+        Value::Array(elements, count) => Some((elements, count)),
         other => type_mismatch("an array", &other, path, errors),
     }
 }
@@ -64,10 +62,7 @@ where
     T: TryFrom<i64, Error = &'static str>,
 {
     match value {
-        Value::Number(Number(text)) => match Number(text).whole() {
-            Some(whole) => record_error(T::try_from(whole), path, errors),
-            None => type_mismatch("a whole number", value, path, errors),
-        },
+        Value::Number(Some(number)) => record_error(T::try_from(*number), path, errors),
         other => type_mismatch("a whole number", other, path, errors),
     }
 }

@@ -1,12 +1,13 @@
-//! JSON. Request bodies are checked as a whole and then read level by level, as typed members; stored objects keep the text of
-//! their members; pages are written.
+//! JSON. Request bodies are read as a tree of values, and the tree as typed members; stored objects keep the text of their members;
+//! pages are written.
 //!
 //! | File | Contents |
 //! |---|---|
 //! | `name` | quotes the name of a member in an error message |
 //! | `number` | `Number`: whole or not, decided from its digits |
-//! | `value` | `Value`: a value of a document |
-//! | `parse` | `parse`: checks a text |
+//! | `text` | deserialization that copies no text |
+//! | `value` | `Value`: the tree |
+//! | `parse` | `parse`: text to a tree |
 //! | `errors` | `FieldErrors`: the errors of a document, each with a JSON Pointer |
 //! | `decode` | decoders that turn values into typed members and record every error |
 //! | `object` | `Object`: a stored object, whose members keep their text |
@@ -19,6 +20,7 @@ mod number;
 mod object;
 mod page;
 mod parse;
+mod text;
 mod value;
 
 #[cfg(test)]

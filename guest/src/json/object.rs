@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::value::{Members, Text};
+use super::text::{Members, Text};
 
 /// A JSON object. Members that are not set or removed keep their text, whatever it is, and their sequence.
 #[derive(Debug, Clone)]

@@ -13,6 +13,9 @@ use crate::json::decode::{
 };
 use crate::json::{FieldErrors, Path, Value};
 
+/// The members of a request that are numbers.
+pub(crate) const NUMBERS: &[&str] = &["quantity", "unit_price"];
+
 impl NewOrder {
     /// Decodes a new order.
     ///
@@ -68,7 +71,7 @@ fn decode_new_order(document: Value<'_>, errors: &mut FieldErrors) -> Option<New
             "currency" => currency = Some(decode_currency(value, &path, errors)),
             "items" => items = Some(decode_items(value, &path, errors)),
             // Clients that write every member of a class write null for an optional one that is not set.
-            "notes" | "metadata" if matches!(value, Value::Null) => {}
+            "notes" | "metadata" if value == Value::Null => {}
             #[cfg(feature = "next")]
             "priority" => priority = Some(decode_text(value, &path, errors)),
             "notes" => notes = Some(decode_text(value, &path, errors)),
@@ -107,11 +110,8 @@ fn decode_currency(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) 
     decode_text(value, path, errors).map(|InForce(currency)| currency)
 }
 
-/// So many elements of an order's items are checked. The others are only counted: an order may have 100.
-const MAX_CHECKED_ITEMS: usize = 1000;
-
 fn decode_items(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> Option<Items> {
-    let (elements, count) = decode_array(value, MAX_CHECKED_ITEMS, path, errors)?;
+    let (elements, count) = decode_array(value, path, errors)?;
     if !Items::allows(count) {
         errors.add_with(path, || format!("{}, not {count}", Items::RULE).into());
     }
@@ -137,7 +137,7 @@ fn decode_item(value: Value<'_>, path: &Path<'_>, errors: &mut FieldErrors) -> O
         let path = path.member(&name);
         match &*name {
             "sku" => sku = Some(decode_text(value, &path, errors)),
-            "name" if matches!(value, Value::Null) => {}
+            "name" if value == Value::Null => {}
             "name" => item_name = decode_text(value, &path, errors),
             #[cfg(feature = "next")]
             "gift" => gift = decode_text(value, &path, errors),

@@ -33,6 +33,7 @@ mod transition;
 
 pub use self::currency::Currency;
 pub(crate) use self::date_time::DateTime;
+pub(crate) use self::decode::NUMBERS;
 pub use self::event::{Event, EventKind};
 pub use self::fields::{
     Amount, Customer, Item, ItemName, Items, Metadata, MetadataName, MetadataValue, Notes, Quantity, Reason,

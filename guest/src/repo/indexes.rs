@@ -10,8 +10,11 @@ use super::keys::{INDEXES, customer_status_key, order_key, orders};
 use super::orders::OrderRepo;
 use super::records::{LAYOUT, OrderView};
 use crate::json::Object;
-use crate::order::{LAYOUT_MEMBER, OrderId};
+use crate::order::{LAYOUT_MEMBER, OrderId, Timestamp};
 use crate::store::{Check, Direction, Write};
+
+/// By how much the clocks of hosts may differ, in milliseconds.
+const MAX_CLOCK_DIFFERENCE_MS: u64 = 60_000;
 
 /// The orders of one slice: the largest of them fit into what one call transfers.
 const SLICE: u32 = 25;
@@ -28,8 +31,10 @@ const CUSTOMER_STATUS: &str = "cs";
 struct Progress {
     /// The layout of the version that passes over the orders, or has done so.
     by: u32,
-    /// The last order of the slices so far; `None` if they have come to the last order of all, or if the pass has not begun.
+    /// The last order of the slices so far.
     after: Option<OrderId>,
+    /// Where the pass ends, so that it ends although new orders keep coming: those have their entries from the beginning.
+    until: OrderId,
     complete: bool,
 }
 
@@ -38,14 +43,19 @@ impl Progress {
     fn read(state: &Object, index: &str) -> Option<Self> {
         let progress = state.object(index)?;
         let by = progress.get("by")?.parse().ok()?;
-        let after = progress.text("after").and_then(|id| OrderId::parse(&id));
-        Some(Self { by, after, complete: progress.get("complete") == Some("true") })
+        let id = |name| progress.text(name).and_then(|id| OrderId::parse(&id));
+        Some(Self {
+            by,
+            after: id("after"),
+            until: id("until")?,
+            complete: progress.get("complete") == Some("true"),
+        })
     }
 
     fn write(self, since: u32) -> String {
-        let Self { by, after, complete } = self;
+        let Self { by, after, until, complete } = self;
         let after = after.map_or_else(String::new, |id| format!("\"after\":\"{id}\","));
-        format!("{{\"since\":{since},\"by\":{by},{after}\"complete\":{complete}}}")
+        format!("{{\"since\":{since},\"by\":{by},{after}\"until\":\"{until}\",\"complete\":{complete}}}")
     }
 }
 
@@ -68,7 +78,7 @@ impl OrderRepo<'_> {
     ///
     /// # Errors
     /// [`RepoError`].
-    pub(crate) fn fill_indexes(&self) -> Result<(), RepoError> {
+    pub(crate) fn fill_indexes(&self, now: Timestamp) -> Result<(), RepoError> {
         if !WRITES_CUSTOMER_STATUS {
             return Ok(());
         }
@@ -78,17 +88,20 @@ impl OrderRepo<'_> {
             Some(stored) => Check::AtRevision(INDEXES.to_owned(), stored.revision),
         };
         let mut state = stored.map_or_else(Object::empty, |stored| state(&stored.value));
-        let after = match Progress::read(&state, CUSTOMER_STATUS) {
+        let mut progress = match Progress::read(&state, CUSTOMER_STATUS) {
             // A later version makes its own pass.
             Some(progress) if progress.by > LAYOUT || progress.by == LAYOUT && progress.complete => {
                 return Ok(());
             }
-            Some(progress) if progress.by == LAYOUT => progress.after,
-            _ => None,
+            Some(progress) if progress.by == LAYOUT => progress,
+            _ => {
+                let until = OrderId::lower_bound_at(now.unix_ms() + MAX_CLOCK_DIFFERENCE_MS);
+                Progress { by: LAYOUT, after: None, until, complete: false }
+            }
         };
         let (mut checks, mut writes) = (vec![check], Vec::new());
-        let last = self.index_slice(after, &mut checks, &mut writes)?;
-        let progress = Progress { by: LAYOUT, after: last, complete: last.is_none() };
+        progress.after = self.index_slice(progress, &mut checks, &mut writes)?;
+        progress.complete = progress.after.is_none();
         let encoded = state.set(LAYOUT_MEMBER, LAYOUT.to_string());
         let encoded =
             encoded.and_then(|()| state.set(CUSTOMER_STATUS, progress.write(CUSTOMER_STATUS_SINCE)));
@@ -98,15 +111,15 @@ impl OrderRepo<'_> {
         self.commit(checks, writes).map(drop)
     }
 
-    /// Collects the checks and writes that index the orders that follow one. Returns the last of them; `None` if there are no more.
+    /// Collects the checks and writes that index the next orders. Returns the last of them; `None` if there are no more.
     fn index_slice(
         &self,
-        after: Option<OrderId>,
+        progress: Progress,
         checks: &mut Vec<Check>,
         writes: &mut Vec<Write>,
     ) -> Result<Option<OrderId>, RepoError> {
-        let all = IdRange::created_between(None, None);
-        let ids = after.map_or(all, |after| all.after(after, Sort::OldestFirst));
+        let all = IdRange { start: OrderId::lower_bound_at(0), end: Some(progress.until) };
+        let ids = progress.after.map_or(all, |after| all.after(after, Sort::OldestFirst));
         let (mut limit, range) = (SLICE, orders().range(ids));
         let entries = loop {
             match self.store.scan(&range, limit, Direction::Ascending).map_err(RepoError::from) {

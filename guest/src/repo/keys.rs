@@ -52,12 +52,24 @@ pub(super) fn orders_by_status(status: &str) -> IdIndex {
 
 /// The index of a customer's orders.
 pub(super) fn orders_by_customer(customer: &str) -> IdIndex {
-    IdIndex { prefix: format!("c/{}", Digest::compute(&[customer.as_bytes()])) }
+    by_customer(&customer_digest(customer))
 }
 
 /// The index of a customer's orders with a status. Not below `c/`: former versions take every key there for that of an order.
 pub(super) fn orders_by_customer_and_status(customer: &str, status: &str) -> IdIndex {
-    IdIndex { prefix: format!("cs/{}/{status}", Digest::compute(&[customer.as_bytes()])) }
+    by_customer_and_status(&customer_digest(customer), status)
+}
+
+fn customer_digest(customer: &str) -> Digest {
+    Digest::compute(&[customer.as_bytes()])
+}
+
+fn by_customer(digest: &Digest) -> IdIndex {
+    IdIndex { prefix: format!("c/{digest}") }
+}
+
+fn by_customer_and_status(digest: &Digest, status: &str) -> IdIndex {
+    IdIndex { prefix: format!("cs/{digest}/{status}") }
 }
 
 impl IdIndex {
@@ -93,9 +105,10 @@ pub(super) fn status_key(status: &str, id: OrderId) -> String {
     orders_by_status(status).key(id)
 }
 
-/// `c/{digest}/{id}`
-pub(super) fn customer_key(customer: &str, id: OrderId) -> String {
-    orders_by_customer(customer).key(id)
+/// `c/{digest}/{id}` and `cs/{digest}/{status}/{id}`
+pub(super) fn customer_keys(customer: &str, status: &str, id: OrderId) -> [String; 2] {
+    let digest = customer_digest(customer);
+    [by_customer(&digest).key(id), by_customer_and_status(&digest, status).key(id)]
 }
 
 /// `cs/{digest}/{status}/{id}`
@@ -150,7 +163,7 @@ pub(super) fn response_key_for(expiry_key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{
-        RequestDigest, customer_key, customer_status_key, event_key, event_range_after, expired_range,
+        RequestDigest, customer_keys, customer_status_key, event_key, event_range_after, expired_range,
         expiry_key, expiry_of, orders, orders_by_status, response_key, response_key_for,
     };
     use crate::order::{OrderId, Timestamp};
@@ -166,8 +179,9 @@ mod tests {
         assert_eq!(orders_by_status("shipped").key(id), "s/shipped/01890000-0000-7000-8000-000000000001");
         // Expected value from Python: `hashlib.sha256(b"\0\0\0\0\0\0\0\3ada").hexdigest()[:32]`.
         let digest = "9987e1a22608d8a94ab8515f40621d0e";
-        assert_eq!(customer_key("ada", id), format!("c/{digest}/{id}"));
-        assert_eq!(customer_status_key("ada", "shipped", id), format!("cs/{digest}/shipped/{id}"));
+        let keys = [format!("c/{digest}/{id}"), format!("cs/{digest}/shipped/{id}")];
+        assert_eq!(customer_keys("ada", "shipped", id), keys);
+        assert_eq!(customer_status_key("ada", "shipped", id), keys[1]);
         let first = serde_json::from_str("1").unwrap();
         assert_eq!(event_key(id, first), format!("e/{id}/00000000000000000001"));
         assert_eq!(event_range_after(id, 0).start, event_key(id, first));

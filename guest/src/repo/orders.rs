@@ -2,7 +2,7 @@
 
 use super::error::RepoError;
 use super::indexes::WRITES_CUSTOMER_STATUS;
-use super::keys::{customer_key, customer_status_key, event_key, order_key, status_key};
+use super::keys::{customer_keys, customer_status_key, event_key, order_key, status_key};
 use super::records::{OrderHead, OrderRecord, OrderView, encode_event, into_wire};
 use crate::order::{Event, OrderId, StoredOrder};
 use crate::store::{Check, Outcome, Revision, Store, Write};
@@ -112,14 +112,15 @@ impl<'store> OrderRepo<'store> {
 pub(super) fn creation_writes(record: &OrderRecord, event: &Event) -> Result<Vec<Write>, RepoError> {
     let OrderHead { id, ref status, ref customer, .. } = record.head;
     let customer = customer.as_deref().unwrap_or_default();
+    let [by_customer, by_both] = customer_keys(customer, status, id);
     let mut writes = vec![
         Write::Put(order_key(id), record.json.clone()),
         Write::Put(status_key(status, id), Vec::new()),
-        Write::Put(customer_key(customer, id), Vec::new()),
+        Write::Put(by_customer, Vec::new()),
         Write::Put(event_key(id, event.seq), encode_event(id, event)?),
     ];
     if WRITES_CUSTOMER_STATUS {
-        writes.push(Write::Put(customer_status_key(customer, status, id), Vec::new()));
+        writes.push(Write::Put(by_both, Vec::new()));
     }
     #[cfg(feature = "next")]
     writes.push(Write::Put(format!("p/{id}"), Vec::new()));

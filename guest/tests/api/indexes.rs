@@ -79,7 +79,8 @@ fn requests_that_need_the_index_fill_it_slice_by_slice() {
     }
     assert_eq!(filled, [25, 50, 74, 99]);
     ask(&service);
-    assert_eq!(state(&service), json!({"layout": 2, "cs": {"since": 2, "by": 2, "complete": true}}));
+    let index = &state(&service)["cs"];
+    assert_eq!((&index["since"], &index["by"], &index["complete"]), (&json!(2), &json!(2), &json!(true)));
     service.store.records.borrow_mut().remove(&format!("o/{}", all[60]));
     assert_eq!(service.store.keys("cs/"), expected(&service));
     // Nothing more is written.
@@ -109,6 +110,9 @@ fn the_index_is_complete_whatever_happens_meanwhile() {
     assert_eq!(service.store.keys("cs/"), expected(&service));
 }
 
+/// An id after those of the tests.
+const ID: &str = "02000000-0000-7000-8000-000000000000";
+
 #[test]
 fn a_state_of_another_version_is_respected() {
     let service = Service::new();
@@ -116,7 +120,7 @@ fn a_state_of_another_version_is_respected() {
     forget(&service.store);
     for (stored, filled) in [
         // A later version makes its own pass.
-        (json!({"layout": 3, "cs": {"since": 2, "by": 3, "after": "x", "complete": false}}), 0),
+        (json!({"layout": 3, "cs": {"since": 2, "by": 3, "after": "x", "until": ID, "complete": false}}), 0),
         // What cannot be read is begun anew, and what is unknown is kept.
         (json!({"layout": 3, "priority": {"since": 3}, "cs": {"by": "x"}}), 1),
         (json!([]), 1),
@@ -132,6 +136,23 @@ fn a_state_of_another_version_is_respected() {
         }
         forget(&service.store);
     }
+}
+
+/// New orders have their entries, so the pass ends although they keep coming.
+#[test]
+fn the_pass_ends_while_orders_are_created() {
+    let service = Service::new();
+    (0..100).for_each(|_| _ = service.create_for("ada"));
+    forget(&service.store);
+    let slices = (1..).take_while(|_| {
+        ask(&service);
+        // Two minutes later, far more orders than a slice has.
+        service.clock.0.set(service.clock.0.get() + 120_000);
+        (0..60).for_each(|_| _ = service.create_for("ada"));
+        state(&service)["cs"]["complete"] == false
+    });
+    assert!(slices.count() <= 5);
+    assert_eq!(service.store.keys("cs/"), expected(&service));
 }
 
 /// No request that asks for less pays for it, but for one create in 64.
