@@ -39,7 +39,7 @@ type item struct {
 	SKU       string `json:"sku" binding:"required,sku"`
 	Name      string `json:"name,omitempty" binding:"omitempty,max=200"`
 	Quantity  int64  `json:"quantity" binding:"required,min=1,max=10000"`
-	UnitPrice *int64 `json:"unit_price" binding:"required,min=0,max=1000000000"`
+	UnitPrice *int64 `json:"unit_price" binding:"required,min=0,max=1000000000000"`
 }
 
 type newOrder struct {

@@ -8,7 +8,7 @@ use super::error::RepoError;
 use super::id_range::{IdRange, Sort};
 use super::keys::{INDEXES, customer_status_key, order_key, orders};
 use super::orders::OrderRepo;
-use super::records::{LAYOUT, OrderView};
+use super::records::{CUSTOMER_STATUS_SINCE, LAYOUT, OrderView, WRITES_CUSTOMER_STATUS};
 use crate::json::Object;
 use crate::order::{LAYOUT_MEMBER, OrderId, Timestamp};
 use crate::store::{Check, Direction, Write};
@@ -19,10 +19,6 @@ const MAX_CLOCK_DIFFERENCE_MS: u64 = 60_000;
 /// The orders of one slice: the largest of them fit into what one call transfers.
 const SLICE: u32 = 25;
 
-/// The first layout with the index by customer and status.
-const CUSTOMER_STATUS_SINCE: u32 = 2;
-/// Whether this version writes that index.
-pub(super) const WRITES_CUSTOMER_STATUS: bool = LAYOUT >= CUSTOMER_STATUS_SINCE;
 /// The name of that index in the state.
 const CUSTOMER_STATUS: &str = "cs";
 

@@ -1,9 +1,8 @@
 //! Finding, creating and changing one order.
 
 use super::error::RepoError;
-use super::indexes::WRITES_CUSTOMER_STATUS;
 use super::keys::{customer_keys, customer_status_key, event_key, order_key, status_key};
-use super::records::{OrderHead, OrderRecord, OrderView, encode_event, into_wire};
+use super::records::{OrderHead, OrderRecord, OrderView, WRITES_CUSTOMER_STATUS, encode_event, into_wire};
 use crate::order::{Event, OrderId, StoredOrder};
 use crate::store::{Check, Outcome, Revision, Store, Write};
 

@@ -22,6 +22,11 @@ pub(super) const LAYOUT: u32 = if cfg!(feature = "next") {
     2
 };
 
+/// The first layout with the index by customer and status.
+pub(super) const CUSTOMER_STATUS_SINCE: u32 = 2;
+/// Whether this version writes that index.
+pub(super) const WRITES_CUSTOMER_STATUS: bool = LAYOUT >= CUSTOMER_STATUS_SINCE;
+
 /// What this version has to know of a record to show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OrderHead {
