@@ -9,20 +9,20 @@
 //! | [`values`] | small value types: ASCII text, UUIDs, digests |
 //! | [`platform`] | the environment that the service needs: HTTP requests, a clock, randomness |
 //! | [`store`] | the store as a trait |
-//! | `json` | request bodies: parsing, decoding, errors with JSON Pointers; pages: writing |
+//! | `json` | request bodies: parsing, decoding, errors with JSON Pointers; stored objects; pages: writing |
 //! | [`order`] | orders: their types, their state machine, their changes |
 //! | `repo` | what is stored under which key, and what is committed together |
 //! | `problem` | every error, as `application/problem+json` |
 //! | `headers` | the request headers that the handlers use |
 //! | `query` | the query of a request for a list; cursors |
-//! | `router` | finds the operation for a method and a path |
-//! | [`handlers`] | one function for each operation |
+//! | `router` | the form of the table of routes, and the search in it |
+//! | [`handlers`] | the table of routes, and one function for each operation |
 //! | `wasm` | the component itself: the exported handler, the imported store, the allocator |
 //!
 //! A request takes this path:
 //!
 //! 1. `wasm` receives it from `wasi:http` and wraps it in the trait [`platform::Request`].
-//! 2. [`handlers::handle`] finds its operation with `router` and runs it.
+//! 2. [`handlers::handle`] finds its row in the table of routes with `router`, checks the request, and runs the operation.
 //! 3. The operation reads the request with `headers`, `query` and `json`. The body becomes an [`order::NewOrder`], a
 //!    [`order::Patch`] or a [`order::Transition`], or a list of errors.
 //! 4. `repo` reads and commits records in a [`store::Store`].

@@ -7,8 +7,6 @@ const NS_PER_MS: u64 = 1_000_000;
 
 /// How long a change is tried.
 const PATIENCE_NS: u64 = 5_000 * NS_PER_MS;
-/// How long before the deadline of the request a change is given up, so that its response is still in time.
-const RESERVE_MS: u64 = 500;
 /// The longest first wait, and the longest of all. Each may be twice as long as the one before.
 const FIRST_WAIT_NS: u64 = 2 * NS_PER_MS;
 const LONGEST_WAIT_NS: u64 = 100 * NS_PER_MS;
@@ -22,12 +20,13 @@ pub(super) struct Retry<'services> {
 }
 
 impl<'services> Retry<'services> {
-    /// The host says with `x-deadline-ms` how long the request may take. Another host may not.
+    /// The host says with `x-deadline-ms` how long the request may take. The other half of that is for the last attempt, whose calls
+    /// the store may hold up. Another host may not say it.
     pub(super) fn new(request: &dyn Request, services: &Services<'services>) -> Self {
         let left = request.header("x-deadline-ms").into_iter().next();
         let left = left.and_then(|left| std::str::from_utf8(left).ok()?.parse::<u64>().ok());
-        let left_ns = left.map(|left| left.saturating_sub(RESERVE_MS).saturating_mul(NS_PER_MS));
-        let patience_ns = left_ns.map_or(PATIENCE_NS, |left| left.min(PATIENCE_NS));
+        let half_ns = left.map(|left| left.saturating_mul(NS_PER_MS) / 2);
+        let patience_ns = half_ns.map_or(PATIENCE_NS, |half| half.min(PATIENCE_NS));
         Self {
             services: *services,
             end_ns: services.clock.monotonic_ns().saturating_add(patience_ns),
