@@ -20,7 +20,7 @@ pub(super) fn shows(character: char) -> bool {
 }
 
 /// The characters with the property `Default_Ignorable_Code_Point` (Unicode 17.0, DerivedCoreProperties.txt), the annotation
-/// characters U+FFF9 to U+FFFB, and the braille pattern without dots.
+/// characters U+FFF9 to U+FFFB, and the braille pattern without dots. The API description names those of the basic plane.
 pub(super) const INVISIBLE: [RangeInclusive<char>; 19] = [
     '\u{ad}'..='\u{ad}',
     '\u{34f}'..='\u{34f}',
