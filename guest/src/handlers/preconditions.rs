@@ -27,7 +27,9 @@ pub(super) fn check_order(request: &dyn Request, head: &OrderHead) -> Result<Sta
     let standing = if if_match(request, |tag| version_in(tag) == Some(present))? {
         Standing::Free
     } else if request.method() == "POST"
-        && if_match(request, |tag| version_in(tag).is_some_and(|version| version + 1 == present))?
+        && if_match(request, |tag| {
+            version_in(tag).and_then(|version| version.checked_add(1)) == Some(present)
+        })?
     {
         Standing::RepetitionOnly
     } else {
