@@ -19,7 +19,7 @@ use crate::json::PageWriter;
 use crate::order::OrderId;
 use crate::store::{Direction, Entry, KeyRange, Stored};
 
-/// The maximum number of orders read by one call. The largest order has almost 300 KB, and a call returns at most 8 MiB.
+/// The maximum number of orders read by one call. The largest order has some 200 KB, and a call returns at most 8 MiB.
 const BATCH: usize = 25;
 
 /// The first call for a long page reads this many orders. They show how large the others may be.
