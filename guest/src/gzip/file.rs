@@ -8,7 +8,9 @@ pub(crate) const TRAILER_SIZE: usize = 8;
 
 /// The trailer: the CRC-32 of the content, and its size modulo 2³².
 pub(crate) fn trailer(content: &[u8]) -> [u8; TRAILER_SIZE] {
-    let size = u32::try_from(content.len() & 0xffff_ffff).unwrap_or(u32::MAX);
+    // 64 bits, because `usize` may have 32.
+    let size = u64::try_from(content.len()).unwrap_or(u64::MAX) & 0xffff_ffff;
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
     let mut trailer = [0; TRAILER_SIZE];
     let bytes = crc32(content).to_le_bytes().into_iter().chain(size.to_le_bytes());
     for (to, from) in trailer.iter_mut().zip(bytes) {

@@ -49,13 +49,15 @@ fn change_order<T>(
     };
     let mut retry = Retry::new(checked.request, services);
     loop {
-        let Some((order, event)) = apply(&found.order()?, &change, services.now())? else {
-            let version = found.head.version;
-            return Ok(order_response(200, (found.into_wire(), version)));
+        let (order, event) = match apply(&found.order()?, &change, services.now()) {
+            Ok(None) => {
+                let version = found.head.version;
+                return Ok(order_response(200, (found.into_wire(), version)));
+            }
+            _ if standing == Standing::RepetitionOnly => return Err(changed(&found.head)),
+            Ok(Some(next)) => next,
+            Err(error) => return Err(error.into()),
         };
-        if standing == Standing::RepetitionOnly {
-            return Err(changed(&found.head));
-        }
         let record = OrderRecord::changed(&order)?;
         match services.repo().change(&found, &record, &event) {
             Ok(WriteOutcome::Committed) => return Ok(order_response(200, record.into_wire())),

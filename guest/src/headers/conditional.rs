@@ -16,7 +16,7 @@ pub(crate) fn if_match(request: &dyn Request, matches: impl Fn(&[u8]) -> bool) -
     match parse_entity_tags(&values) {
         None => Err(Problem::new(
             Kind::InvalidHeader,
-            "If-Match must be * or a list of entity tags in double quotes, such as \"3\".",
+            "If-Match must be * or a list of entity tags in double quotes, such as \"3-2\".",
         )),
         Some(EntityTags::Any) => Ok(true),
         Some(EntityTags::List(tags)) => Ok(tags.iter().any(|(weak, tag)| !weak && matches(tag))),
@@ -33,6 +33,21 @@ pub(crate) fn if_none_match(request: &dyn Request, current: &str) -> bool {
         Some(EntityTags::List(tags)) => tags.iter().any(|(_, tag)| tag == current.as_bytes()),
         None => false,
     }
+}
+
+/// Like [`if_none_match`], for a change: a precondition that cannot be read must not be ignored.
+///
+/// # Errors
+/// [`Kind::InvalidHeader`] if the header is malformed.
+pub(crate) fn if_none_match_of_change(request: &dyn Request, current: &str) -> Result<bool, Problem> {
+    let values = request.header("if-none-match");
+    if !values.is_empty() && parse_entity_tags(&values).is_none() {
+        return Err(Problem::new(
+            Kind::InvalidHeader,
+            "If-None-Match must be * or a list of entity tags in double quotes, such as \"3-2\".",
+        ));
+    }
+    Ok(if_none_match(request, current))
 }
 
 /// The value of `If-Match` or `If-None-Match`.

@@ -138,7 +138,7 @@ impl From<ChangeError> for Problem {
                 Self::conflict(detail, status, allowed)
             }
             ChangeError::HappenedOtherwise { status, member } => {
-                let detail = format!("The order is {status} already, with another {member}.");
+                let detail = format!("The order is {status} already, and not with this {member}.");
                 Self::conflict(detail, status.name().to_owned(), status.allowed_actions())
             }
             ChangeError::Metadata(rule) => {

@@ -118,7 +118,7 @@ fn preconditions_hold_for_every_method_of_what_has_an_entity_tag() {
             }
         }
     }
-    for (value, status) in [("\"1-2\"", 412), ("*", 412), ("W/\"1-2\"", 412), ("\"1\"", 200), ("x", 200)] {
+    for (value, status) in [("\"1-2\"", 412), ("*", 412), ("W/\"1-2\"", 412), ("\"1\"", 200), ("x", 400)] {
         let service = Service::new();
         let id = service.create();
         let confirm = format!("/api/v1/orders/{id}/confirm");
@@ -163,6 +163,8 @@ fn a_repeated_transition_is_no_failed_precondition() {
     service.call(&mut call("confirm", "\"3-2\"")).problem(412, "precondition-failed");
     service.patch(&id, &json!({"notes": "n"}));
     service.call(&mut call("confirm", "\"1-2\"")).problem(412, "precondition-failed");
+    // What the status forbids has failed its precondition first.
+    service.call(&mut call("deliver", "\"2-2\"")).problem(412, "precondition-failed");
     // Adding what was not said before is a change.
     service.act(&id, "ship");
     let tracking = json!({"tracking": "T"}).to_string();

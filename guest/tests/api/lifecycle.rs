@@ -175,7 +175,7 @@ fn tracking_and_reason_stay_with_the_order() {
             assert_eq!((repeated.status(), repeated.text()), (200, first.text()));
         }
         let detail = send(Some("two")).problem(409, "transition-not-allowed");
-        assert_eq!(detail, format!("The order is {status} already, with another {member}."));
+        assert_eq!(detail, format!("The order is {status} already, and not with this {member}."));
         assert_eq!(service.get(&format!("/api/v1/orders/{id}")).text(), first.text());
         service.patch(&id, &json!({member: "two"})).problem(422, "invalid-body");
         service.patch(&id, &json!({"notes": "n"}));
