@@ -3,7 +3,7 @@
 //! `If-Match` compares the versions of orders and not the forms, because another version of this service may have sent the tag.
 
 use super::output::{entity_tag, quoted, version_in};
-use crate::headers::{if_match, if_none_match_of_change};
+use crate::headers::{if_match, if_none_match};
 use crate::platform::Request;
 use crate::problem::{Kind, Problem};
 use crate::repo::OrderHead;
@@ -21,7 +21,7 @@ pub(super) enum Standing {
 /// Checks the preconditions of a request for an order.
 ///
 /// # Errors
-/// [`Kind::PreconditionFailed`]; [`Kind::InvalidHeader`] if a header is malformed.
+/// [`Kind::PreconditionFailed`]; [`Kind::InvalidHeader`] if `If-Match` is malformed.
 pub(super) fn check_order(request: &dyn Request, head: &OrderHead) -> Result<Standing, Problem> {
     let present = head.version.get();
     let standing = if if_match(request, |tag| version_in(tag) == Some(present))? {
@@ -36,7 +36,7 @@ pub(super) fn check_order(request: &dyn Request, head: &OrderHead) -> Result<Sta
         return Err(changed(head));
     };
     let tag = entity_tag(head.version);
-    if !matches!(request.method(), "GET" | "HEAD") && if_none_match_of_change(request, &tag)? {
+    if !matches!(request.method(), "GET" | "HEAD") && if_none_match(request, &tag) {
         return Err(Problem::new(
             Kind::PreconditionFailed,
             format!("The entity tag of the order is {}, which If-None-Match contains.", quoted(&tag)),

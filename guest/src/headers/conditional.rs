@@ -35,21 +35,6 @@ pub(crate) fn if_none_match(request: &dyn Request, current: &str) -> bool {
     }
 }
 
-/// Like [`if_none_match`], for a change: a precondition that cannot be read must not be ignored.
-///
-/// # Errors
-/// [`Kind::InvalidHeader`] if the header is malformed.
-pub(crate) fn if_none_match_of_change(request: &dyn Request, current: &str) -> Result<bool, Problem> {
-    let values = request.header("if-none-match");
-    if !values.is_empty() && parse_entity_tags(&values).is_none() {
-        return Err(Problem::new(
-            Kind::InvalidHeader,
-            "If-None-Match must be * or a list of entity tags in double quotes, such as \"3-2\".",
-        ));
-    }
-    Ok(if_none_match(request, current))
-}
-
 /// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
 enum EntityTags {

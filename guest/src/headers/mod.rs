@@ -18,6 +18,6 @@ mod idempotency_key;
 
 pub(crate) use self::accept::negotiate;
 pub(crate) use self::accept_encoding::accepts_gzip;
-pub(crate) use self::conditional::{if_match, if_none_match, if_none_match_of_change};
+pub(crate) use self::conditional::{if_match, if_none_match};
 pub(crate) use self::content_type::{BodyType, require_content_type};
 pub(crate) use self::idempotency_key::idempotency_key;
