@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-
 use serde_json::value::RawValue;
 
 use super::name::quote_name;

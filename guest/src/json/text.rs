@@ -34,7 +34,6 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// The members of an object in the sequence of the text, their values as text.
-#[derive(Default)]
 pub(super) struct Members<'text>(pub(super) Vec<(Cow<'text, str>, &'text RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -141,15 +141,14 @@ impl OrderRepo<'_> {
         id: OrderId,
         now: Timestamp,
         key: &str,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
+        mut checks: Vec<Check>,
+        mut writes: Vec<Write>,
     ) -> Result<Outcome, RepoError> {
         let [.., all_high, all_low, chance, last] = id.bytes();
         if last % SWEEP_ONE_IN != 0 {
             return Ok(self.store.commit(checks, writes)?);
         }
         let (own_checks, own_writes) = (checks.clone(), writes.clone());
-        let (mut checks, mut writes) = (checks, writes);
         let all = u16::from_be_bytes([all_high, all_low]) % SWEEP_ALL_ONE_IN == 0;
         let sweep = self.sweep(now, all, chance)?;
         for entry in sweep.expired {

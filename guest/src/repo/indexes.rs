@@ -19,7 +19,7 @@ const MAX_CLOCK_DIFFERENCE_MS: u64 = 60_000;
 /// The orders of one slice: the largest of them fit into what one call transfers.
 const SLICE: u32 = 25;
 
-/// The name of that index in the state.
+/// The name, in the state, of the index by customer and status.
 const CUSTOMER_STATUS: &str = "cs";
 
 /// How far an index is filled.
