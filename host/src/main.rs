@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             return fail(&CommandError::CouldNotRun(format!(
-                "cannot start: {error}; the limit of threads may be reached (`ulimit -u`, pids.max of a container)"
+                "cannot start: {error}; {}",
+                blocking::THREAD_LIMITS
             )));
         }
     };
@@ -83,8 +84,12 @@ fn ignore(signals: &[Signal]) -> Result<(), CommandError> {
 
 async fn serve(config: ServeConfig) -> Result<ExitCode, CommandError> {
     ignore(&WITHOUT_MEANING)?;
-    let _flushed_when_dropped = log::start::to_stdout(&config.log)
-        .map_err(|error| CommandError::CouldNotRun(format!("cannot start a thread for the log: {error}")))?;
+    let _flushed_when_dropped = log::start::to_stdout(&config.log).map_err(|error| {
+        CommandError::CouldNotRun(format!(
+            "cannot start a thread for the log: {error}; {}",
+            blocking::THREAD_LIMITS
+        ))
+    })?;
     for (variable, meant) in config::unknown_variables(Cli::command()) {
         tracing::warn!(event = "config.unknown_variable", variable, meant, "no option reads this variable");
     }

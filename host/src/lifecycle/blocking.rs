@@ -19,6 +19,10 @@ const KEPT_FROM_START: usize = 2;
 /// How long each of these may take to begin.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What to look at if the operating system refuses a thread.
+pub const THREAD_LIMITS: &str = "a limit may be reached: of threads (`ulimit -u`, TasksMax= of systemd, pids.max of a container) or of \
+     address space (`ulimit -v`)";
+
 /// A runtime for one thread that has threads for what blocks from the beginning.
 ///
 /// If the operating system refuses a thread later, work waits for one of these. Without any, tokio would panic, and what was to run would

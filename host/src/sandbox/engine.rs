@@ -12,7 +12,7 @@ use wasmtime::{
 };
 
 use crate::{
-    lifecycle::essential::Essential,
+    lifecycle::{blocking::THREAD_LIMITS, essential::Essential},
     sandbox::{
         cpu::{IDLE_TICK, TICK},
         imports,
@@ -85,7 +85,7 @@ pub fn start(
     })?;
     let background = background.map(Arc::downgrade).unwrap_or_default();
     start_epoch_thread(&runtime.engine, background)
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
+        .map_err(|error| format!("cannot start a thread: {error}; {THREAD_LIMITS}"))?;
     Ok(runtime)
 }
 

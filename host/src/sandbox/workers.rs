@@ -13,6 +13,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
+        mpsc::sync_channel,
     },
     thread,
 };
@@ -90,10 +91,15 @@ impl Workers {
 
 impl Worker {
     fn start(name: String, niceness: i32) -> io::Result<Self> {
-        let runtime = blocking::runtime()?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
+        let (tell, started) = sync_channel(1);
         thread::Builder::new().name(name).spawn(move || {
+            // Here, because a runtime must not be dropped in a task of another one, such as after a failure.
+            let runtime = match blocking::runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(tell.send(Err(error))),
+            };
+            drop(tell.send(Ok(runtime.handle().clone())));
             let _essential = Essential("a thread that serves");
             if niceness > 0 {
                 // On Linux, each thread has its own priority. If it cannot be set, the threads share the processors equally.
@@ -102,7 +108,8 @@ impl Worker {
             // The result is an error, because the sender is never used, only dropped.
             let _ = runtime.block_on(stopped);
         })?;
-        Ok(Self { runtime: handle, tasks: Arc::default(), stop })
+        let runtime = started.recv().map_err(io::Error::other)??;
+        Ok(Self { runtime, tasks: Arc::default(), stop })
     }
 }
 

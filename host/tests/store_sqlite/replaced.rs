@@ -113,6 +113,43 @@ async fn a_file_that_comes_back_is_used_again() {
     store.close().await;
 }
 
+#[tokio::test]
+async fn a_file_that_comes_back_without_its_log_waits_for_the_next_start() {
+    let folder = TempDir::new().unwrap();
+    let (path, away) = (folder.path().join("orders.db"), folder.path().join("away.db"));
+    let store = open(&path).await.unwrap();
+    commit(&*store, pair("before", 2)).await.unwrap();
+    fs::rename(&path, &away).unwrap();
+    assert_unavailable(commit(&*store, pair("nowhere", 2)).await);
+    fs::rename(&away, &path).unwrap();
+    // Its log was copied into it, and removed.
+    assert!(commit(&*store, pair("nowhere", 2)).await.unwrap_err().persists());
+    store.close().await;
+    let store = open(&path).await.unwrap();
+    assert_eq!(pairs(&*store).await, ["before"]);
+    store.close().await;
+}
+
+/// As by a clean-up that takes it for an ordinary log. SQLite appends to what is left, and ignores it all at the next start.
+#[tokio::test]
+async fn nothing_is_acknowledged_into_a_log_that_was_emptied() {
+    let folder = TempDir::new().unwrap();
+    let empty: fn(&Path) = |log| fs::File::create(log).map(drop).unwrap();
+    let overwrite: fn(&Path) = |log| fs::write(log, [b'#'; 64]).unwrap();
+    for (number, change) in [empty, overwrite].into_iter().enumerate() {
+        let path = folder.path().join(format!("orders-{number}.db"));
+        let store = open(&path).await.unwrap();
+        commit(&*store, pair("before", 2)).await.unwrap();
+        change(&files(&path)[1]);
+        for _ in 0..2 {
+            let refused = commit(&*store, pair("after", 2)).await.unwrap_err();
+            assert!(refused.persists(), "{refused}");
+        }
+        assert!(store.health().await.unwrap_err().persists());
+        store.close().await;
+    }
+}
+
 /// A process that opens the file at the path may find the log of the former process beside it, and go on with that one.
 #[tokio::test]
 async fn what_a_successor_acknowledges_outlives_the_former_process() {

@@ -16,7 +16,10 @@ use super::{
     endpoints::is_standard_stream,
     progress::Progress,
 };
-use crate::store::{Key, Value};
+use crate::{
+    lifecycle::blocking::THREAD_LIMITS,
+    store::{Key, Value},
+};
 
 /// Capacity of the channel, in batches: one waits while the next is read.
 const CHANNEL_CAPACITY: usize = 1;
@@ -70,7 +73,9 @@ impl ReaderThread {
                 }
             })
         };
-        started.map(|_| Self(received)).map_err(|error| format!("cannot start a thread: {error}"))
+        started
+            .map(|_| Self(received))
+            .map_err(|error| format!("cannot start a thread: {error}; {THREAD_LIMITS}"))
     }
 
     /// The next message.

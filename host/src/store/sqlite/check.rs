@@ -112,6 +112,11 @@ pub(super) fn findings(connection: &Connection, max: u32) -> rusqlite::Result<Ve
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt) => {
             Ok(vec![error.to_string()])
         }
-        found => Ok(found?.into_iter().map(|finding| finding.replace(char::is_control, " ")).collect()),
+        found => Ok(found?.iter().flat_map(|found| sentences(found)).collect()),
     }
+}
+
+/// SQLite returns several findings as the lines of one row, below a heading.
+fn sentences(row: &str) -> impl Iterator<Item = String> {
+    row.lines().filter(|line| !line.starts_with("***")).map(|line| line.replace(char::is_control, " "))
 }

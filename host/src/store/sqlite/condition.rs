@@ -4,6 +4,7 @@
 
 use std::{path::PathBuf, sync::OnceLock};
 
+use super::identity::is_moved;
 use crate::store::{
     complaints::Complaints,
     contract::{Reason, StoreError},
@@ -25,6 +26,8 @@ impl Condition {
     pub(super) fn note<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Unavailable(why)) = &result
             && why.persists()
+            // Files that were moved may come back.
+            && !is_moved(why)
         {
             self.failed.get_or_init(|| why.clone());
             self.complaints.note(&self.path.display(), &result);

@@ -12,7 +12,10 @@ use std::{
 use rusqlite::{Connection, DEFAULT_NAME, FileControl};
 
 use super::open_error::{open_error, sqlite_open_error};
-use crate::store::{backend::OpenError, contract::StoreError};
+use crate::store::{
+    backend::OpenError,
+    contract::{Reason, StoreError},
+};
 
 /// The files of an open store: the file itself, its write-ahead log, and the index of that.
 pub(super) struct Identity {
@@ -67,7 +70,7 @@ impl Identity {
     }
 
     /// Removes the names of the log and of its index, if they still are those of the open ones: whoever opens the file that is
-    /// now at the path would take this log for its own.
+    /// now at the path would take this log for its own. The store cannot be used again then.
     pub(super) fn remove_log(&self) {
         let [_, log, index] = &self.files;
         for file in [log, index].into_iter().filter(|file| is_in_place(file)) {
@@ -80,9 +83,16 @@ fn is_in_place((path, id): &(PathBuf, FileId)) -> bool {
     file_id(path).is_ok_and(|found| found == *id)
 }
 
+const MOVED: Reason = Reason::persisting("its file was moved, deleted or replaced");
+
 /// The error of calls that would read or write other files than those at the paths.
 pub(super) fn moved() -> StoreError {
-    StoreError::unavailable("its file was moved, deleted or replaced")
+    MOVED.into()
+}
+
+/// Whether the reason ends as soon as an operator puts the files back.
+pub(super) fn is_moved(why: &Reason) -> bool {
+    *why == MOVED
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {

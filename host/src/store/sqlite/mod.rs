@@ -59,18 +59,16 @@ use tokio::{
 
 pub use self::check_file::{Checked, check_file};
 use self::{
-    condition::Condition,
-    identity::{Identity, sidecar},
-    open_error::{open_error, sqlite_open_error},
-    readers::Readers,
-    snapshot::SqliteSnapshot,
-    wal::Log,
-    writer::Writer,
+    condition::Condition, identity::Identity, open_error::open_error, readers::Readers,
+    snapshot::SqliteSnapshot, wal::Log, writer::Writer,
 };
-use crate::store::{
-    backend::{IfMissing, OpenError, Store},
-    contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored},
-    snapshot::Snapshot,
+use crate::{
+    lifecycle::blocking::THREAD_LIMITS,
+    store::{
+        backend::{IfMissing, OpenError, Store},
+        contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored},
+        snapshot::Snapshot,
+    },
 };
 
 /// Time limit for the health check's read and probe together. Load balancers commonly allow a probe a few seconds;
@@ -129,13 +127,12 @@ impl SqliteStore {
         let identity = Arc::new(identity);
         let readers = Readers::open(&path, Arc::clone(&identity))?;
         identity.check().map_err(|_| open_error(&path, "it was replaced meanwhile; start again"))?;
-        let log = Log::new(&mut connection, sidecar(&path, "-wal"))
-            .map_err(|error| sqlite_open_error(&path, &error))?;
+        let log = Log::of(&mut connection, &path)?;
         let condition = Arc::new(Condition::new(path.clone()));
         let writer = Writer::start(connection, log, Arc::clone(&identity), Arc::clone(&condition)).map_err(
             |error| {
                 OpenError::permanent(format!(
-                    "cannot open the store {path:?}: its writer thread did not start: {error}"
+                    "cannot open the store {path:?}: its writer thread did not start: {error}; {THREAD_LIMITS}"
                 ))
             },
         )?;

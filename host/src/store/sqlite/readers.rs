@@ -21,7 +21,7 @@ use super::{
     sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column},
 };
 use crate::{
-    lifecycle::essential::Essential,
+    lifecycle::{blocking::THREAD_LIMITS, essential::Essential},
     store::{
         backend::OpenError,
         contract::{Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer},
@@ -75,10 +75,7 @@ impl Readers {
             let reads = Arc::clone(&reads);
             let thread = thread::Builder::new().name(format!("store-reader-{number}"));
             thread.spawn(move || serve(&connection, &reads)).map_err(|error| {
-                let why = format!(
-                    "a thread did not start: {error}; the limit of threads may be reached (`ulimit -u`, pids.max of a container)"
-                );
-                open_error(path, &why)
+                open_error(path, &format!("a thread did not start: {error}; {THREAD_LIMITS}"))
             })
         };
         let threads = (0..READERS).map(start).collect::<Result<Vec<_>, _>>()?;

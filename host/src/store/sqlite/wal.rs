@@ -5,8 +5,9 @@
 
 use std::{
     ffi::c_int,
-    fs,
-    path::PathBuf,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI32, Ordering},
@@ -16,7 +17,15 @@ use std::{
 
 use rusqlite::{Connection, DEFAULT_NAME, wal::CheckpointMode};
 
-use super::sql::BUSY_TIMEOUT;
+use super::{
+    identity::sidecar,
+    open_error::{open_error, sqlite_open_error},
+    sql::BUSY_TIMEOUT,
+};
+use crate::store::{
+    backend::OpenError,
+    contract::{Reason, StoreError},
+};
 
 /// The log is copied into the file each time it has grown by this many pages of 4 KiB: as often as SQLite does by default.
 const CHECKPOINT_PAGES: c_int = 1000;
@@ -34,9 +43,14 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A long read is reported after this many failed attempts: an ordinary one may be in flight at one of them.
 const ATTEMPTS_BEFORE_WARNING: u32 = 3;
 
+/// A log with content begins with one of these: the last bit tells the byte order of its checksums.
+const MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
+
 /// The write-ahead log of the connection that commits.
 pub(super) struct Log {
     path: PathBuf,
+    /// The open log. SQLite locks the file and the index of the log, so closing this descriptor releases no lock.
+    file: File,
     /// The pages in the log after the last commit; SQLite starts again from the beginning of the file if it can.
     pages: Arc<AtomicI32>,
     /// The pages in the log at the last checkpoint.
@@ -50,19 +64,41 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Takes the checkpoints of the connection over. `path` is the path of its log.
-    pub(super) fn new(connection: &mut Connection, path: PathBuf) -> rusqlite::Result<Self> {
+    /// Takes the checkpoints of the connection over, which has opened the file at `store` and its log.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the log cannot be opened once more.
+    pub(super) fn of(connection: &mut Connection, store: &Path) -> Result<Self, OpenError> {
+        let path = sidecar(store, "-wal");
+        let file = File::open(&path).map_err(|error| {
+            open_error(store, &format!("its write-ahead log {path:?} cannot be read: {error}"))
+        })?;
         let pages = Arc::new(AtomicI32::new(0));
         let written = Arc::clone(&pages);
         // SQLite's own checkpoints are a hook of this kind, which this one replaces.
-        connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+        let hooked = connection.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             written.store(pages, Ordering::Relaxed);
             Ok(())
-        }))?;
-        let mut log = Self { path, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
+        }));
+        hooked.map_err(|error| sqlite_open_error(store, &error))?;
+        let mut log = Self { path, file, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
         // A process that was killed may have left a long one.
         log.retry_at = (log.bytes() > MAX_BYTES).then(Instant::now);
         Ok(log)
+    }
+
+    /// Checks, after a commit, that the log still has its beginning. SQLite would append to a log that was emptied or overwritten,
+    /// and ignore all of it at the next start.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`], for good.
+    pub(super) fn check_header(&self) -> Result<(), StoreError> {
+        let mut magic = [0; 4];
+        let lost = || Reason::persisting("its write-ahead log was emptied or overwritten");
+        self.file.read_exact_at(&mut magic, 0).map_err(|error| lost().with_detail(error))?;
+        if MAGIC.contains(&magic) { Ok(()) } else { Err(lost().into()) }
     }
 
     /// When [`Log::maintain`] has to be called, even if nothing is committed.
@@ -178,7 +214,7 @@ mod tests {
     use std::fs;
 
     use super::Log;
-    use crate::store::sqlite::{identity::sidecar, open::open_for_writing};
+    use crate::store::sqlite::open::open_for_writing;
 
     /// SQLite would do that in the commit, and its caller would wait for it.
     #[test]
@@ -186,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("orders.db");
         let (mut connection, _) = open_for_writing(&path).unwrap();
-        let mut log = Log::new(&mut connection, sidecar(&path, "-wal")).unwrap();
+        let mut log = Log::of(&mut connection, &path).unwrap();
         let bytes = || fs::metadata(&path).unwrap().len();
         let before = bytes();
         for (number, copied) in [(0, false), (1, true)] {

@@ -146,8 +146,8 @@ impl WriterThread {
         let result = commit_all(&self.connection, commits, &mut self.foreign_commits);
         match &result {
             Ok(outcomes) => {
-                let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_)));
-                let committed = u64::try_from(committed.count()).unwrap_or(u64::MAX);
+                let committed = outcomes.iter().filter(|outcome| is_committed(outcome)).count();
+                let committed = u64::try_from(committed).unwrap_or(u64::MAX);
                 self.totals.commits = self.totals.commits.saturating_add(committed);
                 self.totals.transactions = self.totals.transactions.saturating_add(u64::from(committed > 0));
                 self.failed = self.failed.filter(|failed| committed == 0 || bytes < *failed);
@@ -155,7 +155,9 @@ impl WriterThread {
             Err(_) => self.failed = Some(bytes.max(self.failed.unwrap_or_default())),
         }
         self.check_identity()?;
-        self.condition.note(result)
+        let written = matches!(&result, Ok(outcomes) if outcomes.iter().any(is_committed));
+        let kept = if written { self.log.check_header() } else { Ok(()) };
+        self.condition.note(kept.and(result))
     }
 
     fn check_identity(&mut self) -> Result<(), StoreError> {
@@ -164,12 +166,13 @@ impl WriterThread {
             self.replaced = replaced.is_some();
             match replaced {
                 Some(path) => {
+                    let path = path.to_owned();
+                    let until = if self.leave() { "it is back" } else { "the service starts again with it" };
                     tracing::error!(
                         event = "store.file_replaced",
                         path = %path.display(),
-                        "a file of the store was moved, deleted or replaced: nothing is committed until it is back"
+                        "a file of the store was moved, deleted or replaced: nothing is committed until {until}"
                     );
-                    self.leave();
                 }
                 None => tracing::info!(event = "store.file_back", "the files of the store are back"),
             }
@@ -182,23 +185,26 @@ impl WriterThread {
 
     /// What was acknowledged must be in the file that was the store, and not be taken for the log of the one at its path. Nothing
     /// may be done to a log that another process uses: one that has opened the file at the path and found this log beside it.
-    fn leave(&mut self) {
+    /// Returns whether the store can be used again once the files are back.
+    fn leave(&mut self) -> bool {
         let is_only_ours = |thread: &Self| {
             thread.foreign_commits.is_some_and(|seen| foreign_commits(&thread.connection) == Some(seen))
         };
         let [file, log, index] = self.identity.in_place();
         // Without the common index, nobody can tell what others do with the log. It stays as it is, complete.
         if !index || !is_only_ours(self) {
-            return;
+            return true;
         }
-        if !file && log {
+        let removes_log = !file && log;
+        if removes_log {
             self.identity.remove_log();
             // A commit of another process at this moment is not acknowledged, because its log no longer has a name.
             if !is_only_ours(self) {
-                return;
+                return false;
             }
         }
         self.log.finish(&self.connection);
+        !removes_log
     }
 
     /// Leaves a single file that is the whole store.
@@ -216,4 +222,8 @@ impl WriterThread {
         }
         self.totals
     }
+}
+
+fn is_committed(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Committed(_))
 }

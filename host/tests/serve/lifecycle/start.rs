@@ -341,3 +341,22 @@ async fn an_error_names_the_setting_that_denies_memory() {
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
+
+/// Whatever is refused first, the memory of a thread or that of the pool.
+#[tokio::test]
+async fn a_start_without_address_space_ends_with_a_sentence() {
+    let start = async |megabytes: u32| {
+        let mut start = tokio::process::Command::new("prlimit");
+        start.arg(format!("--as={megabytes}000000")).arg(binary());
+        start.args(["serve", "--store", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "off"]);
+        let start = start.arg("--component").arg(orders()).kill_on_drop(true).output();
+        within("the start to fail", start).await.unwrap()
+    };
+    for megabytes in (120..260).step_by(10) {
+        let ran = start(megabytes).await;
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{megabytes} MB: {said}");
+        assert!(said.starts_with("orders-host: ") && said.contains("ulimit -v"), "{megabytes} MB: {said}");
+        assert_eq!(said.lines().count(), 1, "{megabytes} MB: {said}");
+    }
+}

@@ -150,7 +150,8 @@ async fn a_store_whose_files_are_deleted_yields_503_and_never_a_false_201() {
     for file in std::fs::read_dir(folder.path()).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
-    assert_eq!(client.create().await.unwrap().status(), 503);
+    let refused = client.create().await.unwrap().host_problem(503);
+    assert!(refused.contains("until an operator has acted"), "{refused}");
     let replaced = host.log().wait_for("the cause", |line| line["event"] == "store.file_replaced").await;
     assert_eq!(replaced["path"], path.to_str().unwrap());
     let not_ready = async { while host.get("/ready").await.status() != 503 {} };
