@@ -5,6 +5,7 @@
 //! | [`contract`] | the types and limits of the interface |
 //! | [`state`] | the stored state in memory: an ordered map with revisions |
 //! | [`storage`] | the trait that an adapter implements: named blobs that are created at most once |
+//! | [`claims`] | such a storage in a bucket of keys with a counter and a compare-and-swap |
 //! | `names` | the names of the blobs |
 //! | `format` | the binary format of the blobs; truncated or altered blobs are detected |
 //! | [`log`] | a store over such a storage: a log of commits with checkpoints |
@@ -13,6 +14,7 @@
 //!
 //! Everything but the last two is built and tested natively.
 
+pub mod claims;
 pub mod contract;
 mod format;
 pub mod log;

@@ -77,7 +77,7 @@ impl<S: Storage> Log<S> {
         Err(Error::Unavailable(format!("the log was pruned {MAX_ATTEMPTS} times while it was being read")))
     }
 
-    /// Reads the state to start from and sets `base` to its revision. Returns none if it is deleted during the call.
+    /// Reads the state to start from and sets `base` to its revision. Returns none if its parts are deleted during the call.
     fn read_newest_checkpoint(&mut self) -> Result<Option<State>, Error> {
         let mut checkpoints: Vec<u64> = self
             .list_blobs()?
@@ -87,8 +87,9 @@ impl<S: Storage> Log<S> {
         checkpoints.sort_unstable();
         for revision in checkpoints.into_iter().rev() {
             match self.read_header(revision)? {
-                None => return Ok(None),
-                Some(CheckpointHeader::Closed) => {}
+                // It was deleted during this call, which `base_is_intact` finds out, or its writer has not finished it, or never
+                // will: an older one has the same state.
+                None | Some(CheckpointHeader::Closed) => {}
                 Some(CheckpointHeader::Parts(count)) => {
                     self.base = revision;
                     return self.read_checkpoint(revision, count);

@@ -6,7 +6,7 @@
 /// depend on this. Errors are one line that says what failed.
 pub trait Storage {
     /// Lists all names. A name that exists throughout the call is listed; a name that is created or deleted during the
-    /// call may be.
+    /// call may be, and so may one whose creation has begun and has not ended.
     ///
     /// # Errors
     /// The error of the underlying storage.

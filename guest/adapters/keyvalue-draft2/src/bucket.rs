@@ -1,19 +1,18 @@
-//! [`Storage`] in a bucket, with one key per blob.
+//! The bucket that the storage of the core uses.
 
 use std::cell::OnceCell;
 
-use orders_adapter::storage::Storage;
+use orders_adapter::claims;
 
 use crate::bindings::wasi::{
     clocks::monotonic_clock::subscribe_duration,
     keyvalue::{
-        atomics::{Cas, CasError, swap},
+        atomics::{Cas, CasError, increment, swap},
         store::{Bucket, Error, open},
     },
+    random::random::get_random_u64,
 };
 
-/// Prefix of all keys, because other applications may use the bucket too.
-const PREFIX: &str = "orders-state.";
 /// Unit of the linear back-off, in nanoseconds: the first attempt waits for one unit, each later one for one more.
 const BACK_OFF_NANOS: u64 = 500_000;
 
@@ -35,46 +34,53 @@ impl DefaultBucket {
     }
 }
 
-impl Storage for DefaultBucket {
-    fn list(&self) -> Result<Vec<String>, String> {
-        let (mut names, mut cursor) = (Vec::new(), None::<String>);
+impl claims::Bucket for DefaultBucket {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.bucket()?.get(key).map_err(describe)
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        self.bucket()?.set(key, value).map_err(describe)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), String> {
+        self.bucket()?.delete(key).map_err(describe)
+    }
+
+    fn keys(&self) -> Result<Vec<String>, String> {
+        let (mut keys, mut cursor) = (Vec::new(), None::<String>);
         loop {
             let page = self.bucket()?.list_keys(cursor.as_deref()).map_err(describe)?;
-            names.extend(page.keys.iter().filter_map(|key| key.strip_prefix(PREFIX)).map(str::to_owned));
+            keys.extend(page.keys);
             cursor = page.cursor;
             if cursor.is_none() {
-                return Ok(names);
+                return Ok(keys);
             }
         }
     }
 
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        self.bucket()?.get(&blob_key(name)).map_err(describe)
+    fn begin_counter(&self, key: &str) -> Result<(), String> {
+        increment(self.bucket()?, key, 0).map(drop).map_err(describe)
     }
 
-    fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
-        let cas = Cas::new(self.bucket()?, &blob_key(name)).map_err(describe)?;
-        if cas.current().map_err(describe)?.is_some() {
-            return Ok(false);
+    fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String> {
+        let cas = Cas::new(self.bucket()?, key).map_err(describe)?;
+        if cas.current().map_err(describe)?.as_deref() != Some(from) {
+            return Ok(());
         }
-        match swap(cas, blob) {
-            Ok(()) => Ok(true),
-            Err(CasError::CasFailed(_)) => Ok(false),
-            Err(CasError::StoreError(error)) => Err(describe(error)),
-        }
+        swap(cas, to).map_err(|error| match error {
+            CasError::CasFailed(_) => "the value was not swapped".to_owned(),
+            CasError::StoreError(error) => describe(error),
+        })
     }
 
-    fn delete(&self, name: &str) -> Result<(), String> {
-        self.bucket()?.delete(&blob_key(name)).map_err(describe)
+    fn random(&self) -> u64 {
+        get_random_u64()
     }
 
     fn back_off(&self, attempt: u32) {
         subscribe_duration(BACK_OFF_NANOS * (u64::from(attempt) + 1)).block();
     }
-}
-
-fn blob_key(name: &str) -> String {
-    format!("{PREFIX}{name}")
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]

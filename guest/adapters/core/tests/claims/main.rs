@@ -1,0 +1,221 @@
+//! Clients create, read and delete blobs in one bucket, and act between any two calls of each other. The bucket behaves like those
+//! of real hosts.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot continue must fail"
+)]
+
+mod bucket;
+
+use std::cell::{Cell, RefCell};
+
+use orders_adapter::{
+    claims::Claims,
+    contract::{Check, Outcome, Store, Write},
+    log::Log,
+    storage::Storage,
+};
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use bucket::{Behaviour, Keys, TestBucket};
+
+const BEHAVIOURS: [Behaviour; 9] = [
+    Behaviour::Exact,
+    Behaviour::SwapsReportFailure,
+    Behaviour::SwapsReportSuccess,
+    Behaviour::FailsBefore(3),
+    Behaviour::FailsBefore(7),
+    Behaviour::FailsBefore(40),
+    Behaviour::FailsAfter(3),
+    Behaviour::FailsAfter(7),
+    Behaviour::FailsAfter(40),
+];
+
+fn client<'a>(keys: &Keys, behaviour: Behaviour, seed: u64) -> Claims<TestBucket<'a>> {
+    Claims::new(TestBucket::new(keys, behaviour, seed))
+}
+
+/// What a client does: to create a blob of this name, to read it, or to clean up.
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Create(u8),
+    Read(u8),
+    CleanUp,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![4 => (0..3_u8).prop_map(Act::Create), 2 => (0..3_u8).prop_map(Act::Read), 1 => Just(Act::CleanUp)]
+}
+
+/// Three clients; the first is interrupted by the second before each call, and the second by the third. Returns what was created.
+fn run(acts: &[Act], bursts: &[u8], behaviour: Behaviour) -> Result<(), TestCaseError> {
+    let keys = Keys::default();
+    let next = Cell::new(0_usize);
+    let depth = Cell::new(0_u8);
+    let created: RefCell<Vec<(String, Vec<u8>)>> = RefCell::default();
+    let failure: RefCell<Option<String>> = RefCell::default();
+    let seed = Cell::new(0_u64);
+    let do_one = |client: &dyn Fn(u64) -> Result<(), String>| {
+        seed.set(seed.get() + 1);
+        if let Err(why) = client(seed.get()) {
+            failure.borrow_mut().get_or_insert(why);
+        }
+    };
+    let perform = |storage: &Claims<TestBucket<'_>>, act: Act, seed: u64| -> Result<(), String> {
+        match act {
+            Act::Create(name) => {
+                let (name, blob) = (format!("r{name}"), seed.to_le_bytes().to_vec());
+                if storage.create(&name, &blob) == Ok(true) {
+                    if let Some((_, other)) = created.borrow().iter().find(|(other, _)| *other == name) {
+                        return Err(format!("{name} was created twice: {other:?} and {blob:?}"));
+                    }
+                    created.borrow_mut().push((name, blob));
+                }
+            }
+            Act::Read(name) => {
+                let name = format!("r{name}");
+                let known = created.borrow().iter().find(|(other, _)| *other == name).cloned();
+                if let (Ok(found), Some((_, blob))) = (storage.read(&name), known)
+                    && found.as_ref() != Some(&blob)
+                {
+                    return Err(format!("{name} is {found:?} instead of {blob:?}"));
+                }
+            }
+            Act::CleanUp => storage.clean_up(),
+        }
+        Ok(())
+    };
+    let burst = || {
+        let number = next.replace(next.get() + 1);
+        bursts.get(number).copied().unwrap_or(0)
+    };
+    let innermost = || {
+        if depth.get() < 2 && burst() % 3 == 1 {
+            depth.set(depth.get() + 1);
+            let act = acts[next.get() % acts.len()];
+            do_one(&|seed| perform(&client(&keys, behaviour, seed), act, seed));
+            depth.set(depth.get() - 1);
+        }
+    };
+    let inner = || {
+        if depth.get() < 1 {
+            for _ in 0..burst() % 3 {
+                depth.set(depth.get() + 1);
+                let act = acts[next.get() % acts.len()];
+                do_one(&|seed| {
+                    let bucket = TestBucket::new(&keys, behaviour, seed).interrupted(&innermost);
+                    perform(&Claims::new(bucket), act, seed)
+                });
+                depth.set(depth.get() - 1);
+            }
+        }
+    };
+    for act in acts {
+        do_one(&|seed| {
+            let bucket = TestBucket::new(&keys, behaviour, seed).interrupted(&inner);
+            perform(&Claims::new(bucket), *act, seed)
+        });
+    }
+    if let Some(why) = failure.borrow().as_ref() {
+        return Err(TestCaseError::fail(why.clone()));
+    }
+    let reader = client(&keys, Behaviour::Exact, 0);
+    for (name, blob) in created.borrow().iter() {
+        prop_assert_eq!(reader.read(name).unwrap(), Some(blob.clone()), "{} is lost", name);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_name_has_one_blob_and_keeps_it(
+        acts in vec(act(), 1..8), bursts in vec(0..6_u8, 0..120), behaviour in select(&BEHAVIOURS[..]),
+    ) {
+        run(&acts, &bursts, behaviour)?;
+    }
+}
+
+/// Wherever a writer is killed, the next one creates the blob, or finds it.
+#[test]
+fn a_writer_that_is_killed_stops_nobody() {
+    for behaviour in [Behaviour::Exact, Behaviour::SwapsReportFailure] {
+        for at in 0..12 {
+            let keys = Keys::default();
+            let killed = Claims::new(TestBucket::new(&keys, behaviour, 1).killed(at));
+            let outcome = killed.create("r1", b"first");
+            let next = client(&keys, behaviour, 2);
+            let created = next.create("r1", b"second").unwrap();
+            let found = next.read("r1").unwrap().unwrap();
+            assert_eq!(found, if created { &b"second"[..] } else { b"first" }, "killed at {at}");
+            assert!(
+                outcome != Ok(true) || found == b"first",
+                "killed at {at}: what was acknowledged is lost"
+            );
+            next.clean_up();
+            assert_eq!(keys.borrow().len(), 2, "killed at {at}: a claim and its blob are left");
+            assert_eq!(next.list().unwrap(), ["r1"]);
+        }
+    }
+}
+
+/// Former versions stored a blob in its claim's place.
+#[test]
+fn blobs_of_former_versions_are_read_and_deleted() {
+    let keys = Keys::default();
+    keys.borrow_mut().insert("orders-state.r1".to_owned(), b"ost1 a sealed blob".to_vec());
+    keys.borrow_mut().insert("orders-state.pruned".to_owned(), Vec::new());
+    let storage = client(&keys, Behaviour::Exact, 1);
+    assert_eq!(storage.read("r1"), Ok(Some(b"ost1 a sealed blob".to_vec())));
+    assert_eq!(storage.read("pruned"), Ok(Some(Vec::new())));
+    assert_eq!(storage.create("r1", b"x"), Ok(false));
+    storage.clean_up();
+    assert_eq!(keys.borrow().len(), 2);
+    storage.delete("r1").unwrap();
+    assert_eq!(storage.read("r1"), Ok(None));
+}
+
+/// The log over such a bucket: writers take turns at every call, and no acknowledged commit is lost or made twice.
+#[test]
+fn commits_of_several_writers_are_neither_lost_nor_doubled() {
+    for behaviour in BEHAVIOURS {
+        let keys = Keys::default();
+        let acknowledged = RefCell::new(Vec::new());
+        let (calls, depth) = (Cell::new(0_u64), Cell::new(false));
+        let commit = |log: &mut Log<Claims<TestBucket<'_>>>, number: u64| {
+            let key = format!("n/{number:06}");
+            let checks = [Check::Absent(key.clone())];
+            let writes = vec![Write::Put(key.clone(), number.to_le_bytes().to_vec())];
+            if let Ok(Outcome::Committed(revision)) = log.commit(&checks, writes) {
+                acknowledged.borrow_mut().push((key, revision));
+            }
+        };
+        let other = || {
+            calls.set(calls.get() + 1);
+            if !depth.replace(true) {
+                if calls.get().is_multiple_of(5) {
+                    let mut log =
+                        Log::with_checkpoint_every(client(&keys, behaviour, 1_000_000 + calls.get()), 4);
+                    commit(&mut log, 1_000_000 + calls.get());
+                }
+                depth.set(false);
+            }
+        };
+        for number in 0..60 {
+            let bucket = TestBucket::new(&keys, behaviour, number).interrupted(&other);
+            commit(&mut Log::with_checkpoint_every(Claims::new(bucket), 4), number);
+        }
+        let mut reader = Log::with_checkpoint_every(client(&keys, Behaviour::Exact, u64::MAX), 4);
+        let acknowledged = acknowledged.borrow();
+        // A new client reads the whole log: with one call in three or seven that fails, it may never get to its end.
+        let fails = matches!(behaviour, Behaviour::FailsBefore(_) | Behaviour::FailsAfter(_));
+        assert!(fails || acknowledged.len() > 20, "{behaviour:?}: {} commits", acknowledged.len());
+        for (key, revision) in acknowledged.iter() {
+            let found = reader.get(std::slice::from_ref(key)).unwrap().remove(0);
+            assert_eq!(found.map(|stored| stored.revision), Some(*revision), "{behaviour:?}: {key} is lost");
+        }
+    }
+}
