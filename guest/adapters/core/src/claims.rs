@@ -172,6 +172,10 @@ impl<B: Bucket> Storage for Claims<B> {
         self.bucket.delete(&claim_key(name))
     }
 
+    fn random(&self) -> u64 {
+        self.bucket.random()
+    }
+
     fn back_off(&self, attempt: u32) {
         self.bucket.back_off(attempt);
     }

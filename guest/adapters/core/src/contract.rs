@@ -83,6 +83,24 @@ pub enum Check {
     AtRevision(String, u64),
 }
 
+impl Check {
+    /// The key that it is about.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        let (Self::Absent(key) | Self::AtRevision(key, _)) = self;
+        key
+    }
+
+    /// Whether it holds for what is stored under its key.
+    #[must_use]
+    pub fn holds(&self, found: Option<&Stored>) -> bool {
+        match self {
+            Self::Absent(_) => found.is_none(),
+            Self::AtRevision(_, revision) => found.is_some_and(|stored| stored.revision == *revision),
+        }
+    }
+}
+
 /// One change that a commit makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
@@ -151,9 +169,8 @@ pub fn check_commit(checks: &[Check], writes: &[Write]) -> Result<(), Error> {
     }
     let mut bytes = 0;
     for check in checks {
-        let (Check::Absent(key) | Check::AtRevision(key, _)) = check;
-        check_key(key)?;
-        bytes += key.len();
+        check_key(check.key())?;
+        bytes += check.key().len();
     }
     for write in writes {
         let (Write::Put(key, _) | Write::Delete(key)) = write;
@@ -165,6 +182,14 @@ pub fn check_commit(checks: &[Check], writes: &[Write]) -> Result<(), Error> {
         }
     }
     check_transfer(bytes)
+}
+
+/// The revision of the commit after this one.
+///
+/// # Errors
+/// [`Error::Unavailable`] if the revisions are exhausted.
+pub fn next_revision(revision: u64) -> Result<u64, Error> {
+    revision.checked_add(1).ok_or_else(|| Error::Unavailable("the revisions are exhausted".into()))
 }
 
 /// Rejects a call that carries more than [`MAX_TRANSFER_BYTES`].

@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 
 use crate::{
     contract::{Stored, Write},
-    state::State,
+    view::PartEntries,
 };
 
 /// The first bytes of every blob: they identify the format and its version.
 const MAGIC: &[u8; 4] = b"ost1";
-/// Size of a checkpoint part in bytes, below the limits of other hosts for one value (1 MB with NATS).
-const PART_BYTES: usize = 256 * 1024;
+/// A part of a checkpoint ends with the entry that makes it this large, in bytes. A request reads at least one part; the fewer there
+/// are, the shorter are the index and the list of names.
+const PART_BYTES: usize = 64 * 1024;
+/// A record begins with the deletion of this key and the id of the commit in hexadecimal digits. Nobody stores such a key; versions
+/// that know nothing of ids delete it without effect.
+const ID_KEY: &str = "\u{10FFFF}id.";
 
 /// The kind of a blob, as stored in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,7 @@ enum Kind {
     Checkpoint = b'c',
     Closed = b'x',
     Part = b'p',
+    Index = b'i',
 }
 
 /// The blob is truncated, altered, or not the expected one.
@@ -38,10 +43,20 @@ pub(crate) enum CheckpointHeader {
     Closed,
 }
 
-/// Encodes a commit.
-pub(crate) fn encode_record(revision: u64, writes: &[Write]) -> Vec<u8> {
+/// What the index of a checkpoint says.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// The first key of each part.
+    pub(crate) first_keys: Vec<String>,
+    /// The ids of the last commits, by their revisions.
+    pub(crate) recent: BTreeMap<u64, u64>,
+}
+
+/// Encodes a commit with its id, a random number.
+pub(crate) fn encode_record(revision: u64, id: u64, writes: &[Write]) -> Vec<u8> {
     let mut body = Vec::new();
-    for write in writes {
+    let id = Write::Delete(format!("{ID_KEY}{id:016x}"));
+    for write in std::iter::once(&id).chain(writes) {
         match write {
             Write::Put(key, value) => {
                 body.push(b'+');
@@ -57,19 +72,25 @@ pub(crate) fn encode_record(revision: u64, writes: &[Write]) -> Vec<u8> {
     seal(Kind::Record, revision, &body)
 }
 
-/// Decodes the writes of the commit with this revision.
-pub(crate) fn decode_record(blob: &[u8], revision: u64) -> Result<Vec<Write>, Damaged> {
+/// Decodes the id and the writes of the commit with this revision. Earlier versions wrote no id.
+pub(crate) fn decode_record(blob: &[u8], revision: u64) -> Result<(Option<u64>, Vec<Write>), Damaged> {
     let mut body = unseal(blob, Kind::Record, revision)?;
-    let mut writes = Vec::new();
+    let (mut id, mut writes) = (None, Vec::new());
     while let Some(kind) = body.split_off_first() {
         let key = take_string(&mut body)?;
         writes.push(match *kind {
             b'+' => Write::Put(key, take_bytes(&mut body)?.to_vec()),
-            b'-' => Write::Delete(key),
+            b'-' => match key.strip_prefix(ID_KEY) {
+                Some(digits) => {
+                    id = Some(u64::from_str_radix(digits, 16).map_err(|_| Damaged)?);
+                    continue;
+                }
+                None => Write::Delete(key),
+            },
             _ => return Err(Damaged),
         });
     }
-    Ok(writes)
+    Ok((id, writes))
 }
 
 /// Encodes the header of a checkpoint.
@@ -89,20 +110,51 @@ pub(crate) fn decode_header(blob: &[u8], revision: u64) -> Result<CheckpointHead
     Ok(CheckpointHeader::Parts(u32::from_le_bytes(count)))
 }
 
-/// Encodes the parts of a checkpoint of this state, in order. Each part contains its revision and number.
-pub(crate) fn encode_parts(state: &State) -> Vec<Vec<u8>> {
-    let mut body = Vec::new();
-    for (key, stored) in state.entries() {
-        put_bytes(&mut body, key.as_bytes());
-        body.extend_from_slice(&stored.revision.to_le_bytes());
-        put_bytes(&mut body, &stored.value);
+/// Encodes the parts of a checkpoint of these entries; returns the first key of each. Each part contains its revision and number.
+pub(crate) fn encode_parts<'a>(
+    revision: u64,
+    entries: impl Iterator<Item = (&'a str, &'a Stored)>,
+) -> Vec<(String, Vec<u8>)> {
+    let mut chunks: Vec<(String, Vec<u8>)> = Vec::new();
+    for (key, stored) in entries {
+        if chunks.last().is_none_or(|(_, chunk)| chunk.len() >= PART_BYTES) {
+            let number = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+            chunks.push((key.to_owned(), number.to_le_bytes().to_vec()));
+        }
+        if let Some((_, chunk)) = chunks.last_mut() {
+            put_bytes(chunk, key.as_bytes());
+            chunk.extend_from_slice(&stored.revision.to_le_bytes());
+            put_bytes(chunk, &stored.value);
+        }
     }
-    let chunks = (0_u32..).zip(body.chunks(PART_BYTES));
-    chunks
-        .map(|(number, chunk)| {
-            seal(Kind::Part, state.revision(), &[number.to_le_bytes().as_slice(), chunk].concat())
-        })
-        .collect()
+    chunks.into_iter().map(|(first, chunk)| (first, seal(Kind::Part, revision, &chunk))).collect()
+}
+
+/// Encodes the index of a checkpoint.
+pub(crate) fn encode_index(revision: u64, index: &Index) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_count(&mut body, index.first_keys.len());
+    for key in &index.first_keys {
+        put_bytes(&mut body, key.as_bytes());
+    }
+    for (revision, id) in &index.recent {
+        body.extend_from_slice(&revision.to_le_bytes());
+        body.extend_from_slice(&id.to_le_bytes());
+    }
+    seal(Kind::Index, revision, &body)
+}
+
+/// Decodes the index of the checkpoint with this revision.
+pub(crate) fn decode_index(blob: &[u8], revision: u64) -> Result<Index, Damaged> {
+    let mut body = unseal(blob, Kind::Index, revision)?;
+    let mut index = Index::default();
+    for _ in 0..take_u64(&mut body)? {
+        index.first_keys.push(take_string(&mut body)?);
+    }
+    while !body.is_empty() {
+        index.recent.insert(take_u64(&mut body)?, take_u64(&mut body)?);
+    }
+    Ok(index)
 }
 
 /// Decodes the content of the part with this number.
@@ -111,8 +163,8 @@ pub(crate) fn decode_part(blob: &[u8], revision: u64, number: u32) -> Result<&[u
     if stored_number == number.to_le_bytes() { Ok(chunk) } else { Err(Damaged) }
 }
 
-/// Decodes the state from the concatenated contents of its parts.
-pub(crate) fn decode_state(mut body: &[u8], revision: u64) -> Result<State, Damaged> {
+/// Decodes the entries in the content of a part, or in those of all parts one after the other: earlier versions ended a part anywhere.
+pub(crate) fn decode_entries(mut body: &[u8]) -> Result<PartEntries, Damaged> {
     let mut entries = BTreeMap::new();
     while !body.is_empty() {
         let key = take_string(&mut body)?;
@@ -120,7 +172,7 @@ pub(crate) fn decode_state(mut body: &[u8], revision: u64) -> Result<State, Dama
         let value = take_bytes(&mut body)?.to_vec();
         entries.insert(key, Stored { value, revision: entry_revision });
     }
-    Ok(State::from_checkpoint(entries, revision))
+    Ok(entries)
 }
 
 /// Wraps a body in its header and checksum.
@@ -158,10 +210,13 @@ fn checksum(bytes: &[u8]) -> u64 {
 
 /// Appends a length and that many bytes.
 fn put_bytes(body: &mut Vec<u8>, bytes: &[u8]) {
-    // The conversion cannot fail: `contract` limits keys and values to far smaller sizes.
-    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    body.extend_from_slice(&length.to_le_bytes());
+    put_count(body, bytes.len());
     body.extend_from_slice(bytes);
+}
+
+fn put_count(body: &mut Vec<u8>, count: usize) {
+    // The conversion cannot fail: `usize` has at most 64 bits.
+    body.extend_from_slice(&u64::try_from(count).unwrap_or(u64::MAX).to_le_bytes());
 }
 
 /// Consumes a length and that many bytes from the front of the body.
@@ -185,12 +240,12 @@ fn take_u64(body: &mut &[u8]) -> Result<u64, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::{
-        CheckpointHeader, Damaged, decode_header, decode_part, decode_record, decode_state, encode_header,
-        encode_parts, encode_record,
+        CheckpointHeader, Damaged, Index, decode_entries, decode_header, decode_index, decode_part,
+        decode_record, encode_header, encode_index, encode_parts, encode_record,
     };
     use crate::{
-        contract::{Store, Write},
-        state::State,
+        contract::{Stored, Write},
+        view::PartEntries,
     };
 
     fn writes() -> Vec<Write> {
@@ -203,27 +258,35 @@ mod tests {
 
     #[test]
     fn every_blob_decodes_to_what_was_encoded() {
-        assert_eq!(decode_record(&encode_record(7, &writes()), 7), Ok(writes()));
-        assert_eq!(decode_record(&encode_record(7, &[]), 7), Ok(Vec::new()));
+        assert_eq!(decode_record(&encode_record(7, 9, &writes()), 7), Ok((Some(9), writes())));
+        assert_eq!(decode_record(&encode_record(7, u64::MAX, &[]), 7), Ok((Some(u64::MAX), Vec::new())));
         for header in [CheckpointHeader::Closed, CheckpointHeader::Parts(0), CheckpointHeader::Parts(3)] {
             assert_eq!(decode_header(&encode_header(64, header), 64), Ok(header));
         }
-        let mut state = State::default();
-        state.commit(&[], writes()).unwrap();
-        state.commit(&[], vec![Write::Put("large".into(), vec![7; 700_000])]).unwrap();
-        let blobs = encode_parts(&state);
-        assert_eq!(blobs.len(), 3);
-        let body: Vec<u8> = (0..)
-            .zip(&blobs)
-            .flat_map(|(number, blob)| decode_part(blob, 2, number).unwrap().to_vec())
-            .collect();
-        assert_eq!(decode_state(&body, 2), Ok(state));
-        assert_eq!(decode_part(&blobs[0], 2, 1), Err(Damaged));
+        for first_keys in [vec![], vec!["a".to_owned(), "é".to_owned()]] {
+            let index = Index { first_keys, recent: [(63, 1), (64, u64::MAX)].into() };
+            assert_eq!(decode_index(&encode_index(64, &index), 64), Ok(index));
+        }
+    }
+
+    #[test]
+    fn a_part_ends_with_an_entry_and_all_parts_together_are_the_state() {
+        let stored = |bytes: usize| Stored { value: vec![7; bytes], revision: 1 };
+        let entries: PartEntries =
+            [("a", 10), ("b", 70_000), ("c", 700_000), ("d", 5)].map(|(key, bytes)| (key.to_owned(), stored(bytes))).into();
+        let blobs = encode_parts(2, entries.iter().map(|(key, stored)| (key.as_str(), stored)));
+        assert_eq!(blobs.iter().map(|(first, _)| first.as_str()).collect::<Vec<_>>(), ["a", "c", "d"]);
+        let chunks: Vec<_> =
+            (0..).zip(&blobs).map(|(number, (_, blob))| decode_part(blob, 2, number).unwrap()).collect();
+        assert_eq!(decode_entries(&chunks.concat()), Ok(entries.clone()));
+        let each: PartEntries = chunks.iter().flat_map(|chunk| decode_entries(chunk).unwrap()).collect();
+        assert_eq!(each, entries);
+        assert_eq!(decode_part(&blobs[0].1, 2, 1), Err(Damaged));
     }
 
     #[test]
     fn a_truncated_altered_or_misplaced_blob_is_damaged() {
-        let blob = encode_record(7, &writes());
+        let blob = encode_record(7, 9, &writes());
         assert_eq!(decode_record(&blob, 8), Err(Damaged));
         for length in 0..blob.len() {
             assert_eq!(decode_record(&blob[..length], 7), Err(Damaged), "truncated to {length} bytes");

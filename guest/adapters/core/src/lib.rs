@@ -3,11 +3,13 @@
 //! | file | contents |
 //! |---|---|
 //! | [`contract`] | the types and limits of the interface |
-//! | [`state`] | the stored state in memory: an ordered map with revisions |
+//! | `results` | what calls return, within the limits |
+//! | [`state`] | a store in memory: an ordered map with revisions |
 //! | [`storage`] | the trait that an adapter implements: named blobs that are created at most once |
 //! | [`claims`] | such a storage in a bucket of keys with a counter and a compare-and-swap |
 //! | `names` | the names of the blobs |
 //! | `format` | the binary format of the blobs; truncated or altered blobs are detected |
+//! | `view` | the stored state, as far as it has been read |
 //! | [`log`] | a store over such a storage: a log of commits with checkpoints |
 //! | `bindings` | the generated bindings of the exported interface |
 //! | `component` | the exported interface, and the macro that turns a store into a component |
@@ -19,8 +21,10 @@ pub mod contract;
 mod format;
 pub mod log;
 mod names;
+mod results;
 pub mod state;
 pub mod storage;
+mod view;
 
 #[cfg(target_arch = "wasm32")]
 pub mod bindings;

@@ -17,16 +17,24 @@
 //! 3. before the first record is ever deleted, a marker of the deletion is created (`BlobName::Pruned`). It covers readers that
 //!    started from an empty state.
 //!
-//! The whole state is held in memory, and a new instance reads all of it.
+//! A checkpoint is divided into parts by key. A request reads its index, the parts that it needs, and the records since. A part never
+//! changes; if it was deleted, a newer checkpoint exists, from which the request starts anew. Only the writer of a checkpoint reads
+//! all of the one before.
+//!
+//! A writer whose record was created, but whose checkpoint was replaced meanwhile, cannot tell whether its record is part of the
+//! log: the name was perhaps free because an older record with the same revision had been deleted. Each record has an id, and each
+//! checkpoint names the ids of the commits before it, which settles that.
+//!
+//! Versions before the index and the ids read what this one writes, and this one reads what they write: whole, and without ids.
 
 use crate::{
     contract::{
         Check, Entry, Error, Outcome, Scan, Store, Stored, Write, check_commit, check_get, check_scan,
     },
-    format::{self, CheckpointHeader, Damaged},
+    format::{self, CheckpointHeader, Damaged, Index},
     names::BlobName,
-    state::State,
     storage::Storage,
+    view::{Failure, PartEntries, Parts, View},
 };
 
 /// Commits between two checkpoints. A new instance reads half as many records on average, and each commit bears this
@@ -41,10 +49,26 @@ const MAX_ATTEMPTS: u32 = 64;
 pub struct Log<S> {
     storage: S,
     checkpoint_every: u64,
-    /// The state at `state.revision()`, once the log has been read.
-    state: Option<State>,
-    /// The revision of the checkpoint that `state` started from; 0 for the empty state.
+    /// The state at `view.revision()`, once the log has been read.
+    view: Option<View>,
+    /// The revision of the checkpoint that `view` started from; 0 for the empty state.
     base: u64,
+}
+
+/// The parts of the checkpoint with this revision.
+struct CheckpointParts<'a, S> {
+    storage: &'a S,
+    revision: u64,
+}
+
+impl<S: Storage> Parts for CheckpointParts<'_, S> {
+    fn read(&self, number: u32) -> Result<PartEntries, Failure> {
+        let name = BlobName::Part(self.revision, number);
+        let blob = read_blob(self.storage, name)?.ok_or(Failure::Gone)?;
+        let chunk = format::decode_part(&blob, self.revision, number);
+        let entries = chunk.and_then(format::decode_entries).map_err(|Damaged| damaged_error(name))?;
+        Ok(entries)
+    }
 }
 
 impl<S: Storage> Log<S> {
@@ -56,20 +80,21 @@ impl<S: Storage> Log<S> {
     /// Creates a store with another checkpoint interval, in commits. All writers that share a storage must use the same
     /// interval.
     pub const fn with_checkpoint_every(storage: S, commits: u64) -> Self {
-        Self { storage, checkpoint_every: commits, state: None, base: 0 }
+        Self { storage, checkpoint_every: commits, view: None, base: 0 }
     }
 
-    /// Reads the log to its end and returns the state at some point after this call began.
-    fn read_to_end(&mut self) -> Result<&mut State, Error> {
+    /// Reads something of the state at some point after this call began.
+    fn read<T>(
+        &mut self,
+        read: impl Fn(&mut View, &CheckpointParts<'_, S>) -> Result<T, Failure>,
+    ) -> Result<T, Error> {
         for attempt in 0..MAX_ATTEMPTS {
-            let state = match self.state.take() {
-                Some(state) => Some(state),
-                None => self.read_newest_checkpoint()?,
-            };
-            if let Some(state) = state {
-                let state = self.apply_later_records(state)?;
-                if self.base_is_intact()? {
-                    return Ok(self.state.insert(state));
+            if let Some(view) = self.read_to_end()? {
+                let (view, base) = (self.view.insert(view), self.base);
+                match read(view, &CheckpointParts { storage: &self.storage, revision: base }) {
+                    Ok(found) => return Ok(found),
+                    Err(Failure::Failed(error)) => return Err(error),
+                    Err(Failure::Gone) => self.view = None,
                 }
             }
             self.storage.back_off(attempt);
@@ -77,8 +102,19 @@ impl<S: Storage> Log<S> {
         Err(Error::Unavailable(format!("the log was pruned {MAX_ATTEMPTS} times while it was being read")))
     }
 
+    /// Reads the log to its end. Returns none if it was pruned meanwhile.
+    fn read_to_end(&mut self) -> Result<Option<View>, Error> {
+        let view = match self.view.take() {
+            Some(view) => Some(view),
+            None => self.read_newest_checkpoint()?,
+        };
+        let Some(view) = view else { return Ok(None) };
+        let view = self.apply_later_records(view)?;
+        Ok(self.base_is_intact()?.then_some(view))
+    }
+
     /// Reads the state to start from and sets `base` to its revision. Returns none if its parts are deleted during the call.
-    fn read_newest_checkpoint(&mut self) -> Result<Option<State>, Error> {
+    fn read_newest_checkpoint(&mut self) -> Result<Option<View>, Error> {
         let mut checkpoints: Vec<u64> = self
             .list_blobs()?
             .into_iter()
@@ -97,36 +133,43 @@ impl<S: Storage> Log<S> {
             }
         }
         self.base = 0;
-        Ok(Some(State::default()))
+        Ok(Some(View::default()))
     }
 
-    fn read_checkpoint(&self, revision: u64, parts: u32) -> Result<Option<State>, Error> {
+    fn read_checkpoint(&self, revision: u64, parts: u32) -> Result<Option<View>, Error> {
+        let name = BlobName::Index(revision);
+        if let Some(blob) = read_blob(&self.storage, name)? {
+            let index = format::decode_index(&blob, revision).map_err(|Damaged| damaged_error(name))?;
+            return Ok(Some(View::of_checkpoint(revision, index.first_keys, index.recent)));
+        }
         let mut body = Vec::new();
         for number in 0..parts {
             let name = BlobName::Part(revision, number);
-            let Some(blob) = self.read_blob(name)? else { return Ok(None) };
+            let Some(blob) = read_blob(&self.storage, name)? else { return Ok(None) };
             let part = format::decode_part(&blob, revision, number).map_err(|Damaged| damaged_error(name))?;
             body.extend_from_slice(part);
         }
-        let state = format::decode_state(&body, revision);
-        state.map(Some).map_err(|Damaged| damaged_error(BlobName::Checkpoint(revision)))
+        let entries = format::decode_entries(&body)
+            .map_err(|Damaged| damaged_error(BlobName::Checkpoint(revision)))?;
+        Ok(Some(View::of_entries(revision, entries)))
     }
 
     /// Reads the records that follow the state and applies them.
-    fn apply_later_records(&self, mut state: State) -> Result<State, Error> {
+    fn apply_later_records(&self, mut view: View) -> Result<View, Error> {
         loop {
-            let revision = state.next_revision()?;
+            let revision = view.next_revision()?;
             let name = BlobName::Record(revision);
-            let Some(blob) = self.read_blob(name)? else { return Ok(state) };
-            let writes = format::decode_record(&blob, revision).map_err(|Damaged| damaged_error(name))?;
-            state.apply(revision, writes);
+            let Some(blob) = read_blob(&self.storage, name)? else { return Ok(view) };
+            let (id, writes) =
+                format::decode_record(&blob, revision).map_err(|Damaged| damaged_error(name))?;
+            view.apply(revision, id, writes);
         }
     }
 
     /// Whether every record after `base` still exists: no newer checkpoint has caused one to be deleted.
     fn base_is_intact(&self) -> Result<bool, Error> {
         match self.base {
-            0 => Ok(self.read_blob(BlobName::Pruned)?.is_none()),
+            0 => Ok(read_blob(&self.storage, BlobName::Pruned)?.is_none()),
             revision => Ok(matches!(self.read_header(revision)?, Some(CheckpointHeader::Parts(_)))),
         }
     }
@@ -134,8 +177,7 @@ impl<S: Storage> Log<S> {
     /// Writes a checkpoint of the state and deletes the blobs that it replaces. A missing checkpoint only makes the log
     /// longer, so any failure abandons the attempt; the next checkpoint completes the work.
     fn write_checkpoint(&mut self) -> Option<()> {
-        let state = self.state.as_ref()?;
-        let revision = state.revision();
+        let revision = self.view.as_ref()?.revision();
         let first = self.base.checked_add(self.checkpoint_every)?;
         let step = usize::try_from(self.checkpoint_every).ok()?;
         let skipped: Vec<u64> = (first..revision).step_by(step).collect();
@@ -147,19 +189,25 @@ impl<S: Storage> Log<S> {
                 self.read_header(*older).ok()??;
             }
         }
-        let parts = format::encode_parts(state);
+        let view = self.view.as_mut()?;
+        let older_parts = CheckpointParts { storage: &self.storage, revision: self.base };
+        let parts = format::encode_parts(revision, view.all(&older_parts).ok()?);
+        let mut index = Index { first_keys: Vec::new(), recent: view.recent().clone() };
         let count = u32::try_from(parts.len()).ok()?;
-        for (number, part) in (0..).zip(parts) {
-            if !self.storage.create(&BlobName::Part(revision, number).to_string(), &part).ok()? {
-                return None;
-            }
+        for (number, (first_key, part)) in (0..).zip(parts) {
+            self.create_new(BlobName::Part(revision, number), &part)?;
+            index.first_keys.push(first_key);
         }
+        self.create_new(BlobName::Index(revision), &format::encode_index(revision, &index))?;
         let header = format::encode_header(revision, CheckpointHeader::Parts(count));
-        if !self.storage.create(&BlobName::Checkpoint(revision).to_string(), &header).ok()? {
-            return None;
-        }
+        self.create_new(BlobName::Checkpoint(revision), &header)?;
         let previous = std::mem::replace(&mut self.base, revision);
         self.prune(revision, previous, &skipped)
+    }
+
+    /// Creates a blob of a checkpoint; none if it exists, or the storage fails.
+    fn create_new(&self, name: BlobName, blob: &[u8]) -> Option<()> {
+        self.storage.create(&name.to_string(), blob).ok()?.then_some(())
     }
 
     /// Deletes the blobs that a checkpoint replaces: first the older checkpoints, the oldest first; then the records; then
@@ -180,7 +228,7 @@ impl<S: Storage> Log<S> {
                     !matches!(self.read_header(older).ok()?, Some(CheckpointHeader::Closed))
                 }
                 BlobName::Record(older) => older <= revision,
-                BlobName::Part(older, _) => older < revision,
+                BlobName::Part(older, _) | BlobName::Index(older) => older < revision,
                 BlobName::Checkpoint(_) | BlobName::Pruned => false,
             };
             if obsolete {
@@ -198,51 +246,63 @@ impl<S: Storage> Log<S> {
 
     fn read_header(&self, revision: u64) -> Result<Option<CheckpointHeader>, Error> {
         let name = BlobName::Checkpoint(revision);
-        let Some(blob) = self.read_blob(name)? else { return Ok(None) };
+        let Some(blob) = read_blob(&self.storage, name)? else { return Ok(None) };
         format::decode_header(&blob, revision).map(Some).map_err(|Damaged| damaged_error(name))
     }
 
-    fn read_blob(&self, name: BlobName) -> Result<Option<Vec<u8>>, Error> {
-        self.storage.read(&name.to_string()).map_err(Error::Unavailable)
+    /// Whether the commit with this revision is the one with this id, after its checkpoint was replaced; none if that is not known.
+    fn is_committed(&mut self, revision: u64, id: u64) -> Result<Option<bool>, Error> {
+        self.view = None;
+        let found = self.read(|view, _| Ok(view.recent().get(&revision).copied()))?;
+        Ok(found.map(|found| found == id))
     }
 }
 
 impl<S: Storage> Store for Log<S> {
     fn get(&mut self, keys: &[String]) -> Result<Vec<Option<Stored>>, Error> {
         check_get(keys)?;
-        self.read_to_end()?.get(keys)
+        self.read(|view, parts| view.get(keys, parts))
     }
 
     fn scan(&mut self, scan: &Scan) -> Result<Vec<Entry>, Error> {
         check_scan(scan)?;
-        self.read_to_end()?.scan(scan)
+        self.read(|view, parts| view.scan(scan, parts))
     }
 
     fn commit(&mut self, checks: &[Check], writes: Vec<Write>) -> Result<Outcome, Error> {
         check_commit(checks, &writes)?;
+        let id = self.storage.random();
         let mut revision = 0;
         for attempt in 0..MAX_ATTEMPTS {
-            let state = self.read_to_end()?;
-            if let Some(index) = state.first_failed_check(checks) {
+            let failed;
+            (failed, revision) = self.read(|view, parts| {
+                Ok((view.first_failed_check(checks, parts)?, view.next_revision()?))
+            })?;
+            if let Some(index) = failed {
                 return Ok(Outcome::Conflict(index));
             }
-            revision = state.next_revision()?;
-            let record = format::encode_record(revision, &writes);
+            let record = format::encode_record(revision, id, &writes);
             let name = BlobName::Record(revision).to_string();
             if self.storage.create(&name, &record).map_err(Error::Unavailable)? {
-                if !self.base_is_intact()? {
-                    // Either the name was free because an older commit with this revision had been pruned, or a newer
-                    // checkpoint already contains this commit.
-                    self.state = None;
-                    return Err(Error::Unavailable("the log was pruned during the commit".into()));
+                if self.base_is_intact()? {
+                    if let Some(view) = &mut self.view {
+                        view.apply(revision, Some(id), writes);
+                    }
+                    if revision.is_multiple_of(self.checkpoint_every) {
+                        _ = self.write_checkpoint();
+                    }
+                    return Ok(Outcome::Committed(revision));
                 }
-                if let Some(state) = &mut self.state {
-                    state.apply(revision, writes);
+                // Either the name was free because an older commit with this revision had been pruned, or a newer checkpoint already
+                // contains this commit.
+                match self.is_committed(revision, id)? {
+                    Some(true) => return Ok(Outcome::Committed(revision)),
+                    // The blob that was created is deleted after the next checkpoint.
+                    Some(false) => {}
+                    None => {
+                        return Err(Error::Unavailable("the log was pruned during the commit".into()));
+                    }
                 }
-                if revision.is_multiple_of(self.checkpoint_every) {
-                    _ = self.write_checkpoint();
-                }
-                return Ok(Outcome::Committed(revision));
             }
             self.storage.back_off(attempt);
         }
@@ -250,6 +310,10 @@ impl<S: Storage> Store for Log<S> {
             "other writers committed first {MAX_ATTEMPTS} times, or a writer has started commit {revision} and not finished it"
         )))
     }
+}
+
+fn read_blob(storage: &impl Storage, name: BlobName) -> Result<Option<Vec<u8>>, Error> {
+    storage.read(&name.to_string()).map_err(Error::Unavailable)
 }
 
 fn damaged_error(name: BlobName) -> Error {

@@ -12,6 +12,8 @@ pub(crate) enum BlobName {
     Record(u64),
     /// A part of the checkpoint after this commit.
     Part(u64, u32),
+    /// The index of the checkpoint after this commit: where each part begins.
+    Index(u64),
     /// The marker that records have been, or are about to be, deleted.
     Pruned,
 }
@@ -24,6 +26,7 @@ impl BlobName {
         let parsed = match name.split_at_checked(1)? {
             ("c", revision) => Self::Checkpoint(revision.parse().ok()?),
             ("r", revision) => Self::Record(revision.parse().ok()?),
+            ("i", revision) => Self::Index(revision.parse().ok()?),
             ("p", rest) => {
                 let (revision, number) = rest.split_once('.')?;
                 Self::Part(revision.parse().ok()?, number.parse().ok()?)
@@ -40,6 +43,7 @@ impl fmt::Display for BlobName {
         match self {
             Self::Checkpoint(revision) => write!(f, "c{revision:020}"),
             Self::Record(revision) => write!(f, "r{revision:020}"),
+            Self::Index(revision) => write!(f, "i{revision:020}"),
             Self::Part(revision, number) => write!(f, "p{revision:020}.{number:06}"),
             Self::Pruned => f.write_str("pruned"),
         }
@@ -56,6 +60,7 @@ mod tests {
             BlobName::Checkpoint(64),
             BlobName::Record(u64::MAX),
             BlobName::Part(64, 7),
+            BlobName::Index(64),
             BlobName::Pruned,
             BlobName::Record(0),
         ] {

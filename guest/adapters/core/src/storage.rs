@@ -32,6 +32,9 @@ pub trait Storage {
     /// The error of the underlying storage.
     fn delete(&self, name: &str) -> Result<(), String>;
 
+    /// A random number.
+    fn random(&self) -> u64;
+
     /// Waits briefly so that another writer can make progress; longer with each failed attempt.
     fn back_off(&self, attempt: u32);
 

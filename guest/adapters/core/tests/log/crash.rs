@@ -1,6 +1,6 @@
 //! A writer is killed at each of its writes. The acknowledged commits survive, and the store stays usable.
 
-use orders_adapter::contract::{Error, Store};
+use orders_adapter::contract::{Error, Order, Scan, Store};
 
 use crate::shared_disk::{Blobs, Disk, Kill, increment_counter, open, read_counter};
 
@@ -62,13 +62,15 @@ fn damage_is_reported_with_the_blob_name_and_never_misread() {
     for _ in 0..4 {
         increment_counter(&mut writer, "first").unwrap();
     }
+    let everything =
+        Scan { start: "\0".into(), end: char::MAX.into(), limit: 1000, order: Order::Ascending };
     let names: Vec<_> = blobs.borrow().keys().filter(|name| *name != "pruned").cloned().collect();
-    assert_eq!(names.len(), 3, "a checkpoint, its part and a record: {names:?}");
+    assert_eq!(names.len(), 4, "a checkpoint, its index, its part and a record: {names:?}");
     for name in names {
         let whole = blobs.borrow()[&name].clone();
         for length in 0..whole.len() {
             blobs.borrow_mut().insert(name.clone(), whole[..length].to_vec());
-            let found = open(Disk::new(&blobs), 3).get(&["counter".to_owned()]);
+            let found = open(Disk::new(&blobs), 3).scan(&everything);
             let Err(Error::Unavailable(why)) = found else {
                 panic!("{name} truncated to {length}: {found:?}")
             };

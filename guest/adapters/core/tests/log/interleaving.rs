@@ -100,8 +100,8 @@ fn a_deleted_checkpoint_that_reappears_as_closed_is_not_trusted() {
     // This writer has started from the empty state: no checkpoint exists yet.
     let mut oldest = open(Disk::interrupted(&blobs, false, &later), 3);
     assert_eq!(read_counter(&mut oldest), 0);
-    // Killed before it deletes anything: it has written three commits, a part and the checkpoint.
-    let mut first = open(Disk::killed(&blobs, Kill { at: 5, after: false }), 3);
+    // Killed before it deletes anything: it has written three commits, a part, the index and the checkpoint.
+    let mut first = open(Disk::killed(&blobs, Kill { at: 6, after: false }), 3);
     (0..3).for_each(|_| increment_counter(&mut first, "first").unwrap());
     let mut victim = open(Disk::new(&blobs), 3);
     assert_eq!(read_counter(&mut victim), 3, "it started from the checkpoint");

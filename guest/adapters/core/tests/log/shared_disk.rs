@@ -132,6 +132,12 @@ impl Storage for Disk<'_> {
         Ok(())
     }
 
+    fn random(&self) -> u64 {
+        // Any numbers that differ.
+        thread_local!(static NEXT: Cell<u64> = const { Cell::new(0) });
+        NEXT.with(|next| next.replace(next.get() + 1))
+    }
+
     fn back_off(&self, _attempt: u32) {}
 }
 
