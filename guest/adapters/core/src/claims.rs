@@ -10,65 +10,23 @@
 //! - A swap may report a failure although it took place, or the contrary. So its result is ignored: the claim is read afterwards.
 //!   It changes only once, from 0 to an id, and ids are unique.
 //! - Counters are stored in different forms. An id is stored in the form in which 0 was found.
+//! - A counter may be read and then written. Then a late increment of 0 makes a claim free that was taken. So the winner also marks
+//!   the name as won, and reads the claim once more. Whoever finds a claim of 0 looks for the mark, and gives the claim back. Of
+//!   several writers that take each other for the winner, at most one passes both reads (a splitter, after Lamport).
 //!
 //! A writer that is killed leaves a claim at 0, which the next writer takes, or a blob that no claim names, which is deleted after
 //! the next checkpoint. Neither stops anybody.
 
-use crate::storage::Storage;
+use crate::{
+    bucket::{PREFIX, Swap, WON, not_exact},
+    storage::Storage,
+};
 
-/// The prefix of all keys, because other applications may use the bucket, too.
-const PREFIX: &str = "orders-state.";
-/// What follows it in the keys of blobs.
+/// What follows the prefix in the keys of blobs.
 const BLOBS: &str = "blob.";
 
 /// How often a claim is read and swapped if nothing changes. No writer holds up another one: it is for buckets that fail now and then.
 const MAX_ATTEMPTS: usize = 5;
-
-/// What this storage needs of a bucket. A read sees the effect of every call, by any writer, that ended before it began. Errors are
-/// one line; after an error, a change may have taken place or not.
-pub trait Bucket {
-    /// The value of a key.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String>;
-
-    /// Stores a value.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn set(&self, key: &str, value: &[u8]) -> Result<(), String>;
-
-    /// Deletes a key if it exists.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn delete(&self, key: &str) -> Result<(), String>;
-
-    /// All keys, in any order. A key that exists throughout the call is listed.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn keys(&self) -> Result<Vec<String>, String>;
-
-    /// Makes a counter of 0 out of a key that does not exist. One that exists stays as it is.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn begin_counter(&self, key: &str) -> Result<(), String>;
-
-    /// Replaces the value of a key if it is still `from`. The result does not say whether that took place.
-    ///
-    /// # Errors
-    /// The error of the bucket.
-    fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String>;
-
-    /// A random number.
-    fn random(&self) -> u64;
-
-    /// Waits briefly; longer with each failed attempt.
-    fn back_off(&self, attempt: u32);
-}
 
 /// Blobs in a bucket.
 #[derive(Debug)]
@@ -81,12 +39,18 @@ enum Claim {
     Absent,
     /// Contains 0 in the form in which this bucket stores it.
     Free(Vec<u8>),
-    Taken(u64),
+    Taken(Winner),
     /// Former versions of the adapter stored the blob in the claim's place.
     Inline(Vec<u8>),
 }
 
-impl<B: Bucket> Claims<B> {
+/// The id of the blob that has a name, also in the form in which this bucket stores it.
+struct Winner {
+    id: u64,
+    value: Vec<u8>,
+}
+
+impl<B: Swap> Claims<B> {
     /// A storage in this bucket.
     pub const fn new(bucket: B) -> Self {
         Self { bucket }
@@ -95,10 +59,41 @@ impl<B: Bucket> Claims<B> {
     fn claim(&self, name: &str) -> Result<Claim, String> {
         let Some(value) = self.bucket.get(&claim_key(name))? else { return Ok(Claim::Absent) };
         Ok(match decode(&value) {
-            Some(0) => Claim::Free(value),
-            Some(id) => Claim::Taken(id),
+            Some(0) => match self.mark(name)? {
+                // A late increment has reset the claim.
+                Some(winner) => {
+                    self.bucket.set(&claim_key(name), &winner.value)?;
+                    Claim::Taken(winner)
+                }
+                None => Claim::Free(value),
+            },
+            Some(id) => Claim::Taken(Winner { id, value }),
             None => Claim::Inline(value),
         })
+    }
+
+    /// Who has marked the name as won.
+    fn mark(&self, name: &str) -> Result<Option<Winner>, String> {
+        let value = self.bucket.get(&won_key(name))?;
+        Ok(value.and_then(|value| Some(Winner { id: decode(&value)?, value })))
+    }
+
+    /// Whether the writer whose id the claim has is the only one that has had the name.
+    fn confirm(&self, name: &str, mine: Winner) -> Result<bool, String> {
+        match self.mark(name)? {
+            Some(winner) if winner.id == mine.id => {}
+            Some(winner) => {
+                // The claim was reset and taken again.
+                self.bucket.set(&claim_key(name), &winner.value)?;
+                return Ok(false);
+            }
+            None => self.bucket.set(&won_key(name), &mine.value)?,
+        }
+        match self.bucket.get(&claim_key(name))? {
+            Some(value) if value == mine.value => Ok(true),
+            Some(_) => Err(not_exact(name)),
+            None => Err(deleted(name)),
+        }
     }
 
     /// Deletes a blob that has not got its name. Left behind, it only takes room until the next checkpoint.
@@ -107,12 +102,12 @@ impl<B: Bucket> Claims<B> {
     }
 }
 
-impl<B: Bucket> Storage for Claims<B> {
+impl<B: Swap> Storage for Claims<B> {
     /// Also lists names that are claimed and have no blob yet.
     fn list(&self) -> Result<Vec<String>, String> {
         let names = self.bucket.keys()?.into_iter().filter_map(|key| {
             let name = key.strip_prefix(PREFIX)?;
-            (!name.starts_with(BLOBS)).then(|| name.to_owned())
+            (!name.starts_with(BLOBS) && !name.starts_with(WON)).then(|| name.to_owned())
         });
         Ok(names.collect())
     }
@@ -121,7 +116,7 @@ impl<B: Bucket> Storage for Claims<B> {
         match self.claim(name)? {
             Claim::Absent | Claim::Free(_) => Ok(None),
             // Without the blob, the name is just being deleted.
-            Claim::Taken(id) => self.bucket.get(&blob_key(name, id)),
+            Claim::Taken(winner) => self.bucket.get(&blob_key(name, winner.id)),
             Claim::Inline(blob) => Ok(Some(blob)),
         }
     }
@@ -130,19 +125,21 @@ impl<B: Bucket> Storage for Claims<B> {
         // Positive in the 64 bits of a signed counter, and of 19 digits: no number of eight digits is taken for eight bytes.
         let id = self.bucket.random() >> 1 | 1 << 60;
         let (mut stored, mut failure) = (false, None);
-        for attempt in 0..MAX_ATTEMPTS {
+        // The last swap may have taken place, so that the claim is read once more after it.
+        for attempt in 0..=MAX_ATTEMPTS {
             match self.claim(name)? {
                 Claim::Absent if stored => {
-                    return Err(format!("{name} was deleted while it was being created"));
+                    return Err(deleted(name));
                 }
                 Claim::Absent => self.bucket.begin_counter(&claim_key(name))?,
-                Claim::Taken(winner) if winner == id => return Ok(true),
+                Claim::Taken(winner) if winner.id == id => return self.confirm(name, winner),
                 Claim::Taken(_) | Claim::Inline(_) => {
                     if stored {
                         self.discard(name, id);
                     }
                     return Ok(false);
                 }
+                Claim::Free(_) if attempt == MAX_ATTEMPTS => {}
                 Claim::Free(zero) => {
                     if !stored {
                         self.bucket.set(&blob_key(name, id), blob)?;
@@ -155,20 +152,14 @@ impl<B: Bucket> Storage for Claims<B> {
                 self.bucket.back_off(u32::try_from(attempt).unwrap_or(u32::MAX));
             }
         }
-        // The last swap may have taken place.
-        match self.claim(name)? {
-            Claim::Taken(winner) if winner == id => Ok(true),
-            Claim::Taken(_) => Ok(false),
-            _ => {
-                Err(failure.unwrap_or_else(|| format!("{name} stays free: the bucket does not swap values")))
-            }
-        }
+        Err(failure.unwrap_or_else(|| format!("{name} stays free: the bucket does not swap values")))
     }
 
     fn delete(&self, name: &str) -> Result<(), String> {
-        if let Claim::Taken(id) = self.claim(name)? {
-            self.bucket.delete(&blob_key(name, id))?;
+        if let Claim::Taken(winner) = self.claim(name)? {
+            self.bucket.delete(&blob_key(name, winner.id))?;
         }
+        self.bucket.delete(&won_key(name))?;
         self.bucket.delete(&claim_key(name))
     }
 
@@ -184,12 +175,20 @@ impl<B: Bucket> Storage for Claims<B> {
     /// swap has a claim at 0.
     fn clean_up(&self) {
         for key in self.bucket.keys().unwrap_or_default() {
-            let name_and_id = key.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(BLOBS));
-            let Some((name, id)) = name_and_id.and_then(|rest| rest.rsplit_once('.')) else { continue };
-            let Ok(id) = id.parse::<u64>() else { continue };
+            let Some(rest) = key.strip_prefix(PREFIX) else { continue };
+            if let Some(name) = rest.strip_prefix(WON) {
+                if matches!(self.claim(name), Ok(Claim::Absent)) {
+                    _ = self.bucket.delete(&key);
+                }
+                continue;
+            }
+            let name_and_id = rest.strip_prefix(BLOBS).and_then(|rest| rest.rsplit_once('.'));
+            let Some((name, Ok(id))) = name_and_id.map(|(name, id)| (name, id.parse::<u64>())) else {
+                continue;
+            };
             let lost = match self.claim(name) {
                 Ok(Claim::Absent | Claim::Inline(_)) => true,
-                Ok(Claim::Taken(winner)) => winner != id,
+                Ok(Claim::Taken(winner)) => winner.id != id,
                 Ok(Claim::Free(_)) | Err(_) => false,
             };
             if lost {
@@ -199,8 +198,16 @@ impl<B: Bucket> Storage for Claims<B> {
     }
 }
 
+fn deleted(name: &str) -> String {
+    format!("{name} was deleted while it was being created")
+}
+
 fn claim_key(name: &str) -> String {
     format!("{PREFIX}{name}")
+}
+
+fn won_key(name: &str) -> String {
+    format!("{PREFIX}{WON}{name}")
 }
 
 fn blob_key(name: &str, id: u64) -> String {

@@ -6,7 +6,9 @@
 //! | `results` | what calls return, within the limits |
 //! | [`state`] | a store in memory: an ordered map with revisions |
 //! | [`storage`] | the trait that an adapter implements: named blobs that are created at most once |
-//! | [`claims`] | such a storage in a bucket of keys with a counter and a compare-and-swap |
+//! | [`bucket`] | what a storage in a bucket of keys needs of the bucket |
+//! | [`claims`] | such a storage, with a compare-and-swap |
+//! | [`tickets`] | such a storage, with counters alone |
 //! | `names` | the names of the blobs |
 //! | `format` | the binary format of the blobs; truncated or altered blobs are detected |
 //! | `view` | the stored state, as far as it has been read |
@@ -16,6 +18,7 @@
 //!
 //! Everything but the last two is built and tested natively.
 
+pub mod bucket;
 pub mod claims;
 pub mod contract;
 mod format;
@@ -24,6 +27,7 @@ mod names;
 mod results;
 pub mod state;
 pub mod storage;
+pub mod tickets;
 mod view;
 
 #[cfg(target_arch = "wasm32")]

@@ -250,7 +250,7 @@ impl<S: Storage> Log<S> {
         format::decode_header(&blob, revision).map(Some).map_err(|Damaged| damaged_error(name))
     }
 
-    /// Whether the commit with this revision is the one with this id, after its checkpoint was replaced; none if that is not known.
+    /// Whether the commit with this revision is the one with this id; none if that is not known.
     fn is_committed(&mut self, revision: u64, id: u64) -> Result<Option<bool>, Error> {
         self.view = None;
         let found = self.read(|view, _| Ok(view.recent().get(&revision).copied()))?;
@@ -283,8 +283,8 @@ impl<S: Storage> Store for Log<S> {
             }
             let record = format::encode_record(revision, id, &writes);
             let name = BlobName::Record(revision).to_string();
-            if self.storage.create(&name, &record).map_err(Error::Unavailable)? {
-                if self.base_is_intact()? {
+            let doubt = match self.storage.create(&name, &record) {
+                Ok(true) if self.base_is_intact()? => {
                     if let Some(view) = &mut self.view {
                         view.apply(revision, Some(id), writes);
                     }
@@ -295,13 +295,16 @@ impl<S: Storage> Store for Log<S> {
                 }
                 // Either the name was free because an older commit with this revision had been pruned, or a newer checkpoint already
                 // contains this commit.
-                match self.is_committed(revision, id)? {
-                    Some(true) => return Ok(Outcome::Committed(revision)),
-                    // The blob that was created is deleted after the next checkpoint.
-                    Some(false) => {}
-                    None => {
-                        return Err(Error::Unavailable("the log was pruned during the commit".into()));
-                    }
+                Ok(true) => Some("the log was pruned during the commit".to_owned()),
+                Ok(false) => None,
+                Err(why) => Some(why),
+            };
+            if let Some(why) = doubt {
+                match self.is_committed(revision, id) {
+                    Ok(Some(true)) => return Ok(Outcome::Committed(revision)),
+                    // Another commit has this revision. If a blob of this one was created, it is deleted after the next checkpoint.
+                    Ok(Some(false)) => {}
+                    Ok(None) | Err(_) => return Err(Error::Unavailable(why)),
                 }
             }
             self.storage.back_off(attempt);

@@ -80,6 +80,10 @@ impl Storage for Folder {
         }
     }
 
+    fn random(&self) -> u64 {
+        get_random_u64()
+    }
+
     fn back_off(&self, attempt: u32) {
         subscribe_duration(BACK_OFF_NANOS * (u64::from(attempt) + 1)).block();
     }

@@ -2,8 +2,6 @@
 
 use std::cell::OnceCell;
 
-use orders_adapter::claims;
-
 use crate::bindings::wasi::{
     clocks::monotonic_clock::subscribe_duration,
     keyvalue::{
@@ -34,7 +32,7 @@ impl DefaultBucket {
     }
 }
 
-impl claims::Bucket for DefaultBucket {
+impl orders_adapter::bucket::Bucket for DefaultBucket {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
         self.bucket()?.get(key).map_err(describe)
     }
@@ -59,6 +57,16 @@ impl claims::Bucket for DefaultBucket {
         }
     }
 
+    fn random(&self) -> u64 {
+        get_random_u64()
+    }
+
+    fn back_off(&self, attempt: u32) {
+        subscribe_duration(BACK_OFF_NANOS * (u64::from(attempt) + 1)).block();
+    }
+}
+
+impl orders_adapter::bucket::Swap for DefaultBucket {
     fn begin_counter(&self, key: &str) -> Result<(), String> {
         increment(self.bucket()?, key, 0).map(drop).map_err(describe)
     }
@@ -72,14 +80,6 @@ impl claims::Bucket for DefaultBucket {
             CasError::CasFailed(_) => "the value was not swapped".to_owned(),
             CasError::StoreError(error) => describe(error),
         })
-    }
-
-    fn random(&self) -> u64 {
-        get_random_u64()
-    }
-
-    fn back_off(&self, attempt: u32) {
-        subscribe_duration(BACK_OFF_NANOS * (u64::from(attempt) + 1)).block();
     }
 }
 

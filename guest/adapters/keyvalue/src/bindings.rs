@@ -19,6 +19,7 @@ wit_bindgen::generate!({
             import wasi:keyvalue/store@0.2.0-draft;
             import wasi:keyvalue/atomics@0.2.0-draft;
             import wasi:clocks/monotonic-clock@0.2.12;
+            import wasi:random/random@0.2.12;
         }
     ",
     world: "orders:keyvalue-adapter/adapter",

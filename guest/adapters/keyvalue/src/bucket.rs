@@ -1,8 +1,6 @@
-//! [`Storage`] in a bucket, with one key per blob and a second key that claims its name.
+//! The bucket that the storage of the core uses.
 
 use std::cell::OnceCell;
-
-use orders_adapter::storage::Storage;
 
 use crate::bindings::wasi::{
     clocks::monotonic_clock::subscribe_duration,
@@ -10,10 +8,9 @@ use crate::bindings::wasi::{
         atomics::increment,
         store::{Bucket, Error, open},
     },
+    random::random::get_random_u64,
 };
 
-/// Prefix of all keys, because other applications may use the bucket too.
-const PREFIX: &str = "orders-state.";
 /// Unit of the linear back-off, in nanoseconds: the first attempt waits for one unit, each later one for one more.
 const BACK_OFF_NANOS: u64 = 500_000;
 
@@ -35,35 +32,33 @@ impl DefaultBucket {
     }
 }
 
-impl Storage for DefaultBucket {
-    fn list(&self) -> Result<Vec<String>, String> {
-        let (mut names, mut cursor) = (Vec::new(), None);
+impl orders_adapter::bucket::Bucket for DefaultBucket {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.bucket()?.get(key).map_err(describe)
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        self.bucket()?.set(key, value).map_err(describe)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), String> {
+        self.bucket()?.delete(key).map_err(describe)
+    }
+
+    fn keys(&self) -> Result<Vec<String>, String> {
+        let (mut keys, mut cursor) = (Vec::new(), None);
         loop {
             let page = self.bucket()?.list_keys(cursor).map_err(describe)?;
-            names.extend(page.keys.iter().filter_map(|key| key.strip_prefix(PREFIX)).map(str::to_owned));
+            keys.extend(page.keys);
             cursor = page.cursor;
             if cursor.is_none() {
-                return Ok(names);
+                return Ok(keys);
             }
         }
     }
 
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
-        self.bucket()?.get(&blob_key(name)).map_err(describe)
-    }
-
-    fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
-        let bucket = self.bucket()?;
-        if increment(bucket, &claim_key(name), 1).map_err(describe)? != 1 {
-            return Ok(false);
-        }
-        bucket.set(&blob_key(name), blob).map(|()| true).map_err(describe)
-    }
-
-    fn delete(&self, name: &str) -> Result<(), String> {
-        let bucket = self.bucket()?;
-        bucket.delete(&blob_key(name)).map_err(describe)?;
-        bucket.delete(&claim_key(name)).map_err(describe)
+    fn random(&self) -> u64 {
+        get_random_u64()
     }
 
     fn back_off(&self, attempt: u32) {
@@ -71,13 +66,10 @@ impl Storage for DefaultBucket {
     }
 }
 
-fn blob_key(name: &str) -> String {
-    format!("{PREFIX}{name}")
-}
-
-/// The key of the counter that claims the name.
-fn claim_key(name: &str) -> String {
-    format!("{PREFIX}taken.{name}")
+impl orders_adapter::bucket::Count for DefaultBucket {
+    fn increment(&self, key: &str) -> Result<u64, String> {
+        increment(self.bucket()?, key, 1).map_err(describe)
+    }
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "map_err passes the error by value")]

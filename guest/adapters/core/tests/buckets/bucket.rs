@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
 };
 
-use orders_adapter::claims::Bucket;
+use orders_adapter::bucket::{Bucket, Count, Swap};
 
 /// What a bucket does that the draft of `wasi:keyvalue` does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(crate) enum Behaviour {
     FailsBefore(u32),
     /// The same, but the call does what was asked for.
     FailsAfter(u32),
+    /// A counter is read and then written, and other clients act in between (wasmCloud with a file system).
+    CountsInTwoSteps,
 }
 
 impl Behaviour {
@@ -87,26 +89,59 @@ impl<'a> TestBucket<'a> {
     }
 }
 
+impl TestBucket<'_> {
+    /// Replaces a number by the next one, and returns that.
+    fn count(&self, key: &str, next: impl FnOnce(Option<&Vec<u8>>) -> Vec<u8>) -> Result<Vec<u8>, String> {
+        if self.behaviour == Behaviour::CountsInTwoSteps {
+            let value = next(self.get(key)?.as_ref());
+            self.set(key, &value)?;
+            return Ok(value);
+        }
+        self.call(|keys| {
+            let value = next(keys.get(key));
+            keys.insert(key.to_owned(), value.clone());
+            value
+        })
+    }
+}
+
 impl Bucket for TestBucket<'_> {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
         self.call(|keys| keys.get(key).cloned())
     }
 
     fn set(&self, key: &str, value: &[u8]) -> Result<(), String> {
-        self.call(|keys| drop(keys.insert(key.to_owned(), value.to_vec())))
+        self.call(|keys| {
+            keys.insert(key.to_owned(), value.to_vec());
+        })
     }
 
     fn delete(&self, key: &str) -> Result<(), String> {
-        self.call(|keys| drop(keys.remove(key)))
+        self.call(|keys| {
+            keys.remove(key);
+        })
     }
 
     fn keys(&self) -> Result<Vec<String>, String> {
         self.call(|keys| keys.keys().cloned().collect())
     }
 
+    /// SplitMix64.
+    fn random(&self) -> u64 {
+        self.random.set(self.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
+        let mixed = self.random.get();
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn back_off(&self, _: u32) {}
+}
+
+impl Swap for TestBucket<'_> {
     fn begin_counter(&self, key: &str) -> Result<(), String> {
         let zero = if self.behaviour.has_decimal_counters() { b"0".to_vec() } else { vec![0; 8] };
-        self.call(|keys| drop(keys.entry(key.to_owned()).or_insert(zero)))
+        self.count(key, |number| number.cloned().unwrap_or(zero)).map(drop)
     }
 
     fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String> {
@@ -121,15 +156,12 @@ impl Bucket for TestBucket<'_> {
             _ => Err("the value has changed".to_owned()),
         }
     }
+}
 
-    /// SplitMix64.
-    fn random(&self) -> u64 {
-        self.random.set(self.random.get().wrapping_add(0x9E37_79B9_7F4A_7C15));
-        let mixed = self.random.get();
-        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+impl Count for TestBucket<'_> {
+    fn increment(&self, key: &str) -> Result<u64, String> {
+        let number = |value: &[u8]| u64::from_le_bytes(value.try_into().unwrap());
+        let next = |value: Option<&Vec<u8>>| (value.map_or(0, |value| number(value)) + 1).to_le_bytes().to_vec();
+        self.count(key, next).map(|value| number(&value))
     }
-
-    fn back_off(&self, _: u32) {}
 }
