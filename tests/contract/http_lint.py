@@ -54,6 +54,8 @@ HOST_ENDPOINTS = {
 }
 # Requests that are not sent to a host because they would crash it.
 CRASHES = None
+# Requests after which a host closes the connection without a response.
+CLOSES = "closes"
 # Differences that hosts share if they use hyper and wasmtime-wasi-http unchanged.
 HYPER = HOST_ENDPOINTS | {
     # hyper's limits are higher: it accepts a target and a head of this length. The component rejects the parameter's
@@ -71,6 +73,9 @@ EXPECTED = {
     # The small host for tests, guest/adapters/host.
     "orders-adapter-host": HYPER,
     "wasmtime": HYPER,
+    # `wash dev`.
+    "wasmcloud": HYPER,
+    "spin": HYPER | {"no Host": CLOSES},
     "jco": HOST_ENDPOINTS
     | {
         # Node's limits are lower, and it applies one limit to the whole head.
@@ -86,6 +91,9 @@ EXPECTED = {
 HOST_GENERATED = {
     "orders-adapter-host": {"no Host", "malformed header field", "body with invalid framing"},
     "wasmtime": {"no Host", "malformed header field", "body with invalid framing"},
+    "wasmcloud": {"no Host", "malformed header field", "body with invalid framing"},
+    # A body with invalid framing reaches the component, which rejects it.
+    "spin": {"malformed header field"},
     "jco": {"target too long", "head too large", "no Host", "malformed header field"},
 }
 # Accepted httplint notes about the fields of a particular host.
@@ -127,6 +135,14 @@ class Linter:
         head = [f"{method} {target} HTTP/1.1", *(f"{field}: {value}" for field, value in sent.items()), "", ""]
         started = time.time()
         status_line, received, content = self.exchange(raw or "\r\n".join(head).encode() + body, method)
+        if status is CLOSES:
+            if status_line:
+                self.fail(name, f"the response is {status_line}, but {self.host} closes the connection")
+            return None
+
+        if not status_line:
+            self.fail(name, "the connection was closed without a response")
+            return None
 
         request = HttpRequestLinter(start_time=started)
         request.process_request_topline(method.encode(), (self.base_url + target).encode(), b"1.1")
@@ -160,6 +176,8 @@ class Linter:
             connection.sendall(request)
             stream = connection.makefile("rb")
             status_line = stream.readline().rstrip(b"\r\n")
+            if not status_line:
+                return b"", [], b""
             received = []
             while line := stream.readline().rstrip(b"\r\n"):
                 field, _, value = line.partition(b":")

@@ -3,9 +3,11 @@
 //! | file | contents |
 //! |---|---|
 //! | `compose` | composes the orders component with each adapter, and checks the imports |
+//! | `growth` | measures a store that grows |
 //! | `report` | the results, and their tables in docs/portability.md |
 //! | `suite` | starts a host, and runs the test suite |
 //! | `adapters` | tests adapters in `orders-adapter-host` |
+//! | `writers` | the same with many writers, a host that is killed, and buckets like those of real hosts |
 //! | `jco` | tests `jco serve` |
 //! | `languages` | builds test components in other languages |
 //! | `wasmtime` | tests `wasmtime serve`, and compares it with our host |
@@ -20,12 +22,14 @@
 
 mod adapters;
 mod compose;
+mod growth;
 mod jco;
 mod languages;
 mod rates;
 mod report;
 mod suite;
 mod wasmtime;
+mod writers;
 
 use std::{
     path::{Path, PathBuf},
@@ -43,7 +47,10 @@ use xtask::{
     tools,
 };
 
-use self::report::TestResult;
+use self::{
+    report::TestResult,
+    writers::{Effort, Outcome},
+};
 
 /// Tests the component on other hosts
 #[derive(Parser)]
@@ -66,6 +73,18 @@ enum Task {
     /// Run the component on the hosts from package registries
     #[command(hide = true)]
     Test,
+    /// Run only the writers, over the components in target/components
+    #[command(hide = true)]
+    Writers(Writers),
+    /// Measure only how a store grows
+    #[command(hide = true)]
+    Growth {
+        /// The component, which keeps orders in a bucket
+        component: PathBuf,
+        /// The numbers of orders
+        #[arg(default_values_t = growth::ORDERS)]
+        orders: Vec<u32>,
+    },
 }
 
 #[derive(Args)]
@@ -79,9 +98,31 @@ struct Options {
     /// Measure this program as our host, instead of the release build in target/
     #[arg(long, value_name = "PROGRAM", requires = "seconds")]
     host: Option<PathBuf>,
+    #[command(flatten)]
+    writers: Writers,
+    /// Also measure a store with up to 10 000 orders: this takes some minutes
+    #[arg(long)]
+    growth: bool,
     /// Write the tables to docs/portability.md
     #[arg(long)]
     write: bool,
+}
+
+/// How much the writers do
+#[derive(Args)]
+struct Writers {
+    /// How long the writers write in each mode of a bucket, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = Effort::SHORT.time.as_secs())]
+    writers_seconds: u64,
+    /// How often their host is killed meanwhile
+    #[arg(long, value_name = "COUNT", default_value_t = Effort::SHORT.kills)]
+    writers_kills: u32,
+}
+
+impl Writers {
+    fn effort(&self) -> Effort {
+        Effort { time: Duration::from_secs(self.writers_seconds), kills: self.writers_kills }
+    }
 }
 
 fn main() -> ExitCode {
@@ -89,7 +130,13 @@ fn main() -> ExitCode {
         Task::Portability(options) => test_everything(&options),
         Task::Compose => compose::all(),
         Task::Components => compose::all().and_then(|()| languages::components()),
-        Task::Test => test_registry_hosts().map(drop),
+        Task::Test => test_registry_hosts(Effort::SHORT).map(drop),
+        Task::Writers(writers) => {
+            build_programs(&[adapters::HOST]).and_then(|()| writers::run_all(writers.effort())).map(drop)
+        }
+        Task::Growth { component, orders } => {
+            build_programs(&[adapters::HOST]).and_then(|()| growth::measure(&component, &orders)).map(drop)
+        }
     })
 }
 
@@ -98,7 +145,7 @@ fn test_everything(options: &Options) -> Result<(), TaskError> {
     if options.with_wasmtime_serve {
         wasmtime_cli::install_wasmtime()?;
     }
-    let (python, mut results) = test_registry_hosts()?;
+    let Tested { python, mut results, outcomes } = test_registry_hosts(options.writers.effort())?;
     if wasmtime_cli::wasmtime().exists() {
         wasmtime::test(&python, &mut results)?;
     } else {
@@ -108,13 +155,23 @@ fn test_everything(options: &Options) -> Result<(), TaskError> {
         Some(time) => rates::measure(options.host.as_deref(), jco::install(&python)?, time)?,
         None => Vec::new(),
     };
-    let tables = report::markdown(&results, &rates)?;
+    let sizes =
+        if options.growth { growth::measure(&Adapter::Spin.path(), &growth::ORDERS)? } else { Vec::new() };
+    let tables = report::markdown(&results, &outcomes, &sizes, &rates)?;
     println!("\n{tables}");
     if options.write { report::write(&tables) } else { Ok(()) }
 }
 
-/// Runs the tests that need only package registries; also returns the Python that ran them.
-fn test_registry_hosts() -> Result<(PathBuf, Vec<TestResult>), TaskError> {
+/// What the tests have found.
+struct Tested {
+    /// The Python that ran them.
+    python: PathBuf,
+    results: Vec<TestResult>,
+    outcomes: Vec<Outcome>,
+}
+
+/// Runs the tests that need only package registries.
+fn test_registry_hosts(effort: Effort) -> Result<Tested, TaskError> {
     compose::all()?;
     build_programs(&[HOST, adapters::HOST])?;
     let python = tools::python("contract-venv", &tools::requirements())?;
@@ -124,9 +181,10 @@ fn test_registry_hosts() -> Result<(PathBuf, Vec<TestResult>), TaskError> {
     let compared = compared.map(|(host, adapter)| TestResult { host, component: adapter.composed(), passed });
     let mut results = Vec::from(compared);
     adapters::test(&python, &mut results)?;
+    let outcomes = writers::run_all(effort)?;
     results.push(jco::test(&python)?);
     results.push(test_wasmtime_for_python(&python)?);
-    Ok((python, results))
+    Ok(Tested { python, results, outcomes })
 }
 
 fn test_wasmtime_for_python(python: &Path) -> Result<TestResult, TaskError> {

@@ -8,7 +8,7 @@ use xtask::{
     workspace,
 };
 
-use crate::compose::storage;
+use crate::{compose::storage, growth::Size, writers::Outcome};
 
 /// The run replaces the part of the page between these lines.
 const MARKS: [&str; 2] = ["<!-- written by cargo xtask portability --write -->\n", "<!-- to here -->\n"];
@@ -41,8 +41,13 @@ pub(crate) struct Rate {
     pub(crate) orders: u32,
 }
 
-/// The tables: what passed, the components, and how fast each host was.
-pub(crate) fn markdown(results: &[TestResult], rates: &[Rate]) -> Result<String, TaskError> {
+/// The tables: what passed, the components, what the writers saw, how a store grows, and how fast each host was.
+pub(crate) fn markdown(
+    results: &[TestResult],
+    outcomes: &[Outcome],
+    sizes: &[Size],
+    rates: &[Rate],
+) -> Result<String, TaskError> {
     let mut text = String::from("| host | component | what passed |\n|---|---|---|\n");
     for TestResult { host, component, passed } in results {
         let _ = writeln!(text, "| {host} | {component} | {passed} |");
@@ -54,6 +59,21 @@ pub(crate) fn markdown(results: &[TestResult], rates: &[Rate]) -> Result<String,
         let imports: Vec<_> = storage(adapter).iter().map(|import| format!("`{import}`")).collect();
         let imports = if imports.is_empty() { "nothing".to_owned() } else { imports.join(", ") };
         let _ = writeln!(text, "| {} | {bytes} | {imports} |", adapter.composed());
+    }
+    text.push_str(
+        "\n| bucket | component | acknowledged | missing | doubled | refused |\n|---|---|--:|--:|--:|--:|\n",
+    );
+    for Outcome { mode, component, acknowledged, missing, doubled, refused } in outcomes {
+        let _ =
+            writeln!(text, "| {mode} | {component} | {acknowledged} | {missing} | {doubled} | {refused} |");
+    }
+    if !sizes.is_empty() {
+        text.push_str("\n| orders in orders-spin.wasm | creates/s | gets/s | lists/s | bucket, MiB | peak memory of the host, MiB |\n");
+        text.push_str("|--:|--:|--:|--:|--:|--:|\n");
+    }
+    for Size { orders, creates, gets, lists, bucket, peak } in sizes {
+        let (bucket, peak) = (bucket >> 20, peak >> 10);
+        let _ = writeln!(text, "| {orders} | {creates:.0} | {gets:.0} | {lists:.0} | {bucket} | {peak} |");
     }
     if !rates.is_empty() {
         text.push_str("\n| host | component | orders are kept | creates/s | of so many | to our host's |\n");

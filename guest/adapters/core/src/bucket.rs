@@ -65,5 +65,7 @@ pub trait Swap: Bucket {
 
 /// Why a commit is refused if more than one writer may have got a name.
 pub(crate) fn not_exact(name: &str) -> String {
-    format!("more than one writer has got {name}: the counters of this bucket are not exact, so it cannot be used")
+    format!(
+        "more than one writer has got {name}: the counters of this bucket are not exact, so it cannot be used"
+    )
 }

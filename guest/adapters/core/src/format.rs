@@ -272,8 +272,9 @@ mod tests {
     #[test]
     fn a_part_ends_with_an_entry_and_all_parts_together_are_the_state() {
         let stored = |bytes: usize| Stored { value: vec![7; bytes], revision: 1 };
-        let entries: PartEntries =
-            [("a", 10), ("b", 70_000), ("c", 700_000), ("d", 5)].map(|(key, bytes)| (key.to_owned(), stored(bytes))).into();
+        let entries: PartEntries = [("a", 10), ("b", 70_000), ("c", 700_000), ("d", 5)]
+            .map(|(key, bytes)| (key.to_owned(), stored(bytes)))
+            .into();
         let blobs = encode_parts(2, entries.iter().map(|(key, stored)| (key.as_str(), stored)));
         assert_eq!(blobs.iter().map(|(first, _)| first.as_str()).collect::<Vec<_>>(), ["a", "c", "d"]);
         let chunks: Vec<_> =

@@ -149,8 +149,8 @@ impl<S: Storage> Log<S> {
             let part = format::decode_part(&blob, revision, number).map_err(|Damaged| damaged_error(name))?;
             body.extend_from_slice(part);
         }
-        let entries = format::decode_entries(&body)
-            .map_err(|Damaged| damaged_error(BlobName::Checkpoint(revision)))?;
+        let entries =
+            format::decode_entries(&body).map_err(|Damaged| damaged_error(BlobName::Checkpoint(revision)))?;
         Ok(Some(View::of_entries(revision, entries)))
     }
 
@@ -275,9 +275,8 @@ impl<S: Storage> Store for Log<S> {
         let mut revision = 0;
         for attempt in 0..MAX_ATTEMPTS {
             let failed;
-            (failed, revision) = self.read(|view, parts| {
-                Ok((view.first_failed_check(checks, parts)?, view.next_revision()?))
-            })?;
+            (failed, revision) = self
+                .read(|view, parts| Ok((view.first_failed_check(checks, parts)?, view.next_revision()?)))?;
             if let Some(index) = failed {
                 return Ok(Outcome::Conflict(index));
             }

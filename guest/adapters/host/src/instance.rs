@@ -17,6 +17,8 @@ pub(crate) struct Instance {
     http: WasiHttpCtx,
     hooks: DenyOutgoing,
     bucket: Bucket,
+    /// The compare-and-swap handles that it has made.
+    cas_handles: u32,
 }
 
 impl Instance {
@@ -32,12 +34,13 @@ impl Instance {
             wasi.preopened_dir(folder, "/orders", FsPerms::ReadWrite)?;
         }
         let wasi = wasi.build();
-        Ok(Self { table: ResourceTable::new(), wasi, http: WasiHttpCtx::new(), hooks: DenyOutgoing, bucket })
+        let (table, http) = (ResourceTable::new(), WasiHttpCtx::new());
+        Ok(Self { table, wasi, http, hooks: DenyOutgoing, bucket, cas_handles: 0 })
     }
 
     /// The view that both drafts of `wasi:keyvalue` operate on.
     pub(crate) fn keyvalue(&mut self) -> Keyvalue<'_> {
-        Keyvalue { bucket: &self.bucket, table: &mut self.table }
+        Keyvalue { bucket: &self.bucket, table: &mut self.table, cas_handles: &mut self.cas_handles }
     }
 }
 
@@ -45,6 +48,7 @@ impl Instance {
 pub(crate) struct Keyvalue<'a> {
     pub(crate) bucket: &'a Bucket,
     pub(crate) table: &'a mut ResourceTable,
+    pub(crate) cas_handles: &'a mut u32,
 }
 
 impl WasiView for Instance {

@@ -6,7 +6,7 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::{BUCKET_NAME, RESULT_DELAY},
+    bucket::{BUCKET_NAME, Failure},
     instance::{Instance, Keyvalue},
 };
 
@@ -22,7 +22,7 @@ mod bindings {
             world imports { import wasi:keyvalue/store@0.2.0-draft; import wasi:keyvalue/atomics@0.2.0-draft; }
         ",
         world: "orders:draft/imports",
-        imports: { "wasi:keyvalue/atomics.increment": async | trappable, default: trappable },
+        imports: { default: async | trappable },
         with: { "wasi:keyvalue/store.bucket": super::BucketHandle },
     });
 }
@@ -50,7 +50,7 @@ impl HasData for Draft {
 }
 
 impl store::Host for Keyvalue<'_> {
-    fn open(&mut self, identifier: String) -> Result<Result<Resource<BucketHandle>, Error>> {
+    async fn open(&mut self, identifier: String) -> Result<Result<Resource<BucketHandle>, Error>> {
         if identifier == BUCKET_NAME {
             Ok(Ok(self.table.push(BucketHandle)?))
         } else {
@@ -60,26 +60,42 @@ impl store::Host for Keyvalue<'_> {
 }
 
 impl store::HostBucket for Keyvalue<'_> {
-    fn get(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(Ok(self.bucket.get(&key)))
+    async fn get(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+    ) -> Result<Result<Option<Vec<u8>>, Error>> {
+        answer(self.bucket.get(&key).await)
     }
 
-    fn set(&mut self, _: Resource<BucketHandle>, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
-        self.bucket.set(key, value);
-        Ok(Ok(()))
+    async fn set(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<Result<(), Error>> {
+        answer(self.bucket.set(&key, &value).await)
     }
 
-    fn delete(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<(), Error>> {
-        self.bucket.delete(&key);
-        Ok(Ok(()))
+    async fn delete(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<(), Error>> {
+        answer(self.bucket.delete(&key).await)
     }
 
-    /// Returns all keys in one page: with a numeric cursor, a concurrent delete would make the listing skip keys.
-    fn list_keys(&mut self, _: Resource<BucketHandle>, _: Option<u64>) -> Result<Result<KeyResponse, Error>> {
-        Ok(Ok(KeyResponse { keys: self.bucket.keys_after(None, usize::MAX), cursor: None }))
+    /// The cursor is a number of keys: if keys are deleted meanwhile, the next page begins too late.
+    async fn list_keys(
+        &mut self,
+        _: Resource<BucketHandle>,
+        cursor: Option<u64>,
+    ) -> Result<Result<KeyResponse, Error>> {
+        let (from, limit) = (cursor.unwrap_or_default(), self.bucket.mode().page_keys());
+        let page = self.bucket.keys_from(i64::try_from(from)?).await.map(|keys| {
+            let is_full = u32::try_from(keys.len()) == Ok(limit);
+            KeyResponse { keys, cursor: is_full.then(|| from + u64::from(limit)) }
+        });
+        answer(page)
     }
 
-    fn drop(&mut self, opened: Resource<BucketHandle>) -> Result<()> {
+    async fn drop(&mut self, opened: Resource<BucketHandle>) -> Result<()> {
         self.table.delete(opened)?;
         Ok(())
     }
@@ -92,9 +108,16 @@ impl atomics::Host for Keyvalue<'_> {
         key: String,
         delta: u64,
     ) -> Result<Result<u64, Error>> {
-        let error = || Error::Other(format!("{key} is not a number, or the sum overflows"));
-        let number = self.bucket.increment(key.clone(), delta).ok_or_else(error);
-        tokio::time::sleep(RESULT_DELAY).await;
-        Ok(number)
+        let number = self.bucket.increment(&key, i64::try_from(delta)?).await;
+        answer(number.map(i64::cast_unsigned))
+    }
+}
+
+/// What a call returns to the component; an error of the host's own is a trap.
+fn answer<T>(result: std::result::Result<T, Failure>) -> Result<Result<T, Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Error(why)) => Ok(Err(Error::Other(why))),
+        Err(Failure::Trap(why)) => Err(wasmtime::Error::msg(why)),
     }
 }

@@ -6,12 +6,9 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::{BUCKET_NAME, RESULT_DELAY},
+    bucket::{BUCKET_NAME, Failure},
     instance::{Instance, Keyvalue},
 };
-
-/// Keys per page of a listing: few, so that listings in tests span several pages.
-const PAGE_KEYS: usize = 10;
 
 /// A handle to the bucket.
 #[allow(unreachable_pub, reason = "generated code re-exports this type")]
@@ -33,7 +30,7 @@ mod bindings {
             world imports { import wasi:keyvalue/store@0.2.0-draft2; import wasi:keyvalue/atomics@0.2.0-draft2; }
         ",
         world: "orders:draft2/imports",
-        imports: { "wasi:keyvalue/atomics.[method]cas.current": async | trappable, default: trappable },
+        imports: { default: async | trappable },
         with: { "wasi:keyvalue/store.bucket": super::BucketHandle, "wasi:keyvalue/atomics.cas": super::CasHandle },
     });
 }
@@ -61,7 +58,7 @@ impl HasData for Draft2 {
 }
 
 impl store::Host for Keyvalue<'_> {
-    fn open(&mut self, identifier: String) -> Result<Result<Resource<BucketHandle>, Error>> {
+    async fn open(&mut self, identifier: String) -> Result<Result<Resource<BucketHandle>, Error>> {
         if identifier == BUCKET_NAME {
             Ok(Ok(self.table.push(BucketHandle)?))
         } else {
@@ -71,57 +68,112 @@ impl store::Host for Keyvalue<'_> {
 }
 
 impl store::HostBucket for Keyvalue<'_> {
-    fn get(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
-        Ok(Ok(self.bucket.get(&key)))
+    async fn get(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+    ) -> Result<Result<Option<Vec<u8>>, Error>> {
+        answer(self.bucket.get(&key).await)
     }
 
-    fn delete(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<(), Error>> {
-        self.bucket.delete(&key);
-        Ok(Ok(()))
+    async fn set(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<Result<(), Error>> {
+        answer(self.bucket.set(&key, &value).await)
     }
 
-    fn list_keys(
+    async fn delete(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<(), Error>> {
+        answer(self.bucket.delete(&key).await)
+    }
+
+    async fn list_keys(
         &mut self,
         _: Resource<BucketHandle>,
         cursor: Option<String>,
     ) -> Result<Result<KeyResponse, Error>> {
-        let keys = self.bucket.keys_after(cursor.as_deref(), PAGE_KEYS);
-        let cursor = keys.last().filter(|_| keys.len() == PAGE_KEYS).cloned();
-        Ok(Ok(KeyResponse { keys, cursor }))
+        let page = self.bucket.keys_after(cursor.as_deref()).await.map(|keys| {
+            let is_full = u32::try_from(keys.len()) == Ok(self.bucket.mode().page_keys());
+            let cursor = keys.last().filter(|_| is_full).cloned();
+            KeyResponse { keys, cursor }
+        });
+        answer(page)
     }
 
-    fn drop(&mut self, opened: Resource<BucketHandle>) -> Result<()> {
+    async fn drop(&mut self, opened: Resource<BucketHandle>) -> Result<()> {
         self.table.delete(opened)?;
         Ok(())
     }
 }
 
 impl atomics::Host for Keyvalue<'_> {
-    fn swap(&mut self, handle: Resource<CasHandle>, value: Vec<u8>) -> Result<Result<(), CasError>> {
+    async fn increment(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+        delta: i64,
+    ) -> Result<Result<i64, Error>> {
+        answer(self.bucket.increment(&key, delta).await)
+    }
+
+    async fn swap(&mut self, handle: Resource<CasHandle>, value: Vec<u8>) -> Result<Result<(), CasError>> {
         let CasHandle { key, seen } = self.table.delete(handle)?;
-        if self.bucket.compare_and_swap(&key, seen.as_deref(), value) {
-            return Ok(Ok(()));
+        match answer(self.bucket.compare_and_swap(&key, seen.as_deref(), &value).await)? {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => {
+                let handle = self.cas(key, None)?;
+                Ok(Err(handle.map_or_else(CasError::StoreError, CasError::CasFailed)))
+            }
+            Err(error) => Ok(Err(CasError::StoreError(error))),
         }
-        let seen = self.bucket.get(&key);
-        Ok(Err(CasError::CasFailed(self.table.push(CasHandle { key, seen })?)))
     }
 }
 
 impl atomics::HostCas for Keyvalue<'_> {
-    fn new(&mut self, _: Resource<BucketHandle>, key: String) -> Result<Result<Resource<CasHandle>, Error>> {
-        let seen = self.bucket.get(&key);
-        Ok(Ok(self.table.push(CasHandle { key, seen })?))
+    async fn new(
+        &mut self,
+        _: Resource<BucketHandle>,
+        key: String,
+    ) -> Result<Result<Resource<CasHandle>, Error>> {
+        match answer(self.bucket.get(&key).await)? {
+            Ok(seen) => self.cas(key, seen),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     async fn current(&mut self, handle: Resource<CasHandle>) -> Result<Result<Option<Vec<u8>>, Error>> {
-        let cas = self.table.get_mut(&handle)?;
-        cas.seen = self.bucket.get(&cas.key);
-        tokio::time::sleep(RESULT_DELAY).await;
-        Ok(Ok(cas.seen.clone()))
+        let key = self.table.get(&handle)?.key.clone();
+        let seen = answer(self.bucket.current(&key).await)?;
+        if let Ok(seen) = &seen {
+            self.table.get_mut(&handle)?.seen.clone_from(seen);
+        }
+        Ok(seen)
     }
 
-    fn drop(&mut self, handle: Resource<CasHandle>) -> Result<()> {
+    async fn drop(&mut self, handle: Resource<CasHandle>) -> Result<()> {
         self.table.delete(handle)?;
         Ok(())
+    }
+}
+
+impl Keyvalue<'_> {
+    /// Makes a compare-and-swap, if this instance may have one more.
+    fn cas(&mut self, key: String, seen: Option<Vec<u8>>) -> Result<Result<Resource<CasHandle>, Error>> {
+        if *self.cas_handles >= self.bucket.mode().max_cas_handles() {
+            return Ok(Err(Error::Other("too many compare-and-swap handles".into())));
+        }
+        *self.cas_handles += 1;
+        Ok(Ok(self.table.push(CasHandle { key, seen })?))
+    }
+}
+
+/// What a call returns to the component; an error of the host's own is a trap.
+fn answer<T>(result: std::result::Result<T, Failure>) -> Result<Result<T, Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Error(why)) => Ok(Err(Error::Other(why))),
+        Err(Failure::Trap(why)) => Err(wasmtime::Error::msg(why)),
     }
 }

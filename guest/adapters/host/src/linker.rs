@@ -38,6 +38,7 @@ mod tests {
     use crate::{
         bucket::Bucket,
         instance::{Instance, Keyvalue},
+        mode::Mode,
     };
 
     /// Loads a composed component that `cargo xtask test` has built.
@@ -64,7 +65,8 @@ mod tests {
             WasiKeyValue::new(&CONTEXT, table)
         })
         .unwrap();
-        let mut store = Store::new(&engine, Instance::new(Bucket::default(), None).unwrap());
+        let mut store =
+            Store::new(&engine, Instance::new(Bucket::open(None, Mode::Exact).unwrap(), None).unwrap());
         linker
             .instantiate_async(&mut store, &composed_component(&engine, "orders-keyvalue.wasm"))
             .await

@@ -9,7 +9,8 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `bucket` | the in-memory bucket |
+//! | `mode` | how the bucket behaves |
+//! | `bucket` | the bucket |
 //! | `instance` | the state of one instance |
 //! | `keyvalue_draft`, `keyvalue_draft2` | the two drafts of `wasi:keyvalue` over the bucket |
 //! | `linker` | the imports that a component gets |
@@ -19,6 +20,7 @@ mod instance;
 mod keyvalue_draft;
 mod keyvalue_draft2;
 mod linker;
+mod mode;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -36,7 +38,7 @@ use wasmtime_wasi_http::{
     },
 };
 
-use crate::{bucket::Bucket, instance::Instance, linker::full_linker};
+use crate::{bucket::Bucket, instance::Instance, linker::full_linker, mode::Mode};
 
 /// Serves a composed component on a free port of 127.0.0.1.
 #[derive(Parser)]
@@ -46,6 +48,12 @@ struct Options {
     /// A folder to grant to the component
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Keep the bucket in this file [default: in memory]
+    #[arg(long, value_name = "FILE")]
+    bucket: Option<PathBuf>,
+    /// How the bucket behaves
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
 }
 
 /// The component, and the state that its instances share.
@@ -69,8 +77,9 @@ async fn main() -> ExitCode {
 async fn serve(options: Options) -> wasmtime::Result<()> {
     let engine = Engine::default();
     let component = Component::from_file(&engine, &options.component)?;
+    let bucket = Bucket::open(options.bucket.as_deref(), options.mode)?;
     let component = ProxyPre::new(full_linker(&engine)?.instantiate_pre(&component)?)?;
-    let host = Arc::new(Host { component, bucket: Bucket::default(), folder: options.folder });
+    let host = Arc::new(Host { component, bucket, folder: options.folder });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("serving on http://{}", listener.local_addr()?);
     loop {

@@ -161,7 +161,8 @@ impl Swap for TestBucket<'_> {
 impl Count for TestBucket<'_> {
     fn increment(&self, key: &str) -> Result<u64, String> {
         let number = |value: &[u8]| u64::from_le_bytes(value.try_into().unwrap());
-        let next = |value: Option<&Vec<u8>>| (value.map_or(0, |value| number(value)) + 1).to_le_bytes().to_vec();
+        let next =
+            |value: Option<&Vec<u8>>| (value.map_or(0, |value| number(value)) + 1).to_le_bytes().to_vec();
         self.count(key, next).map(|value| number(&value))
     }
 }

@@ -179,7 +179,10 @@ fn a_writer_that_is_killed_stops_nobody() {
             );
             next.clean_up();
             // A writer that is killed after it got the name has not marked it.
-            assert!((2..=3).contains(&keys.borrow().len()), "killed at {at}: more than a claim, its mark and its blob are left");
+            assert!(
+                (2..=3).contains(&keys.borrow().len()),
+                "killed at {at}: more than a claim, its mark and its blob are left"
+            );
             assert_eq!(next.list().unwrap(), ["r1"]);
         }
     }

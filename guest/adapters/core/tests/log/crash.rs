@@ -62,8 +62,7 @@ fn damage_is_reported_with_the_blob_name_and_never_misread() {
     for _ in 0..4 {
         increment_counter(&mut writer, "first").unwrap();
     }
-    let everything =
-        Scan { start: "\0".into(), end: char::MAX.into(), limit: 1000, order: Order::Ascending };
+    let everything = Scan { start: "\0".into(), end: char::MAX.into(), limit: 1000, order: Order::Ascending };
     let names: Vec<_> = blobs.borrow().keys().filter(|name| *name != "pruned").cloned().collect();
     assert_eq!(names.len(), 4, "a checkpoint, its index, its part and a record: {names:?}");
     for name in names {
