@@ -63,6 +63,70 @@ pub trait Swap: Bucket {
     fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String>;
 }
 
+/// How often a call is made that fails.
+const ATTEMPTS: u32 = 4;
+
+/// A bucket whose calls are repeated if they fail: all but the increments, which count each time.
+#[derive(Debug)]
+pub struct Retrying<B>(pub B);
+
+impl<B: Bucket> Retrying<B> {
+    fn repeat<T>(&self, call: impl Fn(&B) -> Result<T, String>) -> Result<T, String> {
+        let mut attempt = 0;
+        loop {
+            let result = call(&self.0);
+            attempt += 1;
+            if result.is_ok() || attempt == ATTEMPTS {
+                return result;
+            }
+            self.0.back_off(attempt);
+        }
+    }
+}
+
+impl<B: Bucket> Bucket for Retrying<B> {
+    fn get(&self, key: &str) -> Result<Option<Vec<u8>>, String> {
+        self.repeat(|bucket| bucket.get(key))
+    }
+
+    fn set(&self, key: &str, value: &[u8]) -> Result<(), String> {
+        self.repeat(|bucket| bucket.set(key, value))
+    }
+
+    fn delete(&self, key: &str) -> Result<(), String> {
+        self.repeat(|bucket| bucket.delete(key))
+    }
+
+    fn keys(&self) -> Result<Vec<String>, String> {
+        self.repeat(B::keys)
+    }
+
+    fn random(&self) -> u64 {
+        self.0.random()
+    }
+
+    fn back_off(&self, attempt: u32) {
+        self.0.back_off(attempt);
+    }
+}
+
+impl<B: Count> Count for Retrying<B> {
+    fn increment(&self, key: &str) -> Result<u64, String> {
+        self.0.increment(key)
+    }
+}
+
+impl<B: Swap> Swap for Retrying<B> {
+    fn begin_counter(&self, key: &str) -> Result<(), String> {
+        self.repeat(|bucket| bucket.begin_counter(key))
+    }
+
+    /// Once: whoever swaps reads the value afterwards, and swaps again if it has not changed.
+    fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String> {
+        self.0.swap(key, from, to)
+    }
+}
+
 /// Why a commit is refused if more than one writer may have got a name.
 pub(crate) fn not_exact(name: &str) -> String {
     format!(

@@ -6,8 +6,8 @@
 //! what it has left.
 //!
 //! Some buckets do not count exactly: they read the counter and then write it, or store the first number without looking. Then
-//! several writers get 1. Those pass a splitter (after Lamport), which lets at most one through: each stores its id as the owner's, is
-//! refused if the name is marked as won, marks it, and is refused if the owner is not the same any more.
+//! several writers get 1. Those pass a splitter (after Lamport), which lets at most one through: each stores its id as the owner's,
+//! gives up if the name is marked as won, marks it, and is refused if the owner is not the same any more.
 
 use crate::{
     bucket::{Count, PREFIX, WON, not_exact},
@@ -47,14 +47,20 @@ impl<B: Count> Storage for Tickets<B> {
     }
 
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
-        if self.bucket.increment(&key(TAKEN, name))? != 1 {
+        let taken = key(TAKEN, name);
+        // An increment that failed may have counted.
+        let number = match self.bucket.increment(&taken) {
+            Err(_) => self.bucket.increment(&taken)?.saturating_sub(1),
+            number => number?,
+        };
+        if number > 1 {
             return Ok(false);
         }
         let (owner, won) = (key(OWNER, name), key(WON, name));
         let id = self.bucket.random().to_le_bytes();
         self.bucket.set(&owner, &id)?;
         if self.bucket.get(&won)?.is_some() {
-            return Err(not_exact(name));
+            return Ok(false);
         }
         self.bucket.set(&won, &id)?;
         if self.bucket.get(&owner)?.is_none_or(|owner| owner != id) {

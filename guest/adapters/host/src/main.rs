@@ -22,7 +22,12 @@ mod keyvalue_draft2;
 mod linker;
 mod mode;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::Parser;
 use http_body_util::{BodyExt, Empty};
@@ -51,6 +56,9 @@ struct Options {
     /// Keep the bucket in this file [default: in memory]
     #[arg(long, value_name = "FILE")]
     bucket: Option<PathBuf>,
+    /// Keep the compiled component in this file, which must not exist or be the same component's
+    #[arg(long, value_name = "FILE")]
+    code: Option<PathBuf>,
     /// How the bucket behaves
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -76,7 +84,7 @@ async fn main() -> ExitCode {
 
 async fn serve(options: Options) -> wasmtime::Result<()> {
     let engine = Engine::default();
-    let component = Component::from_file(&engine, &options.component)?;
+    let component = load(&engine, &options.component, options.code.as_deref())?;
     let bucket = Bucket::open(options.bucket.as_deref(), options.mode)?;
     let component = ProxyPre::new(full_linker(&engine)?.instantiate_pre(&component)?)?;
     let host = Arc::new(Host { component, bucket, folder: options.folder });
@@ -95,6 +103,18 @@ async fn serve(options: Options) -> wasmtime::Result<()> {
                 eprintln!("{error}");
             }
         });
+    }
+}
+
+/// Compiles the component, or takes the code of a process before: a host that is killed again and again starts in no time.
+fn load(engine: &Engine, component: &Path, code: Option<&Path>) -> wasmtime::Result<Component> {
+    let Some(code) = code else { return Component::from_file(engine, component) };
+    if !code.exists() {
+        fs::write(code, Component::from_file(engine, component)?.serialize()?)?;
+    }
+    #[allow(unsafe_code, reason = "this program has written the file, for the test that has started it")]
+    unsafe {
+        Component::deserialize_file(engine, code)
     }
 }
 

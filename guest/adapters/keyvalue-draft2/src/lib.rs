@@ -13,7 +13,13 @@ mod bindings;
 mod bucket;
 
 #[cfg(target_arch = "wasm32")]
+use {
+    bucket::DefaultBucket,
+    orders_adapter::{bucket::Retrying, claims::Claims, log::Log},
+};
+
+#[cfg(target_arch = "wasm32")]
 orders_adapter::adapter!(
-    orders_adapter::log::Log<orders_adapter::claims::Claims<bucket::DefaultBucket>>,
-    orders_adapter::log::Log::new(orders_adapter::claims::Claims::new(bucket::DefaultBucket::new()))
+    Log<Claims<Retrying<DefaultBucket>>>,
+    Log::new(Claims::new(Retrying(DefaultBucket::new())))
 );

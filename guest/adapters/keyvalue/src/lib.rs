@@ -15,7 +15,13 @@ mod bindings;
 mod bucket;
 
 #[cfg(target_arch = "wasm32")]
+use {
+    bucket::DefaultBucket,
+    orders_adapter::{bucket::Retrying, log::Log, tickets::Tickets},
+};
+
+#[cfg(target_arch = "wasm32")]
 orders_adapter::adapter!(
-    orders_adapter::log::Log<orders_adapter::tickets::Tickets<bucket::DefaultBucket>>,
-    orders_adapter::log::Log::new(orders_adapter::tickets::Tickets::new(bucket::DefaultBucket::new()))
+    Log<Tickets<Retrying<DefaultBucket>>>,
+    Log::new(Tickets::new(Retrying(DefaultBucket::new())))
 );
