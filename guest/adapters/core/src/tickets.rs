@@ -19,6 +19,9 @@ const TAKEN: &str = "taken.";
 /// And in the keys of the ids of those that have got 1.
 const OWNER: &str = "owner.";
 
+/// The attempts for which a writer would back off that does not know whether it has got 1.
+const PATIENCE: u32 = 100;
+
 /// Blobs in a bucket.
 #[derive(Debug)]
 pub struct Tickets<B> {
@@ -48,9 +51,13 @@ impl<B: Count> Storage for Tickets<B> {
 
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String> {
         let taken = key(TAKEN, name);
-        // An increment that failed may have counted.
         let number = match self.bucket.increment(&taken) {
-            Err(_) => self.bucket.increment(&taken)?.saturating_sub(1),
+            // It may have counted. If it has not, another writer may have got 1, which by then has marked the name.
+            Err(_) => {
+                let next = self.bucket.increment(&taken)?;
+                self.bucket.back_off(PATIENCE);
+                next.saturating_sub(1)
+            }
             number => number?,
         };
         if number > 1 {
