@@ -18,7 +18,7 @@ use std::{
 use orders_bench::client::{Connection, ORDER};
 use xtask::{
     adapters::Adapter,
-    command::{TaskError, debug_program},
+    command::{TaskError, debug_program, pause},
     host::field,
     target,
 };
@@ -130,7 +130,7 @@ fn run(adapter: Adapter, mode: &str, what: &'static str, effort: Effort) -> Resu
         let writers: Vec<_> =
             (0..WRITERS).map(|writer| scope.spawn(move || write(writer, address, refused, until))).collect();
         for _ in 0..effort.kills {
-            thread::sleep(effort.time / (effort.kills + 1));
+            pause(effort.time / (effort.kills + 1));
             // SIGKILL.
             drop(std::mem::replace(&mut serving, serve()?));
             *address.lock().unwrap_or_else(PoisonError::into_inner) = serving.address;
@@ -174,7 +174,7 @@ fn write(
         let order = ORDER.replace("ada", &key);
         let address = *address.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(open) = connection.take().map_or_else(|| Connection::open(address), Ok) else {
-            thread::sleep(PAUSE);
+            pause(PAUSE);
             continue;
         };
         let open = connection.insert(open);

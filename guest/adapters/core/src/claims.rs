@@ -79,7 +79,7 @@ impl<B: Swap> Claims<B> {
     }
 
     /// Whether the writer whose id the claim has is the only one that has had the name.
-    fn confirm(&self, name: &str, mine: Winner) -> Result<bool, String> {
+    fn confirm(&self, name: &str, mine: &Winner) -> Result<bool, String> {
         match self.mark(name)? {
             Some(winner) if winner.id == mine.id => {}
             Some(winner) => {
@@ -132,7 +132,7 @@ impl<B: Swap> Storage for Claims<B> {
                     return Err(deleted(name));
                 }
                 Claim::Absent => self.bucket.begin_counter(&claim_key(name))?,
-                Claim::Taken(winner) if winner.id == id => return self.confirm(name, winner),
+                Claim::Taken(winner) if winner.id == id => return self.confirm(name, &winner),
                 Claim::Taken(_) | Claim::Inline(_) => {
                     if stored {
                         self.discard(name, id);

@@ -112,7 +112,8 @@ fn load(engine: &Engine, component: &Path, code: Option<&Path>) -> wasmtime::Res
     if !code.exists() {
         fs::write(code, Component::from_file(engine, component)?.serialize()?)?;
     }
-    #[allow(unsafe_code, reason = "this program has written the file, for the test that has started it")]
+    #[allow(unsafe_code, reason = "wasmtime cannot know who has written native code")]
+    // SAFETY: this program has written the file, in the folder of the test that has started it.
     unsafe {
         Component::deserialize_file(engine, code)
     }

@@ -9,7 +9,10 @@
 
 mod bucket;
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+};
 
 use orders_adapter::{
     claims::Claims,
@@ -55,94 +58,131 @@ fn client<'a>(keys: &Keys, behaviour: Behaviour, seed: u64) -> Claims<TestBucket
     Claims::new(TestBucket::new(keys, behaviour, seed))
 }
 
-/// What a client does: to create a blob of this name, to read it, or to clean up.
+/// What a client does: to create a blob of this name, to read it, to delete it, or to clean up.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Create(u8),
     Read(u8),
+    Delete(u8),
     CleanUp,
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    prop_oneof![4 => (0..3_u8).prop_map(Act::Create), 2 => (0..3_u8).prop_map(Act::Read), 1 => Just(Act::CleanUp)]
+    let name = || 0..3_u8;
+    prop_oneof![
+        8 => name().prop_map(Act::Create),
+        4 => name().prop_map(Act::Read),
+        1 => name().prop_map(Act::Delete),
+        2 => Just(Act::CleanUp),
+    ]
 }
 
-/// Three clients; the first is interrupted by the second before each call, and the second by the third. Returns what was created.
-fn run(acts: &[Act], bursts: &[u8], behaviour: Behaviour, kind: Kind) -> Result<(), TestCaseError> {
-    let keys = Keys::default();
-    let client = |behaviour, seed| kind.storage(TestBucket::new(&keys, behaviour, seed));
-    let next = Cell::new(0_usize);
-    let depth = Cell::new(0_u8);
-    let created: RefCell<Vec<(String, Vec<u8>)>> = RefCell::default();
-    let failure: RefCell<Option<String>> = RefCell::default();
-    let seed = Cell::new(0_u64);
-    let do_one = |client: &dyn Fn(u64) -> Result<(), String>| {
-        seed.set(seed.get() + 1);
-        if let Err(why) = client(seed.get()) {
-            failure.borrow_mut().get_or_insert(why);
+/// What the clients of one bucket have been told.
+#[derive(Default)]
+struct Told {
+    clients: Cell<u64>,
+    /// Blobs whose creation was acknowledged, by their names.
+    created: RefCell<BTreeMap<String, Vec<u8>>>,
+    /// Names that are being deleted, or were while another client was about to do something: such a client may still create the blob.
+    uncertain: RefCell<BTreeSet<String>>,
+    failure: RefCell<Option<String>>,
+}
+
+impl Told {
+    fn new_client(&self) -> u64 {
+        self.clients.set(self.clients.get() + 1);
+        self.clients.get()
+    }
+
+    /// Has a client do something. `is_alone` says that no other client is in the middle of a call.
+    fn perform(&self, storage: &dyn Storage, act: Act, client: u64, is_alone: bool) {
+        if let Err(why) = self.try_perform(storage, act, client, is_alone) {
+            self.failure.borrow_mut().get_or_insert(why);
         }
-    };
-    let perform = |storage: &dyn Storage, act: Act, seed: u64| -> Result<(), String> {
+    }
+
+    fn try_perform(
+        &self,
+        storage: &dyn Storage,
+        act: Act,
+        client: u64,
+        is_alone: bool,
+    ) -> Result<(), String> {
         match act {
             Act::Create(name) => {
-                let (name, blob) = (format!("r{name}"), seed.to_le_bytes().to_vec());
-                if storage.create(&name, &blob) == Ok(true) {
-                    if let Some((_, other)) = created.borrow().iter().find(|(other, _)| *other == name) {
-                        return Err(format!("{name} was created twice: {other:?} and {blob:?}"));
-                    }
-                    created.borrow_mut().push((name, blob));
+                let (name, blob) = (format!("r{name}"), client.to_le_bytes().to_vec());
+                if storage.create(&name, &blob) == Ok(true) && !self.uncertain.borrow().contains(&name) {
+                    let other = self.created.borrow_mut().insert(name.clone(), blob);
+                    other.map_or(Ok(()), |other| {
+                        Err(format!("{name} was created twice, also as {other:?}"))
+                    })?;
                 }
             }
             Act::Read(name) => {
                 let name = format!("r{name}");
-                let known = created.borrow().iter().find(|(other, _)| *other == name).cloned();
-                if let (Ok(found), Some((_, blob))) = (storage.read(&name), known)
+                let known = self.created.borrow().get(&name).cloned();
+                let found = storage.read(&name);
+                let is_certain = !self.uncertain.borrow().contains(&name);
+                if let (Ok(found), Some(blob), true) = (found, known, is_certain)
                     && found.as_ref() != Some(&blob)
                 {
                     return Err(format!("{name} is {found:?} instead of {blob:?}"));
                 }
             }
+            Act::Delete(name) => {
+                let name = format!("r{name}");
+                let was_certain = self.uncertain.borrow_mut().insert(name.clone());
+                let deleted = storage.delete(&name);
+                self.created.borrow_mut().remove(&name);
+                if is_alone && was_certain && deleted.is_ok() {
+                    self.uncertain.borrow_mut().remove(&name);
+                }
+            }
             Act::CleanUp => storage.clean_up(),
         }
         Ok(())
-    };
+    }
+}
+
+/// Three clients; the first is interrupted by the second before each call, and the second by the third.
+fn run(acts: &[Act], bursts: &[u8], behaviour: Behaviour, kind: Kind) -> Result<(), TestCaseError> {
+    let (keys, told) = (Keys::default(), Told::default());
+    let (next, depth) = (Cell::new(0_usize), Cell::new(0_u8));
     let burst = || {
         let number = next.replace(next.get() + 1);
         bursts.get(number).copied().unwrap_or(0)
     };
+    // Another client acts, and is interrupted in turn.
+    let interrupt = |interrupted: &dyn Fn()| {
+        depth.set(depth.get() + 1);
+        let (act, client) = (acts[next.get() % acts.len()], told.new_client());
+        let bucket = TestBucket::new(&keys, behaviour, client).interrupted(interrupted);
+        told.perform(&*kind.storage(bucket), act, client, false);
+        depth.set(depth.get() - 1);
+    };
     let innermost = || {
         if depth.get() < 2 && burst() % 3 == 1 {
-            depth.set(depth.get() + 1);
-            let act = acts[next.get() % acts.len()];
-            do_one(&|seed| perform(&*client(behaviour, seed), act, seed));
-            depth.set(depth.get() - 1);
+            interrupt(&|| ());
         }
     };
     let inner = || {
         if depth.get() < 1 {
-            for _ in 0..burst() % 3 {
-                depth.set(depth.get() + 1);
-                let act = acts[next.get() % acts.len()];
-                do_one(&|seed| {
-                    let bucket = TestBucket::new(&keys, behaviour, seed).interrupted(&innermost);
-                    perform(&*kind.storage(bucket), act, seed)
-                });
-                depth.set(depth.get() - 1);
-            }
+            (0..burst() % 3).for_each(|_| interrupt(&innermost));
         }
     };
     for act in acts {
-        do_one(&|seed| {
-            let bucket = TestBucket::new(&keys, behaviour, seed).interrupted(&inner);
-            perform(&*kind.storage(bucket), *act, seed)
-        });
+        let client = told.new_client();
+        let bucket = TestBucket::new(&keys, behaviour, client).interrupted(&inner);
+        told.perform(&*kind.storage(bucket), *act, client, true);
     }
-    if let Some(why) = failure.borrow().as_ref() {
+    if let Some(why) = told.failure.borrow().as_ref() {
         return Err(TestCaseError::fail(why.clone()));
     }
-    let reader = client(Behaviour::Exact, 0);
-    for (name, blob) in created.borrow().iter() {
-        prop_assert_eq!(reader.read(name).unwrap(), Some(blob.clone()), "{} is lost", name);
+    let reader = kind.storage(TestBucket::new(&keys, Behaviour::Exact, 0));
+    for (name, blob) in told.created.borrow().iter() {
+        if !told.uncertain.borrow().contains(name) {
+            prop_assert_eq!(reader.read(name).unwrap(), Some(blob.clone()), "{} is lost", name);
+        }
     }
     Ok(())
 }
@@ -184,6 +224,21 @@ fn a_writer_that_is_killed_stops_nobody() {
                 "killed at {at}: more than a claim, its mark and its blob are left"
             );
             assert_eq!(next.list().unwrap(), ["r1"]);
+        }
+    }
+}
+
+#[test]
+fn a_deleted_name_leaves_nothing_and_is_free_again() {
+    for kind in [Kind::Claims, Kind::Tickets] {
+        let keys = Keys::default();
+        let storage = kind.storage(TestBucket::new(&keys, Behaviour::Exact, 1));
+        for blob in [b"first", b"again"] {
+            assert_eq!(storage.create("r1", blob), Ok(true), "{kind:?}");
+            assert_eq!(storage.read("r1"), Ok(Some(blob.to_vec())), "{kind:?}");
+            storage.delete("r1").unwrap();
+            assert_eq!(storage.read("r1"), Ok(None), "{kind:?}");
+            assert!(keys.borrow().is_empty(), "{kind:?}: {:?}", keys.borrow());
         }
     }
 }
