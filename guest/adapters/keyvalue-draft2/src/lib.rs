@@ -1,7 +1,7 @@
 //! `orders:state/store` in the bucket "default", over `wasi:keyvalue@0.2.0-draft2`. For small stores on a consistent backend
 //! only: each new instance reads the whole state.
 //!
-//! Several instances can write at once, and a killed writer stops nobody: [`orders_adapter::claims`] says how.
+//! Several instances can write at once, and a killed writer stops nobody: `claims.rs` of the core says how.
 //!
 //! The host must make each write visible to every later read, by any client, and a swap must replace a value only if it is still
 //! the one that was read. The draft itself guarantees only that a client reads its own writes. On an eventually consistent
