@@ -63,8 +63,8 @@ pub trait Swap: Bucket {
     fn swap(&self, key: &str, from: &[u8], to: &[u8]) -> Result<(), String>;
 }
 
-/// How often a call is made that fails.
-const ATTEMPTS: u32 = 4;
+/// How often a call is made that fails; the waits in between double, to about a tenth of a second.
+const ATTEMPTS: u32 = 8;
 
 /// A bucket whose calls are repeated if they fail: all but the increments, which count each time.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl<B: Bucket> Retrying<B> {
             if result.is_ok() || attempt == ATTEMPTS {
                 return result;
             }
-            self.0.back_off(attempt);
+            self.0.back_off(1 << attempt);
         }
     }
 }

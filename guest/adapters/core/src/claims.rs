@@ -11,8 +11,9 @@
 //!   It changes only once, from 0 to an id, and ids are unique.
 //! - Counters are stored in different forms. An id is stored in the form in which 0 was found.
 //! - A counter may be read and then written. Then a late increment of 0 makes a claim free that was taken. So the winner also marks
-//!   the name as won, and reads the claim once more. Whoever finds a claim of 0 looks for the mark, and gives the claim back. Of
-//!   several writers that take each other for the winner, at most one passes both reads (a splitter, after Lamport).
+//!   the name as won, and reads the claim once more; whoever finds a claim of 0 looks for the mark, and gives the claim back. That
+//!   notices one late increment. Several at once, or a writer that is killed before it gives a claim back, are not noticed: such a
+//!   bucket cannot be used.
 //!
 //! A writer that is killed leaves a claim at 0, which the next writer takes, or a blob that no claim names, which is deleted after
 //! the next checkpoint. Neither stops anybody.
@@ -40,7 +41,7 @@ enum Claim {
     /// Contains 0 in the form in which this bucket stores it.
     Free(Vec<u8>),
     Taken(Winner),
-    /// Former versions of the adapter stored the blob in the claim's place.
+    /// A blob in the claim's place: nobody else uses the name, or a former version of the adapter has stored it.
     Inline(Vec<u8>),
 }
 
@@ -153,6 +154,10 @@ impl<B: Swap> Storage for Claims<B> {
             }
         }
         Err(failure.unwrap_or_else(|| format!("{name} stays free: the bucket does not swap values")))
+    }
+
+    fn put(&self, name: &str, blob: &[u8]) -> Result<(), String> {
+        self.bucket.set(&claim_key(name), blob)
     }
 
     fn delete(&self, name: &str) -> Result<(), String> {

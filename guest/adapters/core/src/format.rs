@@ -75,20 +75,23 @@ pub(crate) fn encode_record(revision: u64, id: u64, writes: &[Write]) -> Vec<u8>
 /// Decodes the id and the writes of the commit with this revision. Earlier versions wrote no id.
 pub(crate) fn decode_record(blob: &[u8], revision: u64) -> Result<(Option<u64>, Vec<Write>), Damaged> {
     let mut body = unseal(blob, Kind::Record, revision)?;
-    let (mut id, mut writes) = (None, Vec::new());
+    let mut writes = Vec::new();
     while let Some(kind) = body.split_off_first() {
         let key = take_string(&mut body)?;
         writes.push(match *kind {
             b'+' => Write::Put(key, take_bytes(&mut body)?.to_vec()),
-            b'-' => match key.strip_prefix(ID_KEY) {
-                Some(digits) => {
-                    id = Some(u64::from_str_radix(digits, 16).map_err(|_| Damaged)?);
-                    continue;
-                }
-                None => Write::Delete(key),
-            },
+            b'-' => Write::Delete(key),
             _ => return Err(Damaged),
         });
+    }
+    let id = match writes.first() {
+        Some(Write::Delete(key)) => {
+            key.strip_prefix(ID_KEY).and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        }
+        _ => None,
+    };
+    if id.is_some() {
+        writes.remove(0);
     }
     Ok((id, writes))
 }
@@ -260,6 +263,8 @@ mod tests {
     fn every_blob_decodes_to_what_was_encoded() {
         assert_eq!(decode_record(&encode_record(7, 9, &writes()), 7), Ok((Some(9), writes())));
         assert_eq!(decode_record(&encode_record(7, u64::MAX, &[]), 7), Ok((Some(u64::MAX), Vec::new())));
+        let like_an_id = vec![Write::Delete("\u{10FFFF}id.1".into()), Write::Delete("\u{10FFFF}id.x".into())];
+        assert_eq!(decode_record(&encode_record(7, 9, &like_an_id), 7), Ok((Some(9), like_an_id)));
         for header in [CheckpointHeader::Closed, CheckpointHeader::Parts(0), CheckpointHeader::Parts(3)] {
             assert_eq!(decode_header(&encode_header(64, header), 64), Ok(header));
         }

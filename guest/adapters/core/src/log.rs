@@ -9,7 +9,8 @@
 //! A deleted name is free again, so a reader that finds the next name free has not necessarily reached the end of the log.
 //! It has, if the checkpoint that it started from still exists afterwards, because:
 //!
-//! 1. checkpoints are deleted before the records that follow them;
+//! 1. checkpoints, and then their indexes, are deleted before the records that follow them. A storage that repeats a failed call may
+//!    bring a header back, but no index;
 //! 2. only the writer of a commit writes the checkpoint of that commit, once, and never after a later checkpoint exists.
 //!    Before a later checkpoint is written, each checkpoint revision between it and the checkpoint that its writer started
 //!    from either has its checkpoint, or has its name occupied by a marker that no checkpoint will be written
@@ -26,6 +27,8 @@
 //! checkpoint names the ids of the commits before it, which settles that.
 //!
 //! Versions before the index and the ids read what this one writes, and this one reads what they write: whole, and without ids.
+
+use std::collections::BTreeSet;
 
 use crate::{
     contract::{
@@ -53,6 +56,8 @@ pub struct Log<S> {
     view: Option<View>,
     /// The revision of the checkpoint that `view` started from; 0 for the empty state.
     base: u64,
+    /// Whether that checkpoint has an index.
+    base_has_index: bool,
 }
 
 /// The parts of the checkpoint with this revision.
@@ -80,7 +85,7 @@ impl<S: Storage> Log<S> {
     /// Creates a store with another checkpoint interval, in commits. All writers that share a storage must use the same
     /// interval.
     pub const fn with_checkpoint_every(storage: S, commits: u64) -> Self {
-        Self { storage, checkpoint_every: commits, view: None, base: 0 }
+        Self { storage, checkpoint_every: commits, view: None, base: 0, base_has_index: false }
     }
 
     /// Reads something of the state at some point after this call began.
@@ -136,9 +141,11 @@ impl<S: Storage> Log<S> {
         Ok(Some(View::default()))
     }
 
-    fn read_checkpoint(&self, revision: u64, parts: u32) -> Result<Option<View>, Error> {
+    fn read_checkpoint(&mut self, revision: u64, parts: u32) -> Result<Option<View>, Error> {
         let name = BlobName::Index(revision);
-        if let Some(blob) = read_blob(&self.storage, name)? {
+        let index = read_blob(&self.storage, name)?;
+        self.base_has_index = index.is_some();
+        if let Some(blob) = index {
             let index = format::decode_index(&blob, revision).map_err(|Damaged| damaged_error(name))?;
             return Ok(Some(View::of_checkpoint(revision, index.first_keys, index.recent)));
         }
@@ -170,7 +177,8 @@ impl<S: Storage> Log<S> {
     fn base_is_intact(&self) -> Result<bool, Error> {
         match self.base {
             0 => Ok(read_blob(&self.storage, BlobName::Pruned)?.is_none()),
-            revision => Ok(matches!(self.read_header(revision)?, Some(CheckpointHeader::Parts(_)))),
+            revision => Ok(matches!(self.read_header(revision)?, Some(CheckpointHeader::Parts(_)))
+                && (!self.base_has_index || read_blob(&self.storage, BlobName::Index(revision))?.is_some())),
         }
     }
 
@@ -195,29 +203,38 @@ impl<S: Storage> Log<S> {
         let mut index = Index { first_keys: Vec::new(), recent: view.recent().clone() };
         let count = u32::try_from(parts.len()).ok()?;
         for (number, (first_key, part)) in (0..).zip(parts) {
-            self.create_new(BlobName::Part(revision, number), &part)?;
+            self.storage.put(&BlobName::Part(revision, number).to_string(), &part).ok()?;
             index.first_keys.push(first_key);
         }
-        self.create_new(BlobName::Index(revision), &format::encode_index(revision, &index))?;
+        let encoded = format::encode_index(revision, &index);
+        self.storage.put(&BlobName::Index(revision).to_string(), &encoded).ok()?;
         let header = format::encode_header(revision, CheckpointHeader::Parts(count));
-        self.create_new(BlobName::Checkpoint(revision), &header)?;
+        if !self.storage.create(&BlobName::Checkpoint(revision).to_string(), &header).ok()? {
+            return None;
+        }
         let previous = std::mem::replace(&mut self.base, revision);
+        self.base_has_index = true;
         self.prune(revision, previous, &skipped)
     }
 
-    /// Creates a blob of a checkpoint; none if it exists, or the storage fails.
-    fn create_new(&self, name: BlobName, blob: &[u8]) -> Option<()> {
-        self.storage.create(&name.to_string(), blob).ok()?.then_some(())
-    }
-
-    /// Deletes the blobs that a checkpoint replaces: first the older checkpoints, the oldest first; then the records; then
-    /// the parts. Then has the storage clean up.
+    /// Deletes the blobs that a checkpoint replaces: first the older checkpoints, the oldest first; then their indexes; then the
+    /// records; then the parts. Then has the storage clean up.
     fn prune(&self, revision: u64, previous: u64, skipped: &[u64]) -> Option<()> {
         let pruned = BlobName::Pruned.to_string();
         self.storage.create(&pruned, &[]).ok()?;
         self.storage.read(&pruned).ok()??;
         let mut names = self.list_blobs().ok()?;
-        // The listing may be stale.
+        let again = self.list_blobs().ok()?;
+        // A listing of several pages may pass over names if others are deleted meanwhile. A checkpoint that it passed over would be taken
+        // for intact.
+        let older_checkpoints = |names: &[BlobName]| -> BTreeSet<BlobName> {
+            let is_older = |name: &BlobName| matches!(name, BlobName::Checkpoint(older) if *older < revision);
+            names.iter().copied().filter(is_older).collect()
+        };
+        if older_checkpoints(&names) != older_checkpoints(&again) {
+            return None;
+        }
+        // Both listings may be stale.
         names.extend(std::iter::once(&previous).chain(skipped).map(|older| BlobName::Checkpoint(*older)));
         names.sort_unstable();
         names.dedup();
@@ -282,8 +299,8 @@ impl<S: Storage> Store for Log<S> {
             }
             let record = format::encode_record(revision, id, &writes);
             let name = BlobName::Record(revision).to_string();
-            let doubt = match self.storage.create(&name, &record) {
-                Ok(true) if self.base_is_intact()? => {
+            if self.storage.create(&name, &record).map_err(Error::Unavailable)? {
+                if self.base_is_intact()? {
                     if let Some(view) = &mut self.view {
                         view.apply(revision, Some(id), writes);
                     }
@@ -294,16 +311,11 @@ impl<S: Storage> Store for Log<S> {
                 }
                 // Either the name was free because an older commit with this revision had been pruned, or a newer checkpoint already
                 // contains this commit.
-                Ok(true) => Some("the log was pruned during the commit".to_owned()),
-                Ok(false) => None,
-                Err(why) => Some(why),
-            };
-            if let Some(why) = doubt {
-                match self.is_committed(revision, id) {
-                    Ok(Some(true)) => return Ok(Outcome::Committed(revision)),
-                    // Another commit has this revision. If a blob of this one was created, it is deleted after the next checkpoint.
-                    Ok(Some(false)) => {}
-                    Ok(None) | Err(_) => return Err(Error::Unavailable(why)),
+                match self.is_committed(revision, id)? {
+                    Some(true) => return Ok(Outcome::Committed(revision)),
+                    // The blob that was created is deleted after the next checkpoint.
+                    Some(false) => {}
+                    None => return Err(Error::Unavailable("the log was pruned during the commit".into())),
                 }
             }
             self.storage.back_off(attempt);

@@ -8,12 +8,12 @@ pub(crate) enum BlobName {
     /// The header of the checkpoint after this commit: contains the number of its parts. This variant sorts first because
     /// checkpoints are deleted first.
     Checkpoint(u64),
+    /// The index of the checkpoint after this commit: where each part begins. Deleted next.
+    Index(u64),
     /// One commit.
     Record(u64),
     /// A part of the checkpoint after this commit.
     Part(u64, u32),
-    /// The index of the checkpoint after this commit: where each part begins.
-    Index(u64),
     /// The marker that records have been, or are about to be, deleted.
     Pruned,
 }

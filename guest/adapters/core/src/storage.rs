@@ -26,6 +26,14 @@ pub trait Storage {
     /// The error of the underlying storage. The blob may then exist, or may still appear later.
     fn create(&self, name: &str, blob: &[u8]) -> Result<bool, String>;
 
+    /// Stores a blob under a name that only this caller uses. It is durable once this returns.
+    ///
+    /// # Errors
+    /// The error of the underlying storage. The blob may then exist, or may still appear later.
+    fn put(&self, name: &str, blob: &[u8]) -> Result<(), String> {
+        if self.create(name, blob)? { Ok(()) } else { Err(format!("{name} exists")) }
+    }
+
     /// Deletes the blob with this name if it exists.
     ///
     /// # Errors

@@ -73,8 +73,16 @@ impl<B: Count> Storage for Tickets<B> {
         if self.bucket.get(&owner)?.is_none_or(|owner| owner != id) {
             return Err(not_exact(name));
         }
+        // A version without marks may have got it.
+        if self.read(name)?.is_some() {
+            return Ok(false);
+        }
         self.bucket.set(&key("", name), blob)?;
         Ok(true)
+    }
+
+    fn put(&self, name: &str, blob: &[u8]) -> Result<(), String> {
+        self.bucket.set(&key("", name), blob)
     }
 
     /// The counter is deleted last: the name stays taken until nothing else of it is left.

@@ -1,5 +1,5 @@
 //! `orders:state/store` in the bucket "default", over `wasi:keyvalue@0.2.0-draft2`. For small stores on a consistent backend
-//! only: each new instance reads the whole state.
+//! only.
 //!
 //! Several instances can write at once, and a killed writer stops nobody: `claims.rs` of the core says how.
 //!
