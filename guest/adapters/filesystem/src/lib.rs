@@ -1,4 +1,5 @@
-//! `orders:state/store` in the first folder that the host grants, over `wasi:filesystem`. For small stores only. On a file system without hard links, every commit fails.
+//! `orders:state/store` in the first folder that the host grants, over `wasi:filesystem`. For small stores only. On a
+//! file system without hard links, every commit fails.
 //!
 //! The adapter writes a blob to a uniquely named file, syncs it, and links it to its final name. The link is atomic, and
 //! only one of several concurrent writers succeeds. Several instances and processes can therefore share a folder, provided
