@@ -103,17 +103,20 @@ pub(crate) fn find<'table, Run>(
     Err(Problem::new(Kind::MethodNotAllowed, detail).with_header("allow", &allow))
 }
 
-/// The parameter in a path of this form; empty if the form has none, `None` if the path has another form.
+/// The parameter in a path of this form; empty if the form has none, `None` if the path has another form. Each request tries all forms,
+/// so this compares bytes and splits nothing.
 fn parameter<'path>(form: &str, path: &'path str) -> Option<&'path str> {
-    let (mut found, mut segments) = ("", path.split('/'));
-    for expected in form.split('/') {
-        let segment = segments.next()?;
-        match expected {
-            "{id}" if !segment.is_empty() => found = segment,
-            "{slug}" if Kind::from_slug(segment).is_some() => found = segment,
-            expected if expected == segment => {}
-            _ => return None,
-        }
-    }
-    segments.next().is_none().then_some(found)
+    let is_same = |(expected, found): &(u8, u8)| expected == found && *expected != b'{';
+    let same = form.bytes().zip(path.bytes()).take_while(is_same).count();
+    let (form, path) = (form.get(same..)?, path.get(same..)?);
+    let Some((name, suffix)) = form.strip_prefix('{').and_then(|form| form.split_once('}')) else {
+        return (form.is_empty() && path.is_empty()).then_some("");
+    };
+    let end = path.bytes().position(|byte| byte == b'/').unwrap_or(path.len());
+    let (found, rest) = path.split_at_checked(end)?;
+    let is_parameter = match name {
+        "slug" => Kind::from_slug(found).is_some(),
+        _ => !found.is_empty(),
+    };
+    (is_parameter && rest == suffix).then_some(found)
 }
