@@ -16,8 +16,10 @@ enum Step {
     Commit(Vec<Check>, Vec<Write>),
     /// Continues as the other client, whose state is older.
     SwitchClient,
-    /// Continues as a new client, which reads everything.
+    /// Continues as a new client, which has read nothing.
     Reopen,
+    /// Removes the indexes: versions before them wrote none.
+    RemoveIndexes,
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -45,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => vec(write, 0..4).prop_map(|writes| Step::Commit(Vec::new(), writes)),
         1 => Just(Step::SwitchClient),
         1 => Just(Step::Reopen),
+        1 => Just(Step::RemoveIndexes),
     ]
 }
 
@@ -70,6 +73,7 @@ proptest! {
                 }
                 Step::SwitchClient => std::mem::swap(&mut client, &mut other),
                 Step::Reopen => client = open(disk(), checkpoint_every),
+                Step::RemoveIndexes => blobs.borrow_mut().retain(|name, _| !name.starts_with('i')),
             }
         }
         // The number of retained records does not grow with the number of commits.
