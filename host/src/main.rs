@@ -38,14 +38,17 @@ fn main() -> ExitCode {
             return printed.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS);
         }
     };
+    // Before threads, to which memory may be refused in the middle of anything.
+    if let Command::Serve(config) = &cli.command
+        && let Err(error) = app::check_address_space(config)
+    {
+        return fail(&error);
+    }
     // This thread accepts connections and waits for signals; workers serve the connections on their own threads.
     let runtime = match blocking::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return fail(&CommandError::CouldNotRun(format!(
-                "cannot start: {error}; {}",
-                blocking::THREAD_LIMITS
-            )));
+            return fail(&CommandError::CouldNotRun(format!("cannot start: {}", blocking::refused(&error))));
         }
     };
     let outcome = runtime.block_on(run(cli.command));
@@ -85,10 +88,7 @@ fn ignore(signals: &[Signal]) -> Result<(), CommandError> {
 async fn serve(config: ServeConfig) -> Result<ExitCode, CommandError> {
     ignore(&WITHOUT_MEANING)?;
     let _flushed_when_dropped = log::start::to_stdout(&config.log).map_err(|error| {
-        CommandError::CouldNotRun(format!(
-            "cannot start a thread for the log: {error}; {}",
-            blocking::THREAD_LIMITS
-        ))
+        CommandError::CouldNotRun(format!("cannot start a thread for the log: {}", blocking::refused(&error)))
     })?;
     for (variable, meant) in config::unknown_variables(Cli::command()) {
         tracing::warn!(event = "config.unknown_variable", variable, meant, "no option reads this variable");

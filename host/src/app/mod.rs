@@ -20,7 +20,17 @@ use crate::{
     commands::error::CommandError::{self, CouldNotRun},
     config::ServeConfig,
     lifecycle::shutdown::{Hangup, Signals},
+    sandbox::engine,
 };
+
+/// Checks that the limit of the address space leaves room for the instances.
+///
+/// # Errors
+///
+/// [`CommandError::CouldNotRun`].
+pub fn check_address_space(config: &ServeConfig) -> Result<(), CommandError> {
+    engine::check_address_space(config.limits.max_concurrent.into()).map_err(CouldNotRun)
+}
 
 /// Serves until a signal ends it.
 ///

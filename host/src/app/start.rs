@@ -19,7 +19,7 @@ use crate::{
         readiness::Readiness,
         service::{Service, Serving},
     },
-    lifecycle::blocking::THREAD_LIMITS,
+    lifecycle::blocking::refused,
     module::{hash::ModuleHash, source},
     rollout::{
         archive::ModuleArchive,
@@ -214,7 +214,7 @@ fn candidate_builder(config: &ServeConfig, roster: &Arc<Roster>) -> Result<Candi
 }
 
 fn cannot_start(threads: NonZeroU16, error: &io::Error) -> CommandError {
-    CouldNotRun(format!("cannot start {threads} threads: {error}; {THREAD_LIMITS}"))
+    CouldNotRun(format!("cannot start {threads} threads: {}", refused(error)))
 }
 
 fn smoke_test(config: &ServeConfig, store: &Arc<dyn Store>, bounds: &InstanceBounds) -> SmokeTest {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::io::Errno;
 use tokio::runtime::{Builder, Runtime};
 
 /// The most threads of one runtime on which something blocks at the same time: looking up names, reading files. They are kept, at
@@ -19,9 +20,18 @@ const KEPT_FROM_START: usize = 2;
 /// How long each of these may take to begin.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What to look at if the operating system refuses a thread.
-pub const THREAD_LIMITS: &str = "a limit may be reached: of threads (`ulimit -u`, TasksMax= of systemd, pids.max of a container) or of \
+const OPEN_FILES: &str = "a limit is reached: of open files (`ulimit -n`, LimitNOFILE= of systemd)";
+const THREADS: &str = "a limit may be reached: of threads (`ulimit -u`, TasksMax= of systemd, pids.max of a container) or of \
      address space (`ulimit -v`)";
+
+/// Why a thread was refused, and which limit to look at.
+pub fn refused(error: &io::Error) -> String {
+    let limit = match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => OPEN_FILES,
+        _ => THREADS,
+    };
+    format!("{error}; {limit}")
+}
 
 /// A runtime for one thread that has threads for what blocks from the beginning.
 ///

@@ -6,23 +6,27 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Resource, getrlimit};
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, ModuleVersionStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails, component::Linker,
 };
 
 use crate::{
-    lifecycle::{blocking::THREAD_LIMITS, essential::Essential},
+    lifecycle::{blocking::refused, essential::Essential},
     sandbox::{
         cpu::{IDLE_TICK, TICK},
         imports,
         instance::InstanceState,
-        memory_error::with_remedy,
+        memory_error::{NOT_RESERVED, with_remedy},
         request_body,
         workers::Workers,
         written,
     },
 };
+
+/// Wasmtime reserves at least so much address space for each instance, in bytes, whatever memory it may use.
+const MIN_RESERVATION: u64 = 4 << 30;
 
 /// The full version of wasmtime that this program was built with.
 pub const WASMTIME_VERSION: &str = env!("ORDERS_WASMTIME_VERSION");
@@ -85,8 +89,23 @@ pub fn start(
     })?;
     let background = background.map(Arc::downgrade).unwrap_or_default();
     start_epoch_thread(&runtime.engine, background)
-        .map_err(|error| format!("cannot start a thread: {error}; {THREAD_LIMITS}"))?;
+        .map_err(|error| format!("cannot start a thread: {}", refused(&error)))?;
     Ok(runtime)
+}
+
+/// Checks, in no time, that this process may reserve what [`start`] will.
+///
+/// # Errors
+///
+/// One line that names the limit.
+pub fn check_address_space(instances: u32) -> Result<(), String> {
+    let needed = u64::from(instances).saturating_mul(MIN_RESERVATION);
+    match getrlimit(Resource::As).current {
+        Some(limit) if limit < needed => Err(format!(
+            "{instances} instances reserve {needed} bytes of address space or more, and {limit} are allowed; {NOT_RESERVED}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn build(max_instances: u32, max_memory: usize, compiler: Compiler) -> wasmtime::Result<Runtime> {

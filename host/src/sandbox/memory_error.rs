@@ -6,7 +6,8 @@ use rustix::io::Errno;
 
 const NOT_EXECUTABLE: &str = "this process may not make memory executable: remove MemoryDenyWriteExecute= from its systemd unit, or \
                               allow `execmem` in the policy of SELinux";
-const NOT_RESERVED: &str = "its address space is limited: raise `ulimit -v` (RLIMIT_AS, LimitAS= of systemd), or lower \
+/// What to change if memory cannot be reserved.
+pub const NOT_RESERVED: &str = "its address space is limited: raise `ulimit -v` (RLIMIT_AS, LimitAS= of systemd), or lower \
                             --max-concurrent or --max-memory";
 
 /// The error with its causes, in one line, and what to change, if that is known.

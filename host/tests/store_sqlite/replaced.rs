@@ -3,12 +3,13 @@
 
 use std::{
     env, fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{FileExt, symlink},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use futures_util::future::join_all;
+use orders_host::store::{Checked, check_file};
 use tempfile::TempDir;
 
 use crate::{
@@ -135,18 +136,38 @@ async fn a_file_that_comes_back_without_its_log_waits_for_the_next_start() {
 async fn nothing_is_acknowledged_into_a_log_that_was_emptied() {
     let folder = TempDir::new().unwrap();
     let empty: fn(&Path) = |log| fs::File::create(log).map(drop).unwrap();
-    let overwrite: fn(&Path) = |log| fs::write(log, [b'#'; 64]).unwrap();
-    for (number, change) in [empty, overwrite].into_iter().enumerate() {
-        let path = folder.path().join(format!("orders-{number}.db"));
-        let store = open(&path).await.unwrap();
-        commit(&*store, pair("before", 2)).await.unwrap();
-        change(&files(&path)[1]);
-        for _ in 0..2 {
-            let refused = commit(&*store, pair("after", 2)).await.unwrap_err();
-            assert!(refused.persists(), "{refused}");
+    let cut: fn(&Path) = |log| {
+        let log = fs::OpenOptions::new().write(true).open(log).unwrap();
+        log.set_len(log.metadata().unwrap().len() / 2).unwrap();
+    };
+    let overwrite: fn(&Path) = |log| {
+        let bytes = fs::metadata(log).unwrap().len();
+        let log = fs::OpenOptions::new().write(true).open(log).unwrap();
+        log.write_all_at(&vec![b'#'; usize::try_from(bytes).unwrap()], 0).unwrap();
+    };
+    for (name, change, is_found) in
+        [("empty", empty, false), ("cut", cut, false), ("overwrite", overwrite, true)]
+    {
+        for commits in [true, false] {
+            let path = folder.path().join(format!("{name}-{commits}.db"));
+            let store = open(&path).await.unwrap();
+            commit(&*store, pair("before", 2)).await.unwrap();
+            change(&files(&path)[1]);
+            if commits {
+                let refused = commit(&*store, pair("after", 2)).await.unwrap_err();
+                assert!(refused.persists(), "{name}: {refused}");
+            }
+            let failed = store.health().await.unwrap_err();
+            assert!(failed.persists(), "{name}: {failed}");
+            assert!(commit(&*store, pair("after", 2)).await.unwrap_err().persists(), "{name}");
+            store.close().await;
+            // An empty log, and the beginning of one, are what a process that was killed leaves, too.
+            let opened = open(&path).await.map(drop).map_err(|error| error.to_string());
+            assert_eq!(opened.is_err(), is_found, "{name}: {opened:?}");
+            assert!(opened.err().is_none_or(|why| why.contains("emptied or overwritten")));
+            let checked = check_file(&path).unwrap();
+            assert_eq!(matches!(checked, Checked::Damaged(_)), is_found, "{name}: {checked:?}");
         }
-        assert!(store.health().await.unwrap_err().persists());
-        store.close().await;
     }
 }
 

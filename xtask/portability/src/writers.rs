@@ -122,8 +122,9 @@ fn run(adapter: Adapter, mode: &str, what: &'static str, effort: Effort) -> Resu
         }
         start(&mut command)
     };
-    let mut serving = serve()?;
-    let (address, refused) = (Mutex::new(serving.address), AtomicU32::new(0));
+    let first = serve()?;
+    let (address, refused) = (Mutex::new(first.address), AtomicU32::new(0));
+    let mut serving = Some(first);
     let until = Instant::now() + effort.time;
     let acknowledged = thread::scope(|scope| {
         let (address, refused) = (&address, &refused);
@@ -131,9 +132,10 @@ fn run(adapter: Adapter, mode: &str, what: &'static str, effort: Effort) -> Resu
             (0..WRITERS).map(|writer| scope.spawn(move || write(writer, address, refused, until))).collect();
         for _ in 0..effort.kills {
             pause(effort.time / (effort.kills + 1));
-            // SIGKILL.
-            drop(std::mem::replace(&mut serving, serve()?));
-            *address.lock().unwrap_or_else(PoisonError::into_inner) = serving.address;
+            // SIGKILL, before the next one opens the bucket.
+            drop(serving.take());
+            let next = serving.insert(serve()?);
+            *address.lock().unwrap_or_else(PoisonError::into_inner) = next.address;
         }
         let joined = writers
             .into_iter()
@@ -141,7 +143,8 @@ fn run(adapter: Adapter, mode: &str, what: &'static str, effort: Effort) -> Resu
         let each = joined.collect::<Result<Vec<_>, TaskError>>()?;
         Ok::<BTreeMap<_, _>, TaskError>(each.into_iter().flatten().collect())
     })?;
-    let found = list(serving.address).map_err(|error| TaskError(format!("{what}: the list: {error}")))?;
+    let address = address.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let found = list(address).map_err(|error| TaskError(format!("{what}: the list: {error}")))?;
     let missing =
         acknowledged.iter().filter(|(key, id)| !found.get(*key).is_some_and(|ids| ids.contains(id)));
     Ok(Outcome {

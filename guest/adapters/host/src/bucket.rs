@@ -21,6 +21,9 @@ const RESULT_DELAY: Duration = Duration::from_millis(1);
 /// How much longer each call of [`Mode::Slow`] takes.
 const SLOW_DELAY: Duration = Duration::from_millis(2);
 
+/// How long a call waits for another process, which may just be dying.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS bucket (key TEXT PRIMARY KEY, value BLOB NOT NULL)";
 const GET: &str = "SELECT value FROM bucket WHERE key = ?1";
 const SET: &str = "INSERT INTO bucket VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
@@ -64,6 +67,7 @@ impl Bucket {
     /// If the file cannot be used.
     pub(crate) fn open(file: Option<&Path>, mode: Mode) -> rusqlite::Result<Self> {
         let table = file.map_or_else(Connection::open_in_memory, Connection::open)?;
+        table.busy_timeout(BUSY_TIMEOUT)?;
         table.execute(CREATE, [])?;
         let (calls, is_poisoned) = (AtomicU64::new(0), AtomicBool::new(false));
         Ok(Self(Arc::new(Shared { table: Mutex::new(table), mode, calls, is_poisoned })))

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     commands::error::CommandError,
     config::{ExportConfig, StoreLocation},
-    lifecycle::blocking::THREAD_LIMITS,
+    lifecycle::blocking::refused,
     store::{self, Snapshot, Store},
 };
 
@@ -59,9 +59,8 @@ async fn write_all(store: &dyn Store, location: &StoreLocation, path: &Path) -> 
     progress.begin("counting", None);
     let count = snapshot.count().await.map_err(CommandError::could_not_run)?;
     progress.begin("exporting", count);
-    let writer = WriterThread::start(output, Head::new(location, count)).map_err(|error| {
-        CommandError::CouldNotRun(format!("cannot start a thread: {error}; {THREAD_LIMITS}"))
-    })?;
+    let writer = WriterThread::start(output, Head::new(location, count))
+        .map_err(|error| CommandError::CouldNotRun(format!("cannot start a thread: {}", refused(&error))))?;
     let failed = |why: String| CommandError::Failed(format!("cannot write {}: {why}", output_name(path)));
     match write_pages(&mut *snapshot, &writer, &progress).await {
         Ok(()) => writer.finish().await.map_err(failed),

@@ -17,7 +17,7 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    lifecycle::blocking::THREAD_LIMITS,
+    lifecycle::blocking::refused,
     store::{Key, Value},
 };
 
@@ -73,9 +73,7 @@ impl ReaderThread {
                 }
             })
         };
-        started
-            .map(|_| Self(received))
-            .map_err(|error| format!("cannot start a thread: {error}; {THREAD_LIMITS}"))
+        started.map(|_| Self(received)).map_err(|error| format!("cannot start a thread: {}", refused(&error)))
     }
 
     /// The next message.

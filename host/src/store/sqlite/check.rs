@@ -15,6 +15,7 @@ use rusqlite::{Connection, Error, ErrorCode};
 use super::{
     identity::sidecar,
     open_error::{open_error, sqlite_open_error},
+    wal::begins_like_a_log,
 };
 use crate::{lifecycle::fault, store::backend::OpenError};
 
@@ -46,6 +47,15 @@ pub(super) fn total_bytes(path: &Path, log: u64) -> u64 {
 ///
 /// [`OpenError`] if they do not belong together, or are damaged. Nothing is written.
 pub(super) fn check_found_log(connection: &mut Connection, path: &Path, log: u64) -> Result<(), OpenError> {
+    if !begins_like_a_log(&sidecar(path, "-wal"), log) {
+        let why = format!(
+            "its write-ahead log {:?} was emptied or overwritten, and what it held is lost; restore a backup, or remove that file and \
+             {:?} to go on with what {path:?} holds",
+            sidecar(path, "-wal"),
+            sidecar(path, "-shm")
+        );
+        return Err(open_error(path, &why));
+    }
     let bytes = total_bytes(path, log);
     if bytes > MAX_CHECKED_BYTES {
         tracing::warn!(

@@ -10,6 +10,7 @@ use super::{
     open::{has_content, immutable_uri, resolve},
     open_error::{begins_like_a_database, open_error, sqlite_open_error},
     schema::classify,
+    wal::begins_like_a_log,
 };
 use crate::store::backend::OpenError;
 
@@ -40,9 +41,13 @@ pub fn check_file(given: &Path) -> Result<Checked, OpenError> {
     if !has_content(&path)? {
         return Err(open_error(&path, "it does not exist, or is empty; name an existing store file"));
     }
+    let log = log_bytes(&path);
+    if !begins_like_a_log(&sidecar(&path, "-wal"), log) {
+        return Ok(Checked::Damaged(vec!["its write-ahead log was emptied or overwritten".into()]));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // Without a log nobody has the file open, and reading it must not create one.
-    let opened = if log_bytes(&path) == 0 && !sidecar(&path, "-shm").exists() {
+    let opened = if log == 0 && !sidecar(&path, "-shm").exists() {
         Connection::open_with_flags(immutable_uri(&path), flags | OpenFlags::SQLITE_OPEN_URI)
     } else {
         Connection::open_with_flags(&path, flags)

@@ -83,7 +83,8 @@ fn is_in_place((path, id): &(PathBuf, FileId)) -> bool {
     file_id(path).is_ok_and(|found| found == *id)
 }
 
-const MOVED: Reason = Reason::persisting("its file was moved, deleted or replaced");
+const MOVED: Reason =
+    Reason::persisting("its file was moved, deleted or replaced: put it back, and start the service again");
 
 /// The error of calls that would read or write other files than those at the paths.
 pub(super) fn moved() -> StoreError {

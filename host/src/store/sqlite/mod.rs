@@ -63,7 +63,7 @@ use self::{
     snapshot::SqliteSnapshot, wal::Log, writer::Writer,
 };
 use crate::{
-    lifecycle::blocking::THREAD_LIMITS,
+    lifecycle::blocking::refused,
     store::{
         backend::{IfMissing, OpenError, Store},
         contract::{Commit, Entry, Key, Outcome, Reason, Scan, StoreError, Stored},
@@ -132,7 +132,8 @@ impl SqliteStore {
         let writer = Writer::start(connection, log, Arc::clone(&identity), Arc::clone(&condition)).map_err(
             |error| {
                 OpenError::permanent(format!(
-                    "cannot open the store {path:?}: its writer thread did not start: {error}; {THREAD_LIMITS}"
+                    "cannot open the store {path:?}: its writer thread did not start: {}",
+                    refused(&error)
                 ))
             },
         )?;

@@ -162,7 +162,8 @@ pub(super) fn has_content(path: &Path) -> Result<bool, OpenError> {
         _ if fs::metadata(sidecar(path, "-wal")).is_ok_and(|wal| wal.len() > 0) => Err(open_error(
             path,
             &format!(
-                "it is missing or empty, but its write-ahead log {:?} is not; restore the file",
+                "it is missing or empty, but its write-ahead log {:?} is not; put the file back, or remove the log and \
+                 restore a backup",
                 sidecar(path, "-wal")
             ),
         )),

@@ -21,7 +21,7 @@ use super::{
     sql::{BUSY_TIMEOUT, Begin, SELECT_LAST_REVISION, Transaction, revision_from_column},
 };
 use crate::{
-    lifecycle::{blocking::THREAD_LIMITS, essential::Essential},
+    lifecycle::{blocking::refused, essential::Essential},
     store::{
         backend::OpenError,
         contract::{Entry, Key, Order, Scan, StoreError, Stored, Value, check_key_count, check_transfer},
@@ -74,9 +74,9 @@ impl Readers {
             let connection = connect().map_err(|error| sqlite_open_error(path, &error))?;
             let reads = Arc::clone(&reads);
             let thread = thread::Builder::new().name(format!("store-reader-{number}"));
-            thread.spawn(move || serve(&connection, &reads)).map_err(|error| {
-                open_error(path, &format!("a thread did not start: {error}; {THREAD_LIMITS}"))
-            })
+            thread
+                .spawn(move || serve(&connection, &reads))
+                .map_err(|error| open_error(path, &format!("a thread did not start: {}", refused(&error))))
         };
         let threads = (0..READERS).map(start).collect::<Result<Vec<_>, _>>()?;
         let permits = Arc::new(Semaphore::new(usize::from(READERS)));

@@ -6,6 +6,8 @@
 use std::{
     ffi::c_int,
     fs::{self, File},
+    io,
+    mem::ManuallyDrop,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -46,11 +48,33 @@ const ATTEMPTS_BEFORE_WARNING: u32 = 3;
 /// A log with content begins with one of these: the last bit tells the byte order of its checksums.
 const MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
 
+/// The bytes of the header of a log, and of that of a frame, which precedes each page.
+const HEADER_BYTES: u64 = 32;
+const FRAME_HEADER_BYTES: u64 = 24;
+
+/// The bytes of the header of the index, of which there are two copies. SQLite documents the format (walformat.html).
+const INDEX_HEADER_BYTES: usize = 48;
+
+/// How often the index is read if another process changes it meanwhile.
+const MAX_CHECKS: usize = 8;
+
+/// Whether a log of this many bytes begins like one. Before its first frame is written, its header is on the disk; until then, it may
+/// have any content.
+pub(super) fn begins_like_a_log(path: &Path, bytes: u64) -> bool {
+    const MIN_PAGE_BYTES: u64 = 4096;
+    let mut magic = [0; 4];
+    bytes <= HEADER_BYTES + FRAME_HEADER_BYTES + MIN_PAGE_BYTES
+        || File::open(path).and_then(|log| log.read_exact_at(&mut magic, 0)).is_err()
+        || MAGIC.contains(&magic)
+}
+
 /// The write-ahead log of the connection that commits.
 pub(super) struct Log {
     path: PathBuf,
     /// The open log. SQLite locks the file and the index of the log, so closing this descriptor releases no lock.
     file: File,
+    /// The open index of the log. It is never closed, because that would release the locks that this process has on it (POSIX).
+    index: ManuallyDrop<File>,
     /// The pages in the log after the last commit; SQLite starts again from the beginning of the file if it can.
     pages: Arc<AtomicI32>,
     /// The pages in the log at the last checkpoint.
@@ -71,9 +95,10 @@ impl Log {
     /// [`OpenError`] if the log cannot be opened once more.
     pub(super) fn of(connection: &mut Connection, store: &Path) -> Result<Self, OpenError> {
         let path = sidecar(store, "-wal");
-        let file = File::open(&path).map_err(|error| {
-            open_error(store, &format!("its write-ahead log {path:?} cannot be read: {error}"))
-        })?;
+        let read = |path: &Path| {
+            File::open(path).map_err(|error| open_error(store, &format!("{path:?} cannot be read: {error}")))
+        };
+        let (file, index) = (read(&path)?, ManuallyDrop::new(read(&sidecar(store, "-shm"))?));
         let pages = Arc::new(AtomicI32::new(0));
         let written = Arc::clone(&pages);
         // SQLite's own checkpoints are a hook of this kind, which this one replaces.
@@ -82,23 +107,61 @@ impl Log {
             Ok(())
         }));
         hooked.map_err(|error| sqlite_open_error(store, &error))?;
-        let mut log = Self { path, file, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
+        let mut log =
+            Self { path, file, index, pages, checkpointed: 0, retry_at: None, attempts: 0, failed: false };
         // A process that was killed may have left a long one.
         log.retry_at = (log.bytes() > MAX_BYTES).then(Instant::now);
         Ok(log)
     }
 
-    /// Checks, after a commit, that the log still has its beginning. SQLite would append to a log that was emptied or overwritten,
-    /// and ignore all of it at the next start.
+    /// Checks that the log still has what was committed to it. SQLite would append to a log that was emptied, cut or overwritten, and
+    /// ignore all of it at the next start.
     ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`], for good.
-    pub(super) fn check_header(&self) -> Result<(), StoreError> {
-        let mut magic = [0; 4];
-        let lost = || Reason::persisting("its write-ahead log was emptied or overwritten");
-        self.file.read_exact_at(&mut magic, 0).map_err(|error| lost().with_detail(error))?;
-        if MAGIC.contains(&magic) { Ok(()) } else { Err(lost().into()) }
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        for _ in 0..MAX_CHECKS {
+            let read = self
+                .index_header()
+                .and_then(|index| Ok((index, self.has_all_of(&index)?, self.index_header()?)));
+            match read {
+                Ok((_, true, _)) => return Ok(()),
+                // Another process has copied the log into the file, and cut it.
+                Ok((before, false, after)) if before != after => {}
+                Ok(_) => break,
+                Err(error) => return Err(lost().with_detail(error).into()),
+            }
+        }
+        Err(lost().into())
+    }
+
+    fn index_header(&self) -> io::Result<[u8; INDEX_HEADER_BYTES]> {
+        let mut header = [0; INDEX_HEADER_BYTES];
+        self.index.read_exact_at(&mut header, 0).map(|()| header)
+    }
+
+    /// Whether the log has the header and the frames of which this header of its index tells.
+    fn has_all_of(&self, index: &[u8; INDEX_HEADER_BYTES]) -> io::Result<bool> {
+        let [.., page_low, page_high, f0, f1, f2, f3] = *index.first_chunk::<20>().unwrap_or(&[0; 20]);
+        let frames = u64::from(u32::from_ne_bytes([f0, f1, f2, f3]));
+        if frames == 0 {
+            return Ok(true);
+        }
+        // 65536 does not fit, and is stored as 1.
+        let page_bytes = match u16::from_ne_bytes([page_low, page_high]) {
+            1 => 65_536,
+            bytes => u64::from(bytes),
+        };
+        let bytes = HEADER_BYTES + frames * (FRAME_HEADER_BYTES + page_bytes);
+        let mut header = [0; 24];
+        if self.file.metadata()?.len() < bytes {
+            return Ok(false);
+        }
+        self.file.read_exact_at(&mut header, 0)?;
+        // The salt changes each time the log begins anew.
+        let (salt, expected) = (header.get(16..24), index.get(32..40));
+        Ok(header.first_chunk().is_some_and(|magic| MAGIC.contains(magic)) && salt == expected)
     }
 
     /// When [`Log::maintain`] has to be called, even if nothing is committed.
@@ -192,6 +255,10 @@ impl Log {
     fn bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |log| log.len())
     }
+}
+
+const fn lost() -> Reason {
+    Reason::persisting("its write-ahead log was emptied, cut or overwritten")
 }
 
 fn in_use(bytes: u64) {

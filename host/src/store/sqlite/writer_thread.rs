@@ -97,7 +97,7 @@ impl WriterThread {
                     }
                 }
             }
-            if self.log.is_due() && self.check_identity().is_ok() && self.condition.check().is_ok() {
+            if self.log.is_due() && self.check_files().is_ok() {
                 self.log.maintain(&self.connection);
             }
         }
@@ -121,8 +121,7 @@ impl WriterThread {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        self.check_identity()?;
-        self.condition.check()?;
+        self.check_files()?;
         if let Some(bytes) = self.failed {
             // An empty commit takes a revision, which is a real write; rewriting an existing value would not be one.
             let empty = Commit { checks: Vec::new(), writes: Vec::new(), bytes: 0 };
@@ -141,8 +140,7 @@ impl WriterThread {
         commits: impl Iterator<Item = &'a Commit> + Clone,
     ) -> Result<Vec<Outcome>, StoreError> {
         let bytes: usize = commits.clone().map(|commit| commit.bytes).sum();
-        self.check_identity()?;
-        self.condition.check()?;
+        self.check_files()?;
         let result = commit_all(&self.connection, commits, &mut self.foreign_commits);
         match &result {
             Ok(outcomes) => {
@@ -155,9 +153,14 @@ impl WriterThread {
             Err(_) => self.failed = Some(bytes.max(self.failed.unwrap_or_default())),
         }
         self.check_identity()?;
-        let written = matches!(&result, Ok(outcomes) if outcomes.iter().any(is_committed));
-        let kept = if written { self.log.check_header() } else { Ok(()) };
-        self.condition.note(kept.and(result))
+        self.condition.note(self.log.check().and(result))
+    }
+
+    /// Checks that the files are in place, and that nobody else has damaged the log.
+    fn check_files(&mut self) -> Result<(), StoreError> {
+        self.check_identity()?;
+        self.condition.check()?;
+        self.condition.note(self.log.check())
     }
 
     fn check_identity(&mut self) -> Result<(), StoreError> {
@@ -209,7 +212,7 @@ impl WriterThread {
 
     /// Leaves a single file that is the whole store.
     fn close(mut self) -> Totals {
-        let merge = self.check_identity().is_ok() && self.condition.check().is_ok();
+        let merge = self.check_files().is_ok();
         if merge {
             self.log.finish(&self.connection);
         }
