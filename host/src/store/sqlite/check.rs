@@ -5,7 +5,8 @@
 //! without row ids, which `entries` is, and so passes one such pair in ten with rows missing.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::FileExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -15,7 +16,6 @@ use rusqlite::{Connection, Error, ErrorCode};
 use super::{
     identity::sidecar,
     open_error::{open_error, sqlite_open_error},
-    wal::begins_like_a_log,
 };
 use crate::{lifecycle::fault, store::backend::OpenError};
 
@@ -25,6 +25,23 @@ const MAX_CHECKED_BYTES: u64 = 1 << 30;
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// SQLite reports its progress each time it has done this much: less than a millisecond of it.
 const PROGRESS_STEPS: i32 = 10_000;
+
+/// A log with content begins with one of these: the last bit tells the byte order of its checksums.
+pub(super) const LOG_MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
+
+/// The bytes of the header of a log, and of that of a frame, which precedes each page.
+pub(super) const HEADER_BYTES: u64 = 32;
+pub(super) const FRAME_HEADER_BYTES: u64 = 24;
+
+/// Whether a log of this many bytes begins like one. Before its first frame is written, its header is on the disk; until then, it may
+/// have any content.
+pub(super) fn begins_like_a_log(path: &Path, bytes: u64) -> bool {
+    const MIN_PAGE_BYTES: u64 = 4096;
+    let mut magic = [0; 4];
+    bytes <= HEADER_BYTES + FRAME_HEADER_BYTES + MIN_PAGE_BYTES
+        || File::open(path).and_then(|log| log.read_exact_at(&mut magic, 0)).is_err()
+        || LOG_MAGIC.contains(&magic)
+}
 
 /// The bytes of the log that is beside the file.
 pub(super) fn log_bytes(path: &Path) -> u64 {

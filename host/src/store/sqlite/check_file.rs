@@ -5,12 +5,11 @@ use std::path::Path;
 use rusqlite::{Connection, Error, ErrorCode, OpenFlags};
 
 use super::{
-    check::{findings, log_bytes, total_bytes},
+    check::{begins_like_a_log, findings, log_bytes, total_bytes},
     identity::sidecar,
     open::{has_content, immutable_uri, resolve},
     open_error::{begins_like_a_database, open_error, sqlite_open_error},
     schema::classify,
-    wal::begins_like_a_log,
 };
 use crate::store::backend::OpenError;
 

@@ -20,6 +20,7 @@ use std::{
 use rusqlite::{Connection, DEFAULT_NAME, wal::CheckpointMode};
 
 use super::{
+    check::{FRAME_HEADER_BYTES, HEADER_BYTES, LOG_MAGIC},
     identity::sidecar,
     open_error::{open_error, sqlite_open_error},
     sql::BUSY_TIMEOUT,
@@ -45,28 +46,11 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A long read is reported after this many failed attempts: an ordinary one may be in flight at one of them.
 const ATTEMPTS_BEFORE_WARNING: u32 = 3;
 
-/// A log with content begins with one of these: the last bit tells the byte order of its checksums.
-const MAGIC: [[u8; 4]; 2] = [[0x37, 0x7f, 0x06, 0x82], [0x37, 0x7f, 0x06, 0x83]];
-
-/// The bytes of the header of a log, and of that of a frame, which precedes each page.
-const HEADER_BYTES: u64 = 32;
-const FRAME_HEADER_BYTES: u64 = 24;
-
 /// The bytes of the header of the index, of which there are two copies. SQLite documents the format (walformat.html).
 const INDEX_HEADER_BYTES: usize = 48;
 
 /// How often the index is read if another process changes it meanwhile.
 const MAX_CHECKS: usize = 8;
-
-/// Whether a log of this many bytes begins like one. Before its first frame is written, its header is on the disk; until then, it may
-/// have any content.
-pub(super) fn begins_like_a_log(path: &Path, bytes: u64) -> bool {
-    const MIN_PAGE_BYTES: u64 = 4096;
-    let mut magic = [0; 4];
-    bytes <= HEADER_BYTES + FRAME_HEADER_BYTES + MIN_PAGE_BYTES
-        || File::open(path).and_then(|log| log.read_exact_at(&mut magic, 0)).is_err()
-        || MAGIC.contains(&magic)
-}
 
 /// The write-ahead log of the connection that commits.
 pub(super) struct Log {
@@ -161,7 +145,7 @@ impl Log {
         self.file.read_exact_at(&mut header, 0)?;
         // The salt changes each time the log begins anew.
         let (salt, expected) = (header.get(16..24), index.get(32..40));
-        Ok(header.first_chunk().is_some_and(|magic| MAGIC.contains(magic)) && salt == expected)
+        Ok(header.first_chunk().is_some_and(|magic| LOG_MAGIC.contains(magic)) && salt == expected)
     }
 
     /// When [`Log::maintain`] has to be called, even if nothing is committed.
