@@ -50,7 +50,7 @@ pub(super) fn changed(head: &OrderHead) -> Problem {
     let tag = quoted(&entity_tag(head.version));
     Problem::new(
         Kind::PreconditionFailed,
-        format!("The order has changed: its entity tag is {tag}, which If-Match does not contain."),
+        format!("If-Match does not contain the entity tag of the order, which is {tag} now."),
     )
 }
 

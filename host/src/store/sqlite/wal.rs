@@ -111,13 +111,13 @@ impl Log {
                 .and_then(|index| Ok((index, self.has_all_of(&index)?, self.index_header()?)));
             match read {
                 Ok((_, true, _)) => return Ok(()),
-                // Another process has copied the log into the file, and cut it.
-                Ok((before, false, after)) if before != after => {}
-                Ok(_) => break,
+                Ok((before, false, after)) if before == after => return Err(lost().into()),
+                // Another process has committed, or has copied the log into the file and cut it.
+                Ok(_) => {}
                 Err(error) => return Err(lost().with_detail(error).into()),
             }
         }
-        Err(lost().into())
+        Ok(())
     }
 
     fn index_header(&self) -> io::Result<[u8; INDEX_HEADER_BYTES]> {
