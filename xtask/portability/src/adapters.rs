@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use orders_bench::client::Connection;
+use orders_bench::client::{Connection, ORDER};
 use xtask::{
     adapters::Adapter,
     command::{TaskError, debug_program, file_error},
@@ -25,6 +25,9 @@ use crate::{
 
 /// The host's name in the suite's table and in ours.
 pub(crate) const HOST: &str = "orders-adapter-host";
+
+/// After so many commits there was a checkpoint, after which the adapter removes what killed writers have left.
+const COMMITS_TO_A_CHECKPOINT: u32 = 64;
 
 /// A temporary file of a writer that was killed two hours ago: the adapter must remove it.
 const STALE: &str = "t00000000000000aa.tmp";
@@ -42,11 +45,21 @@ pub(crate) fn test(python: &Path, results: &mut Vec<TestResult>) -> Result<(), T
     let folder = scratch_folder("orders")?;
     create_temporary_files(&folder)?;
     let mut command = serve(Adapter::Filesystem);
-    test_restart(command.arg("--folder").arg(&folder), |serving| run_suite(python, serving, HOST))?;
+    test_restart(command.arg("--folder").arg(&folder), |serving| {
+        run_suite(python, serving, HOST)?;
+        create(serving, COMMITS_TO_A_CHECKPOINT)
+    })?;
     check_temporary_files(&folder)?;
     let passed = "the whole suite; the same orders after it was killed and restarted; files of killed writers are removed";
     results.push(TestResult { host: HOST, component: Adapter::Filesystem.composed(), passed });
     Ok(())
+}
+
+/// Creates orders one after the other.
+fn create(serving: &Serving, count: u32) -> Result<(), TaskError> {
+    let created = Connection::open(serving.address)
+        .and_then(|mut connection| (0..count).try_for_each(|_| connection.create(ORDER).map(drop)));
+    created.map_err(|error| TaskError(format!("creating orders: {error}")))
 }
 
 fn serve(adapter: Adapter) -> Command {
