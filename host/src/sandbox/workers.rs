@@ -97,9 +97,12 @@ impl Worker {
             // Here, because a runtime must not be dropped in a task of another one, such as after a failure.
             let runtime = match blocking::runtime() {
                 Ok(runtime) => runtime,
-                Err(error) => return drop(tell.send(Err(error))),
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                    return;
+                }
             };
-            drop(tell.send(Ok(runtime.handle().clone())));
+            let _ = tell.send(Ok(runtime.handle().clone()));
             let _essential = Essential("a thread that serves");
             if niceness > 0 {
                 // On Linux, each thread has its own priority. If it cannot be set, the threads share the processors equally.

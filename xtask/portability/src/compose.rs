@@ -123,12 +123,10 @@ mod tests {
         let page = read("docs/portability.md");
         let (_, running) = page.split_once("## Which file for which host").unwrap();
         let (running, _) = running.split_once("## ").unwrap();
-        for named in [
-            Adapter::Memory.composed(),
-            Adapter::Filesystem.composed(),
-            "examples/spin.toml",
-            "examples/wasmcloud",
-        ] {
+        for adapter in Adapter::ALL {
+            assert!(running.contains(&format!("| `{}` |", adapter.composed())), "{adapter:?}");
+        }
+        for named in ["`spin up -f examples/spin.toml`", "`wash dev` in `examples/wasmcloud`"] {
             assert!(running.contains(named), "{named}");
         }
     }

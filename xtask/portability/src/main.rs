@@ -177,7 +177,7 @@ fn test_registry_hosts(effort: Effort) -> Result<Tested, TaskError> {
     let python = tools::python("contract-venv", &tools::requirements())?;
     // `compose` has checked the imports.
     let passed = "its imports are those that docs/portability.md lists for the host; not run, because no registry has the host";
-    let compared = [("Spin 3", Adapter::Spin), ("wasmCloud", Adapter::Keyvalue)];
+    let compared = [("Spin", Adapter::Spin), ("wasmCloud", Adapter::Keyvalue)];
     let compared = compared.map(|(host, adapter)| TestResult { host, component: adapter.composed(), passed });
     let mut results = Vec::from(compared);
     adapters::test(&python, &mut results)?;

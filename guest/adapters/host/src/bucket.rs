@@ -59,6 +59,18 @@ impl From<rusqlite::Error> for Failure {
     }
 }
 
+/// What a call returns to a component, in the error type of its draft; a trap ends the component.
+pub(crate) fn answer<T, E>(
+    result: Result<T, Failure>,
+    error: impl FnOnce(String) -> E,
+) -> wasmtime::Result<Result<T, E>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Error(why)) => Ok(Err(error(why))),
+        Err(Failure::Trap(why)) => Err(wasmtime::Error::msg(why)),
+    }
+}
+
 impl Bucket {
     /// Opens the bucket in this file, or a new one in memory.
     ///

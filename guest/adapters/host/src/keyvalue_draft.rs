@@ -6,7 +6,7 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::{BUCKET_NAME, Failure},
+    bucket::{self, BUCKET_NAME},
     instance::{Instance, Keyvalue},
 };
 
@@ -40,6 +40,11 @@ use bindings::wasi::keyvalue::{
 pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> Result<()> {
     store::add_to_linker::<_, Draft>(linker, Instance::keyvalue)?;
     atomics::add_to_linker::<_, Draft>(linker, Instance::keyvalue)
+}
+
+/// What a call returns to the component.
+fn answer<T>(result: std::result::Result<T, bucket::Failure>) -> Result<Result<T, Error>> {
+    bucket::answer(result, Error::Other)
 }
 
 /// Connects [`Keyvalue`] to the generated bindings.
@@ -110,14 +115,5 @@ impl atomics::Host for Keyvalue<'_> {
     ) -> Result<Result<u64, Error>> {
         let number = self.bucket.increment(&key, i64::try_from(delta)?).await;
         answer(number.map(i64::cast_unsigned))
-    }
-}
-
-/// What a call returns to the component; an error of the host's own is a trap.
-fn answer<T>(result: std::result::Result<T, Failure>) -> Result<Result<T, Error>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Failure::Error(why)) => Ok(Err(Error::Other(why))),
-        Err(Failure::Trap(why)) => Err(wasmtime::Error::msg(why)),
     }
 }

@@ -6,7 +6,7 @@ use wasmtime::{
 };
 
 use crate::{
-    bucket::{BUCKET_NAME, Failure},
+    bucket::{self, BUCKET_NAME},
     instance::{Instance, Keyvalue},
 };
 
@@ -48,6 +48,11 @@ use bindings::wasi::keyvalue::{
 pub(crate) fn add_to_linker(linker: &mut Linker<Instance>) -> Result<()> {
     store::add_to_linker::<_, Draft2>(linker, Instance::keyvalue)?;
     atomics::add_to_linker::<_, Draft2>(linker, Instance::keyvalue)
+}
+
+/// What a call returns to the component.
+fn answer<T>(result: std::result::Result<T, bucket::Failure>) -> Result<Result<T, Error>> {
+    bucket::answer(result, Error::Other)
 }
 
 /// Connects [`Keyvalue`] to the generated bindings.
@@ -166,14 +171,5 @@ impl Keyvalue<'_> {
         }
         *self.cas_handles += 1;
         Ok(Ok(self.table.push(CasHandle { key, seen })?))
-    }
-}
-
-/// What a call returns to the component; an error of the host's own is a trap.
-fn answer<T>(result: std::result::Result<T, Failure>) -> Result<Result<T, Error>> {
-    match result {
-        Ok(value) => Ok(Ok(value)),
-        Err(Failure::Error(why)) => Ok(Err(Error::Other(why))),
-        Err(Failure::Trap(why)) => Err(wasmtime::Error::msg(why)),
     }
 }

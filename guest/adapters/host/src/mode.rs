@@ -33,7 +33,6 @@ impl Mode {
     pub(crate) const fn page_keys(self) -> u32 {
         match self {
             Self::SmallPages => 3,
-            // As many as the drafts' hosts return at once.
             _ => 1000,
         }
     }

@@ -14,7 +14,7 @@
 //! | `check_file` | checks a file by hand, without changing it |
 //! | `transaction` | applies commits in one transaction |
 //! | `batch` | the queue of the writer thread, and the commits it takes from it at once |
-//! | `wal` | copies the write-ahead log into the file, and cuts it |
+//! | `wal` | copies the write-ahead log into the file, cuts it, and checks that it is complete |
 //! | `writer_thread` | the thread that commits, one transaction and one fsync a batch |
 //! | `writer` | the handle to that thread |
 //! | `readers` | the read-only connections |

@@ -1,4 +1,4 @@
-//! Keeps the write-ahead log short.
+//! Keeps the write-ahead log short, and notices if somebody else takes something of it.
 //!
 //! SQLite would copy the log into the file inside a commit, which would then wait for two more waits for the disk. Here that
 //! takes place after the commits have been acknowledged.
@@ -55,7 +55,7 @@ const MAX_CHECKS: usize = 8;
 /// The write-ahead log of the connection that commits.
 pub(super) struct Log {
     path: PathBuf,
-    /// The open log. SQLite locks the file and the index of the log, so closing this descriptor releases no lock.
+    /// The open log. SQLite's locks are on the store's file and on the index of the log, so closing this descriptor releases none.
     file: File,
     /// The open index of the log. It is never closed, because that would release the locks that this process has on it (POSIX).
     index: ManuallyDrop<File>,
@@ -105,19 +105,25 @@ impl Log {
     ///
     /// [`StoreError::Unavailable`], for good.
     pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self.has_lost() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(lost().into()),
+            Err(error) => Err(lost().with_detail(error).into()),
+        }
+    }
+
+    fn has_lost(&self) -> io::Result<bool> {
         for _ in 0..MAX_CHECKS {
-            let read = self
-                .index_header()
-                .and_then(|index| Ok((index, self.has_all_of(&index)?, self.index_header()?)));
-            match read {
-                Ok((_, true, _)) => return Ok(()),
-                Ok((before, false, after)) if before == after => return Err(lost().into()),
-                // Another process has committed, or has copied the log into the file and cut it.
-                Ok(_) => {}
-                Err(error) => return Err(lost().with_detail(error).into()),
+            let index = self.index_header()?;
+            if self.has_all_of(&index)? {
+                return Ok(false);
+            }
+            // Otherwise another process has committed, or has copied the log into the file and cut it.
+            if self.index_header()? == index {
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn index_header(&self) -> io::Result<[u8; INDEX_HEADER_BYTES]> {

@@ -144,8 +144,8 @@ impl WriterThread {
         let result = commit_all(&self.connection, commits, &mut self.foreign_commits);
         match &result {
             Ok(outcomes) => {
-                let committed = outcomes.iter().filter(|outcome| is_committed(outcome)).count();
-                let committed = u64::try_from(committed).unwrap_or(u64::MAX);
+                let committed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Committed(_)));
+                let committed = u64::try_from(committed.count()).unwrap_or(u64::MAX);
                 self.totals.commits = self.totals.commits.saturating_add(committed);
                 self.totals.transactions = self.totals.transactions.saturating_add(u64::from(committed > 0));
                 self.failed = self.failed.filter(|failed| committed == 0 || bytes < *failed);
@@ -225,8 +225,4 @@ impl WriterThread {
         }
         self.totals
     }
-}
-
-fn is_committed(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Committed(_))
 }
